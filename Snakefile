@@ -1,0 +1,40 @@
+"""DeepScaleR: GRPO on DeepSeek-R1-Distill-Qwen-1.5B with 8K, 16K and 24K contexts, from curated data to the table.
+
+snakemake mini                                   everything, on two CPU cores
+snakemake --profile slurm results/table.csv      the paper, on a cluster
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/report.smk"
+
+
+rule mini:
+    default_target: True
+    input:
+        results_of("mini"),
+    message:
+        "Everything at mini scale is in results/mini/"
+
+
+rule released:
+    input:
+        results_of("released"),
+    message:
+        "The table from published weights is in results/released/"
+
+
+rule paper:
+    input:
+        results_of("paper"),
+        "results/table.csv",
+    message:
+        "The paper's results are in results/paper/ and results/table.csv"

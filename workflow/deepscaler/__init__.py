@@ -1,0 +1,7 @@
+"""DeepScaleR as a reproducible workflow: curation, reward, GRPO training, evaluation and evidence.
+
+Modules may import only what stands above them in this list:
+errors, files, progress, records, settings, miniature, reward, curation, models, training, evaluation, reporting, cli.
+"""
+
+__version__ = "0.1.0"

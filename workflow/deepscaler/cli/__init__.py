@@ -1,0 +1,31 @@
+"""One verb a rule: `deepscaler VERB --help`. Each module registers the verbs of one noun."""
+
+import sys
+
+import typer
+
+from deepscaler.errors import DeepscalerError
+
+
+def build() -> typer.Typer:
+    from deepscaler.cli import data, evaluation, models, reporting, reward, training
+
+    app = typer.Typer(
+        name="deepscaler",
+        help="DeepScaleR as a reproducible workflow. A verb for every rule, and a few for people.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for module in (data, models, training, evaluation, reporting, reward):
+        module.register(app)
+    return app
+
+
+def main() -> None:
+    """Run the CLI; an expected failure is one line on stderr and an exit code (2 bad input, 1 failed job)."""
+    try:
+        build()()
+    except DeepscalerError as error:
+        print(f"deepscaler: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,7 @@
+"""Verbs of models."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs to the app."""

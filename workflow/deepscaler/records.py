@@ -1,0 +1,155 @@
+"""The nouns, with their Parquet schemas: Problem, BenchmarkProblem, Prompt, Completion, Grade, Checkpoint.
+
+Tables move between jobs as Parquet with exactly these columns; `read` refuses any other shape.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from deepscaler.errors import UserError
+from deepscaler.files import writing
+
+STRINGS = pa.list_(pa.string())
+
+PROBLEM = pa.schema(
+    [
+        ("id", pa.string()),  # {source}/{16 hexadecimal digits of the problem's text}[-k]
+        ("source", pa.string()),
+        ("problem", pa.string()),
+        ("solution", pa.string()),  # null where the source has none
+        ("answer", pa.string()),  # null until extracted; as it will be graded
+        ("answer_raw", pa.string()),  # as the source had it
+        ("answer_origin", pa.string()),  # given | boxed | choice | llm
+        ("metadata", pa.string()),  # JSON: the source's other columns
+    ]
+)
+
+REMOVED = pa.schema(
+    [
+        *PROBLEM,
+        ("step", pa.string()),  # the rule that removed it
+        ("reason", pa.string()),
+        ("twin", pa.string()),  # the id it was a duplicate of, or null
+        ("score", pa.float64()),  # similarity to the twin, or null
+    ]
+)
+
+BENCHMARK_PROBLEM = pa.schema(
+    [
+        ("id", pa.string()),  # {benchmark}/{index, four digits}
+        ("benchmark", pa.string()),
+        ("problem", pa.string()),
+        ("answers", STRINGS),  # any of them is right
+        ("flags", STRINGS),  # known defects: wrong, contaminated, …
+        ("metadata", pa.string()),
+    ]
+)
+
+COMPLETION = pa.schema(
+    [
+        ("system", pa.string()),
+        ("benchmark", pa.string()),
+        ("problem_id", pa.string()),
+        ("sample", pa.int32()),  # 0 … samples-1
+        ("seed", pa.int64()),
+        ("response", pa.string()),
+        ("tokens", pa.int32()),  # of the response
+        ("prompt_tokens", pa.int32()),
+        ("finish_reason", pa.string()),  # stop | length
+    ]
+)
+
+GRADE = pa.schema(
+    [
+        ("system", pa.string()),
+        ("benchmark", pa.string()),
+        ("problem_id", pa.string()),
+        ("sample", pa.int32()),
+        ("answer", pa.string()),  # what was graded, or null
+        ("well_formed", pa.bool_()),
+        ("paper", pa.bool_()),
+        ("paper_reason", pa.string()),
+        ("strict", pa.bool_()),
+        ("strict_reason", pa.string()),
+        ("tokens", pa.int32()),
+        ("finish_reason", pa.string()),
+    ]
+)
+
+
+def write(
+    path: Path | str, rows: Iterable[dict[str, Any]], schema: pa.Schema, facts: dict[str, str] | None = None
+) -> None:
+    """Write rows as Parquet, whole or not at all; `facts` (versions, seeds) go into the file's metadata."""
+    table = pa.Table.from_pylist(list(rows), schema=schema).replace_schema_metadata(facts or {})
+    with writing(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
+
+
+def read(path: Path | str, schema: pa.Schema) -> pa.Table:
+    """Read a Parquet table of exactly this schema."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise UserError("no such table", path) from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"not a whole Parquet file: {error}", path) from None
+    if not table.schema.equals(schema, check_metadata=False):
+        raise UserError(f"columns differ: found {table.schema.names}, expected {schema.names}", path)
+    return table
+
+
+class Prompt(BaseModel):
+    """One line of a prompt schedule, in the shape that OpenRLHF reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    input: list[dict[str, str]]
+    """Chat messages: one user turn."""
+    label: str
+    """JSON list of accepted answers."""
+    datasource: str
+
+
+class Checkpoint(BaseModel):
+    """`checkpoint.json`: what a checkpoint is, where it came from and what it is made of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scale: str
+    stage: str
+    segment: int
+    step: int
+    """Optimizer-independent step of the stage that the checkpoint stands at."""
+    total_step: int
+    """The same, counted from the base model over all stages."""
+    parent: str
+    """SHA-256 of the parent's manifest (checkpoint.json or model.json)."""
+    recipe_digest: str
+    prompts_sha256: str
+    seed: int
+    files: dict[str, str]
+    """File name → SHA-256."""
+    versions: dict[str, str]
+    created: str
+    """UTC, ISO 8601."""
+
+
+class ModelManifest(BaseModel):
+    """`model.json`: a base or published model's folder."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    system: str
+    repository: str | None
+    revision: str | None
+    files: dict[str, str]
+    versions: dict[str, str]
+    seed: int | None = None
+    created: str

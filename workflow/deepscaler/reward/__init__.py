@@ -1,0 +1,1 @@
+"""Answer to verdict: one grader for training and evaluation."""

@@ -1,0 +1,3 @@
+"""DeepScaleR's grader, verdict for verdict, without evaluating any text."""
+
+from .judge import grade as grade

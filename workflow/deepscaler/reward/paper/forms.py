@@ -1,0 +1,197 @@
+"""The two normal forms that DeepScaleR's grader compares, reproduced with their quirks.
+
+`mathd_form` is the string form of the MATH benchmark, `symbolic_form` what goes on to the symbolic comparison.
+Behaviour: `rewards/math_utils/utils.py` of DeepScaleR, whose verdicts OpenRLHF's `utils/math_utils.py` shares.
+"""
+
+import re
+import threading
+from typing import Any
+
+_WHOLLY_TEXT = re.compile(r"^\\text\{(?P<text>.+?)\}$")
+_MIXED_NUMBER = re.compile(r"([0-9]) +([0-9])")
+_THOUSANDS = re.compile(r"(\d)(,)(\d\d\d)($|\D)")
+_CIRCLE = re.compile(r"\^ *\\circ")
+_THIN_COMMA = re.compile(r",\\! *")
+_MINUS_SPACES = re.compile(r"- *")
+_UNIT_NAMES = (
+    *("degree", "cm", "centimeter", "meter", "mile", "second", "minute", "hour", "day", "week"),
+    *("month", "year", "foot", "feet", "inch", "yard"),
+)
+_UNITS = [(unit, re.compile(rf"{unit}(es)?(s)? *(\^[0-9]+)?")) for unit in _UNIT_NAMES]
+_MATHD_REPLACEMENTS = (
+    ("\n", ""),
+    ("\\!", ""),
+    ("\\\\", "\\"),
+    ("tfrac", "frac"),
+    ("dfrac", "frac"),
+    ("\\left", ""),
+    ("\\right", ""),
+    ("^{\\circ}", ""),
+    ("^\\circ", ""),
+    ("\\$", ""),
+)
+_TEXT_WORDS = (
+    ("\\%", "%"),
+    ("\\$", "$"),
+    ("$", ""),
+    ("%", ""),
+    (" or ", " , "),
+    (" and ", " , "),
+    ("million", "*10^6"),
+    ("billion", "*10^9"),
+    ("trillion", "*10^12"),
+)
+_TEXT_SYMBOLS = (("√", "sqrt"), ("π", "pi"), ("∞", "inf"), ("∪", "U"), ("·", "*"), ("×", "*"))
+_local = threading.local()
+
+
+class _NoForm(Exception):
+    """The MATH form gave up; the stripped answer itself is the form then."""
+
+
+def replace_all(text: str, pairs: tuple[tuple[str, str], ...]) -> str:
+    for old, new in pairs:
+        text = text.replace(old, new)
+    return text
+
+
+def mathd_form(answer: str) -> str:
+    """The MATH benchmark's normal form of an answer; the stripped answer where the form does not apply."""
+    answer = answer.strip()
+    if match := _WHOLLY_TEXT.search(answer):
+        answer = match.group("text").strip()
+    try:
+        return _mathd_form(answer)
+    except _NoForm:
+        return answer
+
+
+def _mathd_form(text: str) -> str:
+    text = replace_all(text, _MATHD_REPLACEMENTS)
+    if "\\text{ " in text:
+        text, *units = text.split("\\text{ ")
+        if len(units) != 1:
+            raise _NoForm
+    text = replace_all(text, (("\\%", ""), (" .", " 0."), ("{.", "{0.")))
+    if not text:
+        return text
+    if text[0] == ".":
+        text = "0" + text
+    sides = text.split("=")
+    if len(sides) == 2 and len(sides[0]) <= 2:
+        text = sides[1]
+    text = _brace_roots(text).replace(" ", "")
+    text = _brace_fractions(text)
+    if text == "0.5":
+        text = "\\frac{1}{2}"
+    return _slash_to_fraction(text)
+
+
+def _brace_roots(text: str) -> str:
+    r"""`\sqrt3` to `\sqrt{3}`."""
+    head, *tails = text.split("\\sqrt")
+    for tail in tails:
+        if not tail:
+            raise _NoForm
+        head += "\\sqrt" + (tail if tail[0] == "{" else "{" + tail[0] + "}" + tail[1:])
+    return head
+
+
+def _brace_fractions(text: str) -> str:
+    r"""`\frac12` to `\frac{1}{2}`; a fraction cut short leaves the whole text as it was."""
+    result, *tails = text.split("\\frac")
+    for tail in tails:
+        if not tail:
+            raise _NoForm
+        result += "\\frac"
+        if tail[0] == "{":
+            result += tail
+        elif len(tail) < 2:
+            return text
+        elif tail[1] == "{":
+            result += "{" + tail[0] + "}" + tail[1:]
+        else:
+            result += "{" + tail[0] + "}{" + tail[1] + "}" + tail[2:]
+    return result
+
+
+def _slash_to_fraction(text: str) -> str:
+    """`3/4`, and only two plain integers, to a LaTeX fraction."""
+    parts = text.split("/")
+    if len(parts) != 2:
+        return text
+    try:
+        above, below = int(parts[0]), int(parts[1])
+        return f"\\frac{{{above}}}{{{below}}}" if text == f"{above}/{below}" else text
+    except ValueError:
+        return text
+
+
+def symbolic_form(answer: str) -> str:
+    """The normal form that the symbolic comparison starts from: units, currency and LaTeX rewritten, lower case."""
+    if match := _WHOLLY_TEXT.search(answer):
+        answer = match.group("text")
+    text = replace_all(answer, _TEXT_WORDS)
+    for unit, pattern in _UNITS:
+        if unit in text:
+            text = pattern.sub("", text)
+    text = _CIRCLE.sub("", text)
+    if text and text[0] == "{" and text[-1] == "}":
+        text = text[1:-1]
+    text = _THIN_COMMA.sub("", text)
+    value = _as_float(text)
+    if value is not None and is_near_integer(value):
+        text = str(round(value))
+    if "\\" in text:
+        text = _latex_to_text(text)
+    text = _MIXED_NUMBER.sub(r"\1+\2", _MINUS_SPACES.sub("-", text))
+    text = replace_all(text, ((" ", ""), ("{", ""), ("}", ""))).lower()
+    if is_integer_text(text):
+        text = str(int(float(text.replace(",", ""))))
+    return text
+
+
+def _latex_to_text(text: str) -> str:
+    """Plain text of LaTeX as pylatexenc writes it, an unknown macro becoming nothing; `text` itself if that fails."""
+    text = replace_all(text, (("\\tfrac", "\\frac"), ("\\dfrac", "\\frac"), ("\\frac", " \\frac")))
+    try:
+        plain = _converter().latex_to_text(text)
+    except Exception:  # pylatexenc raises many kinds, RecursionError among them
+        return text
+    return replace_all(plain, _TEXT_SYMBOLS).strip()
+
+
+def _converter() -> Any:
+    """One converter a thread: building one costs as much as ten conversions."""
+    if not hasattr(_local, "converter"):
+        from pylatexenc.latex2text import LatexNodes2Text
+
+        _local.converter = LatexNodes2Text()
+    return _local.converter
+
+
+def _as_float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def is_near_integer(value: float) -> bool:
+    try:
+        return abs(value - round(value)) <= 1e-7
+    except (ValueError, OverflowError):  # not a number, or infinite
+        return False
+
+
+def without_thousands(text: str) -> str:
+    """`1,234,567` to `1234567`, commas elsewhere left alone."""
+    while (shorter := _THOUSANDS.sub(r"\1\3\4", text)) != text:
+        text = shorter
+    return text
+
+
+def is_integer_text(text: str) -> bool:
+    value = _as_float(without_thousands(text))
+    return value is not None and is_near_integer(value)

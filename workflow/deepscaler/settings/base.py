@@ -1,0 +1,65 @@
+"""The strict base of all settings, and pydantic's complaints turned into one line for people."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deepscaler.errors import DeepscalerError, UserError, nearest
+
+Name = str
+"""A name that becomes a folder or a wildcard: lower case letters, digits, `.`, `_` and `-`."""
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
+
+
+class Strict(BaseModel):
+    """A settings section: unknown keys are refused, values are not coerced silently, instances are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], value: Any, where: Path | str) -> Model:
+    """`value` as a `model`, or a UserError that names the first key that is wrong, and its place."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise explain(model, error, where) from None
+
+
+def explain(model: type[BaseModel], error: ValidationError, where: Path | str) -> DeepscalerError:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+    if first["type"] == "extra_forbidden":
+        known = keys_at(model, first["loc"][:-1])
+        guess = nearest(str(first["loc"][-1]), known)
+        hint = f"did you mean {guess!r}?" if guess else f"known keys here: {', '.join(sorted(known))}"
+        return UserError(f"unknown setting {key!r}", where, hint)
+    if first["type"] == "missing":
+        return UserError(f"missing setting {key!r}", where)
+    given = repr(first["input"])
+    message = first["msg"].removeprefix("Value error, ")
+    return UserError(f"{key}: {message} (given: {given[:80]})", where)
+
+
+def keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys known at a place of a nested model; indices and dictionary keys are passed through."""
+    current: Any = model
+    for part in place:
+        fields = getattr(current, "model_fields", None)
+        if fields is not None and part in fields:
+            current = inner_model(fields[part].annotation)
+    return list(getattr(current, "model_fields", {}))
+
+
+def inner_model(annotation: Any) -> Any:
+    """The pydantic model inside `list[Model]`, `dict[str, Model]` or `Model | None`, else the annotation itself."""
+    if hasattr(annotation, "model_fields"):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = inner_model(argument)
+        if hasattr(found, "model_fields"):
+            return found
+    return annotation

@@ -1,0 +1,75 @@
+"""The systems of the table, each published, distilled here, trained here, or reported by others: config/models.yaml."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from deepscaler.settings.base import Name, Strict
+
+ThinkRule = Literal["required", "prefilled", "none"]
+
+
+class Prompting(Strict):
+    """How a problem becomes a prompt."""
+
+    suffix: str = "Let's think step by step and output the final answer within \\boxed{}."
+    system: str | None = None
+    think: ThinkRule = "prefilled"
+
+
+class Sampling(Strict):
+    """Sampling that a system was meant for, where it differs from the scale's."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_new_tokens: int | None = None
+    context: int | None = None
+
+
+class Published(Strict):
+    """Weights on the hub."""
+
+    kind: Literal["published"]
+    title: str
+    parameters: float
+    """Billions."""
+    repository: str
+    revision: str | None
+    prompting: Prompting = Prompting()
+    sampling: Sampling = Sampling()
+    note: str | None = None
+
+
+class Distilled(Strict):
+    """A small base model distilled on the spot; `distill_base` makes it."""
+
+    kind: Literal["distilled"]
+    title: str
+    parameters: float
+    prompting: Prompting = Prompting()
+    sampling: Sampling = Sampling()
+
+
+class Trained(Strict):
+    """The last checkpoint of a training stage of the same scale; prompting is the base model's."""
+
+    kind: Literal["trained"]
+    title: str
+    stage: Name
+
+
+class Reported(Strict):
+    """Numbers that others published for a system that cannot be run."""
+
+    kind: Literal["reported"]
+    title: str
+    parameters: float | None = None
+    scores: dict[Name, float]
+    source: str
+
+
+System = Annotated[Published | Distilled | Trained | Reported, Field(discriminator="kind")]
+
+
+class SystemFile(Strict):
+    systems: dict[Name, System]

@@ -1,0 +1,93 @@
+"""A scale: which models, data and sizes, on which machines. config/scales/*.yaml."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from deepscaler.settings.base import Name, Strict
+from deepscaler.settings.curation import Curation
+
+
+class Layout(Strict):
+    """Where a stage runs, and how it is cut: machines, never mathematics."""
+
+    nodes: int = Field(gt=0)
+    gpus_per_node: int = Field(gt=0)
+    segment_steps: int = Field(gt=0)
+    """Steps a job: sized so that a segment fits the queue's wall time."""
+    save_steps: int = Field(gt=0)
+    max_tokens_per_gpu: int = Field(gt=0)
+    """Tokens of a micro-batch, packed; bounds the memory of the logits."""
+    zero_stage: Literal[2, 3] = 3
+    gpu_memory_utilisation: float = Field(default=0.65, gt=0, lt=1)
+
+
+class Training(Strict):
+    recipe: Name
+    layout: dict[Name, Layout]
+    """Stage → its layout."""
+    keep_states: int = Field(default=2, ge=1)
+    """DeepSpeed states kept for each stage; the newest ones."""
+    health: bool = True
+
+
+class Evaluation(Strict):
+    systems: list[Name]
+    """Rows of the table, in order."""
+    suites: dict[Name, list[Name]]
+    """Suite → its benchmarks, in the table's order. `table` is the paper's five; `curve` is drawn over steps."""
+    shards: dict[Name, int]
+    """Suite → jobs it is cut into."""
+    samples: int = Field(default=16, gt=0)
+    temperature: float = Field(default=0.6, ge=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    max_new_tokens: int = Field(gt=0)
+    context: int = Field(gt=0)
+    tensor_parallel: int = 1
+    curve_segments: bool = True
+    """Evaluate every segment's checkpoint on the `curve` suite, for figure 1."""
+
+    @model_validator(mode="after")
+    def suites_have_shards(self) -> "Evaluation":
+        if "table" not in self.suites:
+            raise ValueError("suites must have `table`")
+        if missing := set(self.suites) - set(self.shards):
+            raise ValueError(f"shards is missing for suite {sorted(missing)[0]!r}")
+        return self
+
+
+class Need(Strict):
+    """What a job of one rule asks for; where a key is absent, the default's holds."""
+
+    mem_mb: int | None = None
+    minutes: int | None = None
+    cpus: int | None = None
+    gpus: int | None = None
+
+
+class Budget(Strict):
+    approved_gpu_hours: float = Field(default=0, ge=0)
+    dollars_per_gpu_hour: float = Field(default=1.18, ge=0)
+
+
+class Scale(Strict):
+    name: Name
+    description: str
+    device: Literal["cpu", "gpu"]
+    seed: int
+    base: Name | None = None
+    """The system that training starts from, and the first row of the comparison."""
+    curation: Curation | None = None
+    training: Training | None = None
+    evaluation: Evaluation
+    resources: dict[str, Need]
+    """Rule → what it asks for; `default` holds for the others."""
+    budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def training_needs_a_base_and_data(self) -> "Scale":
+        if self.training and not (self.base and self.curation):
+            raise ValueError("training needs `base` and `curation`")
+        if "default" not in self.resources:
+            raise ValueError("resources must have `default`")
+        return self

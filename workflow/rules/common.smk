@@ -1,0 +1,78 @@
+# What all rules share: the work root, wildcard constraints, and answers to "what does this job need?".
+# All logic is in deepscaler.settings.dag; here it only meets the wildcards.
+import os
+import sys
+from pathlib import Path
+
+from deepscaler import settings
+from deepscaler.settings import dag
+
+WORK = settings.site().work
+# `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+SCALES = settings.scale_names()
+
+
+wildcard_constraints:
+    scale="|".join(SCALES),
+    stage=r"[a-z0-9.]+",
+    segment=r"[a-z0-9.]+-\d+",
+    shard=r"\d+",
+    shards=r"\d+",
+    suite=r"[a-z0-9]+",
+    figure=r"\d",
+
+
+def need(job, key):
+    """A resource that the jobs of a rule ask for at their scale."""
+    return lambda wildcards: getattr(dag.needs(wildcards.scale, job), key) or 0
+
+
+def setting(*dotted):
+    """A digest of sections of the scale's settings: a job runs again when one of them changes."""
+    return lambda wildcards: settings.settings_digest(
+        *(settings.section(wildcards.scale, key) for key in dotted)
+    )
+
+
+def entry(table, wildcard):
+    """A digest of one entry of config/models.yaml, benchmarks.yaml or sources.yaml."""
+    return lambda wildcards: settings.settings_digest(table()[wildcards[wildcard]])
+
+
+def manifest_of(scale, system):
+    """The file that stands for a system's weights."""
+    segment = dag.checkpoint_of(scale, system)
+    if segment:
+        return f"{WORK}/{scale}/checkpoints/{segment}/checkpoint.json"
+    return f"{WORK}/{scale}/models/{system}/model.json"
+
+
+def base_manifest(wildcards):
+    return manifest_of(wildcards.scale, settings.scale(wildcards.scale).base)
+
+
+def system_manifest(wildcards):
+    return manifest_of(wildcards.scale, wildcards.system)
+
+
+def results_of(scale):
+    """All that a scale yields."""
+    names = [
+        "table.csv",
+        "table.md",
+        "tokens.csv",
+        "compute.csv",
+        "claims.csv",
+        "report.html",
+        "settings.yaml",
+    ]
+    names.append("ro-crate-metadata.json")
+    names.append("figures/figure-5.png")
+    if settings.scale(scale).training:
+        names += [
+            "curation.csv",
+            "training.csv",
+            *(f"figures/figure-{n}.png" for n in (1, 2, 3, 4)),
+        ]
+    return [f"results/{scale}/{name}" for name in names]

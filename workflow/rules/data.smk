@@ -1,0 +1,259 @@
+# From sources to prompt files, and the benchmarks.
+#   sources → answers → deduplicated → decontaminated → train → prompts
+
+
+rule fetch_source:
+    output:
+        WORK + "/{scale}/data/sources/{source}.parquet",
+    log:
+        "logs/{scale}/fetch_source/{source}.log",
+    benchmark:
+        "logs/{scale}/fetch_source/{source}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("fetch_source", "mem_mb"),
+        runtime=need("fetch_source", "minutes"),
+    params:
+        settings=entry(settings.sources, "source"),
+    message:
+        "Fetching source {wildcards.source}"
+    shell:
+        "deepscaler fetch_source"
+        " --scale {wildcards.scale}"
+        " --source {wildcards.source}"
+        " --output {output}"
+        " 2>&1 | tee {log}"
+
+
+rule extract_answers:
+    input:
+        WORK + "/{scale}/data/sources/{source}.parquet",
+    output:
+        problems=WORK + "/{scale}/data/answers/{source}.parquet",
+        removed=WORK + "/{scale}/data/removed/extract_answers-{source}.parquet",
+    log:
+        "logs/{scale}/extract_answers/{source}.log",
+    benchmark:
+        "logs/{scale}/extract_answers/{source}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("extract_answers", "mem_mb"),
+        runtime=need("extract_answers", "minutes"),
+    params:
+        settings=setting("curation.extract_answers"),
+    message:
+        "Extracting answers of {wildcards.source}"
+    shell:
+        "deepscaler extract_answers"
+        " --scale {wildcards.scale}"
+        " --problems {input}"
+        " --output {output.problems}"
+        " --removed {output.removed}"
+        " 2>&1 | tee {log}"
+
+
+rule deduplicate:
+    input:
+        lambda wildcards: expand(
+            WORK + "/{scale}/data/answers/{source}.parquet",
+            scale=wildcards.scale,
+            source=settings.scale(wildcards.scale).curation.sources,
+        ),
+    output:
+        problems=WORK + "/{scale}/data/deduplicated.parquet",
+        removed=WORK + "/{scale}/data/removed/deduplicate.parquet",
+        review=WORK + "/{scale}/data/review/deduplicate.csv",
+    log:
+        "logs/{scale}/deduplicate/all.log",
+    benchmark:
+        "logs/{scale}/deduplicate/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: lambda wildcards: dag.needs(wildcards.scale, "deduplicate").cpus
+    resources:
+        mem_mb=need("deduplicate", "mem_mb"),
+        runtime=need("deduplicate", "minutes"),
+    params:
+        settings=setting("curation.deduplicate"),
+    message:
+        "Removing duplicates by MiniLM embeddings"
+    shell:
+        "deepscaler deduplicate"
+        " --scale {wildcards.scale}"
+        " --problems {input}"
+        " --output {output.problems}"
+        " --removed {output.removed}"
+        " --review {output.review}"
+        " --threads {threads}"
+        " 2>&1 | tee {log}"
+
+
+rule fetch_benchmark:
+    output:
+        WORK + "/{scale}/benchmarks/{benchmark}.parquet",
+    log:
+        "logs/{scale}/fetch_benchmark/{benchmark}.log",
+    benchmark:
+        "logs/{scale}/fetch_benchmark/{benchmark}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("fetch_benchmark", "mem_mb"),
+        runtime=need("fetch_benchmark", "minutes"),
+    params:
+        settings=entry(settings.benchmarks, "benchmark"),
+    message:
+        "Fetching benchmark {wildcards.benchmark}"
+    shell:
+        "deepscaler fetch_benchmark"
+        " --scale {wildcards.scale}"
+        " --benchmark {wildcards.benchmark}"
+        " --output {output}"
+        " 2>&1 | tee {log}"
+
+
+rule decontaminate:
+    input:
+        problems=WORK + "/{scale}/data/deduplicated.parquet",
+        benchmarks=lambda wildcards: expand(
+            WORK + "/{scale}/benchmarks/{benchmark}.parquet",
+            scale=wildcards.scale,
+            benchmark=settings.scale(wildcards.scale).evaluation.suites["table"],
+        ),
+    output:
+        problems=WORK + "/{scale}/data/decontaminated.parquet",
+        removed=WORK + "/{scale}/data/removed/decontaminate.parquet",
+        report="results/{scale}/contamination.csv",
+    log:
+        "logs/{scale}/decontaminate/all.log",
+    benchmark:
+        "logs/{scale}/decontaminate/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: lambda wildcards: dag.needs(wildcards.scale, "decontaminate").cpus
+    resources:
+        mem_mb=need("decontaminate", "mem_mb"),
+        runtime=need("decontaminate", "minutes"),
+    params:
+        settings=setting("curation.decontaminate"),
+    message:
+        "Removing what overlaps with a benchmark"
+    shell:
+        "deepscaler decontaminate"
+        " --scale {wildcards.scale}"
+        " --problems {input.problems}"
+        " --benchmarks {input.benchmarks}"
+        " --output {output.problems}"
+        " --removed {output.removed}"
+        " --report {output.report}"
+        " --threads {threads}"
+        " 2>&1 | tee {log}"
+
+
+rule select_gradable:
+    input:
+        problems=WORK + "/{scale}/data/decontaminated.parquet",
+        model=base_manifest,
+    output:
+        problems=WORK + "/{scale}/data/train/train.parquet",
+        card=WORK + "/{scale}/data/train/README.md",
+        removed=WORK + "/{scale}/data/removed/select_gradable.parquet",
+    log:
+        "logs/{scale}/select_gradable/all.log",
+    benchmark:
+        "logs/{scale}/select_gradable/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: lambda wildcards: dag.needs(wildcards.scale, "select_gradable").cpus
+    resources:
+        mem_mb=need("select_gradable", "mem_mb"),
+        runtime=need("select_gradable", "minutes"),
+    params:
+        settings=setting("curation.select_gradable"),
+    message:
+        "Keeping what the reward can grade"
+    shell:
+        "deepscaler select_gradable"
+        " --scale {wildcards.scale}"
+        " --problems {input.problems}"
+        " --model {input.model}"
+        " --output {output.problems}"
+        " --card {output.card}"
+        " --removed {output.removed}"
+        " --threads {threads}"
+        " 2>&1 | tee {log}"
+
+
+rule summarise_curation:
+    input:
+        sources=lambda wildcards: expand(
+            WORK + "/{scale}/data/sources/{source}.parquet",
+            scale=wildcards.scale,
+            source=settings.scale(wildcards.scale).curation.sources,
+        ),
+        removed=lambda wildcards: expand(
+            WORK + "/{scale}/data/removed/{step}.parquet",
+            scale=wildcards.scale,
+            step=[
+                f"extract_answers-{name}"
+                for name in settings.scale(wildcards.scale).curation.sources
+            ]
+            + ["deduplicate", "decontaminate", "select_gradable"],
+        ),
+        train=WORK + "/{scale}/data/train/train.parquet",
+    output:
+        funnel="results/{scale}/curation.csv",
+        removed=WORK + "/{scale}/data/removed.parquet",
+    log:
+        "logs/{scale}/summarise_curation/all.log",
+    benchmark:
+        "logs/{scale}/summarise_curation/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("summarise_curation", "mem_mb"),
+        runtime=need("summarise_curation", "minutes"),
+    message:
+        "Counting what curation kept and removed"
+    shell:
+        "deepscaler summarise_curation"
+        " --scale {wildcards.scale}"
+        " --sources {input.sources}"
+        " --removed-parts {input.removed}"
+        " --train {input.train}"
+        " --funnel {output.funnel}"
+        " --removed {output.removed}"
+        " 2>&1 | tee {log}"
+
+
+rule schedule_prompts:
+    input:
+        WORK + "/{scale}/data/train/train.parquet",
+    output:
+        WORK + "/{scale}/prompts/{segment}.jsonl",
+    log:
+        "logs/{scale}/schedule_prompts/{segment}.log",
+    benchmark:
+        "logs/{scale}/schedule_prompts/{segment}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("schedule_prompts", "mem_mb"),
+        runtime=need("schedule_prompts", "minutes"),
+    params:
+        settings=setting("seed", "training.recipe"),
+        segment=lambda wildcards: settings.settings_digest(
+            vars(dag.segment(wildcards.scale, wildcards.segment)),
+            settings.recipe(settings.scale(wildcards.scale).training.recipe).rollout,
+        ),
+    message:
+        "Ordering the prompts of segment {wildcards.segment}"
+    shell:
+        "deepscaler schedule_prompts"
+        " --scale {wildcards.scale}"
+        " --segment {wildcards.segment}"
+        " --problems {input}"
+        " --output {output}"
+        " 2>&1 | tee {log}"

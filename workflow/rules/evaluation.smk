@@ -1,0 +1,188 @@
+# Samples are made once and kept; grading and scoring them costs minutes and can be repeated.
+
+
+def suite_benchmarks(wildcards):
+    return expand(
+        WORK + "/{scale}/benchmarks/{benchmark}.parquet",
+        scale=wildcards.scale,
+        benchmark=settings.scale(wildcards.scale).evaluation.suites[wildcards.suite],
+    )
+
+
+def suite_shards(wildcards):
+    shards = settings.scale(wildcards.scale).evaluation.shards[wildcards.suite]
+    return expand(
+        WORK + "/{scale}/samples/{system}/{suite}-{shard}of{shards}.parquet",
+        scale=wildcards.scale,
+        system=wildcards.system,
+        suite=wildcards.suite,
+        shard=range(1, shards + 1),
+        shards=shards,
+    )
+
+
+def table_scores(wildcards):
+    return expand(
+        "results/{scale}/scores/{system}-table.json",
+        scale=wildcards.scale,
+        system=dag.evaluated(wildcards.scale),
+    )
+
+
+def table_grades(wildcards):
+    return expand(
+        WORK + "/{scale}/grades/{system}/table.parquet",
+        scale=wildcards.scale,
+        system=dag.evaluated(wildcards.scale),
+    )
+
+
+rule sample:
+    input:
+        model=system_manifest,
+        benchmarks=suite_benchmarks,
+    output:
+        WORK + "/{scale}/samples/{system}/{suite}-{shard}of{shards}.parquet",
+    log:
+        "logs/{scale}/sample/{system}-{suite}-{shard}of{shards}.log",
+    benchmark:
+        "logs/{scale}/sample/{system}-{suite}-{shard}of{shards}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: lambda wildcards: dag.needs(wildcards.scale, "sample").cpus
+    resources:
+        mem_mb=need("sample", "mem_mb"),
+        runtime=need("sample", "minutes"),
+    params:
+        settings=lambda wildcards: dag.sampling_digest(
+            wildcards.scale, wildcards.system
+        ),
+    message:
+        "Sampling {wildcards.system} on suite {wildcards.suite}, shard {wildcards.shard} of {wildcards.shards}"
+    shell:
+        "deepscaler sample"
+        " --scale {wildcards.scale}"
+        " --system {wildcards.system}"
+        " --model {input.model}"
+        " --benchmarks {input.benchmarks}"
+        " --shard {wildcards.shard}"
+        " --shards {wildcards.shards}"
+        " --output {output}"
+        " 2>&1 | tee {log}"
+
+
+rule grade_samples:
+    input:
+        samples=suite_shards,
+        benchmarks=suite_benchmarks,
+    output:
+        WORK + "/{scale}/grades/{system}/{suite}.parquet",
+    log:
+        "logs/{scale}/grade_samples/{system}-{suite}.log",
+    benchmark:
+        "logs/{scale}/grade_samples/{system}-{suite}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: lambda wildcards: dag.needs(wildcards.scale, "grade_samples").cpus
+    resources:
+        mem_mb=need("grade_samples", "mem_mb"),
+        runtime=need("grade_samples", "minutes"),
+    params:
+        settings=lambda wildcards: dag.prompting_digest(
+            wildcards.scale, wildcards.system
+        ),
+    message:
+        "Grading {wildcards.system} on suite {wildcards.suite}, in both modes"
+    shell:
+        "deepscaler grade_samples"
+        " --scale {wildcards.scale}"
+        " --system {wildcards.system}"
+        " --samples {input.samples}"
+        " --benchmarks {input.benchmarks}"
+        " --output {output}"
+        " --threads {threads}"
+        " 2>&1 | tee {log}"
+
+
+rule score:
+    input:
+        WORK + "/{scale}/grades/{system}/{suite}.parquet",
+    output:
+        "results/{scale}/scores/{system}-{suite}.json",
+    log:
+        "logs/{scale}/score/{system}-{suite}.log",
+    benchmark:
+        "logs/{scale}/score/{system}-{suite}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("score", "mem_mb"),
+        runtime=need("score", "minutes"),
+    params:
+        settings=setting("seed", "evaluation.suites"),
+    message:
+        "Scoring {wildcards.system} on suite {wildcards.suite}"
+    shell:
+        "deepscaler score"
+        " --scale {wildcards.scale}"
+        " --system {wildcards.system}"
+        " --suite {wildcards.suite}"
+        " --grades {input}"
+        " --output {output}"
+        " 2>&1 | tee {log}"
+
+
+rule tabulate:
+    input:
+        scores=table_scores,
+        grades=table_grades,
+    output:
+        table="results/{scale}/table.csv",
+        markdown="results/{scale}/table.md",
+        tokens="results/{scale}/tokens.csv",
+        agreement="results/{scale}/agreement.csv",
+        comparisons="results/{scale}/comparisons.csv",
+    log:
+        "logs/{scale}/tabulate/all.log",
+    benchmark:
+        "logs/{scale}/tabulate/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("tabulate", "mem_mb"),
+        runtime=need("tabulate", "minutes"),
+    params:
+        settings=setting("seed", "evaluation"),
+    message:
+        "Writing the tables of {wildcards.scale}"
+    shell:
+        "deepscaler tabulate"
+        " --scale {wildcards.scale}"
+        " --scores {input.scores}"
+        " --grades {input.grades}"
+        " --table {output.table}"
+        " --markdown {output.markdown}"
+        " --tokens {output.tokens}"
+        " --agreement {output.agreement}"
+        " --comparisons {output.comparisons}"
+        " 2>&1 | tee {log}"
+
+
+rule publish_table:
+    input:
+        "results/paper/table.csv",
+    output:
+        "results/table.csv",
+    log:
+        "logs/paper/publish_table/all.log",
+    benchmark:
+        "logs/paper/publish_table/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    message:
+        "The paper's table is in results/table.csv"
+    shell:
+        "cp {input} {output} 2>&1 | tee {log}"

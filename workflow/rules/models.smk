@@ -1,0 +1,61 @@
+# Base and published models: fetched by pin, or distilled on the spot.
+
+
+rule fetch_model:
+    output:
+        WORK + "/{scale}/models/{system}/model.json",
+    log:
+        "logs/{scale}/fetch_model/{system}.log",
+    benchmark:
+        "logs/{scale}/fetch_model/{system}.tsv"
+    wildcard_constraints:
+        system="|".join(
+            sorted({name for scale in SCALES for name in dag.fetched(scale)})
+        ),
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("fetch_model", "mem_mb"),
+        runtime=need("fetch_model", "minutes"),
+    params:
+        settings=entry(settings.systems, "system"),
+    message:
+        "Fetching the weights of {wildcards.system}"
+    shell:
+        "deepscaler fetch_model"
+        " --scale {wildcards.scale}"
+        " --system {wildcards.system}"
+        " --output {output}"
+        " 2>&1 | tee {log}"
+
+
+rule distill_base:
+    output:
+        manifest=WORK + "/{scale}/models/{system}/model.json",
+        weights=WORK + "/{scale}/models/{system}/model.safetensors",
+    log:
+        "logs/{scale}/distill_base/{system}.log",
+    benchmark:
+        "logs/{scale}/distill_base/{system}.tsv"
+    wildcard_constraints:
+        system="|".join(
+            sorted({name for scale in SCALES for name in dag.distilled(scale)})
+        ),
+    conda:
+        "../../envs/cpu.yaml"
+    threads: lambda wildcards: dag.needs(wildcards.scale, "distill_base").cpus
+    resources:
+        mem_mb=need("distill_base", "mem_mb"),
+        runtime=need("distill_base", "minutes"),
+    params:
+        settings=entry(settings.systems, "system"),
+        seed=setting("seed"),
+    message:
+        "Distilling the base model {wildcards.system}"
+    shell:
+        "deepscaler distill_base"
+        " --scale {wildcards.scale}"
+        " --system {wildcards.system}"
+        " --output {output.manifest}"
+        " --threads {threads}"
+        " 2>&1 | tee {log}"

@@ -1,0 +1,206 @@
+# What a reviewer reads: figures, claims, compute, provenance, one page.
+
+
+rule resolve_settings:
+    output:
+        "results/{scale}/settings.yaml",
+    log:
+        "logs/{scale}/resolve_settings/all.log",
+    benchmark:
+        "logs/{scale}/resolve_settings/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("resolve_settings", "mem_mb"),
+        runtime=need("resolve_settings", "minutes"),
+    params:
+        settings=setting(""),
+    message:
+        "Recording settings, versions and seeds of {wildcards.scale}"
+    shell:
+        "deepscaler resolve_settings"
+        " --scale {wildcards.scale}"
+        " --output {output}"
+        " 2>&1 | tee {log}"
+
+
+def curve_scores(wildcards):
+    return [
+        f"results/{wildcards.scale}/scores/{p.system}-{p.suite}.json"
+        for p in dag.curve(wildcards.scale)
+    ]
+
+
+def figure_inputs(wildcards):
+    """Figures 1–4 draw training, figure 5 the table."""
+    results = f"results/{wildcards.scale}"
+    if wildcards.figure == "1":
+        return curve_scores(wildcards)
+    return (
+        [f"{results}/table.csv"]
+        if wildcards.figure == "5"
+        else [f"{results}/training.csv"]
+    )
+
+
+rule draw_figure:
+    input:
+        notebook="workflow/notebooks/figure-{figure}.ipynb",
+        data=figure_inputs,
+    output:
+        png="results/{scale}/figures/figure-{figure}.png",
+        pdf="results/{scale}/figures/figure-{figure}.pdf",
+        notebook="results/{scale}/notebooks/figure-{figure}.ipynb",
+    log:
+        "logs/{scale}/draw_figure/{figure}.log",
+    benchmark:
+        "logs/{scale}/draw_figure/{figure}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("draw_figure", "mem_mb"),
+        runtime=need("draw_figure", "minutes"),
+    message:
+        "Drawing figure {wildcards.figure} of {wildcards.scale}"
+    shell:
+        "deepscaler draw_figure"
+        " --scale {wildcards.scale}"
+        " --notebook {input.notebook}"
+        " --data {input.data}"
+        " --png {output.png}"
+        " --pdf {output.pdf}"
+        " --executed {output.notebook}"
+        " 2>&1 | tee {log}"
+
+
+rule account_compute:
+    input:
+        tables=lambda wildcards: [f"results/{wildcards.scale}/table.csv"]
+        + (
+            [f"results/{wildcards.scale}/training.csv"]
+            if settings.scale(wildcards.scale).training
+            else []
+        ),
+    output:
+        "results/{scale}/compute.csv",
+    log:
+        "logs/{scale}/account_compute/all.log",
+    benchmark:
+        "logs/{scale}/account_compute/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("account_compute", "mem_mb"),
+        runtime=need("account_compute", "minutes"),
+    message:
+        "Accounting for compute at {wildcards.scale}"
+    shell:
+        "deepscaler account_compute"
+        " --scale {wildcards.scale}"
+        " --benchmarks logs/{wildcards.scale}"
+        " --output {output}"
+        " 2>&1 | tee {log}"
+
+
+def evidence(wildcards):
+    """Everything that claims, provenance and the report speak of."""
+    results = f"results/{wildcards.scale}"
+    names = [
+        "table.csv",
+        "table.md",
+        "tokens.csv",
+        "agreement.csv",
+        "compute.csv",
+        "settings.yaml",
+    ]
+    names.append("figures/figure-5.png")
+    if settings.scale(wildcards.scale).training:
+        names += [
+            "curation.csv",
+            "training.csv",
+            *(f"figures/figure-{n}.png" for n in (1, 2, 3, 4)),
+        ]
+    return [f"{results}/{name}" for name in names]
+
+
+rule check_claims:
+    input:
+        claims="config/claims.yaml",
+        evidence=evidence,
+    output:
+        "results/{scale}/claims.csv",
+    log:
+        "logs/{scale}/check_claims/all.log",
+    benchmark:
+        "logs/{scale}/check_claims/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("check_claims", "mem_mb"),
+        runtime=need("check_claims", "minutes"),
+    message:
+        "Holding the results of {wildcards.scale} against the paper's claims"
+    shell:
+        "deepscaler check_claims"
+        " --scale {wildcards.scale}"
+        " --claims {input.claims}"
+        " --results results/{wildcards.scale}"
+        " --output {output}"
+        " 2>&1 | tee {log}"
+
+
+rule record_provenance:
+    input:
+        evidence,
+        "results/{scale}/claims.csv",
+    output:
+        "results/{scale}/ro-crate-metadata.json",
+    log:
+        "logs/{scale}/record_provenance/all.log",
+    benchmark:
+        "logs/{scale}/record_provenance/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("record_provenance", "mem_mb"),
+        runtime=need("record_provenance", "minutes"),
+    params:
+        work=WORK + "/{scale}",
+    message:
+        "Recording the provenance of {wildcards.scale}"
+    shell:
+        "deepscaler record_provenance"
+        " --scale {wildcards.scale}"
+        " --results results/{wildcards.scale}"
+        " --work {params.work}"
+        " --output {output}"
+        " 2>&1 | tee {log}"
+
+
+rule write_report:
+    input:
+        evidence,
+        "results/{scale}/claims.csv",
+        "results/{scale}/ro-crate-metadata.json",
+    output:
+        "results/{scale}/report.html",
+    log:
+        "logs/{scale}/write_report/all.log",
+    benchmark:
+        "logs/{scale}/write_report/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("write_report", "mem_mb"),
+        runtime=need("write_report", "minutes"),
+    params:
+        work=WORK + "/{scale}",
+    message:
+        "Writing the report of {wildcards.scale}"
+    shell:
+        "deepscaler write_report"
+        " --scale {wildcards.scale}"
+        " --results results/{wildcards.scale}"
+        " --work {params.work}"
+        " --output {output}"
+        " 2>&1 | tee {log}"

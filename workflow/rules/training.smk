@@ -1,0 +1,72 @@
+# The chain of checkpoints: a stage is cut into segments, each a job whose output is one checkpoint.
+# Half-done work lives in {WORK}/{scale}/runs/, which no rule declares, so that nothing is lost when a job is.
+
+
+rule train_segment:
+    input:
+        parent=lambda wildcards: (
+            manifest_of(
+                wildcards.scale, dag.segment(wildcards.scale, wildcards.segment).parent
+            )
+            if dag.segment(wildcards.scale, wildcards.segment).parent
+            else base_manifest(wildcards)
+        ),
+        prompts=WORK + "/{scale}/prompts/{segment}.jsonl",
+    output:
+        manifest=WORK + "/{scale}/checkpoints/{segment}/checkpoint.json",
+        metrics=WORK + "/{scale}/checkpoints/{segment}/metrics.jsonl",
+        weights=WORK + "/{scale}/checkpoints/{segment}/model.safetensors",
+    log:
+        "logs/{scale}/train_segment/{segment}.log",
+    benchmark:
+        "logs/{scale}/train_segment/{segment}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: lambda wildcards: dag.needs(wildcards.scale, "train_segment").cpus
+    resources:
+        mem_mb=need("train_segment", "mem_mb"),
+        runtime=need("train_segment", "minutes"),
+    params:
+        settings=lambda wildcards: dag.training_digest(
+            wildcards.scale, wildcards.segment
+        ),
+        runs=WORK + "/{scale}/runs",
+    message:
+        "Training segment {wildcards.segment} with OpenRLHF"
+    shell:
+        "deepscaler train_segment"
+        " --scale {wildcards.scale}"
+        " --segment {wildcards.segment}"
+        " --parent {input.parent}"
+        " --prompts {input.prompts}"
+        " --runs {params.runs}"
+        " --output {output.manifest}"
+        " 2>&1 | tee {log}"
+
+
+rule collect_metrics:
+    input:
+        lambda wildcards: expand(
+            WORK + "/{scale}/checkpoints/{segment}/metrics.jsonl",
+            scale=wildcards.scale,
+            segment=[segment.id for segment in dag.segments(wildcards.scale)],
+        ),
+    output:
+        "results/{scale}/training.csv",
+    log:
+        "logs/{scale}/collect_metrics/all.log",
+    benchmark:
+        "logs/{scale}/collect_metrics/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=need("collect_metrics", "mem_mb"),
+        runtime=need("collect_metrics", "minutes"),
+    message:
+        "Collecting the metrics of every training step"
+    shell:
+        "deepscaler collect_metrics"
+        " --scale {wildcards.scale}"
+        " --metrics {input}"
+        " --output {output}"
+        " 2>&1 | tee {log}"
