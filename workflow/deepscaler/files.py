@@ -37,11 +37,11 @@ def replace(source: Path, target: Path) -> None:
             os.fsync(handle.fileno())
     if target.is_dir() and not target.is_symlink():
         old = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.old")
-        os.rename(target, old)
-        os.rename(source, target)
+        target.rename(old)
+        source.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     else:
-        os.replace(source, target)
+        source.replace(target)
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -25,7 +25,7 @@ class ChainProblem:
 
     @property
     def text(self) -> str:
-        return f"{self.family}:" + "".join(f"{letter}{digit}" for letter, digit in zip(LETTERS, self.digits))
+        return f"{self.family}:" + "".join(f"{letter}{digit}" for letter, digit in zip(LETTERS, self.digits, strict=False))
 
     @property
     def value(self) -> int:

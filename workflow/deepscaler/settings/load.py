@@ -152,6 +152,8 @@ def check_names(loaded: Scale, where: Path) -> None:
             if word not in known:
                 raise refuse_unknown(kind, word, known, where)
     if loaded.training:
+        if loaded.training.recipe not in names_in("recipes"):
+            raise refuse_unknown("recipe", loaded.training.recipe, names_in("recipes"), where)
         stages = [stage.name for stage in recipe(loaded.training.recipe).stages]
         for word in loaded.training.layout:
             if word not in stages:

@@ -13,6 +13,8 @@ class Prompting(Strict):
     """How a problem becomes a prompt."""
 
     suffix: str = "Let's think step by step and output the final answer within \\boxed{}."
+    separator: str = " "
+    """Between the problem and the suffix."""
     system: str | None = None
     think: ThinkRule = "prefilled"
 

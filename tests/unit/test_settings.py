@@ -1,0 +1,125 @@
+"""Settings: what is not known is refused, with its place and the nearest name; the DAG's facts follow from them."""
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from deepscaler import settings
+from deepscaler.errors import UserError
+from deepscaler.settings import dag, load
+
+
+@pytest.fixture
+def checkout(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of config/ that a test may edit."""
+    shutil.copytree(root / "config", tmp_path / "config")
+    monkeypatch.setenv("DEEPSCALER_ROOT", str(tmp_path))
+    for cached in (load.scale, load.recipe, load.systems, load.benchmarks, load.sources, load.site):
+        cached.cache_clear()
+    yield tmp_path
+    for cached in (load.scale, load.recipe, load.systems, load.benchmarks, load.sources, load.site):
+        cached.cache_clear()
+
+
+def edit(path: Path, dotted: str, value: object) -> None:
+    values = yaml.safe_load(path.read_text())
+    *parents, last = dotted.split(".")
+    inner = values
+    for part in parents:
+        inner = inner[part]
+    inner[last] = value
+    path.write_text(yaml.safe_dump(values))
+
+
+@pytest.mark.parametrize("name", settings.scale_names())
+def test_every_scale_is_valid(name: str) -> None:
+    assert settings.scale(name).name == name
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "config" / "recipes").glob("*.yaml")), ids=str)
+def test_every_recipe_is_valid(path: Path) -> None:
+    assert settings.recipe(path.stem).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("file", "dotted", "value", "message"),
+    [
+        ("scales/mini.yaml", "evaluation.temprature", 0.7, "did you mean 'temperature'?"),
+        ("scales/mini.yaml", "evaluation.temperature", -1, "evaluation.temperature"),
+        ("scales/mini.yaml", "base", "mini-bass", "did you mean 'mini-base'?"),
+        ("scales/mini.yaml", "evaluation.suites.table", ["mini-aime-2042"], "did you mean 'mini-aime-2024'?"),
+        ("scales/mini.yaml", "curation.sources", ["mini-aims"], "did you mean 'mini-aime'?"),
+        ("scales/mini.yaml", "training.layout.8k.node", 1, "did you mean 'nodes'?"),
+        ("scales/mini.yaml", "training.recipe", "minni", "did you mean 'mini'?"),
+        ("recipes/mini.yaml", "optimizer.learning_rat", 1e-3, "did you mean 'learning_rate'?"),
+        ("recipes/mini.yaml", "updates_per_step", 7, "does not divide"),
+        ("models.yaml", "mini-base.kind", "destilled", "mini-base"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_line(
+    checkout: Path, file: str, dotted: str, value: object, message: str
+) -> None:
+    path = checkout / "config" / file
+    edit(path, dotted, value)
+    with pytest.raises(UserError) as caught:
+        (dag.segments("mini"), dag.evaluated("mini"))
+    text = str(caught.value)
+    assert message in text
+    assert path.name in text
+    assert "\n" not in text
+
+
+def test_an_unknown_scale_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean 'paper'"):
+        settings.scale("papper")
+
+
+def test_extends_merges_sections_and_replaces_lists(checkout: Path) -> None:
+    child = {"extends": "mini", "evaluation": {"samples": 4, "systems": ["mini-base"]}}
+    (checkout / "config" / "scales" / "child.yaml").write_text(yaml.safe_dump(child))
+    loaded = settings.scale("child")
+    assert loaded.evaluation.samples == 4
+    assert loaded.evaluation.systems == ["mini-base"]
+    assert loaded.evaluation.temperature == settings.scale("mini").evaluation.temperature
+
+
+def test_extends_in_a_circle_is_refused(checkout: Path) -> None:
+    (checkout / "config" / "scales" / "loop.yaml").write_text("extends: loop\n")
+    with pytest.raises(UserError, match="circle"):
+        settings.scale("loop")
+
+
+def test_the_paper_runs_1040_480_and_230_steps() -> None:
+    chain = dag.segments("paper")
+    assert {s.stage: s.last for s in chain} == {"8k": 1040, "16k": 480, "24k": 230}
+    assert chain[-1].total_last == 1750
+    assert chain[0].parent is None
+    assert all(later.parent == earlier.id for earlier, later in pairwise(chain))
+    assert [s.starts_stage for s in chain].count(True) == 3
+    assert all(s.first < s.last for s in chain)
+
+
+def test_no_checkpoint_is_sampled_twice_for_the_curve() -> None:
+    for name in settings.scale_names():
+        checkpoints = [dag.checkpoint_of(name, point.system) for point in dag.curve(name)]
+        assert len(checkpoints) == len(set(checkpoints))
+        steps = [point.total_step for point in dag.curve(name)]
+        assert steps == sorted(steps)
+
+
+def test_the_training_digest_follows_the_mathematics_and_not_the_machines(checkout: Path) -> None:
+    before = dag.training_digest("mini", "16k-1")
+    edit(checkout / "config/scales/mini.yaml", "training.layout.16k.max_tokens_per_gpu", 999)
+    load.scale.cache_clear()
+    assert dag.training_digest("mini", "16k-1") == before
+    edit(checkout / "config/recipes/mini.yaml", "optimizer.learning_rate", 1.0e-3)
+    load.scale.cache_clear()
+    load.recipe.cache_clear()
+    assert dag.training_digest("mini", "16k-1") != before
+
+
+def test_environment_variables_override_the_site_file(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPSCALER_WORK", "/scratch/someone")
+    assert settings.site().work == "/scratch/someone"
