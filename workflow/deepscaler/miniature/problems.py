@@ -25,7 +25,8 @@ class ChainProblem:
 
     @property
     def text(self) -> str:
-        return f"{self.family}:" + "".join(f"{letter}{digit}" for letter, digit in zip(LETTERS, self.digits, strict=False))
+        terms = zip(LETTERS, self.digits, strict=False)
+        return f"{self.family}:" + "".join(f"{letter}{digit}" for letter, digit in terms)
 
     @property
     def value(self) -> int:
