@@ -1,0 +1,59 @@
+"""What all verbs share: options that take several values, and the options that many verbs have.
+
+    from deepscaler.cli.options import ScaleName, verb
+
+    @verb(app)
+    def deduplicate(scale: ScaleName, problems: Annotated[list[Path], typer.Option(help="…")]) -> None:
+        "One line of help."
+
+`deepscaler deduplicate --scale mini --problems a.parquet b.parquet` then gives `problems` both files.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from typer.core import TyperCommand
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+ScaleName = Annotated[str, typer.Option("--scale", help="A scale: a file of config/scales/, without its suffix.")]
+Output = Annotated[Path, typer.Option("--output", help="File to write.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU cores to use.")]
+
+
+class Verb(TyperCommand):
+    """A command whose list options take all values up to the next option: `--problems a b c`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        several = {
+            name for parameter in self.params if getattr(parameter, "multiple", False) for name in parameter.opts
+        }
+        return super().parse_args(ctx, list(repeat_names(args, several)))
+
+
+def repeat_names(args: list[str], several: set[str]) -> Iterator[str]:
+    """`--x a b` as `--x a --x b`, for the options named in `several`; after `--` all stays as it is."""
+    current, values = None, 0
+    for position, argument in enumerate(args):
+        if argument == "--":
+            yield from args[position:]
+            return
+        if argument.startswith("-") and argument != "-":
+            current, values = (argument if argument in several else None), 0
+        elif current:
+            values += 1
+            if values > 1:
+                yield current
+        yield argument
+
+
+def verb(app: typer.Typer) -> Callable[[Function], Function]:
+    """Add a function to the app as the verb of its own name."""
+
+    def add(function: Function) -> Function:
+        app.command(function.__name__, cls=Verb)(function)
+        return function
+
+    return add
