@@ -1,0 +1,45 @@
+"""Prompts: a problem as chat messages, and those as the token ids that an engine gets.
+
+Training, curation and evaluation all take their prompts from here, so that a model meets the same bytes everywhere.
+The chat template is the one that lies with the model's tokenizer; `fetch_model` pins it with the weights.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from deepscaler.errors import UserError
+from deepscaler.settings.models import Prompting
+
+
+def chat_messages(problem: str, prompting: Prompting) -> list[dict[str, str]]:
+    """One user turn, after the system's where there is one: the shape of deepscaler/data's prompts upstream."""
+    content = f"{problem}{prompting.separator}{prompting.suffix}" if prompting.suffix else problem
+    system = [{"role": "system", "content": prompting.system}] if prompting.system else []
+    return [*system, {"role": "user", "content": content}]
+
+
+def prompt_text(tokenizer: Any, problem: str, prompting: Prompting) -> str:
+    """The prompt as the model's chat template writes it, up to where its answer starts."""
+    if not tokenizer.chat_template:
+        raise UserError("the tokenizer has no chat template", tokenizer.name_or_path)
+    messages = chat_messages(problem, prompting)
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+
+def prompt_token_ids(tokenizer: Any, problem: str, prompting: Prompting) -> list[int]:
+    """The prompt's token ids. The template writes the special tokens itself, so none are added a second time."""
+    text = prompt_text(tokenizer, problem, prompting)
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def load_tokenizer(folder: Path | str) -> Any:
+    """The tokenizer of a local model folder, or a UserError when it is missing or broken."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"no tokenizer can be loaded: {first}", folder, "tokenizer.json and tokenizer_config.json belong there"
+        ) from None
