@@ -154,9 +154,9 @@ def symbolic_form(answer: str) -> str:
 
 def _latex_to_text(text: str) -> str:
     """Plain text of LaTeX as pylatexenc writes it, an unknown macro becoming nothing; `text` itself if that fails."""
-    text = replace_all(text, (("\\tfrac", "\\frac"), ("\\dfrac", "\\frac"), ("\\frac", " \\frac")))
+    fractions = replace_all(text, (("\\tfrac", "\\frac"), ("\\dfrac", "\\frac"), ("\\frac", " \\frac")))
     try:
-        plain = _converter().latex_to_text(text)
+        plain = _converter().latex_to_text(fractions)
     except Exception:  # pylatexenc raises many kinds, RecursionError among them
         return text
     return replace_all(plain, _TEXT_SYMBOLS).strip()

@@ -1,0 +1,26 @@
+"""Whether a gold answer can be graded at all: what curation keeps."""
+
+from .grade import grade_pair
+from .paper.forms import symbolic_form
+from .paper.judge import is_evaluable
+from .verdicts import MAX_ANSWER, Mode
+
+
+def gradable(answer: str, mode: Mode = "paper") -> tuple[bool, str]:
+    """Whether the grader can decide for this gold, and why not.
+
+    `paper` applies upstream's rule (`data/preprocess/deepscaler.ipynb`): the normalised answer must be evaluable.
+    `strict` needs a gold that its parser reads, or a plain word.
+    Both ask that the gold be accepted as an answer to itself.
+    """
+    answer = answer.strip()
+    if not answer:
+        return False, "empty"
+    if len(answer) > MAX_ANSWER:
+        return False, "too long"
+    verdict = grade_pair(answer, answer, mode)
+    if not verdict.correct:
+        return False, f"not accepted for itself ({verdict.reason})"
+    if mode == "paper" and not is_evaluable(symbolic_form(answer)):
+        return False, "not evaluable: more than two letters, or a composite exponent"
+    return True, "gradable"

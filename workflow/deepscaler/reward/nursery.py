@@ -1,0 +1,93 @@
+"""The process that bears grading workers: it has SymPy loaded and does nothing but fork on request, and reap.
+
+`pool` starts one as `python -m deepscaler.reward.nursery FD MEMORY_MB`. On the Unix socket FD it takes two orders, a
+message each: `+`, with a socket attached, forks a worker that serves it and answers with the worker's process id;
+`-PID` kills that worker. It ends, and its workers with it, when its parent closes the socket.
+
+Forking from here costs milliseconds where a fresh interpreter costs a second, and is safe: this process has one
+thread, whatever its parent has. Only the workers' own parent signals them, so a recycled process id is never hit.
+"""
+
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+import warnings
+
+from .grade import grade_pair
+from .wire import messages, send
+
+RECURSION = 2000
+
+
+def serve(connection: socket.socket) -> None:
+    """Grade what comes until the other end closes: a list of [golds, prediction, mode] in, [correct, reason] out."""
+    for chunk in messages(connection):
+        for golds, prediction, mode in chunk:
+            verdict = grade_pair(golds, prediction, mode)
+            send(connection, [verdict.correct, verdict.reason])
+
+
+def _work(connection: socket.socket, memory_mb: int) -> None:
+    limit = memory_mb << 20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.setrecursionlimit(RECURSION)
+    serve(connection)
+
+
+def _fork(control: socket.socket, descriptor: int, memory_mb: int) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            control.close()
+            _work(socket.socket(fileno=descriptor), memory_mb)
+        except BrokenPipeError:  # the pool has closed; nobody waits for this verdict
+            pass
+        finally:
+            os._exit(0)
+    os.close(descriptor)
+    return pid
+
+
+def _reap(workers: set[int]) -> None:
+    workers -= {pid for pid in workers if os.waitpid(pid, os.WNOHANG)[0]}
+
+
+def main(control: socket.socket, memory_mb: int) -> None:
+    """Obey orders from `control` until it closes."""
+    workers: set[int] = set()
+    control.send(b"ready")
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 32, 1)
+        _reap(workers)
+        if not message:
+            break
+        if message == b"+":
+            pid = _fork(control, descriptors[0], memory_mb)
+            workers.add(pid)
+            control.send(str(pid).encode())
+        elif (pid := int(message[1:])) in workers:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            workers.discard(pid)
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+
+
+def load_libraries() -> None:
+    """Import and exercise what grading needs, so that no task pays for it."""
+    warnings.simplefilter("ignore")
+    for gold, answer in ((r"\frac{1}{2}", r"\sqrt{x}+\frac{2}{4}"), (r"\sqrt{8}", r"2\sqrt{2}"), ("odd", r"\alpha")):
+        grade_pair(gold, answer, "paper")
+        grade_pair(gold, answer, "strict")
+    gc.collect()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; we see its socket close
+    load_libraries()
+    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))

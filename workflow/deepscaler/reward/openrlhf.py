@@ -1,0 +1,121 @@
+"""The reward function of training: the file that OpenRLHF's `--reward.remote_url` gets.
+
+OpenRLHF loads this file by its path in every rollout actor and calls `reward_func` in a thread, one sample a call
+(`openrlhf/utils/agent.py`). An exception there would leave the sample without a reward and end the run later, so
+none leaves this function.
+
+Settings come from the environment: `DEEPSCALER_REWARD_MODE` (paper or strict; default paper),
+`DEEPSCALER_THINK_RULE` (required, prefilled or none; default prefilled), `DEEPSCALER_REWARD_WORKERS` (grading
+processes an actor; default 2) and `DEEPSCALER_REWARD_SECONDS` (limit of one verdict; default 1).
+"""
+
+import atexit
+import json
+import os
+import re
+import sys
+import threading
+from typing import Any
+
+from deepscaler.reward.grade import golds_of
+from deepscaler.reward.pool import GradingPool
+from deepscaler.reward.response import answer_of
+from deepscaler.reward.verdicts import MODES, THINK_RULES, ResponseVerdict
+
+_SPECIAL_TAIL = re.compile(r"(?:\s*(?:<｜[^｜<>]{1,40}｜>|<\|[^|<>]{1,40}\|>|</s>|<pad>|<eos>|<unk>))+\s*$")
+_EVIDENCE = 96
+"""Characters of the prompt's end that identify where the response starts, should the whole prompt not match."""
+
+_pool: GradingPool | None = None
+_lock = threading.Lock()
+
+
+def reward_func(queries: list[str], prompts: list[str], labels: list[str], **_: Any) -> dict[str, Any]:
+    """Rewards 1 or 0 of the responses in `queries`.
+
+    Args:
+        queries: prompt and response together, decoded with special tokens.
+        prompts: the prompts.
+        labels: accepted answers, a JSON list of strings or one plain string each.
+
+    Returns:
+        `rewards` and `scores`, float tensors of shape (len(queries),), and `extra_logs`: tensors of the same shape
+        with `well_formed`, `truncated` (no end-of-text token), `grading_killed` and `grading_cached`, 0 or 1 each.
+    """
+    import torch
+
+    rows = [_grade(*sample) for sample in zip(queries, prompts, labels, strict=False)]
+    columns = [torch.tensor(column, dtype=torch.float32) for column in zip(*rows, strict=True)] or [torch.zeros(0)] * 5
+    names = ("well_formed", "truncated", "grading_killed", "grading_cached")
+    return {
+        "rewards": columns[0],
+        "scores": columns[0].clone(),
+        "extra_logs": dict(zip(names, columns[1:], strict=True)),
+    }
+
+
+def _grade(query: str, prompt: str, label: str) -> tuple[float, ...]:
+    """reward, well formed, truncated, killed, cached."""
+    response, truncated = response_of(str(query), str(prompt))
+    try:
+        mode, think = (
+            _choice("DEEPSCALER_REWARD_MODE", MODES, "paper"),
+            _choice("DEEPSCALER_THINK_RULE", THINK_RULES, "prefilled"),
+        )
+        answer = answer_of(response, mode, think)
+        if isinstance(answer, ResponseVerdict):
+            return 0.0, 0.0, float(truncated), 0.0, 0.0
+        [(verdict, cached)] = _shared_pool().grade_batch([(golds_of(accepted(label)), answer, mode)])
+        killed = verdict.reason.startswith("killed")
+        return float(verdict.correct), 1.0, float(truncated), float(killed), float(cached)
+    except Exception as error:
+        print(f"deepscaler reward: {type(error).__name__}: {error}; the sample scores 0", file=sys.stderr, flush=True)
+        return 0.0, 0.0, float(truncated), 1.0, 0.0
+
+
+def response_of(query: str, prompt: str) -> tuple[str, bool]:
+    """The response without prompt and special tokens, and whether it lacks the token that ends a text."""
+    if query.startswith(prompt):
+        response = query[len(prompt) :]
+    else:
+        # the tokenizer may not give a prompt back as it was, and a long prompt loses its head
+        evidence = prompt[-_EVIDENCE:]
+        _, found, rest = query.partition(evidence) if evidence else ("", "", "")
+        response = rest if found else query
+    ended = _SPECIAL_TAIL.search(response[-4096:])
+    if ended is None:
+        return response, True
+    return response[: len(response) - len(ended.group())], False
+
+
+def accepted(label: str) -> list[str]:
+    """The golds of a label: a JSON list of them, or the label itself."""
+    text = str(label)
+    if text.lstrip().startswith("["):
+        try:
+            golds = json.loads(text)
+        except ValueError:
+            return [text]
+        if isinstance(golds, list) and all(isinstance(gold, str) for gold in golds):
+            return golds
+    return [text]
+
+
+def _choice(variable: str, known: tuple[Any, ...], default: Any) -> Any:
+    value = os.environ.get(variable, default)
+    if value not in known:
+        raise ValueError(f"{variable}={value!r} is none of {', '.join(known)}")
+    return value
+
+
+def _shared_pool() -> GradingPool:
+    """This process's pool, started at the first sample."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = GradingPool(
+                workers=int(os.environ.get("DEEPSCALER_REWARD_WORKERS", "2")),
+                seconds=float(os.environ.get("DEEPSCALER_REWARD_SECONDS", "1")),
+            )
+            atexit.register(_pool.close)
+        return _pool

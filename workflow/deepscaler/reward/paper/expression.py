@@ -1,0 +1,318 @@
+"""The arithmetic language of DeepScaleR's grader: a closed grammar, read without evaluating any text.
+
+Upstream hands its normal form to SymPy's `parse_expr`, which builds Python source and evals it. Here a tokenizer lets
+through numbers, names from a short list, single letters and operators, a recursive-descent parser reads them with
+`parse_expr`'s precedences (implicit multiplication, split symbols, factorials), and caps bound what SymPy may be
+asked to compute. Everything else raises `Refused`.
+"""
+
+import cmath
+import math
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from ..verdicts import Refused
+
+MAX_TOKENS = 400
+MAX_DEPTH = 40
+MAX_DIGITS = 400
+MAX_POWER_BITS = 40_000
+MAX_SYMBOLIC_EXPONENT = 64
+MAX_FACTORIAL = 400
+
+_TOKEN = re.compile(
+    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)|(?P<name>[^\W\d]\w*)|(?P<operator>\*\*|[-+*/^(),!])", re.A
+)
+_NAME = re.compile(r"[^\W\d]\w*")
+_CONSTANTS = {"pi": math.pi}
+_FUNCTIONS = {"sqrt", "ln", "re", "im", "csc", "frac", "li"}
+_REFUSED_NAMES = {
+    *("nan", "oo", "zoo", "rf", "ff", "gff", "jn", "yn", "hn1", "hn2", "fft", "ntt", "fu", "eye", "all", "id"),
+    *("if", "is", "in", "or", "as"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """`kind` is number, symbol, constant, call, add, subtract, multiply, divide, power, negate or factorial.
+
+    `value` is the text of a leaf or the function's name; `parts` are the operands.
+    """
+
+    kind: str
+    value: str = ""
+    parts: tuple["Node", ...] = ()
+
+
+def tokenize(text: str) -> list[tuple[str, str]]:
+    """(kind, text) pairs; a name stands for one symbol, constant or function."""
+    tokens: list[tuple[str, str]] = []
+    place = 0
+    while place < len(text):
+        if match := _TOKEN.match(text, place) or _NAME.match(text, place):
+            kind = match.lastgroup or "name"
+            piece = match.group()
+        else:
+            raise Refused(f"character {text[place]!r}")
+        place = match.end()
+        if kind == "number":
+            tokens.append((kind, _checked_number(piece, text[place : place + 1])))
+        elif kind == "name":
+            tokens.extend(_split_name(piece))
+        else:
+            tokens.append((kind, "**" if piece == "^" else piece))
+        if len(tokens) > MAX_TOKENS:
+            raise Refused("too many tokens")
+    return tokens
+
+
+def _checked_number(text: str, following: str) -> str:
+    if len(text) > MAX_DIGITS:
+        raise Refused("too many digits")
+    exponent = text.partition("e")[2]
+    if exponent and abs(int(exponent)) > 400:
+        raise Refused("exponent of a number")
+    if following in ("_", "j", "J") or (text[0] == "0" and len(text) > 1 and text[1].isdigit()):
+        raise Refused("number as no mathematician writes it")
+    if text == "0" and following in ("x", "o", "b"):
+        raise Refused("number in another base")
+    return text
+
+
+def _split_name(name: str) -> list[tuple[str, str]]:
+    """`xy2` as x, y, 2; a listed constant or function and the name of a Greek letter stay whole, as in SymPy."""
+    if name in _REFUSED_NAMES or len(name) > 40:
+        raise Refused(f"name {name[:20]!r}")
+    if name in _CONSTANTS:
+        return [("constant", name)]
+    if name in _FUNCTIONS:
+        return [("function", name)]
+    if len(name) == 1 or "_" in name or _is_greek_name(name):
+        return [("symbol", name)]
+    pieces = re.findall(r"[0-9]+|.", name)
+    if any(piece.isdigit() and not piece.isascii() for piece in pieces):
+        raise Refused("digit beyond ASCII")
+    return [("number" if piece.isdigit() else "symbol", piece.lstrip("0") or "0") for piece in pieces]
+
+
+def _is_greek_name(name: str) -> bool:
+    try:
+        unicodedata.lookup("GREEK SMALL LETTER " + name)
+        return True
+    except KeyError:
+        return False
+
+
+class _Parser:
+    """Python's precedences, with `*` understood between neighbours; `**` binds tighter than a sign on its left."""
+
+    def __init__(self, tokens: list[tuple[str, str]]) -> None:
+        self.tokens = [*tokens, ("end", "")]
+        self.place = 0
+        self.depth = 0
+
+    def peek(self) -> tuple[str, str]:
+        return self.tokens[self.place]
+
+    def take(self, operator: str) -> bool:
+        if self.tokens[self.place] == ("operator", operator):
+            self.place += 1
+            return True
+        return False
+
+    def whole(self) -> Node:
+        node = self.sum()
+        if self.peek()[0] != "end":
+            raise Refused(f"{self.peek()[1]!r} out of place")
+        return node
+
+    def sum(self) -> Node:
+        node = self.product()
+        while True:
+            if self.take("+"):
+                node = Node("add", "", (node, self.product()))
+            elif self.take("-"):
+                node = Node("subtract", "", (node, self.product()))
+            else:
+                return node
+
+    def product(self) -> Node:
+        node = self.signed()
+        while True:
+            if self.take("*"):
+                node = Node("multiply", "", (node, self.signed()))
+            elif self.take("/"):
+                node = Node("divide", "", (node, self.signed()))
+            elif self.peek()[0] in ("number", "symbol", "constant", "function") or self.peek() == ("operator", "("):
+                node = Node("multiply", "", (node, self.power()))
+            else:
+                return node
+
+    def signed(self) -> Node:
+        negative, signs = False, 0
+        while self.peek() in (("operator", "-"), ("operator", "+")):
+            negative ^= self.peek()[1] == "-"
+            self.place, signs = self.place + 1, signs + 1
+        node = self.power()
+        return Node("negate", "", (node,)) if negative else node
+
+    def power(self) -> Node:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Refused("nested too deep")
+        base = self.postfix()
+        node = Node("power", "", (base, self.signed())) if self.take("**") else base
+        self.depth -= 1
+        return node
+
+    def postfix(self) -> Node:
+        node = self.primary()
+        if self.take("!"):
+            node = Node("factorial", "", (node,))
+            if self.peek() == ("operator", "!"):
+                raise Refused("double factorial")
+        return node
+
+    def primary(self) -> Node:
+        kind, value = self.peek()
+        self.place += 1
+        if kind in ("number", "symbol", "constant"):
+            return Node(kind, value)
+        if kind == "function":
+            if not self.take("("):
+                raise Refused(f"{value} without parentheses")
+            return Node("call", value, (self.closed(),))
+        if (kind, value) == ("operator", "("):
+            return self.closed()
+        raise Refused(f"{value!r} out of place" if value else "cut short")
+
+    def closed(self) -> Node:
+        node = self.sum()
+        if not self.take(")"):
+            raise Refused("unbalanced parentheses")
+        return node
+
+
+def parse(text: str) -> Node:
+    """The tree of a normal form.
+
+    Raises:
+        Refused: the text is outside the grammar or beyond a cap.
+    """
+    return _Parser(tokenize(text.strip())).whole()
+
+
+def symbols(node: Node) -> set[str]:
+    if node.kind == "symbol":
+        return {node.value}
+    return set().union(*(symbols(part) for part in node.parts)) if node.parts else set()
+
+
+def evaluate(node: Node, values: dict[str, float]) -> complex:
+    """The value at a point, in complex floats.
+
+    Raises:
+        ArithmeticError, ValueError: the value is not finite, or too large for a float.
+    """
+    parts = [evaluate(part, values) for part in node.parts]
+    match node.kind:
+        case "number":
+            return complex(float(node.value))
+        case "symbol":
+            return complex(values[node.value])
+        case "constant":
+            return complex(_CONSTANTS[node.value])
+        case "add":
+            return parts[0] + parts[1]
+        case "subtract":
+            return parts[0] - parts[1]
+        case "multiply":
+            return parts[0] * parts[1]
+        case "divide":
+            return parts[0] / parts[1]
+        case "negate":
+            return -parts[0]
+        case "power":
+            return parts[0] ** parts[1]
+        case "factorial" if parts[0].imag == 0:
+            return complex(math.gamma(parts[0].real + 1))
+        case "call" if node.value == "sqrt":
+            return cmath.sqrt(parts[0])
+        case "call" if node.value == "ln":
+            return cmath.log(parts[0])
+    raise ValueError(f"no float value of {node.kind} {node.value}")
+
+
+def check_size(node: Node) -> None:
+    """Refuse what SymPy would take long over: huge powers and factorials.
+
+    Raises:
+        Refused: a cap is exceeded.
+    """
+    for part in node.parts:
+        check_size(part)
+    if node.kind == "factorial":
+        argument = node.parts[0]
+        if argument.kind != "number" or not argument.value.isdigit() or int(argument.value) > MAX_FACTORIAL:
+            raise Refused("factorial too large, or not of a plain number")
+    if node.kind == "power":
+        _check_power(*node.parts)
+
+
+def _check_power(base: Node, exponent: Node) -> None:
+    if base.kind == "symbol" and not symbols(exponent):
+        return
+    try:
+        size = abs(evaluate(exponent, dict.fromkeys(symbols(exponent), 1.0)))
+        bits = abs(math.log2(abs(evaluate(base, dict.fromkeys(symbols(base), 1.5))) or 1.0))
+    except (ArithmeticError, ValueError) as error:
+        raise Refused("power beyond floats") from error
+    if symbols(base) and size > MAX_SYMBOLIC_EXPONENT:
+        raise Refused("exponent of an expression")
+    # a fraction's numerator and denominator grow even where its value stays near one
+    if size * max(bits, _digits(base) * 3.4) > MAX_POWER_BITS:
+        raise Refused("power too large")
+
+
+def _digits(node: Node) -> int:
+    return len(node.value) if node.kind == "number" else sum(_digits(part) for part in node.parts)
+
+
+def to_sympy(node: Node) -> Any:
+    """The SymPy expression that `parse_expr` would give, built from the leaves up."""
+    import sympy
+
+    parts = [to_sympy(part) for part in node.parts]
+    match node.kind:
+        case "number":
+            return sympy.Integer(int(node.value)) if node.value.isdigit() else sympy.Float(node.value)
+        case "symbol":
+            return sympy.Symbol(node.value)
+        case "constant":
+            return sympy.pi
+        case "add":
+            return parts[0] + parts[1]
+        case "subtract":
+            return parts[0] - parts[1]
+        case "multiply":
+            return parts[0] * parts[1]
+        case "divide":
+            return parts[0] / parts[1]
+        case "negate":
+            return -parts[0]
+        case "power":
+            return parts[0] ** parts[1]
+        case "factorial":
+            return sympy.factorial(parts[0])
+    functions = {
+        "sqrt": sympy.sqrt,
+        "ln": sympy.log,
+        "re": sympy.re,
+        "im": sympy.im,
+        "csc": sympy.csc,
+        "frac": sympy.frac,
+        "li": sympy.li,
+    }
+    return functions[node.value](parts[0])

@@ -1,0 +1,105 @@
+"""The verdict of DeepScaleR's grader on one pair: string forms first, then a simplified difference."""
+
+import math
+import re
+
+from ..verdicts import MAX_ANSWER, Refused, Verdict
+from . import expression
+from .forms import is_integer_text, mathd_form, symbolic_form, without_thousands
+
+_FRACTION = re.compile(r"^-?[0-9]+.?/0*[1-9][0-9]*.?$")
+_DEEP_EXPONENTS = re.compile(r"\^[0-9]+\^|\^[0-9][0-9]+")
+_BRACKETS = "()[]"
+_POINTS = (0.8371, 1.6183)
+_APART = 1e-6
+"""Relative difference at which two values cannot come from equal expressions, whatever the rounding."""
+
+
+def grade(gold: str, answer: str) -> Verdict:
+    """Whether DeepScaleR's grader accepts `answer` for `gold`; a text that we refuse to parse counts as wrong.
+
+    Cases that need no parsing are decided before, in `grade.at_once`.
+    Differs from upstream on refused text only (see `expression`), and says so in the reason.
+    """
+    if gold == answer:
+        return Verdict(True, "identical")
+    if len(answer) > MAX_ANSWER or len(gold) > MAX_ANSWER:
+        return Verdict(False, "refused: too long")
+    if mathd_form(gold) == mathd_form(answer):
+        return Verdict(True, "MATH form: equal")
+    return _compare_symbolic(symbolic_form(gold), symbolic_form(answer))
+
+
+def _compare_symbolic(gold: str, answer: str) -> Verdict:
+    if gold == answer:
+        return Verdict(True, "symbolic form: equal")
+    if not answer:
+        return Verdict(False, "symbolic form: empty")
+    golds, answers = split_tuple(gold), split_tuple(answer)
+    if len(golds) != len(answers):
+        return Verdict(False, "elements: another number of them")
+    if len(golds) > 1 and (gold[0] != answer[0] or gold[-1] != answer[-1]):
+        return Verdict(False, "elements: other brackets")
+    verdict = Verdict(False, "elements: none")
+    for one, other in zip(golds, answers, strict=True):
+        verdict = _compare_element(one, other)
+        if not verdict.correct:
+            break
+    return verdict
+
+
+def _compare_element(gold: str, answer: str) -> Verdict:
+    if _FRACTION.search(gold) and _FRACTION.search(answer):
+        return Verdict(gold == answer, "fractions: compared as written")
+    if is_integer_text(gold) != is_integer_text(answer):
+        return Verdict(False, "integers: only one of the two is")
+    if not is_evaluable(f"({gold})-({answer})"):
+        return Verdict(False, "difference: not evaluable (letters or exponents)")
+    try:
+        return _difference_is_zero(expression.parse(gold), expression.parse(answer))
+    except Refused as refusal:
+        return Verdict(False, f"refused: {refusal}")
+
+
+def is_evaluable(text: str) -> bool:
+    """Upstream's rule for what may be simplified: at most two distinct letters, no composite exponents."""
+    letters = {character for character in text.replace("sqrt", "").replace("frac", "") if character.isalpha()}
+    return len(letters) <= 2 and "^{" not in text and "^(" not in text and not _DEEP_EXPONENTS.search(text)
+
+
+def split_tuple(text: str) -> list[str]:
+    """The elements of `(a,b)` or `[a,b]`; any other text is its own only element."""
+    text = without_thousands(text)
+    if not text:
+        return []
+    inner = text[1:-1]
+    if len(text) > 2 and text[0] in _BRACKETS and text[-1] in _BRACKETS and not any(c in inner for c in _BRACKETS):
+        return [element.strip() for element in inner.split(",")]
+    return [text]
+
+
+def _difference_is_zero(gold: expression.Node, answer: expression.Node) -> Verdict:
+    """Upstream's `simplify(gold - answer) == 0`, skipped where values at sample points already differ."""
+    for point in _POINTS:
+        names = sorted(expression.symbols(gold) | expression.symbols(answer))
+        values = {name: point + 0.37 * place for place, name in enumerate(names)}
+        try:
+            one, other = expression.evaluate(gold, values), expression.evaluate(answer, values)
+        except (ArithmeticError, ValueError):
+            continue
+        scale = max(abs(one), abs(other))
+        if math.isfinite(scale) and abs(one - other) > _APART * scale:
+            return Verdict(False, "difference: values differ")
+    expression.check_size(gold)
+    expression.check_size(answer)
+    return _simplifies_to_zero(gold, answer)
+
+
+def _simplifies_to_zero(gold: expression.Node, answer: expression.Node) -> Verdict:
+    import sympy
+
+    try:
+        difference = sympy.simplify(expression.to_sympy(gold) - expression.to_sympy(answer))
+    except Exception as error:  # SymPy raises many kinds; upstream takes them all for "wrong"
+        return Verdict(False, f"difference: SymPy could not simplify it ({type(error).__name__})")
+    return Verdict(bool(difference == 0), f"difference: simplifies to {'zero' if difference == 0 else 'something'}")
