@@ -1,0 +1,241 @@
+"""Repositories at a pinned commit: from the Hugging Face hub, from GitHub, or from a local folder in the same layout.
+
+A repository is `owner/name`, or a folder given as `file:///…` or as an absolute path. Where the site's setting `hub`
+names a folder, every `owner/name` is looked for there and nowhere else: models at `{hub}/{owner}/{name}`, data sets at
+`{hub}/datasets/{owner}/{name}`, GitHub's at `{hub}/github/{owner}/{name}`, as `hf download --local-dir` and
+`git clone` leave them. What arrives is verified before anyone sees it: against the SHA-256 of the pin where it has one,
+and against the digests that the hub keeps for the commit.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, Literal
+
+from deepscaler.errors import JobError, UserError
+from deepscaler.files import CHUNK, read_jsonl, remove, sha256, writing
+from deepscaler.progress import progress
+
+Host = Literal["model", "dataset", "github"]
+PREFIX: dict[Host, str] = {"model": "", "dataset": "datasets/", "github": "github/"}
+GITHUB = "https://raw.githubusercontent.com"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What to fetch."""
+
+    host: Host
+    repository: str
+    revision: str | None
+    """A commit, 40 hexadecimal digits; None is no pin: the newest is taken and said."""
+    files: Mapping[str, str | None] = field(default_factory=dict)
+    """Path or pattern in the repository → SHA-256, or None where no one could check it."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was fetched."""
+
+    revision: str | None
+    """The commit that the files are of, where that is known."""
+    digests: dict[str, str]
+    """Path → SHA-256 of every file."""
+    verified: Literal["sha256", "revision", "none"]
+    """Held against the pin's SHA-256, against the commit only, or against nothing."""
+
+
+def fetch(pin: Pin, into: Path, mirror: str | None = None) -> Snapshot:
+    """Bring a repository's files to the folder `into`, and verify them.
+
+    What an interrupted call left in `into` is used again. Files that do not match their pin are moved to
+    `{into}.refused` and the call fails with a UserError: they are kept, never used.
+    """
+    folder = local_folder(pin, mirror)
+    try:
+        revision = from_folder(folder, pin, into) if folder else from_network(pin, into)
+        digests = {name: sha256(into / name) for name in progress(listed(into), what="verifying", unit="file")}
+    except OSError as error:
+        raise JobError(
+            f"could not fetch {pin.repository}: {first_line(error)}", into, "run it again: it resumes"
+        ) from None
+    if complaint := mismatch(pin, revision, digests):
+        aside = into.with_name(f"{into.name}.refused")
+        remove(aside)
+        into.rename(aside)
+        raise UserError(f"{pin.repository} does not match its pin: {complaint}", aside, "kept there, and not used")
+    exact = [name for name, digest in pin.files.items() if digest]
+    verified: Literal["sha256", "revision", "none"] = (
+        "sha256" if exact and len(exact) == len(pin.files) else "revision" if pin.revision and revision else "none"
+    )
+    return Snapshot(revision, digests, verified)
+
+
+def mismatch(pin: Pin, revision: str | None, digests: Mapping[str, str]) -> str | None:
+    """In what way files differ from their pin, or None."""
+    if pin.revision and revision and revision != pin.revision:
+        return f"found revision {revision[:12]}, pinned {pin.revision[:12]}"
+    for name, wanted in pin.files.items():
+        if not any(fnmatch(found, name) for found in digests):
+            return f"no file {name}"
+        if wanted and digests.get(name) != wanted:
+            return f"{name} has SHA-256 {digests[name][:12]}…, pinned {wanted[:12]}…"
+    return None
+
+
+def local_folder(pin: Pin, mirror: str | None) -> Path | None:
+    """The folder that a repository is read from, or None when it comes over the network."""
+    if pin.repository.startswith("file://") or Path(pin.repository).is_absolute():
+        folder = Path(pin.repository.removeprefix("file://"))
+    elif mirror:
+        folder = Path(mirror.removeprefix("file://")) / (PREFIX[pin.host] + pin.repository)
+    else:
+        return None
+    if not folder.is_dir():
+        hint = "the site's setting `hub` names a folder: put the repository there, or unset it" if mirror else None
+        raise UserError(f"no repository {pin.repository} here", folder, hint)
+    return folder
+
+
+def from_folder(folder: Path, pin: Pin, into: Path) -> str | None:
+    """Link (or copy, across file systems) the wanted files; the commit that the folder says it is of."""
+    names = [name for name in listed(folder) if wanted(name, pin)]
+    for name in progress(names, what=f"copying {folder.name}", unit="file"):
+        target = into / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            os.link((folder / name).resolve(), target)
+        except OSError:
+            shutil.copyfile(folder / name, target)
+    return commit_of(folder)
+
+
+def commit_of(folder: Path) -> str | None:
+    """The commit that `hf download --local-dir` or `git clone` recorded in a folder; None where nothing did."""
+    for record in sorted((folder / ".cache" / "huggingface" / "download").rglob("*.metadata")):
+        return record.read_text(encoding="utf-8").split("\n", 1)[0].strip()
+    head = folder / ".git" / "HEAD"
+    if not head.is_file():
+        return None
+    text = head.read_text(encoding="utf-8").strip()
+    if not text.startswith("ref: "):
+        return text
+    branch = folder / ".git" / text.removeprefix("ref: ")
+    return branch.read_text(encoding="utf-8").strip() if branch.is_file() else None
+
+
+def from_network(pin: Pin, into: Path) -> str | None:
+    """Download the wanted files, resuming; the commit that they are of."""
+    if pin.host == "github":
+        if not pin.revision:
+            raise UserError(f"{pin.repository} on GitHub needs a pinned revision")
+        for name in pin.files:
+            download(f"{GITHUB}/{pin.repository}/{pin.revision}/{name}", into / name)
+        return pin.revision
+    return from_hub(pin, into)
+
+
+def from_hub(pin: Pin, into: Path) -> str:
+    """Download from the Hugging Face hub, and hold every file against the digest that the hub keeps for the commit."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    where = f"{pin.repository}@{pin.revision or 'main'}"
+    try:
+        about = HfApi().repo_info(pin.repository, revision=pin.revision, repo_type=pin.host, files_metadata=True)
+        kept = [file for file in about.siblings or [] if wanted(file.rfilename, pin)]
+        snapshot_download(
+            pin.repository,
+            repo_type=pin.host,
+            revision=about.sha,
+            local_dir=into,
+            allow_patterns=[file.rfilename for file in kept],
+        )
+    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError, HFValidationError) as error:
+        raise UserError(f"the hub has no {where}: {first_line(error)}") from None
+    except Exception as error:  # httpx's and the hub's own errors have no common class of their own
+        raise JobError(f"could not fetch {where}: {first_line(error)}", None, "run it again: it resumes") from None
+    for file in kept:
+        expected = file.lfs.sha256 if file.lfs else file.blob_id
+        actual = sha256(into / file.rfilename) if file.lfs else git_blob_id(into / file.rfilename)
+        if expected and actual != expected:
+            (into / file.rfilename).unlink()
+            raise JobError(f"{file.rfilename} arrived damaged", where, "run it again: only this file is fetched anew")
+    return str(about.sha)
+
+
+def git_blob_id(path: Path) -> str:
+    """The name that git gives a file's content."""
+    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as handle:
+        while chunk := handle.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def download(url: str, target: Path, timeout: float = 60) -> None:
+    """One small file over HTTPS, whole or not at all."""
+    try:
+        with (
+            urllib.request.urlopen(url, timeout=timeout) as response,
+            writing(target) as aside,
+            aside.open("wb") as handle,
+        ):
+            shutil.copyfileobj(response, handle, CHUNK)
+    except urllib.error.HTTPError as error:
+        raise UserError(f"the server answered {error.code} {error.reason}", url) from None
+    except (urllib.error.URLError, TimeoutError) as error:
+        raise JobError(
+            f"could not download: {first_line(error)}", url, "run it again when the network is there"
+        ) from None
+
+
+def wanted(name: str, pin: Pin) -> bool:
+    return any(fnmatch(name, pattern) for pattern in pin.files)
+
+
+def listed(folder: Path) -> list[str]:
+    """The files of a repository's folder, without what downloaders keep in hidden folders."""
+    paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)]
+
+
+def first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a data file: a JSON list, JSON lines, Parquet or CSV, by its suffix."""
+    try:
+        if path.suffix == ".json":
+            yield from json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix == ".jsonl":
+            yield from read_jsonl(path)
+        elif path.suffix == ".parquet":
+            import pyarrow.parquet
+
+            for batch in pyarrow.parquet.ParquetFile(path).iter_batches(4096):
+                yield from batch.to_pylist()
+        elif path.suffix == ".csv":
+            import csv
+
+            with path.open(encoding="utf-8", newline="") as handle:
+                yield from csv.DictReader(handle)
+        else:
+            raise UserError(f"unknown kind of data file {path.suffix!r}", path, "known: .json .jsonl .parquet .csv")
+    except (ValueError, OSError) as error:
+        raise UserError(f"not readable: {first_line(error)}", path) from None
