@@ -1,0 +1,1 @@
+"""Evaluation: benchmarks, samples, grades, scores, tables."""

@@ -1,23 +1,48 @@
 """The test sets: config/benchmarks.yaml."""
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from deepscaler.settings.base import Name, Strict
+
+
+class Fields(Strict):
+    """Which of a data file's columns hold what we call …"""
+
+    problem: str = "problem"
+    answers: str = "answer"
+    """A string, a number, or a list of accepted ones."""
 
 
 class Benchmark(Strict):
     title: str
     column: str
     """Its column in table.csv."""
-    kind: Literal["hub", "synthetic"]
-    size: int
+    kind: Literal["hub", "github", "synthetic"]
+    size: int = Field(gt=0)
+    """Problems; a set of another size is refused."""
     repository: str | None = None
     revision: str | None = None
-    files: list[str] = []
-    fields: dict[str, str] = {}
+    files: dict[str, str | None] = {}
+    """Data file in the repository → its SHA-256, null where no one could check it. Read in this order."""
+    fields: Fields = Fields()
+    flags: dict[str, list[int]] = {}
+    """Known defect → the indices (from 0) of the problems that have it. They are marked, never dropped."""
     licence: str | None = None
     citation: str | None = None
     note: str | None = None
+
+    @model_validator(mode="after")
+    def has_an_origin(self) -> Self:
+        if self.kind != "synthetic" and not (self.repository and self.files):
+            raise ValueError("a set that is fetched needs `repository` and `files`")
+        if self.kind == "github" and not self.revision:
+            raise ValueError("a set on GitHub needs `revision`")
+        for flag, indices in self.flags.items():
+            if any(not 0 <= index < self.size for index in indices):
+                raise ValueError(f"flag {flag!r} names a problem beyond the set's {self.size}")
+        return self
 
 
 class BenchmarkFile(Strict):

@@ -1,0 +1,89 @@
+"""A benchmark as a table of problems: fetched by pin, or drawn for the miniature."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from deepscaler import hub, records, settings
+from deepscaler.errors import UserError, refuse_unknown
+from deepscaler.files import remove
+from deepscaler.miniature.problems import draw_benchmark
+from deepscaler.settings.benchmarks import Benchmark
+
+SYNTHETIC_SEED = 2024
+"""Of the miniature's test sets: the same problems whatever the scale's seed, so that runs compare."""
+
+
+def fetch_benchmark(benchmark: str, output: Path) -> None:
+    """Write the benchmark's problems to `output`, in the order of their source."""
+    known = settings.benchmarks()
+    if benchmark not in known:
+        raise refuse_unknown("benchmark", benchmark, list(known), "config/benchmarks.yaml")
+    entry = known[benchmark]
+    if entry.kind == "synthetic":
+        drawn = draw_benchmark(benchmark, entry.size, SYNTHETIC_SEED)
+        rows = [{"problem": problem.text, "answer": problem.answer, "family": problem.family} for problem in drawn]
+        facts = {"seed": str(SYNTHETIC_SEED)}
+    else:
+        rows, facts = fetched_rows(entry, output)
+    records.write(output, problems(benchmark, entry, rows), records.BENCHMARK_PROBLEM, facts)
+    print(f"{benchmark}: {len(rows)} problems" + (f" ({facts['verified']} verified)" if "verified" in facts else ""))
+
+
+def fetched_rows(entry: Benchmark, output: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The rows of a set's data files, and where they came from."""
+    assert entry.repository is not None
+    output.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    try:
+        host: hub.Host = "github" if entry.kind == "github" else "dataset"
+        pin = hub.Pin(host, entry.repository, entry.revision, entry.files)
+        snapshot = hub.fetch(pin, aside, settings.site().hub)
+        rows = [row for name in entry.files for row in hub.read_rows(aside / name)]
+    finally:
+        remove(aside)
+    facts = {
+        "repository": entry.repository,
+        "revision": snapshot.revision or "",
+        "files": json.dumps(snapshot.digests),
+        "verified": snapshot.verified,
+    }
+    return rows, facts
+
+
+def problems(benchmark: str, entry: Benchmark, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Rows as benchmark problems; a set of the wrong size or a row that cannot be used is refused."""
+    if len(rows) != entry.size:
+        raise UserError(f"{benchmark} has {len(rows)} problems, expected {entry.size}", "config/benchmarks.yaml")
+    fields = entry.fields
+    for index, row in enumerate(rows):
+        where = f"{benchmark}, row {index}"
+        for column in (fields.problem, fields.answers):
+            if column not in row:
+                raise UserError(f"no column {column!r}", where, f"columns: {', '.join(row)}; see `fields`")
+        text = row[fields.problem]
+        if not isinstance(text, str) or not text.strip():
+            raise UserError("an empty problem", where)
+        yield {
+            "id": f"{benchmark}/{index:04d}",
+            "benchmark": benchmark,
+            "problem": text,
+            "answers": accepted(row[fields.answers], where),
+            "flags": sorted(flag for flag, indices in entry.flags.items() if index in indices),
+            "metadata": json.dumps(
+                {key: value for key, value in row.items() if key not in (fields.problem, fields.answers)},
+                ensure_ascii=False,
+                default=str,
+            ),
+        }
+
+
+def accepted(value: Any, where: str) -> list[str]:
+    """The accepted answers, as the source writes them: one or a list, strings or numbers."""
+    values = value if isinstance(value, list) else [value]
+    answers = [str(item) for item in values if isinstance(item, str | int | float) and not isinstance(item, bool)]
+    if not answers or len(answers) != len(values) or not all(answer.strip() for answer in answers):
+        raise UserError(f"an answer that is empty or no text: {str(value)[:60]!r}", where)
+    return answers
