@@ -17,6 +17,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.callback()(lambda: None)  # without it, typer drops the verb's name where there is only one
     for module in (data, models, training, evaluation, reporting, reward):
         module.register(app)
     return app

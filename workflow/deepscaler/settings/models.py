@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from deepscaler.settings.base import Name, Strict
+from deepscaler.settings.distillation import Distillation
 
 ThinkRule = Literal["required", "prefilled", "none"]
 
@@ -48,6 +49,7 @@ class Distilled(Strict):
     kind: Literal["distilled"]
     title: str
     parameters: float
+    distillation: Distillation
     prompting: Prompting = Prompting()
     sampling: Sampling = Sampling()
 

@@ -1,0 +1,107 @@
+"""The miniature's base model, distilled from scratch: a Qwen2 that reasons in three ways, two of them wasteful.
+
+It plays DeepSeek-R1-Distill-Qwen-1.5B's part: it can reason, but writes more than it needs and is often cut off.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepscaler import settings
+from deepscaler.errors import UserError, refuse_unknown
+from deepscaler.files import write_json, writing
+from deepscaler.miniature.tokenizer import build_tokenizer
+from deepscaler.miniature.traces import draw_traces
+from deepscaler.models.manifest import NAME, manifest_for
+from deepscaler.models.supervised import Example, fine_tune
+from deepscaler.models.templates import prompt_token_ids
+from deepscaler.settings.distillation import Architecture, Distillation, TraceMixture
+from deepscaler.settings.models import Distilled, Prompting
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+PACKAGES = ["deepscaler", "torch", "transformers", "tokenizers"]
+VOCABULARY_MULTIPLE = 64
+
+
+def distill_base(scale: str, system: str, output: Path, threads: int) -> None:
+    """Distil `system` (a `distilled` entry of config/models.yaml) and put its folder, with model.json, in place.
+
+    The folder appears whole when all is done. Equal settings, seed, threads and machine give equal weights.
+    """
+    entry, seed = distilled_entry(system), settings.scale(scale).seed
+    if output.name != NAME:
+        raise UserError(f"--output must be a folder's {NAME}", output)
+    tokenizer, model = distil(entry.distillation, entry.prompting, seed, threads)
+    with writing(output.parent) as folder:
+        save(model, tokenizer, folder)
+        manifest = manifest_for(folder, system, packages=PACKAGES, seed=seed)
+        write_json(folder / NAME, manifest.model_dump())
+
+
+def distilled_entry(system: str) -> Distilled:
+    known = settings.systems()
+    if system not in known:
+        raise refuse_unknown("model", system, list(known), "--system")
+    entry = known[system]
+    if not isinstance(entry, Distilled):
+        raise UserError(f"model {system!r} is {entry.kind}, not distilled", "config/models.yaml")
+    return entry
+
+
+def distil(plan: Distillation, prompting: Prompting, seed: int, threads: int) -> tuple["PreTrainedTokenizerFast", Any]:
+    """A tokenizer and a trained model in fp32."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(seed)
+    tokenizer = build_tokenizer(prompting.separator + prompting.suffix if prompting.suffix else "")
+    model = make_model(plan.architecture, tokenizer)
+    clean = examples(tokenizer, prompting, plan, plan.clean, plan.clean_traces, f"{seed}/clean")
+    mixed = examples(tokenizer, prompting, plan, plan.mixed, plan.mixed_traces, f"{seed}/mixed")
+    parameters = sum(weight.numel() for weight in model.parameters())
+    print(f"{parameters:,} parameters, {len(clean):,} clean and {len(mixed):,} wasteful traces", flush=True)
+    loss = fine_tune(model, clean, mixed, plan, f"{seed}/batches")
+    print(f"distilled: loss {loss:.4f} on wasteful traces", flush=True)
+    return tokenizer, model
+
+
+def examples(
+    tokenizer: Any, prompting: Prompting, plan: Distillation, mixture: TraceMixture, count: int, seed: str
+) -> list[Example]:
+    """Traces as token ids; one that is too long is cut and so has no end token."""
+    made = []
+    for problem, response in draw_traces(seed, count, mixture):
+        written = [*tokenizer(response, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        made.append((prompt_token_ids(tokenizer, problem.text, prompting), written[: plan.max_response_tokens]))
+    return made
+
+
+def make_model(architecture: Architecture, tokenizer: Any) -> Any:
+    """A Qwen2 model with random weights; its vocabulary is rounded up, as real ones are."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    config = Qwen2Config(
+        **architecture.model_dump(),
+        vocab_size=-(-len(tokenizer) // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE,
+        tie_word_embeddings=False,
+        rope_theta=10000.0,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        attn_implementation="sdpa",
+    )
+    return Qwen2ForCausalLM(config)
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Weights in bf16, configuration, generation defaults, tokenizer and chat template, as engines load them."""
+    import torch
+
+    model = model.to(torch.bfloat16)
+    model.config.dtype = "bfloat16"
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(model.generation_config, name, getattr(tokenizer, name))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,39 @@
+"""`model.json`: what a model's folder holds, where it came from, and the digests that say it is whole."""
+
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from deepscaler.files import sha256
+from deepscaler.records import ModelManifest
+
+NAME = "model.json"
+
+
+def manifest_for(
+    folder: Path,
+    system: str,
+    *,
+    packages: list[str],
+    repository: str | None = None,
+    revision: str | None = None,
+    seed: int | None = None,
+) -> ModelManifest:
+    """The manifest of everything in `folder`, with the versions of the packages that made it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
+    return ModelManifest(
+        system=system,
+        repository=repository,
+        revision=revision,
+        files={str(path.relative_to(folder)): sha256(path) for path in files},
+        versions={package: installed(package) for package in packages},
+        seed=seed,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,110 @@
+"""Supervised fine-tuning of a small model on the CPU: fp32, Muon on the hidden matrices, AdamW on the rest."""
+
+import math
+import random
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from deepscaler.progress import progress
+from deepscaler.settings.distillation import Distillation
+
+if TYPE_CHECKING:
+    import torch
+
+Example = tuple[list[int], list[int]]
+"""Token ids of a prompt and of its response; only the response is learnt."""
+
+SHUFFLE_WINDOW = 2048
+"""Examples sorted by length together, so that a batch holds little padding."""
+FINAL_RATE = 0.02
+"""Share of the peak learning rate that the cosine ends at."""
+IGNORED = -100
+
+
+def fine_tune(model: Any, clean: list[Example], mixed: list[Example], settings: Distillation, seed: str) -> float:
+    """Train `model` in place, first on `clean`, then on `mixed`; gives the running mean of the loss at the end."""
+    import torch
+
+    optimizers = make_optimizers(model, settings)
+    steps = settings.clean_steps + settings.mixed_steps
+    sources = [
+        batches(clean, settings.batch_tokens, random.Random(f"{seed}/clean")),
+        batches(mixed, settings.batch_tokens, random.Random(f"{seed}/mixed")),
+    ]
+    model.train()
+    loss_mean = math.nan
+    with progress(total=steps, what="distilling", unit="step") as bar:
+        for step in range(steps):
+            scale = rate(step, steps, settings.warmup_steps)
+            loss = response_loss(model, next(sources[step >= settings.clean_steps]))
+            model.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer, peak in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = peak * scale
+                optimizer.step()
+            loss_mean = loss.item() if step == 0 else 0.95 * loss_mean + 0.05 * loss.item()
+            bar.set_postfix(loss=f"{loss_mean:.3f}", refresh=False)
+            bar.update()
+    return loss_mean
+
+
+def rate(step: int, steps: int, warmup: int) -> float:
+    """The learning rate's share of its peak: linear warm-up, cosine down to FINAL_RATE."""
+    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+    return min(1.0, (step + 1) / warmup) * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
+
+
+def make_optimizers(model: Any, settings: Distillation) -> list[tuple["torch.optim.Optimizer", float]]:
+    """Muon for the matrices of the layers, AdamW for everything else, each with its peak learning rate."""
+    import torch
+
+    hidden = [weight for weight in model.model.layers.parameters() if weight.ndim == 2]
+    matrices = {id(weight) for weight in hidden}
+    others = [weight for weight in model.parameters() if id(weight) not in matrices]
+    return [
+        (
+            torch.optim.AdamW(others, lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay),
+            settings.learning_rate,
+        ),
+        (
+            torch.optim.Muon(hidden, lr=settings.muon_learning_rate, weight_decay=settings.weight_decay),
+            settings.muon_learning_rate,
+        ),
+    ]
+
+
+def batches(examples: list[Example], tokens: int, state: random.Random) -> Iterator[list[Example]]:
+    """Batches of at most `tokens` tokens, padding included, without end; shuffled anew each time round."""
+
+    def length(example: Example) -> int:
+        return len(example[0]) + len(example[1])
+
+    while True:
+        order = state.sample(examples, len(examples))
+        for start in range(0, len(order), SHUFFLE_WINDOW):
+            window = sorted(order[start : start + SHUFFLE_WINDOW], key=length)
+            groups: list[list[Example]] = [[]]
+            for example in window:
+                if groups[-1] and (len(groups[-1]) + 1) * length(example) > tokens:
+                    groups.append([])
+                groups[-1].append(example)
+            state.shuffle(groups)
+            yield from groups
+
+
+def response_loss(model: Any, batch: list[Example]) -> "torch.Tensor":
+    """Mean cross-entropy of the responses' tokens. Right padding needs no mask: no real token can see it."""
+    import torch
+
+    longest = max(len(prompt) + len(response) for prompt, response in batch)
+    inputs = torch.zeros(len(batch), longest, dtype=torch.long)
+    targets = torch.full((len(batch), longest), IGNORED)
+    for row, (prompt, response) in enumerate(batch):
+        end = len(prompt) + len(response)
+        inputs[row, :end] = torch.tensor(prompt + response)
+        targets[row, len(prompt) : end] = torch.tensor(response)
+    hidden = model.model(input_ids=inputs).last_hidden_state[:, :-1]
+    learnt = targets[:, 1:] != IGNORED
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden[learnt]).float(), targets[:, 1:][learnt])

@@ -1,0 +1,66 @@
+"""How the miniature's base model is distilled: `distillation` of an entry of config/models.yaml."""
+
+from pydantic import Field, model_validator
+
+from deepscaler.settings.base import Strict
+
+Share = Field(ge=0, le=1)
+
+
+class Architecture(Strict):
+    """The sizes of a Qwen2 model, under the names of its config.json."""
+
+    hidden_size: int = Field(gt=0)
+    intermediate_size: int = Field(gt=0)
+    num_hidden_layers: int = Field(gt=0)
+    num_attention_heads: int = Field(gt=0)
+    num_key_value_heads: int = Field(gt=0)
+    max_position_embeddings: int = Field(gt=0)
+
+
+class TraceMixture(Strict):
+    """The teacher's behaviours: how often each is shown, and how often it goes wrong. See miniature/traces.py."""
+
+    step_by_step: float = Share
+    quick: float = Share
+    rambling: float = Share
+    """The shares of the three behaviours; they add up to 1."""
+    step_by_step_error: float = Share
+    """Chance that a written-out step is wrong."""
+    quick_error: float = Share
+    """Chance that a quick line, two terms at once, is wrong."""
+    rambling_error: float = Share
+    """Chance that a written-out step of a rambling trace is wrong."""
+    try_again: float = Share
+    """Chance that a rambling trace starts once more after each attempt."""
+
+    @model_validator(mode="after")
+    def shares_add_up(self) -> "TraceMixture":
+        total = self.step_by_step + self.quick + self.rambling
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the shares step_by_step, quick and rambling add up to {total:g}, not 1")
+        return self
+
+
+class Distillation(Strict):
+    """Supervised fine-tuning from random weights, first on clean traces, then on the wasteful mixture."""
+
+    architecture: Architecture
+    clean: TraceMixture
+    mixed: TraceMixture
+    clean_traces: int = Field(gt=0)
+    mixed_traces: int = Field(gt=0)
+    """Traces drawn of each kind; they are shown again, shuffled, when they run out."""
+    clean_steps: int = Field(gt=0)
+    mixed_steps: int = Field(gt=0)
+    """Optimizer steps on each kind: a number of steps, not of seconds, so that equal seeds give equal weights."""
+    batch_tokens: int = Field(gt=0)
+    """Tokens of a batch, padding included."""
+    max_response_tokens: int = Field(gt=0)
+    """Longer traces are cut here, and so teach no ending."""
+    learning_rate: float = Field(gt=0)
+    """AdamW's, for embeddings, norms, biases and the output layer."""
+    muon_learning_rate: float = Field(gt=0)
+    """Muon's, for the hidden matrices."""
+    weight_decay: float = Field(ge=0)
+    warmup_steps: int = Field(ge=1)
