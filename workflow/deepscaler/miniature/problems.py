@@ -26,7 +26,12 @@ class ChainProblem:
     @property
     def text(self) -> str:
         terms = zip(LETTERS, self.digits, strict=False)
-        return f"{self.family}:" + "".join(f"{letter}{digit}" for letter, digit in terms)
+        return f"{self.family}:" + "".join(f"{letter}{digit}" for letter, digit in self.labelled)
+
+    @property
+    def labelled(self) -> list[tuple[str, int]]:
+        """The terms: each digit after its letter."""
+        return [(LETTERS[index], digit) for index, digit in enumerate(self.digits)]
 
     @property
     def value(self) -> int:
