@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from deepscaler import settings
-from deepscaler.settings import dag
+from deepscaler.settings import dag, resources
 
 WORK = settings.site().work
 # `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
@@ -23,9 +23,20 @@ wildcard_constraints:
     figure=r"\d",
 
 
-def need(job, key):
-    """A resource that the jobs of a rule ask for at their scale."""
-    return lambda wildcards: getattr(dag.needs(wildcards.scale, job), key) or 0
+def cpus(rule, scale=None):
+    """The cores that the jobs of a rule ask for, at their scale."""
+    return lambda wildcards: resources.cpus(scale or wildcards.scale, rule)
+
+
+def request(rule, scale=None):
+    """All else that they ask for: memory, wall time, GPUs, nodes, partition and account."""
+
+    def asked(key):
+        return lambda wildcards: resources.request(
+            scale or wildcards.scale, rule, wildcards.get("segment")
+        ).get(key)
+
+    return {key: asked(key) for key in resources.keys(rule)}
 
 
 def setting(*dotted):

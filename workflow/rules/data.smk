@@ -11,9 +11,9 @@ rule fetch_source:
         "logs/{scale}/fetch_source/{source}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("fetch_source")
     resources:
-        mem_mb=need("fetch_source", "mem_mb"),
-        runtime=need("fetch_source", "minutes"),
+        **request("fetch_source"),
     params:
         settings=entry(settings.sources, "source"),
     message:
@@ -38,9 +38,9 @@ rule extract_answers:
         "logs/{scale}/extract_answers/{source}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("extract_answers")
     resources:
-        mem_mb=need("extract_answers", "mem_mb"),
-        runtime=need("extract_answers", "minutes"),
+        **request("extract_answers"),
     params:
         settings=setting("curation.extract_answers"),
     message:
@@ -71,10 +71,9 @@ rule deduplicate:
         "logs/{scale}/deduplicate/all.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: lambda wildcards: dag.needs(wildcards.scale, "deduplicate").cpus
+    threads: cpus("deduplicate")
     resources:
-        mem_mb=need("deduplicate", "mem_mb"),
-        runtime=need("deduplicate", "minutes"),
+        **request("deduplicate"),
     params:
         settings=setting("curation.deduplicate"),
     message:
@@ -99,9 +98,9 @@ rule fetch_benchmark:
         "logs/{scale}/fetch_benchmark/{benchmark}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("fetch_benchmark")
     resources:
-        mem_mb=need("fetch_benchmark", "mem_mb"),
-        runtime=need("fetch_benchmark", "minutes"),
+        **request("fetch_benchmark"),
     params:
         settings=entry(settings.benchmarks, "benchmark"),
     message:
@@ -132,10 +131,9 @@ rule decontaminate:
         "logs/{scale}/decontaminate/all.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: lambda wildcards: dag.needs(wildcards.scale, "decontaminate").cpus
+    threads: cpus("decontaminate")
     resources:
-        mem_mb=need("decontaminate", "mem_mb"),
-        runtime=need("decontaminate", "minutes"),
+        **request("decontaminate"),
     params:
         settings=setting("curation.decontaminate"),
     message:
@@ -166,10 +164,9 @@ rule select_gradable:
         "logs/{scale}/select_gradable/all.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: lambda wildcards: dag.needs(wildcards.scale, "select_gradable").cpus
+    threads: cpus("select_gradable")
     resources:
-        mem_mb=need("select_gradable", "mem_mb"),
-        runtime=need("select_gradable", "minutes"),
+        **request("select_gradable"),
     params:
         settings=setting("curation.select_gradable"),
     message:
@@ -212,9 +209,9 @@ rule summarise_curation:
         "logs/{scale}/summarise_curation/all.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("summarise_curation")
     resources:
-        mem_mb=need("summarise_curation", "mem_mb"),
-        runtime=need("summarise_curation", "minutes"),
+        **request("summarise_curation"),
     message:
         "Counting what curation kept and removed"
     shell:
@@ -239,9 +236,9 @@ rule schedule_prompts:
         "logs/{scale}/schedule_prompts/{segment}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("schedule_prompts")
     resources:
-        mem_mb=need("schedule_prompts", "mem_mb"),
-        runtime=need("schedule_prompts", "minutes"),
+        **request("schedule_prompts"),
     params:
         settings=setting("seed", "training.recipe"),
         segment=lambda wildcards: settings.settings_digest(

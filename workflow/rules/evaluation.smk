@@ -49,10 +49,9 @@ rule sample:
         "logs/{scale}/sample/{system}-{suite}-{shard}of{shards}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: lambda wildcards: dag.needs(wildcards.scale, "sample").cpus
+    threads: cpus("sample")
     resources:
-        mem_mb=need("sample", "mem_mb"),
-        runtime=need("sample", "minutes"),
+        **request("sample"),
     params:
         settings=lambda wildcards: dag.sampling_digest(
             wildcards.scale, wildcards.system
@@ -83,10 +82,9 @@ rule grade_samples:
         "logs/{scale}/grade_samples/{system}-{suite}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: lambda wildcards: dag.needs(wildcards.scale, "grade_samples").cpus
+    threads: cpus("grade_samples")
     resources:
-        mem_mb=need("grade_samples", "mem_mb"),
-        runtime=need("grade_samples", "minutes"),
+        **request("grade_samples"),
     params:
         settings=lambda wildcards: dag.prompting_digest(
             wildcards.scale, wildcards.system
@@ -115,9 +113,9 @@ rule score:
         "logs/{scale}/score/{system}-{suite}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("score")
     resources:
-        mem_mb=need("score", "mem_mb"),
-        runtime=need("score", "minutes"),
+        **request("score"),
     params:
         settings=setting("seed", "evaluation.suites"),
     message:
@@ -148,9 +146,9 @@ rule tabulate:
         "logs/{scale}/tabulate/all.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("tabulate")
     resources:
-        mem_mb=need("tabulate", "mem_mb"),
-        runtime=need("tabulate", "minutes"),
+        **request("tabulate"),
     params:
         settings=setting("seed", "evaluation"),
     message:
@@ -179,9 +177,9 @@ rule publish_table:
         "logs/paper/publish_table/all.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("publish_table", scale="paper")
     resources:
-        mem_mb=1000,
-        runtime=5,
+        **request("publish_table", scale="paper"),
     message:
         "The paper's table is in results/table.csv"
     shell:

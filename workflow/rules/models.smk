@@ -14,9 +14,9 @@ rule fetch_model:
         ),
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("fetch_model")
     resources:
-        mem_mb=need("fetch_model", "mem_mb"),
-        runtime=need("fetch_model", "minutes"),
+        **request("fetch_model"),
     params:
         settings=entry(settings.systems, "system"),
     message:
@@ -43,10 +43,9 @@ rule distill_base:
         ),
     conda:
         "../../envs/cpu.yaml"
-    threads: lambda wildcards: dag.needs(wildcards.scale, "distill_base").cpus
+    threads: cpus("distill_base")
     resources:
-        mem_mb=need("distill_base", "mem_mb"),
-        runtime=need("distill_base", "minutes"),
+        **request("distill_base"),
     params:
         settings=entry(settings.systems, "system"),
         seed=setting("seed"),

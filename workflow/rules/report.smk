@@ -10,9 +10,9 @@ rule resolve_settings:
         "logs/{scale}/resolve_settings/all.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("resolve_settings")
     resources:
-        mem_mb=need("resolve_settings", "mem_mb"),
-        runtime=need("resolve_settings", "minutes"),
+        **request("resolve_settings"),
     params:
         settings=setting(""),
     message:
@@ -57,9 +57,9 @@ rule draw_figure:
         "logs/{scale}/draw_figure/{figure}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("draw_figure")
     resources:
-        mem_mb=need("draw_figure", "mem_mb"),
-        runtime=need("draw_figure", "minutes"),
+        **request("draw_figure"),
     message:
         "Drawing figure {wildcards.figure} of {wildcards.scale}"
     shell:
@@ -89,9 +89,9 @@ rule account_compute:
         "logs/{scale}/account_compute/all.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("account_compute")
     resources:
-        mem_mb=need("account_compute", "mem_mb"),
-        runtime=need("account_compute", "minutes"),
+        **request("account_compute"),
     message:
         "Accounting for compute at {wildcards.scale}"
     shell:
@@ -135,9 +135,9 @@ rule check_claims:
         "logs/{scale}/check_claims/all.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("check_claims")
     resources:
-        mem_mb=need("check_claims", "mem_mb"),
-        runtime=need("check_claims", "minutes"),
+        **request("check_claims"),
     message:
         "Holding the results of {wildcards.scale} against the paper's claims"
     shell:
@@ -161,9 +161,9 @@ rule record_provenance:
         "logs/{scale}/record_provenance/all.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("record_provenance")
     resources:
-        mem_mb=need("record_provenance", "mem_mb"),
-        runtime=need("record_provenance", "minutes"),
+        **request("record_provenance"),
     params:
         work=WORK + "/{scale}",
     message:
@@ -190,9 +190,9 @@ rule write_report:
         "logs/{scale}/write_report/all.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("write_report")
     resources:
-        mem_mb=need("write_report", "mem_mb"),
-        runtime=need("write_report", "minutes"),
+        **request("write_report"),
     params:
         work=WORK + "/{scale}",
     message:

@@ -22,10 +22,9 @@ rule train_segment:
         "logs/{scale}/train_segment/{segment}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: lambda wildcards: dag.needs(wildcards.scale, "train_segment").cpus
+    threads: cpus("train_segment")
     resources:
-        mem_mb=need("train_segment", "mem_mb"),
-        runtime=need("train_segment", "minutes"),
+        **request("train_segment"),
     params:
         settings=lambda wildcards: dag.training_digest(
             wildcards.scale, wildcards.segment
@@ -59,9 +58,9 @@ rule collect_metrics:
         "logs/{scale}/collect_metrics/all.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: cpus("collect_metrics")
     resources:
-        mem_mb=need("collect_metrics", "mem_mb"),
-        runtime=need("collect_metrics", "minutes"),
+        **request("collect_metrics"),
     message:
         "Collecting the metrics of every training step"
     shell:

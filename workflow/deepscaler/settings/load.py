@@ -86,7 +86,7 @@ def site() -> Site:
     for key in Site.model_fields:
         variable = os.environ.get(f"DEEPSCALER_{key.upper()}")
         if variable is not None:
-            values[key] = variable
+            values[key] = variable or None  # set and empty: left open
     return validate(Site, values, local if local.exists() else path)
 
 

@@ -59,10 +59,12 @@ class Evaluation(Strict):
 class Need(Strict):
     """What a job of one rule asks for; where a key is absent, the default's holds."""
 
-    mem_mb: int | None = None
-    minutes: int | None = None
-    cpus: int | None = None
-    gpus: int | None = None
+    mem_mb: int | None = Field(default=None, gt=0)
+    """A node's memory."""
+    minutes: int | None = Field(default=None, gt=0)
+    """Wall time."""
+    cpus: int | None = Field(default=None, gt=0)
+    """Cores a node. GPUs follow from training.layout and evaluation.tensor_parallel."""
 
 
 class Budget(Strict):

@@ -1,5 +1,7 @@
 """What differs from one computer or cluster to the next: config/site.yaml."""
 
+from typing import Literal
+
 from deepscaler.settings.base import Strict
 
 
@@ -8,12 +10,15 @@ class Site(Strict):
 
     work: str = "work"
     """Root of all that is large: data, weights, samples. A scratch file system on a cluster."""
-    hub: str | None = None
-    """A folder with repositories in the hub's layout, read instead of the network; see deepscaler.hub."""
     account: str | None = None
+    """Whom SLURM bills; None leaves it to the cluster's default."""
     cpu_partition: str | None = None
     gpu_partition: str | None = None
+    """None leaves it to the cluster's default partition, which seldom has GPUs."""
     qos: str | None = None
-    constraint: str | None = None
-    gpu_model: str = "a100"
-    """The type name of the GPUs in the cluster's gres, as `sinfo -o %G` prints it."""
+    gpu_constraint: str | None = None
+    """A node feature that GPU jobs insist on, e.g. `a100_80gb` where 40 GB cards have the same type name."""
+    gpu_model: str | None = "a100"
+    """The type name of the GPUs in the cluster's gres, as `sinfo -o %G` prints it; None where they have no type."""
+    network: Literal["nodes", "login"] = "nodes"
+    """Where the internet is reached: from every node, or from the login node alone, which then fetches."""

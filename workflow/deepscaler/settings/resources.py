@@ -1,0 +1,81 @@
+"""What a job asks for, in the words of Snakemake's SLURM plugin.
+
+A job on one node is a `gres` a node and nothing else, which SLURM can't spread over several. A job on many nodes is one
+task a node, and `mpi`, for which the plugin leaves out its own `srun -n1`: the job's first node then runs the command,
+and the command starts the rest.
+"""
+
+from functools import cache
+from typing import Any
+
+from deepscaler.settings import dag
+from deepscaler.settings.load import scale, site
+
+FETCHING = ("fetch_source", "fetch_benchmark", "fetch_model", "extract_answers")
+"""Rules that need the internet: at `paper`, answers are extracted by a model behind an API."""
+MULTI_NODE = ("nodes", "tasks", "tasks_per_gpu", "mpi")
+
+
+def cpus(scale_name: str, rule: str) -> int:
+    """CPU cores a node."""
+    return dag.needs(scale_name, rule).cpus or 1
+
+
+def gpus(scale_name: str, rule: str, segment: str | None = None) -> tuple[int, int]:
+    """(nodes, GPUs a node) of a job; (1, 0) where it needs no GPU."""
+    if rule == "train_segment":
+        assert segment is not None
+        layout = dag.layout(scale_name, dag.segment(scale_name, segment).stage)
+        return layout.nodes, layout.gpus_per_node
+    if rule == "sample":
+        return 1, scale(scale_name).evaluation.tensor_parallel
+    return 1, 0
+
+
+def keys(rule: str) -> list[str]:
+    """The keys that jobs of a rule may set; what the site leaves open is left to SLURM or to the profile."""
+    names = ["mem_mb", "runtime"]
+    names += [key for key, value in site_keys(on_gpu=is_gpu_rule(rule)).items() if value is not None]
+    if is_gpu_rule(rule):
+        names += ["gres", "gpus"]
+    if rule == "train_segment":
+        names += MULTI_NODE
+    return names
+
+
+def is_gpu_rule(rule: str) -> bool:
+    return rule in ("train_segment", "sample")
+
+
+def site_keys(*, on_gpu: bool) -> dict[str, str | None]:
+    place = site()
+    return {
+        "slurm_account": place.account,
+        "slurm_partition": place.gpu_partition if on_gpu else place.cpu_partition,
+        "qos": place.qos,
+        "constraint": place.gpu_constraint if on_gpu else None,
+    }
+
+
+@cache
+def request(scale_name: str, rule: str, segment: str | None = None) -> dict[str, Any]:
+    """All that a job asks for. A key that it leaves unset is absent.
+
+    `mem_mb` is a node's memory, `runtime` minutes of wall time. `gpus` is the job's total, by which local runs take
+    turns (profiles/workstation); SLURM is asked by `gres`.
+    """
+    need = dag.needs(scale_name, rule)
+    asked: dict[str, Any] = {"mem_mb": need.mem_mb, "runtime": need.minutes}
+    nodes, gpus_per_node = gpus(scale_name, rule, segment)
+    asked |= site_keys(on_gpu=gpus_per_node > 0)
+    if gpus_per_node:
+        kind = f"gpu:{site().gpu_model}" if site().gpu_model else "gpu"
+        asked |= {"gres": f"{kind}:{gpus_per_node}", "gpus": nodes * gpus_per_node}
+    if nodes > 1:
+        asked |= {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"}
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def local_rules() -> list[str]:
+    """Rules that run where Snakemake does, because the other nodes can't reach the internet."""
+    return list(FETCHING) if site().network == "login" else []
