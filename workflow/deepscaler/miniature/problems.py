@@ -25,7 +25,6 @@ class ChainProblem:
 
     @property
     def text(self) -> str:
-        terms = zip(LETTERS, self.digits, strict=False)
         return f"{self.family}:" + "".join(f"{letter}{digit}" for letter, digit in self.labelled)
 
     @property
