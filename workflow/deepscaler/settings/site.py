@@ -10,6 +10,8 @@ class Site(Strict):
 
     work: str = "work"
     """Root of all that is large: data, weights, samples. A scratch file system on a cluster."""
+    hub: str | None = None
+    """A folder with repositories in the hub's layout, read instead of the network; see deepscaler.hub."""
     account: str | None = None
     """Whom SLURM bills; None leaves it to the cluster's default."""
     cpu_partition: str | None = None
