@@ -1,0 +1,114 @@
+"""The metrics of training steps: one JSON object a line, written by the trainer as each step ends.
+
+    {"step": 7, "total_step": 7, "stage": "8k", "segment": "8k-2", "time": "2025-02-10T09:30:00+00:00",
+     "rollout/reward_mean": 0.46, "rollout/response_length_mean": 5512.0, "actor_grad_norm": 0.11, …}
+
+`step` counts from the stage's start, `total_step` from the base model. All other keys are OpenRLHF's own. A value that
+is not finite stays what it is (`NaN`, `Infinity`, as Python's json writes and reads them): health checks look for it.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deepscaler.errors import UserError
+
+Row = dict[str, Any]
+"""One step."""
+
+PLACE = ("step", "total_step", "stage", "segment", "time")
+"""The keys of a row that are not metrics."""
+
+REWARD = "rollout/reward_mean"
+REWARD_STD = "rollout/reward_std"
+LENGTH = "rollout/response_length_mean"
+TRUNCATED = "rollout/truncated_rate"
+SAMPLES = "rollout/num_samples"
+KL = "kl"
+POLICY_LOSS = "policy_loss"
+GRAD_NORM = "actor_grad_norm"
+ENTROPY = "entropy_loss"
+VLLM_KL = "vllm_kl"
+"""Divergence of the sampler's from the trainer's log-probabilities; there with importance correction only."""
+SECONDS = "timing/step_total"
+TIMINGS = (
+    "timing/generation",
+    "timing/make_experience",
+    "timing/ppo_train",
+    "timing/broadcast",
+    SECONDS,
+)
+
+
+def make_row(step: int, total_step: int, stage: str, segment: str, metrics: dict[str, Any]) -> Row:
+    """A row from what OpenRLHF logs at the end of a step; what is no number (a sample's text) is left out."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    row: Row = {"step": step, "total_step": total_step, "stage": stage, "segment": segment, "time": now}
+    for key, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        row[key] = value
+    return row
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Add one row; it is on disk when this returns, before the step's state is saved."""
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file; a last line that a killed process left unfinished is passed over."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as handle:
+        for line in handle:
+            row = parse(line)
+            if row is not None:
+                yield row
+
+
+def parse(line: str) -> Row | None:
+    """The row of one line, or None where the line is not a whole one."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+
+
+def steps_of(rows: Iterable[Row], first: int, last: int) -> list[Row]:
+    """One row a step, for steps first+1 … last: a step that was repeated after a kill counts as it was last run.
+
+    Raises UserError where a step is missing.
+    """
+    latest = {row["step"]: row for row in rows if first < row["step"] <= last}
+    missing = [step for step in range(first + 1, last + 1) if step not in latest]
+    if missing:
+        raise UserError(f"metrics of step {missing[0]} are missing ({len(missing)} of {last - first} steps)")
+    return [latest[step] for step in range(first + 1, last + 1)]
+
+
+class Follower:
+    """Reads rows as they are appended to a file that may not be there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.position = path.stat().st_size if path.exists() else 0
+
+    def new_rows(self) -> list[Row]:
+        """The rows that were completed since the last call."""
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as handle:
+            handle.seek(self.position)
+            data = handle.read()
+        whole, newline, _ = data.rpartition(b"\n")
+        self.position += len(whole) + len(newline)
+        rows = (parse(line) for line in whole.decode("utf-8", "replace").splitlines())
+        return [row for row in rows if row is not None]
