@@ -17,6 +17,11 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 
 
+onstart:
+    if workflow.executor_plugin.name == "slurm":
+        check_cluster()
+
+
 rule mini:
     default_target: True
     input:

@@ -68,7 +68,7 @@ class Cluster:
             self.start_controller()
             for node in self.nodes:
                 self.start_node(node)
-            wait_until(lambda: self.states() == {node: "idle" for node in self.nodes}, 20, "the nodes to be idle")
+            wait_until(lambda: self.states() == dict.fromkeys(self.nodes, "idle"), 20, "the nodes to be idle")
         except BaseException:
             self.stop()
             raise

@@ -5,12 +5,17 @@ import sys
 from pathlib import Path
 
 from deepscaler import settings
-from deepscaler.settings import dag, resources
+from deepscaler.errors import UserError
+from deepscaler.settings import cluster, dag, resources
+
+from snakemake.exceptions import WorkflowError
 
 WORK = settings.site().work
 # `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 SCALES = settings.scale_names()
+# `localrules:` takes names only, not an expression
+workflow.localrules(*resources.local_rules())
 
 
 wildcard_constraints:
@@ -37,6 +42,21 @@ def request(rule, scale=None):
         ).get(key)
 
     return {key: asked(key) for key in resources.keys(rule)}
+
+
+def check_cluster():
+    """Before the first sbatch: would SLURM take these jobs, and can they write?"""
+    try:
+        cluster.check_work()
+        jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+        list(
+            cluster.check(
+                {**dict(job.resources.items()), "cpus": job.threads, "rule": job.rule}
+                for job in jobs
+            )
+        )
+    except UserError as error:
+        raise WorkflowError(str(error))
 
 
 def setting(*dotted):

@@ -21,11 +21,10 @@ def cpus(scale_name: str, rule: str) -> int:
     return dag.needs(scale_name, rule).cpus or 1
 
 
-def gpus(scale_name: str, rule: str, segment: str | None = None) -> tuple[int, int]:
-    """(nodes, GPUs a node) of a job; (1, 0) where it needs no GPU."""
-    if rule == "train_segment":
-        assert segment is not None
-        layout = dag.layout(scale_name, dag.segment(scale_name, segment).stage)
+def gpus(scale_name: str, rule: str, stage: str | None = None) -> tuple[int, int]:
+    """(nodes, GPUs a node) of a job; (1, 0) where it needs no GPU. At `mini` they are pretended ones."""
+    if rule == "train_segment" and stage:
+        layout = dag.layout(scale_name, stage)
         return layout.nodes, layout.gpus_per_node
     if rule == "sample":
         return 1, scale(scale_name).evaluation.tensor_parallel
@@ -66,7 +65,7 @@ def request(scale_name: str, rule: str, segment: str | None = None) -> dict[str,
     """
     need = dag.needs(scale_name, rule)
     asked: dict[str, Any] = {"mem_mb": need.mem_mb, "runtime": need.minutes}
-    nodes, gpus_per_node = gpus(scale_name, rule, segment)
+    nodes, gpus_per_node = gpus(scale_name, rule, dag.segment(scale_name, segment).stage if segment else None)
     asked |= site_keys(on_gpu=gpus_per_node > 0)
     if gpus_per_node:
         kind = f"gpu:{site().gpu_model}" if site().gpu_model else "gpu"

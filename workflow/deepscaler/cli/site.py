@@ -1,0 +1,18 @@
+"""Verbs of a site: what a cluster must grant before anything starts."""
+
+import typer
+
+from deepscaler.cli.options import ScaleName, verb
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs to the app."""
+
+    @verb(app)
+    def check_site(scale: ScaleName = "paper") -> None:
+        """Ask SLURM whether it would take each kind of job of a scale, and whether the work folder is writable."""
+        from deepscaler.settings import cluster
+
+        print(f"writable: {cluster.check_work()}")
+        for line in cluster.check(cluster.requests_of(scale)):
+            print(f"accepted: {line}", flush=True)

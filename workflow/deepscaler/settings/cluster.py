@@ -1,0 +1,113 @@
+"""Asks SLURM, before the first job, whether it would take the jobs: a wrong account or partition is one clear line."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from deepscaler.errors import UserError, nearest
+from deepscaler.settings import dag, resources
+from deepscaler.settings.load import project_root, scale, site
+
+SECONDS = 60
+"""A controller that does not answer for so long is down."""
+PLACE = "config/site.yaml, config/site.local.yaml or DEEPSCALER_*"
+
+
+def check(requests: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Try each distinct request by `sbatch --test-only`, which starts nothing; yields a line for each that is accepted.
+
+    A request has the keys of resources.request, `cpus`, and `rule` for the message. Raises UserError for the first
+    that SLURM refuses, with the setting that it is likely to be about.
+    """
+    if not shutil.which("sbatch"):
+        raise UserError("no sbatch here", hint="run on a login node of the cluster, or use --profile laptop")
+    tried: set[tuple[str, ...]] = set()
+    for request in requests:
+        flags = sbatch_flags(request)
+        if tuple(flags) not in tried:
+            tried.add(tuple(flags))
+            try_request(request["rule"], flags)
+            yield f"{request['rule']}: {' '.join(flags)}"
+
+
+def check_work() -> Path:
+    """The folder of all that is large, made where it is missing; UserError where nothing can be written there."""
+    folder = project_root() / site().work
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        hint = "`work` must be a folder that this login node and all nodes can write, such as a scratch file system"
+        raise UserError(f"can't write to {folder}: {error.strerror}", PLACE, hint) from None
+
+
+def sbatch_flags(request: Mapping[str, Any]) -> list[str]:
+    """A request as sbatch's options."""
+    options = {
+        "account": request.get("slurm_account"),
+        "partition": request.get("slurm_partition"),
+        "qos": request.get("qos"),
+        "constraint": request.get("constraint"),
+        "time": request.get("runtime"),
+        "mem": request.get("mem_mb"),
+        "cpus-per-task": request.get("cpus"),
+        "nodes": request.get("nodes"),
+        "ntasks": request.get("tasks"),
+        "gres": request.get("gres"),
+    }
+    return [f"--{key}={value}" for key, value in options.items() if value is not None]
+
+
+def try_request(rule: str, flags: list[str]) -> None:
+    answer = client("sbatch", "--test-only", *flags, "--wrap=true")
+    if answer.returncode != 0:
+        lines = [line for line in answer.stderr.splitlines() if line.strip()] or ["no reason given"]
+        reason = lines[-1].removeprefix("sbatch: error:").removeprefix("allocation failure:").strip()
+        raise UserError(f"SLURM would refuse {rule} ({' '.join(flags)}): {reason}", PLACE, hint_for(reason, flags))
+
+
+def hint_for(reason: str, flags: list[str]) -> str | None:
+    """What to look at, told from SLURM's own reason."""
+    given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+    word = reason.lower()
+    if "account" in word:
+        return f"account is {given.get('account', 'not set')}; `sacctmgr show associations user=$USER` lists yours"
+    if "partition" in word and "time limit" not in word:
+        known = client("sinfo", "-h", "-o", "%R").stdout.split()
+        guess = nearest(given.get("partition", ""), known)
+        return f"did you mean {guess!r}?" if guess else f"partitions here: {', '.join(known)}"
+    if "qos" in word:
+        return f"qos is {given.get('qos', 'not set')}; `sacctmgr show associations user=$USER format=qos` lists yours"
+    if "feature" in word:
+        return "gpu_constraint must be a feature that `sinfo -o %f` prints"
+    if "configuration" in word or "time limit" in word or "cpu" in word or "memory" in word:
+        return (
+            "no node there is so large: compare `sinfo -o '%P %l %c %m %G'` (partition, wall time, cores, MB, GPUs) with "
+            "gpu_model, and with training.layout and resources of the scale"
+        )
+    return None
+
+
+def client(*command: str) -> subprocess.CompletedProcess[str]:
+    """A SLURM client's answer; UserError where the controller gives none."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"SLURM gave no answer to {command[0]} in {SECONDS} s", hint="`scontrol ping`") from None
+
+
+def requests_of(scale_name: str) -> Iterator[dict[str, Any]]:
+    """What each kind of job of a scale asks for."""
+    rules = {"default", "sample", *scale(scale_name).resources} - {"train_segment"}
+    for rule in sorted(rules):
+        yield with_cpus(scale_name, rule, resources.request(scale_name, rule))
+    for segment in dag.segments(scale_name):
+        yield with_cpus(scale_name, "train_segment", resources.request(scale_name, "train_segment", segment.id))
+
+
+def with_cpus(scale_name: str, rule: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    return {**request, "rule": rule, "cpus": resources.cpus(scale_name, rule)}
