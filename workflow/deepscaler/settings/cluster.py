@@ -86,8 +86,8 @@ def hint_for(reason: str, flags: list[str]) -> str | None:
         return "gpu_constraint must be a feature that `sinfo -o %f` prints"
     if "configuration" in word or "time limit" in word or "cpu" in word or "memory" in word:
         return (
-            "no node there is so large: compare `sinfo -o '%P %l %c %m %G'` (partition, wall time, cores, MB, GPUs) with "
-            "gpu_model, and with training.layout and resources of the scale"
+            "no node there is so large: compare `sinfo -o '%P %l %c %m %G'` (partition, wall time, cores, MB, GPUs)"
+            " with gpu_model, and with training.layout and resources of the scale"
         )
     return None
 

@@ -1,0 +1,125 @@
+"""One cluster for all tests of this folder, a copy of the checkout for each module, and Snakemake under a hard limit."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from cluster import Cluster, Shape, Unavailable
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_COPIED = (".git", ".venv*", ".snakemake", ".*_cache", ".hypothesis", "work", "results", "logs", "out", "__pycache__")
+FAST = [
+    # a test asks for a job's status every second, and nothing here is cached by NFS
+    *("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1", "--latency-wait", "5"),
+    *("--max-jobs-per-timespan", "100/1s"),
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slurm)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    try:
+        with Cluster(Shape()) as running:
+            yield running
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@dataclass
+class Checkout:
+    """A copy of the checkout, and Snakemake in it on the cluster."""
+
+    folder: Path
+    cluster: Cluster
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **self.cluster.environment,
+            "PYTHONPATH": str(self.folder / "workflow"),
+            "DEEPSCALER_ACCOUNT": self.cluster.shape.account,
+            "DEEPSCALER_CPU_PARTITION": "cpu",
+            "DEEPSCALER_GPU_PARTITION": "gpu",
+            "DEEPSCALER_GPU_MODEL": self.cluster.shape.gpu_model,
+        }
+
+    def command(self, *arguments: str, seconds: int = 120) -> list[str]:
+        snakemake = [sys.executable, "-m", "snakemake", "--profile", "slurm", *arguments, *FAST]
+        return ["timeout", "--foreground", "-s", "KILL", str(seconds), *snakemake]
+
+    def snakemake(self, *arguments: str, seconds: int = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`snakemake --profile slurm …`, killed when it takes longer; stdout and stderr together."""
+        return subprocess.run(
+            self.command(*arguments, seconds=seconds),
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def start(self, *arguments: str, seconds: int = 300) -> "Running":
+        """The same in the background."""
+        with (self.folder / "snakemake.out").open("ab") as out:
+            process = subprocess.Popen(
+                self.command(*arguments, seconds=seconds),
+                cwd=self.folder,
+                env=self.environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return Running(process, self.folder / "snakemake.out")
+
+
+@dataclass
+class Running:
+    """A Snakemake in the background."""
+
+    process: subprocess.Popen[bytes]
+    out: Path
+
+    def kill(self) -> None:
+        """SIGKILL to it and its children, as when a login node goes down."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def wait(self, seconds: float) -> int:
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def text(self) -> str:
+        return self.out.read_text(errors="replace")
+
+
+@pytest.fixture(scope="module")
+def copy_checkout(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Callable[[], Checkout]:
+    def make() -> Checkout:
+        folder = tmp_path_factory.mktemp("checkout")
+        shutil.copytree(ROOT, folder, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED), dirs_exist_ok=True)
+        (folder / "results").mkdir()
+        return Checkout(folder, cluster)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def checkout(copy_checkout: Callable[[], Checkout]) -> Checkout:
+    return copy_checkout()
