@@ -1,0 +1,117 @@
+"""Every constant of the model that is not a shape or a data sheet, with its source, and the systems made of them.
+
+Marks: measured (by others, source given) · code (read in the version that is pinned) · fitted (to an anchor, named) ·
+assumed (a judgement; the sensitivities in docs/plan.md say what it matters).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Mark = Literal["measured", "code", "fitted", "assumed"]
+
+
+@dataclass(frozen=True)
+class Assumption:
+    name: str
+    value: float
+    unit: str
+    mark: Mark
+    source: str
+
+
+@dataclass(frozen=True)
+class System:
+    """A training stack: what its software costs on top of bandwidth and FLOP."""
+
+    title: str
+    host_seconds: float
+    """Of one decode step, beside reading weights and cache: launches, scheduling."""
+    sequence_seconds: float
+    """Of one sequence in one decode step: sampling, streaming."""
+    weight_efficiency: float
+    """Share of the memory's bandwidth reached when reading weights."""
+    cache_efficiency: float
+    """The same for keys and values."""
+    flop_utilisation: float
+    """Share of the FLOP/s reached in training and in log-probabilities, recomputation counted as work."""
+    fixed_seconds: float
+    """Of a step: weight sync, sleep and wake, transfers, tail of the reward."""
+    slack: float
+    """Factor for what is in no term: stragglers, data loading, imbalance."""
+    save_seconds: float
+    start_seconds: float
+    """Of a job, from its start to the first rollout."""
+    max_sequences: int
+    """Sequences that an engine decodes at once."""
+    evaluates: bool = False
+    """Whether it samples a test set inside the training job."""
+    cache_scale: float = 1.0
+    """Bytes of the cache relative to bf16."""
+    spread: bool = False
+    """Whether a prompt's samples go to different engines."""
+    asynchronous: bool = False
+    """Whether rollouts go on while the policy is trained, on GPUs of their own, without waiting for the longest."""
+
+
+QWEN_BENCHMARK = "QwenLM/Qwen2.5, docs/source/benchmark/speed_benchmark.rst"
+ASSUMPTIONS = [
+    Assumption(
+        "host_seconds", 5.5e-3, "s/decode step", "measured",
+        f"A100, vLLM with CUDA graphs, Qwen2.5-1.5B, batch 1: 183 tokens/s = 5.45 ms ({QWEN_BENCHMARK}); an upper "
+        "bound for the host's part",
+    ),
+    Assumption("sequence_seconds", 25e-6, "s/sequence", "assumed", "one-token streaming through the engine's loop"),
+    Assumption("weight_efficiency", 0.8, "of bandwidth", "measured", "77 % of an A100's roofline at batch 1 (vLLM 0.23)"),
+    Assumption("cache_efficiency", 0.6, "of bandwidth", "fitted", "prime-rl's evaluation of the base: 1,546 s for 10.6 M tokens"),
+    Assumption(
+        "flop_utilisation", 0.40, "of bf16 FLOP/s", "assumed",
+        "MPT-1B on 8 A100s reaches 0.55–0.62 (llm-foundry); less for ZeRO-3 with fp32 logits of the whole batch",
+    ),
+    Assumption(
+        "fixed_seconds", 25, "s/step", "assumed",
+        "339 tensors synced one at a time, sleep and wake, offload and reload, reward tail: 10–40",
+    ),
+    Assumption("slack", 1.15, "factor", "fitted", "five published step times of 1.5B runs: measured/model 1.05 with it, scatter ×/÷ 1.25"),
+    Assumption("save_seconds", 30, "s/save", "assumed", "24.9 GB of state and weights at about 1 GB/s"),
+    Assumption("start_seconds", 300, "s/job", "assumed", "imports, Ray, engine start and CUDA graphs, loading a state"),
+    Assumption("max_sequences", 128, "sequences/engine", "code", "OpenRLHF passes none, and vLLM's default for its kind of engine is 128"),
+]  # fmt: skip
+
+OPENRLHF = System(
+    title="OpenRLHF, CUDA graphs",
+    **{entry.name: entry.value for entry in ASSUMPTIONS if entry.name != "max_sequences"},
+    max_sequences=128,
+)
+OPENRLHF_LOW = replace(OPENRLHF, host_seconds=3.5e-3, slack=1.0, fixed_seconds=15)
+"""All goes well: vLLM's fast decode path, no stragglers."""
+OPENRLHF_HIGH = replace(OPENRLHF, host_seconds=12e-3)
+"""Graphs fail or the host is starved: about what eager mode costs."""
+VERL_2025 = System(
+    title="verl of February 2025, eager",
+    host_seconds=13.0e-3,  # fitted to the 394 s of an early 8K step on 8 A100s (rllm issue 29)
+    sequence_seconds=60e-6,  # the idle GPU of 5–13 ms a step that vLLM issue 6854 measured, at 128 sequences
+    weight_efficiency=0.8,
+    cache_efficiency=0.5,
+    flop_utilisation=0.40,
+    fixed_seconds=20,
+    slack=1.0,
+    save_seconds=10,  # weights only
+    start_seconds=300,
+    max_sequences=1024,
+    evaluates=True,
+)
+"""The paper's own system, for calibration: vLLM 0.6.3 with enforce_eager."""
+
+PUBLISHED_GPU_HOURS = 3800.0
+"""The paper: about 3,800 A100-hours, five days on 32 A100s, $4,500."""
+PUBLISHED_EARLY_STEP = 394.0
+"""Seconds of an early 8K step on 8 A100s (rllm issue 29)."""
+
+PROMPT_TOKENS = 120
+"""Of a prompt, on average [assumed; the training problems average about 90 tokens, template and suffix add 30]."""
+PROMPT_SHARE = 0.5
+"""Of the variance of log-length that lies between prompts, not between samples of one [assumed]."""
+UNIFORM_SHARE = 0.5
+"""Of groups whose rewards are all alike, which dynamic filtering draws again [measured: POLARIS, via JustRL's table 4]."""
+EVALUATION_PROBLEMS = 30
+"""In-training evaluation of the paper's own system: AIME 2024, as many samples each as in a rollout."""

@@ -1,0 +1,39 @@
+"""What a scale leaves on disk, and the most that it holds at once."""
+
+from dataclasses import dataclass
+
+from deepscaler.training.cost.hardware import Shape
+
+STATE_BYTES = 12
+"""Of DeepSpeed's ZeRO-3 state, for each parameter: fp32 weights and two moments."""
+SAMPLE_BYTES = 3.2
+"""Of text for each sampled token, uncompressed [assumed]; Parquet's zstd makes it about 0.9."""
+COMPRESSED = 0.28
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes under the work root."""
+
+    models: float
+    checkpoints: float
+    """Exports, one a segment: kept."""
+    states: float
+    """DeepSpeed's states: the newest few of each stage, and one more while it is written."""
+    samples: float
+
+    @property
+    def total(self) -> float:
+        return self.models + self.checkpoints + self.states + self.samples
+
+
+def training_disk(segments: int, stages: int, keep_states: int, shape: Shape) -> tuple[float, float]:
+    """(checkpoints, states); a state and an export are written before an older one goes."""
+    if not segments:
+        return 0.0, 0.0
+    state = STATE_BYTES * shape.parameters
+    return (segments + 1) * shape.bytes, (stages * keep_states + 1) * state
+
+
+def sample_disk(tokens: float) -> float:
+    return tokens * SAMPLE_BYTES * COMPRESSED

@@ -1,0 +1,152 @@
+"""The price of a scale on GPUs: stages, evaluations, memory, disk, and what would not fit."""
+
+from dataclasses import dataclass
+
+from deepscaler import settings
+from deepscaler.settings import dag
+from deepscaler.settings.models import Published
+from deepscaler.settings.scale import Scale
+from deepscaler.training.cost.disk import Disk, sample_disk, training_disk
+from deepscaler.training.cost.evaluation import sampling_hours
+from deepscaler.training.cost.hardware import R1_QWEN_1_5B, Card, Shape, card, shape_of
+from deepscaler.training.cost.memory import Memory, cache_sequences, largest_sequence, training_memory
+from deepscaler.training.cost.ranges import NOTHING, Range, over, total
+from deepscaler.training.cost.step import Step, Work, stage_hours, step_time
+from deepscaler.training.cost.workload import Case, Sampling
+
+
+@dataclass(frozen=True)
+class StagePrice:
+    work: Work
+    step: Step
+    """Of the expected case."""
+    hours: Range
+    """Wall."""
+    memory: Memory
+    memory_verdict: str
+
+    @property
+    def step_seconds(self) -> float:
+        return self.step.total
+
+    @property
+    def gpu_hours(self) -> Range:
+        return self.hours.times(self.work.gpus)
+
+
+@dataclass(frozen=True)
+class SamplingPrice:
+    work: Sampling
+    hours: Range
+    """Wall hours of one of its jobs."""
+
+    @property
+    def gpu_hours(self) -> Range:
+        return self.hours.times(self.work.jobs * self.work.gpus)
+
+
+@dataclass(frozen=True)
+class Price:
+    """All of it."""
+
+    case: Case
+    stages: tuple[StagePrice, ...]
+    samplings: tuple[SamplingPrice, ...]
+    disk: Disk
+    warnings: tuple[str, ...]
+
+    @property
+    def training(self) -> Range:
+        """GPU-hours."""
+        return total(stage.gpu_hours for stage in self.stages)
+
+    @property
+    def evaluation(self) -> Range:
+        """GPU-hours."""
+        return total(sampling.gpu_hours for sampling in self.samplings)
+
+    @property
+    def gpu_hours(self) -> Range:
+        return self.training.plus(self.evaluation)
+
+    @property
+    def wall_hours(self) -> Range:
+        """The stages one after another, then the longest evaluation; without queues."""
+        last = max((sampling.hours for sampling in self.samplings), key=lambda hours: hours.expected, default=NOTHING)
+        return total(stage.hours for stage in self.stages).plus(last)
+
+
+def estimate(case: Case) -> Price:
+    chosen = settings.scale(case.scale)
+    shape, hardware = training_shape(chosen), card(case.card)
+    stages = tuple(price_stage(work, case, chosen, shape, hardware) for work in case.stages)
+    samplings = tuple(
+        SamplingPrice(work, over(case.systems.all, lambda system, work=work: sampling_hours(work, hardware, system)))
+        for work in case.evaluations
+    )
+    disk = disk_of(case, chosen, shape)
+    return Price(case, stages, samplings, disk, tuple(warnings_of(stages, chosen, shape, hardware)))
+
+
+def training_shape(chosen: Scale) -> Shape:
+    base = settings.systems()[chosen.base] if chosen.base else None
+    return shape_of(base.parameters) if isinstance(base, Published) else R1_QWEN_1_5B
+
+
+def price_stage(work: Work, case: Case, chosen: Scale, shape: Shape, hardware: Card) -> StagePrice:
+    assert chosen.training is not None
+    place = chosen.training.layout[work.name]
+    temperature = settings.recipe(chosen.training.recipe).rollout.temperature
+    memory = training_memory(place.max_tokens_per_gpu, work.gpus, place.zero_stage, temperature, shape)
+    return StagePrice(
+        work=work,
+        step=step_time(work, shape, hardware, case.systems.expected),
+        hours=over(
+            case.systems.all,
+            lambda system: stage_hours(work, step_time(work, shape, hardware, system), system),
+        ),
+        memory=memory,
+        memory_verdict=memory.verdict(hardware),
+    )
+
+
+def warnings_of(stages: tuple[StagePrice, ...], chosen: Scale, shape: Shape, hardware: Card) -> list[str]:
+    """What would not fit, in words."""
+    found: list[str] = []
+    if chosen.training is None:
+        return found
+    longest_prompt = settings.recipe(chosen.training.recipe).rollout.max_prompt_tokens
+    for stage in stages:
+        place, name = chosen.training.layout[stage.work.name], stage.work.name
+        room = hardware.memory / 1e9
+        if stage.memory_verdict != "fits":
+            outlook = "will not fit" if stage.memory_verdict == "too much" else "may not fit"
+            found.append(
+                f"stage {name}: a micro-batch of {place.max_tokens_per_gpu:,} tokens needs {stage.memory.total / 1e9:.0f} "
+                f"of {room:.0f} GB and {outlook}; lower training.layout.{name}.max_tokens_per_gpu"
+            )
+        need = largest_sequence(stage.work.lengths.context, longest_prompt)
+        if place.max_tokens_per_gpu < need:
+            peak = training_memory(need, stage.work.gpus, place.zero_stage, 0.6, shape)
+            found.append(
+                f"stage {name}: its longest sequence, {need:,} tokens, is more than a micro-batch of "
+                f"{place.max_tokens_per_gpu:,}; it is trained alone then, at {peak.total / 1e9:.0f} of {room:.0f} GB"
+            )
+        held = cache_sequences(need, place.gpu_memory_utilisation, shape, hardware)
+        if held < 1:
+            found.append(f"stage {name}: the engine's cache holds not one sequence of {need:,} tokens")
+        if place.segment_steps * stage.step_seconds / 60 > (dag.needs(chosen.name, "train_segment").minutes or 0):
+            found.append(
+                f"stage {name}: {place.segment_steps} steps of {stage.step_seconds:.0f} s take longer than the "
+                f"{dag.needs(chosen.name, 'train_segment').minutes} minutes of a job; lower segment_steps"
+            )
+    return found
+
+
+def disk_of(case: Case, chosen: Scale, shape: Shape) -> Disk:
+    keep = chosen.training.keep_states if chosen.training else 0
+    checkpoints, states = training_disk(sum(work.jobs for work in case.stages), len(case.stages), keep, shape)
+    published = {name: settings.systems()[name] for name in dag.fetched(chosen.name)}
+    models = sum(shape_of(entry.parameters).bytes for entry in published.values() if isinstance(entry, Published))
+    tokens = sum(work.samples * work.lengths.mean for work in case.evaluations)
+    return Disk(models, checkpoints, states, sample_disk(tokens))

@@ -1,0 +1,26 @@
+"""Time of sampling a test suite: the same engine as in training, alone on its GPUs, one start a shard."""
+
+from dataclasses import replace
+
+from deepscaler.training.cost.assumptions import System
+from deepscaler.training.cost.generation import engine_seconds, prefill_seconds
+from deepscaler.training.cost.hardware import Card, shape_of
+from deepscaler.training.cost.workload import Sampling
+
+ENGINE_SEQUENCES = 256
+"""vLLM's default for offline inference on an A100 [code]; on larger cards it is 1,024."""
+START_SECONDS = 180
+"""Imports, weights, CUDA graphs [assumed]."""
+
+
+def sampling_hours(work: Sampling, card: Card, system: System) -> float:
+    """Wall hours of one job, the largest of its shards."""
+    import numpy
+
+    shape = shape_of(work.billions)
+    alone = replace(system, max_sequences=ENGINE_SEQUENCES)
+    size = -(-work.samples // work.jobs)
+    drawn = work.lengths.draw(numpy.random.default_rng(0), 4, size, 1)
+    seconds = float(numpy.mean([engine_seconds(step, 1, shape, card, alone).max() for step in drawn]))
+    seconds += prefill_seconds(size, shape, card, alone)
+    return (seconds * system.slack + START_SECONDS) / 3600

@@ -1,0 +1,124 @@
+"""Time of one step of training, and of a stage."""
+
+from dataclasses import dataclass, replace
+
+from deepscaler.training.cost.assumptions import EVALUATION_PROBLEMS, PROMPT_TOKENS, UNIFORM_SHARE, System
+from deepscaler.training.cost.generation import generation, steady_tokens_per_second, weight_seconds
+from deepscaler.training.cost.hardware import Card, Shape
+from deepscaler.training.cost.lengths import Lengths
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage asks for, whoever does it."""
+
+    name: str
+    steps: int
+    prompts: int
+    samples: int
+    lengths: Lengths
+    gpus: int
+    jobs: int
+    save_steps: int
+    reference: bool = True
+    """Whether log-probabilities of a reference model are taken too."""
+    filtered: bool = False
+    """Whether groups of one reward are drawn again."""
+
+    @property
+    def sequences(self) -> int:
+        return self.prompts * self.samples
+
+    @property
+    def trained_tokens(self) -> float:
+        """Of a step, prompts included."""
+        return self.sequences * (self.lengths.mean + PROMPT_TOKENS)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Seconds of one step, on average over the stage."""
+
+    generation: float
+    log_probabilities: float
+    update: float
+    fixed: float
+    """Weight sync, sleep and wake, transfers."""
+    other: float
+    """Saving, evaluation inside the job, and what the slack adds."""
+
+    @property
+    def total(self) -> float:
+        return self.generation + self.log_probabilities + self.update + self.fixed + self.other
+
+
+def log_probability_flop(work: Work, shape: Shape) -> float:
+    """Forward passes of the policy and, where there is one, of the reference."""
+    passes = 2 if work.reference else 1
+    per_token = 2 * (shape.layer_matmul + shape.head_matmul) + shape.attention_flop * work.lengths.biased_mean
+    return passes * work.trained_tokens * per_token
+
+
+def update_flop(work: Work, shape: Shape) -> float:
+    """Forward, forward again (gradient checkpointing, layers only), backward.
+
+    Matrices: 2 + 2 + 4 FLOP a weight in the layers, 2 + 4 in the head. Attention: 1 + 1 + 2.5 times its forward
+    (FlashAttention's backward recomputes the scores).
+    """
+    matmul = 8 * shape.layer_matmul + 6 * shape.head_matmul
+    return work.trained_tokens * (matmul + 4.5 * shape.attention_flop * work.lengths.biased_mean)
+
+
+def step_time(work: Work, shape: Shape, card: Card, system: System) -> Step:
+    """A step on `work.gpus` GPUs, each an engine and a data-parallel rank in turn; apart when asynchronous."""
+    if system.asynchronous:
+        return asynchronous_step(work, shape, card, system)
+    generated = generation(work.lengths, work.prompts, work.samples, work.gpus, shape, card, system).seconds
+    if work.filtered:
+        generated /= 1 - UNIFORM_SHARE
+    log_probabilities, update = training_seconds(work, work.gpus, shape, card, system)
+    main = generated + log_probabilities + update + system.fixed_seconds
+    other = (system.slack - 1) * main + saving_seconds(work, system)
+    if system.evaluates:
+        other += evaluation_seconds(work, shape, card, system)
+    return Step(generated, log_probabilities, update, system.fixed_seconds, other)
+
+
+def training_seconds(work: Work, gpus: int, shape: Shape, card: Card, system: System) -> tuple[float, float]:
+    speed = gpus * card.flop_per_second * system.flop_utilisation
+    return log_probability_flop(work, shape) / speed, update_flop(work, shape) / speed
+
+
+def saving_seconds(work: Work, system: System) -> float:
+    return system.save_seconds / min(work.save_steps, work.steps)
+
+
+def evaluation_seconds(work: Work, shape: Shape, card: Card, system: System) -> float:
+    """The paper's own in-training evaluation, as often as it saved: its longest answer runs to the context."""
+    return work.lengths.context * weight_seconds(shape, card, system) / work.save_steps
+
+
+def asynchronous_step(work: Work, shape: Shape, card: Card, system: System) -> Step:
+    """GPUs split between rollouts, which never stop, and training: the slower side decides, at the best split."""
+    speed = steady_tokens_per_second(work.lengths, shape, card, system)
+    wanted = work.sequences * work.lengths.mean / (1 - UNIFORM_SHARE if work.filtered else 1)
+
+    def split(engines: int) -> Step:
+        generated = wanted / (speed * engines)
+        log_probabilities, update = training_seconds(work, work.gpus - engines, shape, card, system)
+        trained = log_probabilities + update
+        longest = max(generated, trained)
+        other = (system.slack - 1) * (longest + system.fixed_seconds) + saving_seconds(work, system)
+        # what rollouts and training overlap is counted once, as generation
+        return Step(longest - trained, log_probabilities, update, system.fixed_seconds, other)
+
+    return min((split(engines) for engines in range(1, work.gpus)), key=lambda step: step.total)
+
+
+def stage_hours(work: Work, step: Step, system: System) -> float:
+    """Wall hours of a stage: its steps and the starts of its jobs; queues not counted."""
+    return (work.steps * step.total + work.jobs * system.start_seconds) / 3600
+
+
+def with_lengths(work: Work, lengths: Lengths) -> Work:
+    return replace(work, lengths=lengths)

@@ -1,0 +1,148 @@
+"""The same scale on other machines, with other settings: `deepscaler plan --what-if gpus=16 card=h200`."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from deepscaler.errors import UserError, refuse_unknown
+from deepscaler.training.cost.hardware import CARDS
+from deepscaler.training.cost.hardware import card as known_card
+from deepscaler.training.cost.lengths import expected_lengths
+from deepscaler.training.cost.workload import Case
+
+GPUS_A_NODE = 8
+
+
+def on_card(case: Case, value: str, stage: str | None) -> Case:
+    """card=h200: another GPU for everything."""
+    known_card(value)
+    return replace(case, card=value)
+
+
+def on_gpus(case: Case, value: str, stage: str | None) -> Case:
+    """gpus=16: for the stages after the first, or for one: gpus.8k=16."""
+    number = positive("gpus", value)
+    later = {work.name for work in case.stages[1:]}
+    chosen = {case.stage(stage).name} if stage else later
+    return replace(case, stages=tuple(replace(w, gpus=number) if w.name in chosen else w for w in case.stages))
+
+
+def with_samples(case: Case, value: str, stage: str | None) -> Case:
+    """samples=8: for each prompt, in all stages or in one. Changes the recipe."""
+    number = positive("samples", value)
+    chosen = {case.stage(stage).name} if stage else {work.name for work in case.stages}
+    return replace(case, stages=tuple(replace(w, samples=number) if w.name in chosen else w for w in case.stages))
+
+
+def with_steps(case: Case, value: str, stage: str | None) -> Case:
+    """steps.24k=200: another number of steps in a stage."""
+    if stage is None:
+        raise UserError("`steps` needs its stage", f"steps={value}", f"e.g. steps.{case.stages[-1].name}=200")
+    number, old = positive("steps", value), case.stage(stage)
+    jobs = max(1, round(old.jobs * number / old.steps))
+    return replace(
+        case, stages=tuple(replace(w, steps=number, jobs=jobs) if w.name == stage else w for w in case.stages)
+    )
+
+
+def with_context(case: Case, value: str, stage: str | None) -> Case:
+    """context.8k=16384: another context for a stage, with the lengths that go with it."""
+    if stage is None:
+        raise UserError("`context` needs its stage", f"context={value}", f"e.g. context.{case.stages[0].name}=16384")
+    lengths = expected_lengths(positive("context", value), from_base=case.stages[0].name == case.stage(stage).name)
+    return replace(case, stages=tuple(replace(w, lengths=lengths) if w.name == stage else w for w in case.stages))
+
+
+def with_host(case: Case, value: str, stage: str | None) -> Case:
+    """host=3.5: milliseconds of host time in a decode step."""
+    try:
+        seconds = float(value) / 1000
+    except ValueError:
+        raise UserError(f"`host` is a number of milliseconds, not {value!r}", "--what-if") from None
+    return replace(case, systems=case.systems.changed(host_seconds=seconds))
+
+
+def asynchronous(case: Case) -> Case:
+    """async: rollouts never stop; off-policy, so the recipe needs a correction."""
+    return replace(case, systems=case.systems.changed(asynchronous=True))
+
+
+def spread(case: Case) -> Case:
+    """spread: a prompt's samples go to different engines (a change to OpenRLHF)."""
+    return replace(case, systems=case.systems.changed(spread=True))
+
+
+def eager(case: Case) -> Case:
+    """eager: no CUDA graphs."""
+    return replace(case, systems=case.systems.changed(host_seconds=12e-3))
+
+
+def small_cache(case: Case) -> Case:
+    """fp8-cache: keys and values in 8 bits."""
+    return replace(case, systems=case.systems.changed(cache_scale=0.5))
+
+
+def filtering(case: Case) -> Case:
+    """filtering: groups of one reward are drawn again, about half of them."""
+    return replace(case, stages=tuple(replace(work, filtered=True) for work in case.stages))
+
+
+VALUES: dict[str, Callable[[Case, str, str | None], Case]] = {
+    "card": on_card,
+    "gpus": on_gpus,
+    "samples": with_samples,
+    "steps": with_steps,
+    "context": with_context,
+    "host": with_host,
+}
+FLAGS: dict[str, Callable[[Case], Case]] = {
+    "async": asynchronous,
+    "spread": spread,
+    "eager": eager,
+    "fp8-cache": small_cache,
+    "filtering": filtering,
+}
+STANDARD: tuple[tuple[str, ...], ...] = (
+    ("gpus=16",),
+    ("gpus=8",),
+    ("samples=8",),
+    ("samples=8", "gpus=8"),
+    ("async",),
+    ("spread",),
+    ("fp8-cache",),
+    ("eager",),
+    ("filtering",),
+    ("card=h100",),
+    ("card=h200",),
+    ("card=h200", "gpus=8"),
+)
+"""The table of `--what-if standard`."""
+
+
+def changed(case: Case, words: list[str] | tuple[str, ...]) -> Case:
+    """The case with every word applied: `card=h200`, `gpus.16k=16`, `async`, …"""
+    for word in words:
+        key, equals, value = word.partition("=")
+        key, _, stage = key.partition(".")
+        if not case.stages and key != "card":
+            raise UserError(f"scale {case.scale!r} does not train, so only `card` can be changed", word)
+        if key in VALUES and equals:
+            case = VALUES[key](case, value, stage or None)
+        elif word in FLAGS:
+            case = FLAGS[word](case)
+        elif key in VALUES:
+            raise UserError(f"`{key}` needs a value", word, (VALUES[key].__doc__ or "").split(":")[0])
+        else:
+            raise refuse_unknown("what-if", word, [*VALUES, *FLAGS], "--what-if")
+    return case
+
+
+def described() -> str:
+    """Every word with its meaning, for --help."""
+    lines = [function.__doc__ or "" for function in (*VALUES.values(), *FLAGS.values())]
+    return " · ".join(line.rstrip(".") for line in lines) + f" · cards: {', '.join(CARDS)}"
+
+
+def positive(key: str, value: str) -> int:
+    if not value.isdigit() or int(value) == 0:
+        raise UserError(f"`{key}` is a whole number above 0, not {value!r}", "--what-if")
+    return int(value)

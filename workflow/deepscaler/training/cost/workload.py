@@ -1,0 +1,150 @@
+"""From settings to work: what a scale's stages and evaluations ask of the machines."""
+
+from dataclasses import dataclass, field, replace
+
+from deepscaler import settings
+from deepscaler.errors import UserError, refuse_unknown
+from deepscaler.settings import dag
+from deepscaler.settings.models import Published
+from deepscaler.training.cost.assumptions import OPENRLHF, OPENRLHF_HIGH, OPENRLHF_LOW, System
+from deepscaler.training.cost.lengths import Lengths, expected_lengths
+from deepscaler.training.cost.step import Work
+
+
+@dataclass(frozen=True)
+class Systems:
+    """The system, as good as it may be, as expected, and as bad as it may be."""
+
+    low: System = OPENRLHF_LOW
+    expected: System = OPENRLHF
+    high: System = OPENRLHF_HIGH
+
+    @property
+    def all(self) -> tuple[System, System, System]:
+        return self.low, self.expected, self.high
+
+    def changed(self, **changes: object) -> "Systems":
+        return Systems(*(replace(system, **changes) for system in self.all))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scale's work, and on what it is done: what `estimate` prices and a what-if changes."""
+
+    scale: str
+    card: str
+    systems: Systems
+    stages: tuple[Work, ...]
+    evaluations: tuple["Sampling", ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def stage(self, name: str) -> Work:
+        for work in self.stages:
+            if work.name == name:
+                return work
+        raise refuse_unknown("stage", name, [work.name for work in self.stages])
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """One system's samples on one suite."""
+
+    system: str
+    suite: str
+    samples: int
+    jobs: int
+    gpus: int
+    """Of a job."""
+    lengths: Lengths
+    billions: float
+
+
+def case_of(scale_name: str) -> Case:
+    """A GPU scale as it is set."""
+    chosen = settings.scale(scale_name)
+    if chosen.device != "gpu":
+        raise UserError(f"scale {scale_name!r} runs on CPUs: it has a model of its own")
+    name = known_card(settings.site().gpu_model)
+    return Case(scale_name, name, Systems(), stages_of(scale_name), samplings_of(scale_name))
+
+
+def known_card(gpu_model: str | None) -> str:
+    """The card of a cluster's GPU type name: `a100`, `nvidia_h100_80gb_hbm3`; an A100 where it says nothing."""
+    word = (gpu_model or "a100").lower()
+    return next((name for name in ("h200", "h100", "a100") if name in word), "a100")
+
+
+def stages_of(scale_name: str) -> tuple[Work, ...]:
+    training = settings.scale(scale_name).training
+    if training is None:
+        return ()
+    chosen = settings.recipe(training.recipe)
+    works = []
+    for position, stage in enumerate(chosen.stages):
+        place = training.layout[stage.name]
+        jobs = sum(1 for segment in dag.segments(scale_name) if segment.stage == stage.name)
+        works.append(
+            Work(
+                name=stage.name,
+                steps=stage.steps,
+                prompts=chosen.rollout.prompts_per_step,
+                samples=chosen.samples_of(stage),
+                lengths=expected_lengths(stage.max_new_tokens, from_base=position == 0),
+                gpus=place.nodes * place.gpus_per_node,
+                jobs=jobs,
+                save_steps=place.save_steps,
+                reference=chosen.kl.coefficient > 0,
+                filtered=chosen.filtering.enabled,
+            )
+        )
+    return tuple(works)
+
+
+REASONING_BASE = {"aime": (16400.0, 0.12), "math": (5450.0, 0.02), "other": (8500.0, 0.04)}
+REASONING_TRAINED = {"aime": (9700.0, 0.02), "math": (3100.0, 0.003), "other": (5500.0, 0.01)}
+"""Benchmark → mean tokens and the share that a 32,768-token context cuts. AIME and MATH-500 of the base and of
+DeepScaleR: prime-rl's README; the other benchmarks and all shares are assumed."""
+PLAIN = (800.0, 0.005)
+"""Of systems that do not think aloud, as the 7B ones [assumed]."""
+TRAINED_SYSTEMS = ("deepscaler-1.5b-preview",)
+"""Published systems that answer as shortly as a trained checkpoint."""
+
+
+def samplings_of(scale_name: str) -> tuple[Sampling, ...]:
+    """Every (system, suite) that is sampled."""
+    chosen = settings.scale(scale_name).evaluation
+    tests = settings.benchmarks()
+    found = []
+    for system, suite in dag.scored(scale_name):
+        entry = dag.prompting_entry(scale_name, system)
+        per_problem = {name: answer_length(scale_name, system, name) for name in chosen.suites[suite]}
+        problems = sum(tests[name].size for name in chosen.suites[suite])
+        mean = sum(tests[name].size * per_problem[name][0] for name in per_problem) / problems
+        clipped = sum(tests[name].size * per_problem[name][1] for name in per_problem) / problems
+        limit = min(chosen.max_new_tokens, context_of(entry) or chosen.max_new_tokens)
+        found.append(
+            Sampling(
+                system=system,
+                suite=suite,
+                samples=problems * chosen.samples,
+                jobs=chosen.shards[suite],
+                gpus=chosen.tensor_parallel,
+                lengths=Lengths(limit, mean, clipped),
+                billions=entry.parameters,
+            )
+        )
+    return tuple(found)
+
+
+def context_of(entry: object) -> int | None:
+    return entry.sampling.context if isinstance(entry, Published) else None
+
+
+def answer_length(scale_name: str, system: str, benchmark: str) -> tuple[float, float]:
+    """Mean tokens and clipped share of a system's answers to a benchmark."""
+    entry = dag.prompting_entry(scale_name, system)
+    if isinstance(entry, Published) and entry.prompting.think == "none":
+        return PLAIN
+    trained = dag.checkpoint_of(scale_name, system) is not None or system in TRAINED_SYSTEMS
+    table = REASONING_TRAINED if trained else REASONING_BASE
+    return table["aime" if "aime" in benchmark else "math" if "math-500" in benchmark else "other"]
