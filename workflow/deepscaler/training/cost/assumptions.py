@@ -61,8 +61,8 @@ ASSUMPTIONS = [
         "bound for the host's part",
     ),
     Assumption("sequence_seconds", 25e-6, "s/sequence", "assumed", "one-token streaming through the engine's loop"),
-    Assumption("weight_efficiency", 0.8, "of bandwidth", "measured", "77 % of an A100's roofline at batch 1 (vLLM 0.23)"),
-    Assumption("cache_efficiency", 0.6, "of bandwidth", "fitted", "prime-rl's evaluation of the base: 1,546 s for 10.6 M tokens"),
+    Assumption("weight_efficiency", 0.8, "of bandwidth", "measured", "77 % of an A100's roofline at batch 1"),
+    Assumption("cache_efficiency", 0.6, "of bandwidth", "fitted", "prime-rl's evaluation: 10.6 M tokens in 1,546 s"),
     Assumption(
         "flop_utilisation", 0.40, "of bf16 FLOP/s", "assumed",
         "MPT-1B on 8 A100s reaches 0.55–0.62 (llm-foundry); less for ZeRO-3 with fp32 logits of the whole batch",
@@ -71,10 +71,16 @@ ASSUMPTIONS = [
         "fixed_seconds", 25, "s/step", "assumed",
         "339 tensors synced one at a time, sleep and wake, offload and reload, reward tail: 10–40",
     ),
-    Assumption("slack", 1.15, "factor", "fitted", "five published step times of 1.5B runs: measured/model 1.05 with it, scatter ×/÷ 1.25"),
+    Assumption(
+        "slack", 1.15, "factor", "fitted",
+        "five published step times of 1.5B runs: measured/model 1.05 with it, scatter ×/÷ 1.25",
+    ),
     Assumption("save_seconds", 30, "s/save", "assumed", "24.9 GB of state and weights at about 1 GB/s"),
     Assumption("start_seconds", 300, "s/job", "assumed", "imports, Ray, engine start and CUDA graphs, loading a state"),
-    Assumption("max_sequences", 128, "sequences/engine", "code", "OpenRLHF passes none, and vLLM's default for its kind of engine is 128"),
+    Assumption(
+        "max_sequences", 128, "sequences/engine", "code",
+        "OpenRLHF passes none, and vLLM's default for its kind of engine is 128",
+    ),
 ]  # fmt: skip
 
 OPENRLHF = System(
@@ -112,6 +118,5 @@ PROMPT_TOKENS = 120
 PROMPT_SHARE = 0.5
 """Of the variance of log-length that lies between prompts, not between samples of one [assumed]."""
 UNIFORM_SHARE = 0.5
-"""Of groups whose rewards are all alike, which dynamic filtering draws again [measured: POLARIS, via JustRL's table 4]."""
-EVALUATION_PROBLEMS = 30
-"""In-training evaluation of the paper's own system: AIME 2024, as many samples each as in a rollout."""
+"""Of groups whose rewards are all alike, which dynamic filtering draws again [measured: POLARIS, in JustRL's table 4].
+"""

@@ -1,6 +1,7 @@
-"""The model held against what the paper published of its own run, on its own system: one anchor fitted, one predicted.
+"""The model held against what the paper published of its own run, with the parameters of its own system.
 
-The engine's eager overhead was fitted to the 394 s of an early 8K step; the run's 3,800 A100-hours then are a prediction.
+The engine's eager overhead was fitted to the 394 s of an early 8K step. The run's 3,800 A100-hours follow; what they
+hang on is how that overhead splits between the step and its sequences (docs/plan.md).
 """
 
 from dataclasses import dataclass

@@ -122,8 +122,9 @@ def warnings_of(stages: tuple[StagePrice, ...], chosen: Scale, shape: Shape, har
         if stage.memory_verdict != "fits":
             outlook = "will not fit" if stage.memory_verdict == "too much" else "may not fit"
             found.append(
-                f"stage {name}: a micro-batch of {place.max_tokens_per_gpu:,} tokens needs {stage.memory.total / 1e9:.0f} "
-                f"of {room:.0f} GB and {outlook}; lower training.layout.{name}.max_tokens_per_gpu"
+                f"stage {name}: a micro-batch of {place.max_tokens_per_gpu:,} tokens needs "
+                f"{stage.memory.total / 1e9:.0f} of {room:.0f} GB and {outlook}; "
+                f"lower training.layout.{name}.max_tokens_per_gpu"
             )
         need = largest_sequence(stage.work.lengths.context, longest_prompt)
         if place.max_tokens_per_gpu < need:

@@ -1,0 +1,156 @@
+"""The price of a scale that runs on CPU cores: almost all of it is starting programs, so every rule has a start and a
+rate. Figures of two cores; measured ones are named in docs/plan.md.
+"""
+
+from dataclasses import dataclass, replace
+
+from deepscaler import settings
+from deepscaler.settings import dag
+from deepscaler.training.cost.ranges import Range
+
+UNCERTAIN = Range(0.7, 1.0, 1.6)
+"""Of another machine's cores, relative to those on which the figures were taken [assumed]."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Of one rule: seconds of a job before and beside its work, and work in a second."""
+
+    start: float
+    rate: float = 0.0
+    """Tokens, or training steps' tokens; 0 where a job is all start."""
+
+
+PACES: dict[str, Pace] = {
+    "distill_base": Pace(150),
+    "train_segment": Pace(100, 3500),  # launches of the driver, Ray's actors and vLLM; then rollout and update
+    "sample": Pace(25, 9000),
+    "deduplicate": Pace(20),  # loads an embedding model
+    "decontaminate": Pace(20),
+    "select_gradable": Pace(8),
+    "grade_samples": Pace(8),
+    "draw_figure": Pace(10),  # a notebook's kernel
+}
+LIGHT = Pace(3)
+"""Every other rule: start Python, read a table, write one."""
+STEP_SECONDS = 1.5
+"""Of a training step beside its tokens: weight sync, Ray."""
+FIRST_STEP_SECONDS = 15
+"""More that the first step of a launch takes."""
+SAVE_SECONDS = 4
+MINI_PROMPT = 45
+"""Tokens."""
+ANSWER_SHARE = 0.3
+"""Mean length of a trained model's answers, of the limit."""
+BASE_ANSWER_SHARE = 0.45
+ROLLOUT_TOKENS = 72
+"""Mean length of a rollout at the miniature, whatever the context: its problems need so much."""
+
+
+@dataclass(frozen=True)
+class RulePrice:
+    rule: str
+    stage: str
+    """Of train_segment; other rules have none."""
+    jobs: int
+    steps: int
+    seconds: Range
+    """Of all jobs, added up."""
+
+
+@dataclass(frozen=True)
+class ProcessorPrice:
+    """All jobs of a scale."""
+
+    scale: str
+    rules: tuple[RulePrice, ...]
+
+    @property
+    def seconds(self) -> Range:
+        expected = sum(entry.seconds.expected for entry in self.rules)
+        return scaled(expected)
+
+    def of(self, rule: str, stage: str = "") -> RulePrice:
+        return next(entry for entry in self.rules if (entry.rule, entry.stage) == (rule, stage))
+
+
+def scaled(seconds: float) -> Range:
+    return UNCERTAIN.times(seconds)
+
+
+def estimate_processor(scale_name: str, paces: dict[str, Pace] | None = None) -> ProcessorPrice:
+    """Every rule of a CPU scale; `paces` replaces known ones, as a refit from a run does."""
+    known = {**PACES, **(paces or {})}
+    rules = [*training_rules(scale_name, known), *sampling_rules(scale_name, known)]
+    for rule, jobs in counted_jobs(scale_name).items():
+        rules.append(RulePrice(rule, "", jobs, 0, scaled(jobs * known.get(rule, LIGHT).start)))
+    return ProcessorPrice(scale_name, tuple(rules))
+
+
+def training_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
+    training = settings.scale(scale_name).training
+    if training is None:
+        return []
+    chosen, pace = settings.recipe(training.recipe), paces["train_segment"]
+    found = []
+    for stage in chosen.stages:
+        pieces = [segment for segment in dag.segments(scale_name) if segment.stage == stage.name]
+        sequences = chosen.rollout.prompts_per_step * chosen.samples_of(stage)
+        tokens = sequences * (min(ROLLOUT_TOKENS, 0.8 * stage.max_new_tokens) + MINI_PROMPT)
+        seconds = len(pieces) * (pace.start + FIRST_STEP_SECONDS)
+        seconds += stage.steps * (STEP_SECONDS + tokens / pace.rate)
+        seconds += stage.steps / training.layout[stage.name].save_steps * SAVE_SECONDS
+        found.append(RulePrice("train_segment", stage.name, len(pieces), stage.steps, scaled(seconds)))
+    return found
+
+
+def sampling_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
+    chosen, pace = settings.scale(scale_name).evaluation, paces["sample"]
+    jobs, seconds = 0, 0.0
+    for system, suite in dag.scored(scale_name):
+        problems = sum(settings.benchmarks()[name].size for name in chosen.suites[suite])
+        share = ANSWER_SHARE if dag.checkpoint_of(scale_name, system) else BASE_ANSWER_SHARE
+        tokens = problems * chosen.samples * share * chosen.max_new_tokens
+        jobs += chosen.shards[suite]
+        seconds += chosen.shards[suite] * pace.start + tokens / pace.rate
+    return [RulePrice("sample", "", jobs, 0, scaled(seconds))]
+
+
+def counted_jobs(scale_name: str) -> dict[str, int]:
+    """Jobs of every other rule. The workflow's own count is the truth; a test holds the two together."""
+    chosen = settings.scale(scale_name)
+    scores = len(dag.scored(scale_name))
+    tests = len({name for names in chosen.evaluation.suites.values() for name in names})
+    once = ("tabulate", "resolve_settings", "account_compute", "check_claims", "record_provenance", "write_report")
+    counts = {
+        "fetch_benchmark": tests,
+        "fetch_model": len(dag.fetched(scale_name)),
+        "distill_base": len(dag.distilled(scale_name)),
+        "grade_samples": scores,
+        "score": scores,
+        "draw_figure": 5 if chosen.training else 1,
+        **dict.fromkeys(once, 1),
+    }
+    if chosen.curation and chosen.training:
+        sources = len(chosen.curation.sources)
+        counts |= {"fetch_source": sources, "extract_answers": sources}
+        steps = ("deduplicate", "decontaminate", "select_gradable", "summarise_curation", "collect_metrics")
+        counts |= dict.fromkeys(steps, 1)
+        counts["schedule_prompts"] = len(dag.segments(scale_name))
+    return {rule: jobs for rule, jobs in counts.items() if jobs}
+
+
+def refitted(scale_name: str, measured: dict[tuple[str, str], tuple[int, float]]) -> dict[str, Pace]:
+    """Paces from measured (rule, stage) → (jobs, seconds): starts take up what the model has wrong."""
+    price, paces = estimate_processor(scale_name), dict(PACES)
+    seen: dict[str, tuple[int, float, float]] = {}
+    for entry in price.rules:
+        found = measured.get((entry.rule, entry.stage))
+        if found and found[0]:
+            jobs, seconds, expected = seen.get(entry.rule, (0, 0.0, 0.0))
+            share = entry.seconds.expected / entry.jobs * found[0]
+            seen[entry.rule] = (jobs + found[0], seconds + found[1], expected + share)
+    for rule, (jobs, seconds, expected) in seen.items():
+        old = paces.get(rule, LIGHT)
+        paces[rule] = replace(old, start=max(0.0, old.start + (seconds - expected) / jobs))
+    return paces

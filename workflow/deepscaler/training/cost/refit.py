@@ -1,0 +1,127 @@
+"""The model refitted to the logged timings of a run, so that what is left is priced by what was done."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from statistics import fmean, median
+from typing import Any
+
+from deepscaler.errors import UserError
+from deepscaler.training.cost.assumptions import System
+from deepscaler.training.cost.generation import generation
+from deepscaler.training.cost.hardware import Card, Shape
+from deepscaler.training.cost.lengths import Lengths
+from deepscaler.training.cost.step import Work, training_seconds
+from deepscaler.training.cost.workload import Case, Systems
+
+LENGTH, TRUNCATED = "rollout/response_length_mean", "rollout/truncated_rate"
+GENERATION, EXPERIENCE, UPDATE = "timing/generation", "timing/make_experience", "timing/ppo_train"
+SYNC, STEP = "timing/broadcast", "timing/step_total"
+NEEDED = (LENGTH, GENERATION, EXPERIENCE, UPDATE, SYNC, STEP)
+FEWEST_STEPS = 5
+"""Below it a stage is not refitted: the first steps of a job are slow, and lengths vary."""
+FASTEST_HOST = 0.5e-3
+REMAINING_DOUBT = 0.10
+"""Of the slack, either way, once a run has been measured [assumed]."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a stage has done so far."""
+
+    stage: str
+    steps: int
+    hours: float
+    """Of its steps; starts and lost steps are not in the metrics."""
+    step_seconds: float
+    lengths: Lengths
+
+
+@dataclass(frozen=True)
+class Refit:
+    case: Case
+    stages: tuple[Measured, ...]
+    fitted_on: str
+    """The stage whose timings the system was fitted to: the newest with enough steps."""
+
+
+def refit(case: Case, rows: Iterable[Row], shape: Shape, card: Card) -> Refit:
+    """A case with a system fitted to metrics rows, and with their lengths in the stages that have been measured.
+
+    Raises UserError where no stage of the scale has enough steps with timings.
+    """
+    by_stage: dict[str, dict[int, Row]] = {}
+    for row in rows:
+        if all(isinstance(row.get(key), int | float) for key in NEEDED):
+            by_stage.setdefault(str(row.get("stage")), {})[int(row["step"])] = row
+    works = {work.name: work for work in case.stages}
+    enough = {name: list(steps.values()) for name, steps in by_stage.items() if len(steps) >= FEWEST_STEPS}
+    known = [name for name in works if name in enough]
+    if not known:
+        raise UserError(
+            f"no stage of scale {case.scale!r} has {FEWEST_STEPS} steps with timings",
+            "--from-run",
+            f"give metrics.jsonl of a run of one of: {', '.join(works)}",
+        )
+    measured = tuple(measure(works[name], enough[name]) for name in known)
+    lengths = {entry.stage: entry.lengths for entry in measured}
+    stages = tuple(replace(work, lengths=lengths.get(work.name, work.lengths)) for work in case.stages)
+    newest = known[-1]
+    work = next(work for work in stages if work.name == newest)
+    system = fit_system(work, enough[newest], shape, card, case.systems.expected)
+    systems = Systems(
+        replace(system, slack=system.slack * (1 - REMAINING_DOUBT)),
+        system,
+        replace(system, slack=system.slack * (1 + REMAINING_DOUBT)),
+    )
+    return Refit(replace(case, stages=stages, systems=systems), measured, newest)
+
+
+def measure(work: Work, rows: list[Row]) -> Measured:
+    seconds = [float(row[STEP]) for row in rows]
+    mean = fmean(float(row[LENGTH]) for row in rows)
+    clipped = fmean(float(row.get(TRUNCATED) or 0.0) for row in rows)
+    context = work.lengths.context
+    clipped = min(max(clipped, 1e-3), 0.95 * mean / context)  # a log-normal needs some of both
+    lengths = Lengths(context, min(mean, 0.99 * context), clipped)
+    return Measured(work.name, len(rows), sum(seconds) / 3600, fmean(seconds), lengths)
+
+
+def fit_system(work: Work, rows: list[Row], shape: Shape, card: Card, prior: System) -> System:
+    """The prior with its host time, FLOP utilisation, fixed part and slack replaced by what the rows show."""
+    generated = fmean(float(row[GENERATION]) for row in rows)
+    trained = fmean(float(row[EXPERIENCE]) + float(row[UPDATE]) for row in rows)
+    modelled = sum(training_seconds(work, work.gpus, shape, card, prior))
+    return replace(
+        prior,
+        host_seconds=fit_host(work, generated, shape, card, prior),
+        flop_utilisation=prior.flop_utilisation * modelled / max(trained, 1e-9),
+        fixed_seconds=fmean(float(row[SYNC]) for row in rows),
+        slack=wall_over_steps(rows),
+    )
+
+
+def fit_host(work: Work, seconds: float, shape: Shape, card: Card, prior: System) -> float:
+    """Host time of a decode step that gives the measured rollouts; their time is linear in it."""
+
+    def at(host: float) -> float:
+        system = replace(prior, host_seconds=host)
+        return generation(work.lengths, work.prompts, work.samples, work.gpus, shape, card, system).seconds
+
+    zero, ten = at(0.0), at(10e-3)
+    return max(FASTEST_HOST, 10e-3 * (seconds - zero) / (ten - zero))
+
+
+def wall_over_steps(rows: list[Row]) -> float:
+    """Time from one row to the next over what the step itself counted: saving, data, evaluation. At least 1."""
+    times = [datetime.fromisoformat(row["time"]).timestamp() for row in rows if isinstance(row.get("time"), str)]
+    if len(times) != len(rows):
+        return 1.0
+    ratios = [
+        (after - before) / float(row[STEP])
+        for before, after, row in zip(times, times[1:], rows[1:], strict=False)
+        if after > before and float(row[STEP]) > 0
+    ]
+    return max(1.0, median(ratios)) if ratios else 1.0
