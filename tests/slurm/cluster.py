@@ -282,6 +282,19 @@ def install() -> None:
             raise Unavailable(f"{' '.join(command)} failed: {done.stderr.strip()[-300:]}")
 
 
+def kill_processes(word: str) -> int:
+    """SIGKILL to every process that has this word in its command line; how many they were."""
+    killed = 0
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if word.encode() in path.read_bytes():
+                os.kill(int(path.parent.name), signal.SIGKILL)
+                killed += 1
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return killed
+
+
 def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
@@ -293,12 +306,12 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Until the condition holds; TimeoutError says what was waited for."""
+def wait_until(condition: Callable[[], bool], seconds: float, what: str, tell: Callable[[], str] = str) -> None:
+    """Until the condition holds; else TimeoutError says what was waited for, and what `tell` knows of it."""
     for _ in moments(seconds):
         if condition():
             return
-    raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+    raise TimeoutError(f"waited {seconds:.0f} s for {what}\n{tell()}")
 
 
 def moments(seconds: float, every: float = 0.2) -> Iterator[None]:

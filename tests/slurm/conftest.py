@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import pytest
 
@@ -15,7 +16,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cluster import Cluster, Shape, Unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_COPIED = (".git", ".venv*", ".snakemake", ".*_cache", ".hypothesis", "work", "results", "logs", "out", "__pycache__")
+NOT_COPIED = (
+    ".git",
+    ".venv*",
+    ".snakemake",
+    ".*_cache",
+    ".hypothesis",
+    "work",
+    "results",
+    "logs",
+    "out",
+    "__pycache__",
+)
 FAST = [
     # a test asks for a job's status every second, and nothing here is cached by NFS
     *("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1", "--latency-wait", "5"),
@@ -58,12 +70,22 @@ class Checkout:
 
     def command(self, *arguments: str, seconds: int = 120) -> list[str]:
         snakemake = [sys.executable, "-m", "snakemake", "--profile", "slurm", *arguments, *FAST]
-        return ["timeout", "--foreground", "-s", "KILL", str(seconds), *snakemake]
+        return ["timeout", "-s", "KILL", str(seconds), *snakemake]
 
     def snakemake(self, *arguments: str, seconds: int = 120, **environment: str) -> subprocess.CompletedProcess[str]:
         """`snakemake --profile slurm …`, killed when it takes longer; stdout and stderr together."""
+        return self.run(self.command(*arguments, seconds=seconds), environment)
+
+    def deepscaler(self, *arguments: str, seconds: int = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`deepscaler VERB …`, as the rules call it."""
+        limit = ["timeout", "-s", "KILL", str(seconds)]
+        return self.run(
+            [*limit, sys.executable, "-c", "from deepscaler.cli import main; main()", *arguments], environment
+        )
+
+    def run(self, command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments, seconds=seconds),
+            command,
             cwd=self.folder,
             env=self.environment | environment,
             stdout=subprocess.PIPE,
@@ -88,10 +110,19 @@ class Checkout:
 
 @dataclass
 class Running:
-    """A Snakemake in the background."""
+    """A Snakemake in the background; at the end of a `with` block it is gone."""
 
     process: subprocess.Popen[bytes]
     out: Path
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.kill()
 
     def kill(self) -> None:
         """SIGKILL to it and its children, as when a login node goes down."""
@@ -99,11 +130,12 @@ class Running:
         self.process.wait(10)
 
     def wait(self, seconds: float) -> int:
+        """Its exit code; it is killed when it takes longer."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise
+            return self.process.returncode
 
     def text(self) -> str:
         return self.out.read_text(errors="replace")

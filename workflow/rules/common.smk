@@ -9,6 +9,7 @@ from deepscaler.errors import UserError
 from deepscaler.settings import cluster, dag, resources
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 WORK = settings.site().work
 # `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
@@ -45,16 +46,18 @@ def request(rule, scale=None):
 
 
 def check_cluster():
-    """Before the first sbatch: would SLURM take these jobs, and can they write?"""
+    """Before the first sbatch: would SLURM take these jobs, can they write, and does no earlier run still do so?"""
+    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+    asked = (
+        {**dict(job.resources.items()), "cpus": job.threads, "rule": job.rule.name}
+        for job in jobs
+    )
+    comments = {cluster.comment_of(job.rule.name, job.wildcards) for job in jobs}
     try:
         cluster.check_work()
-        jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-        list(
-            cluster.check(
-                {**dict(job.resources.items()), "cpus": job.threads, "rule": job.rule}
-                for job in jobs
-            )
-        )
+        for _ in cluster.check(asked):
+            pass
+        cluster.outlive_orphans(comments, Path.cwd(), logger.info)
     except UserError as error:
         raise WorkflowError(str(error))
 

@@ -1,9 +1,11 @@
-"""Asks SLURM, before the first job, whether it would take the jobs: a wrong account or partition is one clear line."""
+"""What is asked of SLURM before the first job: would it take the jobs, and does it still run some of an earlier run?"""
 
+import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,43 @@ def hint_for(reason: str, flags: list[str]) -> str | None:
             " with gpu_model, and with training.layout and resources of the scale"
         )
     return None
+
+
+def comment_of(rule: str, wildcards: Iterable[str]) -> str:
+    """The comment that the plugin gives a job in SLURM."""
+    values = "_".join(wildcards).replace("/", "_")
+    return f"rule_{rule}_wildcards_{values}" if values else f"rule_{rule}"
+
+
+def outlive_orphans(comments: Collection[str], folder: Path, say: Callable[[str], None], pause: float = 10) -> None:
+    """Wait until no job that an earlier, killed Snakemake handed in from `folder` can still write.
+
+    Snakemake does not take such jobs up again but hands in a second of each, and two would write the same files. The
+    caller holds Snakemake's lock on these jobs' outputs, so that whatever SLURM still has of them is an orphan: what
+    waits in the queue is cancelled, what runs is waited for, since a segment of training is worth keeping.
+    """
+    told: set[str] = set()
+    while running := orphans(comments, folder):
+        pending = [job for job, (state, _) in running.items() if state == "PENDING"]
+        if pending:
+            client("scancel", "--state=PENDING", *pending)
+        for job, (state, comment) in running.items():
+            if job not in told:
+                told.add(job)
+                verb = "cancelled" if state == "PENDING" else "waiting for it (or `scancel` it)"
+                say(f"SLURM still has job {job} ({comment}) of an earlier run of this workflow: {verb}")
+        time.sleep(pause)
+
+
+def orphans(comments: Collection[str], folder: Path) -> dict[str, tuple[str, str]]:
+    """Job id → (state, comment) of what SLURM has of these jobs, handed in from `folder`."""
+    answer = client("squeue", "--user", str(os.getuid()), "--noheader", "--format", "%i|%T|%Z|%k")
+    found = {}
+    for line in answer.stdout.splitlines():
+        job, state, workdir, comment = line.split("|", 3)
+        if comment in comments and Path(workdir) == folder:
+            found[job] = (state, comment)
+    return found
 
 
 def client(*command: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,46 @@
+# Jobs that only take time, with the requests of the real ones, so that faults can be tried in seconds.
+
+
+include: "../../workflow/rules/common.smk"
+
+
+onstart:
+    if workflow.executor_plugin.name == "slurm":
+        check_cluster()
+
+
+# The first attempt leaves a note where it runs and waits to be hit; a later one finds the note and finishes.
+TWO_ATTEMPTS = (
+    ' place="$(hostname) $CUDA_VISIBLE_DEVICES";'
+    " if [ -e $note ]; then echo $place > {output}; else echo $place > $note; sleep 150; fi"
+)
+
+
+rule one_gpu:
+    output:
+        "faults/{scale}/{name}.txt",
+    wildcard_constraints:
+        name="[a-z]+",
+    resources:
+        **(request("sample") | {"runtime": 1}),
+    shell:
+        "note=faults/{wildcards.name};" + TWO_ATTEMPTS
+
+
+rule whole_node:
+    output:
+        "faults/{scale}/{segment}.txt",
+    resources:
+        **request("train_segment"),
+    shell:
+        "note=faults/{wildcards.segment};" + TWO_ATTEMPTS
+
+
+# Two of one name at once would be two writers: each leaves when it began and when it ended.
+rule no_gpu:
+    output:
+        "slow/{scale}/{name}.txt",
+    resources:
+        **request("score"),
+    shell:
+        "echo begin >> slow/{wildcards.name}.log; sleep 15; echo end >> slow/{wildcards.name}.log; date > {output}"

@@ -1,0 +1,112 @@
+"""What goes wrong on a cluster, done to jobs that only take time; afterwards the same command finishes."""
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+from cluster import Cluster, kill_processes, wait_until
+from conftest import Checkout
+
+FAULTS = ("--snakefile", "tests/slurm/faults.smk")
+
+
+def note(checkout: Checkout, name: str) -> str:
+    """Where the first attempt of a job runs and on which GPUs, or nothing yet."""
+    path = checkout.folder / "faults" / name
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+def jobs_of(cluster: Cluster, name: str) -> list[dict[str, str]]:
+    """The SLURM jobs of a wildcard's value, oldest first."""
+    found = [job for job in cluster.jobs() if job.get("Comment", "").endswith(f"_{name}")]
+    return sorted(found, key=lambda job: int(job["JobId"]))
+
+
+def test_lost_jobs_are_handed_in_again(checkout: Checkout, cluster: Cluster) -> None:
+    """Wall time over, scancel, a killed process, a node that loses power: in one run, each to a job of its own."""
+    names = ["late", "cancelled", "killed", "8k-1"]
+    targets = ["faults/mini/late.txt", "faults/mini/cancelled.txt", "faults/mini/killed.txt", "faults/paper/8k-1.txt"]
+    with checkout.start(*targets, *FAULTS, seconds=300) as running:
+        wait_until(lambda: all(note(checkout, name) for name in names), 90, "all jobs to run", running.text)
+        places = {name: note(checkout, name).split() for name in names}
+        one_gpu = [tuple(places[name]) for name in names[:3]]
+        assert len(set(one_gpu)) == 3
+        assert all(len(gpus.split(",")) == 1 for _, gpus in one_gpu)
+        node, gpus = places["8k-1"]
+        assert gpus == "0,1,2,3,4,5,6,7"
+        assert node not in {other for other, _ in one_gpu}
+
+        cluster.run("scancel", jobs_of(cluster, "cancelled")[0]["JobId"])
+        assert kill_processes("note=faults/killed;") > 0
+        cluster.power_off(node)
+        assert running.wait(280) == 0, running.text()
+    cluster.power_on(node)
+
+    states = {name: [job["JobState"] for job in jobs_of(cluster, name)] for name in names}
+    assert states == {
+        "late": ["TIMEOUT", "COMPLETED"],
+        "cancelled": ["CANCELLED", "COMPLETED"],
+        "killed": ["FAILED", "COMPLETED"],
+        "8k-1": ["NODE_FAIL", "COMPLETED"],
+    }
+    assert not (checkout.folder / targets[3]).read_text(encoding="utf-8").startswith(node), "handed in elsewhere"
+
+
+def test_controller_restarted_under_a_running_job(copy_checkout: Callable[[], Checkout], cluster: Cluster) -> None:
+    checkout = copy_checkout()
+    with checkout.start("slow/mini/restart.txt", *FAULTS, seconds=180) as running:
+        wait_until((checkout.folder / "slow/restart.log").exists, 60, "the job to run", running.text)
+        cluster.kill("controller")
+        time.sleep(20)  # many status checks fail, and the job ends meanwhile
+        cluster.start_controller(fresh=False)
+        assert running.wait(120) == 0, running.text()
+    assert (checkout.folder / "slow/restart.log").read_text(encoding="utf-8").split() == ["begin", "end"]
+
+
+def test_snakemake_killed_and_started_again(copy_checkout: Callable[[], Checkout], cluster: Cluster) -> None:
+    """The job that still runs is waited for, the one that still waits is cancelled: never two writers."""
+    checkout = copy_checkout()
+    targets = ["slow/mini/orphan.txt", "slow/mini/waiting.txt"]
+    with checkout.start(*targets, *FAULTS, seconds=180) as running:
+        wait_until((checkout.folder / "slow/orphan.log").exists, 60, "a job to run", running.text)
+        running.kill()
+    locked = checkout.snakemake(*targets, *FAULTS)
+    assert "--unlock" in locked.stdout
+    assert checkout.snakemake(*targets, *FAULTS, "--unlock").returncode == 0
+    again = checkout.snakemake(*targets, *FAULTS, seconds=180)
+    assert again.returncode == 0, again.stdout
+    assert "of an earlier run" in again.stdout
+    for name in ("orphan", "waiting"):
+        stamps = (checkout.folder / f"slow/{name}.log").read_text(encoding="utf-8").split()
+        assert stamps == ["begin", "end"] * (len(stamps) // 2), "two jobs wrote at once"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("DEEPSCALER_ACCOUNT", "wrong", r"would refuse one_gpu .*Invalid account.*account is wrong"),
+        ("DEEPSCALER_GPU_PARTITION", "gpus", r"would refuse one_gpu .*partition.*did you mean 'gpu'"),
+        ("DEEPSCALER_GPU_MODEL", "h100", r"would refuse one_gpu .*gpu:h100:1.*gpu_model"),
+        ("DEEPSCALER_GPU_CONSTRAINT", "a100_80gb", r"would refuse one_gpu .*feature.*gpu_constraint"),
+        ("DEEPSCALER_WORK", "/proc/scratch", r"can't write to /proc/scratch.*`work` must be a folder"),
+    ],
+)
+def test_wrong_site_settings_stop_before_the_first_job(
+    checkout: Checkout, cluster: Cluster, variable: str, value: str, expected: str
+) -> None:
+    before = len(cluster.jobs())
+    done = checkout.snakemake("faults/mini/unwanted.txt", *FAULTS, **{variable: value})
+    assert done.returncode == 1
+    assert re.search(expected, done.stdout), done.stdout
+    assert "Traceback" not in done.stdout
+    assert len(cluster.jobs()) == before
+
+
+def test_check_site_says_what_slurm_takes(checkout: Checkout) -> None:
+    done = checkout.deepscaler("check_site", "--scale", "paper")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"accepted: train_segment: .*--nodes=4 --ntasks=4 --gres=gpu:a100:8", done.stdout)
+    done = checkout.deepscaler("check_site", "--scale", "paper", DEEPSCALER_ACCOUNT="")
+    assert done.returncode == 2
+    assert "account is not set" in done.stdout
