@@ -1,0 +1,370 @@
+r"""From tokens to the tree of a whole answer: lists, tuples, intervals, sets, relations, matrices, units, words.
+
+Separators bind as people write them: a semicolon, then "and"/"or" between groups, then commas; within an item a
+relation (`x = 3`, `0 < x \le 5`), then unions of sets, then brackets, then an expression with a unit behind it.
+"""
+
+import re
+from collections.abc import Callable
+
+from ..verdicts import Refused
+from .expressions import ExpressionParser
+from .tokens import Token, tokenize
+from .tree import (
+    Answer,
+    Based,
+    Collection,
+    Combination,
+    Matrix,
+    Node,
+    Ratio,
+    Region,
+    Relation,
+    Scalar,
+    Sequence,
+    Words,
+    has,
+    negate,
+)
+
+MAX_ITEMS = 200
+MAX_NESTING = 12
+_RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "le", "ge": "ge", "ne": "ne", "in": "in", "approx": "approx"}
+_RELATIONS |= {"subset": "in", "subseteq": "in", "sim": "approx", "ll": "<", "gg": ">"}
+_SET_OPERATORS = ("cup", "cap", "setminus")
+_REGIONS = {
+    **{"setR": "reals", "setZ": "integers", "setN": "naturals", "setQ": "rationals", "setC": "complex"},
+    **{"emptyset": "empty"},
+}
+_UNIT_POWER = re.compile(r"[-+]?[0-9]+")
+_THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9,])")
+_REFUSING_WORDS = re.compile(r"\b(?:or|not|no|none|neither|nor|if|except|unless|but)\b|[0-9]", re.I)
+_WORD_REGIONS = {"all real numbers": "reals", "no solution": "empty", "no solutions": "empty", "real numbers": "reals"}
+
+
+def parse_answer(text: str, thousands: bool = True) -> Answer:
+    """The tree of a cleaned answer; `thousands`: read `1,234` outside brackets as one number.
+
+    Raises:
+        Refused: the text is not in the language.
+    """
+    if thousands and "," in text:
+        text = _merge_thousands(text)
+    tokens = tokenize(text)
+    if not tokens:
+        raise Refused("empty")
+    return _answer(tokens, 0)
+
+
+def has_thousands(text: str) -> bool:
+    """Whether reading thousands' separators changes the text."""
+    return "," in text and _merge_thousands(text) != text
+
+
+def _merge_thousands(text: str) -> str:
+    """`1,234` to `1234`, outside brackets only: `(1,234)` is a pair."""
+
+    def merge(match: re.Match[str]) -> str:
+        before = text[: match.start()]
+        depth = sum(before.count(c) for c in "([{") - sum(before.count(c) for c in ")]}")
+        return match.group() if depth > 0 else match.group().replace(",", "")
+
+    return _THOUSANDS.sub(merge, text)
+
+
+def _split(tokens: list[Token], is_separator: Callable[[Token], bool]) -> list[list[Token]]:
+    """The parts of `tokens` between separators outside brackets and bars."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens:
+        kind = token[0]
+        depth += (kind == "open") - (kind == "close") + (token[1] in _OPENINGS) - (token[1] in _CLOSINGS)
+        if depth == 0 and is_separator(token):
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    if depth:
+        raise Refused("unbalanced brackets")
+    return parts
+
+
+_OPENINGS = frozenset(("lfloor", "lceil"))
+_CLOSINGS = frozenset(("rfloor", "rceil"))
+
+
+def _answer(tokens: list[Token], nesting: int) -> Answer:
+    if nesting > MAX_NESTING:
+        raise Refused("nested too deep")
+    tokens = _without_membership(_unwrapped(tokens))
+    groups = _split(tokens, lambda token: token == ("operator", ";"))
+    if len(groups) == 1:
+        groups = _split(tokens, lambda token: token[0] == "join")
+        if not all(_is_group(group) for group in groups):
+            groups = [tokens]
+    if len(groups) > 1:
+        return _collect([_grouped(group, nesting) for group in groups if group], False)
+    items = _comma_items(tokens)
+    if len(items) == 1:
+        return _item(items[0], nesting)
+    return _collect([_item(item, nesting) for item in items], False)
+
+
+def _unwrapped(tokens: list[Token]) -> list[Token]:
+    """Without braces or square brackets that only wrap the whole, as round a matrix."""
+    while len(tokens) > 2 and tokens[0] == ("open", "{") and _closing_place(tokens) == len(tokens) - 1:
+        inside = tokens[1:-1]
+        if len(_comma_items(inside)) > 1 or ("name", "choose") in inside:
+            break
+        tokens = inside
+    if len(tokens) > 4 and tokens[0][0] == "open" and tokens[1][1].startswith("\\begin:") and tokens[0][1] in "([":
+        if _closing_place(tokens) == len(tokens) - 1 and _closing_place(tokens[1:-1]) == len(tokens) - 3:
+            return tokens[1:-1]
+    return tokens
+
+
+def _closing_place(tokens: list[Token]) -> int:
+    """Where the bracket that `tokens` open with closes; -1 if it does not."""
+    depth = 0
+    for place, (kind, _) in enumerate(tokens):
+        depth += (kind == "open") - (kind == "close")
+        if depth == 0:
+            return place
+    return -1
+
+
+def _without_membership(tokens: list[Token]) -> list[Token]:
+    r"""`x \in 1,2` is the list 1, 2."""
+    if len(tokens) > 2 and tokens[0][0] == "letter" and tokens[1] == ("name", "in"):
+        return tokens[2:]
+    return tokens
+
+
+def _is_group(tokens: list[Token]) -> bool:
+    """Whether a part between and/or is itself a list of assignments, as in `p=5, q=2 and p=7, q=2`."""
+    items = _comma_items(tokens)
+    return len(items) > 1 and all(("operator", "=") in item for item in items)
+
+
+def _comma_items(tokens: list[Token]) -> list[list[Token]]:
+    items = _split(tokens, lambda token: token == ("operator", ",") or token[0] == "join")
+    items = [item for item in items if item]
+    if len(items) > MAX_ITEMS:
+        raise Refused("too many items")
+    return items or [tokens]
+
+
+def _grouped(tokens: list[Token], nesting: int) -> Answer:
+    """One group between semicolons: an item, or several that keep their order."""
+    items = _comma_items(tokens)
+    if len(items) == 1:
+        return _item(items[0], nesting)
+    return Sequence("(", ")", tuple(_item(item, nesting) for item in items))
+
+
+def _collect(items: list[Answer], is_set: bool) -> Collection:
+    r"""A collection with the items of ± and of inner bare lists spread out."""
+    spread: list[Answer] = []
+    for item in items:
+        if isinstance(item, Collection) and not item.is_set:
+            spread.extend(item.items)
+        else:
+            spread.append(item)
+    return Collection(tuple(spread), is_set)
+
+
+def _item(tokens: list[Token], nesting: int) -> Answer:
+    if not tokens:
+        raise Refused("an empty item")
+    tokens = _unwrapped(tokens)
+    operators = [
+        _RELATIONS[value]
+        for (kind, value), depth in _with_depth(tokens)
+        if depth == 0 and kind in ("operator", "name") and value in _RELATIONS
+    ]
+    if operators:
+        return _relation(tokens, operators, nesting)
+    combiners = [value for (kind, value), depth in _with_depth(tokens) if depth == 0 and value in _SET_OPERATORS]
+    if combiners:
+        parts = _split(tokens, lambda token: token[1] in _SET_OPERATORS)
+        return Combination(tuple(_item(part, nesting) for part in parts), tuple(combiners))
+    if tokens[0][0] == "open" and _closing_place(tokens) == len(tokens) - 1:
+        bracketed = _bracketed(tokens, nesting)
+        if bracketed is not None:
+            return bracketed
+    if len(tokens) == 1 and tokens[0][0] == "name" and tokens[0][1] in _REGIONS:
+        return Region(_REGIONS[tokens[0][1]])
+    if all(kind == "text" for kind, _ in tokens):
+        return _words(" ".join(value for _, value in tokens))
+    return _measured(tokens, nesting)
+
+
+def _with_depth(tokens: list[Token]) -> list[tuple[Token, int]]:
+    depth, result = 0, []
+    for token in tokens:
+        depth -= token[0] == "close"
+        result.append((token, depth))
+        depth += token[0] == "open"
+    return result
+
+
+def _relation(tokens: list[Token], operators: list[str], nesting: int) -> Answer:
+    sides = _split(tokens, lambda token: token[0] in ("operator", "name") and token[1] in _RELATIONS)
+    if not sides[0] and len(sides) == 2:
+        return _answer(sides[1], nesting + 1)
+    if not all(sides):
+        raise Refused("a relation without a side")
+    parts = [_answer(side, nesting + 1) for side in sides]
+    last = parts[-1]
+    if isinstance(last, Collection) and not last.is_set and operators[-1] == "=":
+        # x = 1 ± 2: one relation for each value
+        return _collect([Relation((*parts[:-1], value), tuple(operators)) for value in last.items], False)
+    return Relation(tuple(parts), tuple(operators))
+
+
+def _bracketed(tokens: list[Token], nesting: int) -> Answer | None:
+    """A tuple, interval, set or matrix; None for brackets round one expression."""
+    opening, closing, inside = tokens[0][1], tokens[-1][1], tokens[1:-1]
+    if opening.startswith("\\begin:"):
+        return _environment(opening.partition(":")[2], inside, nesting)
+    if not inside:
+        if opening in ("\\{", "{"):
+            return Region("empty")
+        raise Refused("empty brackets")
+    items = _split(inside, lambda token: token in (("operator", ","), ("operator", ";")) or token[0] == "join")
+    if opening in ("\\{", "{"):
+        if any(token in (("operator", "|"), ("operator", ":")) for token in inside) and len(items) == 1:
+            return None if ("operator", "|") in inside[1:-1] and ("operator", ":") not in inside else _refuse_builder()
+        if opening == "{" and len(items) == 1:
+            return None
+        return _collect([_answer(item, nesting + 1) for item in items if item], True)
+    if len(items) == 1:
+        return _answer(inside, nesting + 1) if _needs_answer(inside) else None
+    return Sequence(opening, closing, tuple(_answer(item, nesting + 1) for item in items))
+
+
+def _refuse_builder() -> None:
+    raise Refused("a set by its property")
+
+
+def _needs_answer(tokens: list[Token]) -> bool:
+    """Whether what stands in brackets is more than an expression."""
+    return any(value in _RELATIONS or value in _SET_OPERATORS or value.startswith("\\begin") for _, value in tokens)
+
+
+def _environment(name: str, tokens: list[Token], nesting: int) -> Answer:
+    rows = [row for row in _split(tokens, lambda token: token == ("operator", "\\\\")) if row]
+    if name in ("pmatrix", "bmatrix", "matrix", "array", "smallmatrix", "Bmatrix", "psmallmatrix"):
+        cells = [_split(row, lambda token: token == ("operator", "&")) for row in rows]
+        return Matrix(tuple(tuple(_answer(cell, nesting + 1) for cell in row) for row in cells))
+    if name in ("cases", "aligned", "align", "gathered", "dcases", "split", "equation"):
+        plain = [[token for token in row if token != ("operator", "&")] for row in rows]
+        return _collect([_answer(row, nesting + 1) for row in plain], False)
+    raise Refused(f"environment {name!r}")
+
+
+def _words(text: str) -> Answer:
+    plain = " ".join(re.sub(r"[^\w%/' -]", " ", text).lower().split())
+    if plain in _WORD_REGIONS:
+        return Region(_WORD_REGIONS[plain])
+    return Words(plain)
+
+
+def _measured(tokens: list[Token], nesting: int) -> Answer:
+    """An expression, with currency before or behind it and a unit or some words behind it."""
+    currency = [token for token in tokens if token == ("operator", "¤")]
+    if currency:
+        tokens = [token for token in tokens if token != ("operator", "¤")]
+    if len(tokens) == 2 and tokens[1][0] == "base":
+        return Based(tokens[0][1], tokens[1][1])
+    parts = _split(tokens, lambda token: token == ("operator", ":"))
+    if len(parts) > 1 and all(parts):
+        return Ratio(tuple(_whole_expression(part) for part in parts))
+    matrix = _scaled_matrix(tokens, nesting)
+    if matrix is not None:
+        return matrix
+    tokens, unit = _without_unit(tokens)
+    if not tokens:
+        raise Refused("a unit alone")
+    node = _whole_expression(tokens)
+    answers = [Scalar(each, "$" if currency and not unit else unit) for each in _both_signs(node)]
+    return answers[0] if len(answers) == 1 else Collection(tuple(answers))
+
+
+def _without_unit(tokens: list[Token]) -> tuple[list[Token], str]:
+    """The tokens before the first text, and the unit: text and exponents to the end.
+
+    Raises:
+        Refused: the text qualifies the number (or, not, a digit), or more mathematics follows it.
+    """
+    start = next((place for place, (kind, _) in enumerate(tokens) if kind == "text"), None)
+    if start is None:
+        return _without_arc_marks(tokens)
+    if start == 0:
+        start = next((place for place, (kind, _) in enumerate(tokens) if kind != "text"), 0)
+        if any(_REFUSING_WORDS.search(value) for _, value in tokens[:start]):
+            raise Refused("words before the mathematics")
+        return _without_unit(tokens[start:])
+    unit = ""
+    for kind, value in tokens[start:]:
+        if kind == "text":
+            if _REFUSING_WORDS.search(re.sub(r"\^?\{?-?[0-9]\}?$", "", value)):
+                raise Refused("words that qualify")
+            unit += " " + value
+        elif value in ("^", "{", "}", "-", "/", "*", "cdot", "2", "3", "1") or kind == "letter":
+            unit += value if value not in ("{", "}") else ""
+        else:
+            raise Refused("mathematics behind words")
+    return tokens[:start], " ".join(unit.lower().split())
+
+
+def _without_arc_marks(tokens: list[Token]) -> tuple[list[Token], str]:
+    """Minutes and seconds of arc behind a number are a unit."""
+    marks = [token for token in tokens if token == ("operator", "'")]
+    if marks and tokens[0][0] == "number":
+        rest = [token for token in tokens[1:] if token[1] not in ("'", "^", "{", "}")]
+        if not rest:
+            return tokens[:1], "'" * len(marks)
+    return tokens, ""
+
+
+def _whole_expression(tokens: list[Token]) -> Node:
+    parser = ExpressionParser(tokens)
+    node = parser.sum()
+    if parser.peek()[0] != "end":
+        raise Refused(f"{parser.peek()[1]!r} out of place")
+    return node
+
+
+def _both_signs(node: Node) -> list[Node]:
+    if not has(node, "plusminus"):
+        return [node]
+    return [_with_sign(node, "+"), _with_sign(node, "-")]
+
+
+def _with_sign(node: Node, sign: str) -> Node:
+    if node.kind == "plusminus":
+        inner = _with_sign(node.parts[0], sign)
+        return inner if node.name == sign else negate(inner)
+    if not node.parts:
+        return node
+    return Node(node.kind, node.name, tuple(_with_sign(part, sign) for part in node.parts))
+
+
+def _scaled_matrix(tokens: list[Token], nesting: int) -> Matrix | None:
+    """A matrix with a factor before it."""
+    start = next((place for place, (_, value) in enumerate(tokens) if value.startswith("\\begin:")), None)
+    if not start or _closing_place(tokens[start:]) != len(tokens) - start - 1:
+        return None
+    matrix = _item(tokens[start:], nesting + 1)
+    head = [token for token in tokens[:start] if token[1] not in ("cdot", "*")]
+    factor = _whole_expression(head)
+    if not isinstance(matrix, Matrix):
+        return None
+    rows = []
+    for row in matrix.rows:
+        if not all(isinstance(cell, Scalar) for cell in row):
+            return None
+        rows.append(
+            tuple(Scalar(Node("multiply", parts=(factor, cell.node))) for cell in row if isinstance(cell, Scalar))
+        )
+    return Matrix(tuple(rows))

@@ -1,0 +1,200 @@
+"""Clean-up of an answer's text: one spelling for what LaTeX and Unicode can write in several ways."""
+
+import re
+import unicodedata
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_VULGAR = {"½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5)}
+_VULGAR |= {"⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8)}
+
+_CHARACTERS = {
+    **{"−": "-", "–": "-", "—": "-", "‐": "-", "﹣": "-", "×": r"\cdot ", "·": r"\cdot ", "⋅": r"\cdot ", "∗": "*"},
+    **{"÷": "/", "∕": "/", "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx "},
+    **{"∞": r"\infty ", "∪": r"\cup ", "∩": r"\cap ", "∖": r"\setminus ", "∈": r"\in ", "∅": r"\emptyset "},
+    **{"±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ ", "′": "'", "″": "''", "’": "'", "‘": "'"},
+    **{"π": r"\pi ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "∠": r"\angle "},
+    **{"“": '"', "”": '"', "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "％": "%"},
+    **{"⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "ℓ": r"\ell ", "△": r"\triangle "},
+    **{"｛": r"\{", "｝": r"\}", "€": r"\$", "£": r"\$", "￥": r"\$", "¥": r"\$", "∘": r"\circ ", "ℯ": "e", "ⅈ": "i"},
+    **{chr(code): "" for code in (0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)},
+}
+_GREEK = {
+    unicodedata.lookup(f"GREEK {case} LETTER {name}"): "\\"
+    + (name.lower() if case == "SMALL" else name.capitalize())
+    + " "
+    for case in ("SMALL", "CAPITAL")
+    for name in [
+        "ALPHA",
+        "BETA",
+        "GAMMA",
+        "DELTA",
+        "EPSILON",
+        "ZETA",
+        "ETA",
+        "THETA",
+        "IOTA",
+        "KAPPA",
+        "LAMDA",
+        "MU",
+        "NU",
+        "XI",
+        "RHO",
+        "SIGMA",
+        "TAU",
+        "UPSILON",
+        "PHI",
+        "CHI",
+        "PSI",
+        "OMEGA",
+    ]
+}
+_GREEK = {letter: name.replace("amda", "ambda") for letter, name in _GREEK.items()}
+_UNICODE = str.maketrans(
+    {**_GREEK, **_CHARACTERS, **{sign: rf" \frac{{{a}}}{{{b}}}" for sign, (a, b) in _VULGAR.items()}}
+)
+
+_SYNONYMS = {
+    **dict.fromkeys(("dfrac", "tfrac", "cfrac", "nicefrac", "sfrac"), r"\frac"),
+    **dict.fromkeys(("leq", "leqslant", "leqq"), r"\le"),
+    **dict.fromkeys(("geq", "geqslant", "geqq"), r"\ge"),
+    **{"lt": "<", "gt": ">", "neq": r"\ne", "not=": r"\ne", "dbinom": r"\binom", "tbinom": r"\binom"},
+    **{"times": r"\cdot", "ast": r"\cdot", "bullet": r"\cdot", "div": "/", "mid": "|", "colon": ":"},
+    **{"lvert": "|", "rvert": "|", "vert": "|", "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]"},
+    **{"lgroup": "(", "rgroup": ")", "lparen": "(", "rparen": ")", "ulcorner": r"\lceil", "urcorner": r"\rceil"},
+    **{"llcorner": r"\lfloor", "lrcorner": r"\rfloor", "degree": r"^\circ", "degrees": r"^\circ"},
+    **{"exponentialE": "e", "imaginaryI": "i", "imaginaryJ": "i", "varnothing": r"\emptyset", "land": r"\text{and}"},
+    **{"lor": r"\text{or}", "wedge": r"\text{and}", "vee": r"\text{or}", "bigcup": r"\cup", "bigcap": r"\cap"},
+    **{"backslash": r"\setminus", "simeq": r"\approx", "doteq": "=", "equiv": "=", "coloneqq": "=", "to": r"\to"},
+    **{"varphi": r"\phi", "varepsilon": r"\epsilon", "vartheta": r"\theta", "varrho": r"\rho", "varsigma": r"\sigma"},
+    **{"arctg": r"\arctan", "tg": r"\tan", "ctg": r"\cot", "asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan"},
+    **{"dots": r"\ldots", "cdots": r"\ldots", "dotsc": r"\ldots", "dotsb": r"\ldots", "ddots": r"\ldots"},
+    **{"textdollar": r"\$", "euro": r"\$", "pounds": r"\$", "textdegree": r"^\circ", "overbar": r"\overline"},
+    **{"percent": r"\%", "ge": r"\ge", "prime": "'", "overrightarrow": r"\vec", "widehat": r"\hat", "lnot": r"\neg"},
+    **{"infin": r"\infty", "exp": r"\exp", "Re": r"\Re", "Im": r"\Im"},
+}
+_DROPPED = (
+    *(
+        "left",
+        "right",
+        "mleft",
+        "mright",
+        "big",
+        "Big",
+        "bigg",
+        "Bigg",
+        "bigl",
+        "bigr",
+        "Bigl",
+        "Bigr",
+        "biggl",
+        "biggr",
+    ),
+    *(
+        "displaystyle",
+        "textstyle",
+        "scriptstyle",
+        "limits",
+        "nolimits",
+        "noindent",
+        "quad",
+        "qquad",
+        "enspace",
+        "thinspace",
+    ),
+    *(
+        "medspace",
+        "thickspace",
+        "hspace",
+        "nonumber",
+        "mathstrut",
+        "strut",
+        "allowbreak",
+        "ensuremath",
+        "hfill",
+        "boldsymbol",
+    ),
+)
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_DELIMITER_DOT = re.compile(r"\\(?:left|right|mleft|mright)\s*\.")
+_ESCAPED_COMMAND = re.compile(r"\\\\+(?=[A-Za-z]{2}|[{}%$])")
+_SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
+_SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+_THIN_GROUP = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\!,|\\,|\{\\,\})\s*(?=\d{3}(?!\d))")
+_SPACES = re.compile(r"(?<!\\)\\[,;:> !]|~|\s+|&nbsp;")
+_WORDS = re.compile(r"(?<![A-Za-z\\])(percentage|percent|pct|degrees?)(?![A-Za-z])\.?")
+_RADICAL = re.compile(r"([√∛∜])\s*")
+_ASCII_OPERATORS = (
+    ("<=", r"\le "),
+    (">=", r"\ge "),
+    ("!=", r"\ne "),
+    ("=<", r"\le "),
+    ("=>", r"\ge "),
+    ("**", "^"),
+    ("==", "="),
+)
+_SIMPLE = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
+
+
+def clean(text: str) -> str:
+    """The answer's text in one spelling, without formatting, math delimiters and a closing full stop."""
+    text = text.strip()
+    if _SIMPLE.fullmatch(text):
+        return text
+    if not text.isascii():
+        text = _fold_unicode(text)
+    if "{" in text or "\\" in text:
+        text = _THIN_GROUP.sub("", text)
+    if "\\" in text:
+        text = _fold_latex(text)
+    text = text.replace("\\$", " ¤ ").replace("$", " ")
+    if text.startswith(" ¤") or text.endswith("¤ "):
+        text = text.strip()
+    for old, new in _ASCII_OPERATORS:
+        text = text.replace(old, new)
+    if "e" in text or "c" in text:
+        text = _WORDS.sub(lambda match: r"^\circ " if match.group(1)[0] == "d" else r"\% ", text)
+    return _strip_ends(_SPACES.sub(" ", text))
+
+
+def _fold_unicode(text: str) -> str:
+    text = _SUPERSCRIPT_RUN.sub(lambda match: "^{" + match.group().translate(_SUPERSCRIPTS) + "}", text)
+    text = _SUBSCRIPT_RUN.sub(lambda match: "_{" + match.group().translate(_SUBSCRIPTS) + "}", text)
+    text = _RADICAL.sub(lambda match: {"√": r"\sqrt ", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}[match.group(1)], text)
+    text = text.translate(_UNICODE)
+    if text.isascii():
+        return text
+    # full-width letters and the like; the fraction slash stays as it is, no answer writes it by accident
+    return "".join(c if c.isascii() or c == "⁄" else _plain_form(c) for c in text)
+
+
+def _plain_form(character: str) -> str:
+    plain = unicodedata.normalize("NFKC", character)
+    return plain if plain.isascii() and len(plain) == 1 else character
+
+
+def _fold_latex(text: str) -> str:
+    if "\\\\" in text and "\\begin" not in text:
+        text = _ESCAPED_COMMAND.sub(r"\\", text).replace("\\\\", " ")
+    if "\\begin" in text and "\\\\begin" in text:
+        text = text.replace("\\\\begin", "\\begin").replace("\\\\end", "\\end")
+    text = text.replace("\\!", "").replace("\\(", " ").replace("\\)", " ").replace("\\[", " ").replace("\\]", " ")
+    text = _DELIMITER_DOT.sub(" ", text)
+    return _COMMAND.sub(_one_name, text)
+
+
+def _one_name(match: re.Match[str]) -> str:
+    name = match.group(1)
+    if name in _DROPPED:
+        return " "
+    synonym = _SYNONYMS.get(name)
+    if synonym is None:
+        return match.group()
+    return synonym + " " if synonym[-1:].isalpha() else synonym
+
+
+def _strip_ends(text: str) -> str:
+    text = text.rstrip(" \\").lstrip()
+    while text.endswith((".", ",", ";", ":")) and not text.endswith(("\\,", "\\;", "\\:")):
+        text = text[:-1].rstrip(" \\")
+    return text

@@ -1,0 +1,416 @@
+r"""From tokens to the tree of one expression.
+
+Conventions: `2^10` has the exponent 10 and `\frac12` the arguments 1 and 2; neighbours multiply, except an integer
+before a fraction of two integers, which is a mixed number; `1/2x` is read from left to right; `\sin 2x` takes the
+product behind it, up to a sign, a slash or another function; a letter before a bracket that holds one symbol or number
+is a function (`f(x)`, `I(0)`), before anything else a factor.
+"""
+
+import re
+from fractions import Fraction
+
+from ..verdicts import Refused
+from .tokens import CONSTANTS, FUNCTIONS, Token
+from .tree import Node, negate, number
+
+MAX_DEPTH = 40
+MAX_FACTORS = 150
+_FUNCTION_LETTERS = re.compile(r"(?:[fghFGHP]|\\phi|\\psi)(?:_\w+)?'*")
+_PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
+_ROUNDINGS = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
+_DERIVATIVE = re.compile(r"d|\\partial")
+_END: Token = ("end", "")
+
+
+class ExpressionParser:
+    """Recursive descent over tokens; `place` is where it stands."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = [*tokens, _END, _END]
+        self.place = 0
+        self.depth = 0
+        self.bars = 0
+
+    def peek(self, ahead: int = 0) -> Token:
+        return self.tokens[min(self.place + ahead, len(self.tokens) - 1)]
+
+    def take(self, kind: str, value: str) -> bool:
+        if self.tokens[self.place] == (kind, value):
+            self.place += 1
+            return True
+        return False
+
+    def expect(self, kind: str, value: str) -> None:
+        if not self.take(kind, value):
+            raise Refused(f"{value!r} missing before {self.peek()[1]!r}")
+
+    def sum(self) -> Node:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Refused("nested too deep")
+        terms = [self.product()]
+        while True:
+            kind, value = self.peek()
+            if kind == "operator" and value in "+-":
+                self.place += 1
+                term = self.product()
+                terms.append(negate(term) if value == "-" else term)
+            elif kind == "name" and value in ("pm", "mp"):
+                self.place += 1
+                left = terms[0] if len(terms) == 1 else Node("add", parts=tuple(terms))
+                terms = [left, Node("plusminus", "+" if value == "pm" else "-", (self.product(),))]
+            else:
+                break
+        self.depth -= 1
+        return terms[0] if len(terms) == 1 else Node("add", parts=tuple(terms))
+
+    def product(self) -> Node:
+        node = self.signed()
+        for _ in range(MAX_FACTORS):
+            kind, value = self.peek()
+            if self.take("operator", "*") or self.take("name", "cdot"):
+                node = Node("multiply", parts=(node, self.signed()))
+            elif self.take("operator", "/"):
+                node = Node("divide", parts=(node, self.signed()))
+            elif (kind, value) == ("name", "bmod") or (kind, value) == ("name", "mod"):
+                self.place += 1
+                node = Node("call", "mod", (node, self.power()))
+            elif self.starts_factor():
+                node = Node("multiply", parts=(node, self.neighbour(node)))
+            else:
+                return node
+        raise Refused("too many factors")
+
+    def neighbour(self, before: Node) -> Node:
+        """The factor after `before`; two numbers side by side are refused unless a power parts them."""
+        right = self.power()
+        if right.kind == "number" and before.kind == "number":
+            raise Refused("two numbers side by side")
+        return right
+
+    def starts_factor(self) -> bool:
+        kind, value = self.peek()
+        if kind in ("number", "letter"):
+            return True
+        if kind == "open":
+            return value in _PAIRS
+        if kind == "name":
+            return value in FUNCTIONS or value in CONSTANTS or value in _STARTING
+        return (kind, value) == ("operator", "|") and self.bars == 0
+
+    def signed(self) -> Node:
+        kind, value = self.peek()
+        if kind == "operator" and value in "+-":
+            self.place += 1
+            self.depth += 1
+            if self.depth > MAX_DEPTH:
+                raise Refused("nested too deep")
+            node = self.signed()
+            self.depth -= 1
+            return negate(node) if value == "-" else node
+        if kind == "name" and value in ("pm", "mp"):
+            self.place += 1
+            return Node("plusminus", "+" if value == "pm" else "-", (self.signed(),))
+        return self.power()
+
+    def power(self) -> Node:
+        node = self.postfixed(self.atom())
+        if self.take("operator", "^"):
+            if self.is_degree_sign():
+                node = Node("degree", parts=(node,))
+            else:
+                node = self.postfixed(Node("power", parts=(node, self.exponent())))
+        return node
+
+    def is_degree_sign(self) -> bool:
+        if self.take("name", "circ"):
+            return True
+        if [self.peek(ahead) for ahead in range(3)] == [("open", "{"), ("name", "circ"), ("close", "}")]:
+            self.place += 3
+            return True
+        return False
+
+    def exponent(self) -> Node:
+        """What stands behind `^`: a group, a sign and a factor, or one factor."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Refused("nested too deep")
+        kind, value = self.peek()
+        if kind == "operator" and value in "+-":
+            self.place += 1
+            node = self.exponent()
+            node = negate(node) if value == "-" else node
+        else:
+            braced = (kind, value) == ("open", "{")
+            node = self.atom()
+            if not braced:
+                node = self.postfixed(node)
+                if self.take("operator", "^"):
+                    node = Node("power", parts=(node, self.exponent()))
+        self.depth -= 1
+        return node
+
+    def postfixed(self, node: Node) -> Node:
+        while True:
+            if self.peek() == ("operator", "!"):
+                count = 0
+                while self.take("operator", "!"):
+                    count += 1
+                node = Node("call", "factorial" if count == 1 else f"factorial{count}", (node,))
+            elif self.take("operator", "%"):
+                node = Node("percent", parts=(node,))
+            elif self.take("name", "circ"):
+                node = Node("degree", parts=(node,))
+            else:
+                return node
+
+    def atom(self) -> Node:
+        kind, value = self.peek()
+        self.place += 1
+        if kind == "number":
+            return self.mixed(read_number(value))
+        if kind == "letter":
+            return self.letter(value)
+        if kind == "name":
+            return self.named(value)
+        if kind == "open" and value in _PAIRS:
+            return self.group(value)
+        if (kind, value) == ("operator", "|"):
+            return self.absolute()
+        raise Refused(f"{value!r} out of place" if kind != "end" else "an expression cut short")
+
+    def group(self, opening: str) -> Node:
+        node = self.sum() if opening != "{" else self.braced()
+        self.expect("close", _PAIRS[opening])
+        return node
+
+    def braced(self) -> Node:
+        r"""Inside braces: an expression, or the old `n \choose k`."""
+        node = self.sum()
+        if self.take("name", "choose"):
+            return Node("call", "binom", (node, self.sum()))
+        return node
+
+    def absolute(self) -> Node:
+        self.bars += 1
+        node = self.sum()
+        self.expect("operator", "|")
+        self.bars -= 1
+        return Node("call", "abs", (node,))
+
+    def mixed(self, whole: Node) -> Node:
+        """`2\frac{3}{5}` and `2 3/5` are 2 + 3/5; `2\frac{x}{5}` and `2\frac{7}{5}` are products."""
+        if whole.number.denominator != 1 or whole.digits:
+            return whole
+        plain = [self.peek(ahead) for ahead in range(7)]
+        kinds = [kind for kind, _ in plain]
+        if plain[0] == ("name", "frac"):
+            start = self.place
+            self.place += 1
+            above, below = self.argument(), self.argument()
+            if _is_integer(above) and _is_integer(below) and 0 < above.number < below.number:
+                return number(whole.number + above.number / below.number)
+            self.place = start
+        elif kinds[0] == kinds[2] == "number" and plain[1] == ("operator", "/") and kinds[3] != "number":
+            above, below = read_number(plain[0][1]), read_number(plain[2][1])
+            if _is_integer(above) and _is_integer(below) and 0 < above.number < below.number:
+                self.place += 3
+                return number(whole.number + above.number / below.number)
+        elif kinds[0] == "number" and re.fullmatch(r"[0-9]{3}(\.[0-9]+)?", plain[0][1]) and whole.number < 1000:
+            text = str(whole.number)
+            while self.peek()[0] == "number" and re.fullmatch(r"[0-9]{3}(\.[0-9]+)?", self.peek()[1]):
+                text += self.peek()[1]
+                self.place += 1
+            return read_number(text)
+        return whole
+
+    def letter(self, name: str) -> Node:
+        if name == "e":
+            return Node("constant", "e")
+        if name == "i":
+            return Node("constant", "i")
+        if self.peek() == ("open", "("):
+            start = self.place
+            self.place += 1
+            try:
+                arguments = self.arguments(")")
+            except Refused:
+                self.place = start
+                return Node("symbol", name)
+            simple = len(arguments) == 1 and arguments[0].kind in ("symbol", "number")
+            if len(arguments) > 1 or _FUNCTION_LETTERS.fullmatch(name) or simple:
+                return Node("opaque", name, arguments)
+            self.place = start
+        return Node("symbol", name)
+
+    def arguments(self, closing: str) -> tuple[Node, ...]:
+        """Expressions between commas, up to and past the closing bracket."""
+        found = [self.sum()]
+        while self.take("operator", ","):
+            found.append(self.sum())
+        self.expect("close", closing)
+        return tuple(found)
+
+    def argument(self) -> Node:
+        """One macro argument: a group, a digit, a letter or a command; `12` gives 1 and leaves 2."""
+        kind, value = self.peek()
+        if (kind, value) == ("open", "{"):
+            self.place += 1
+            return self.group("{")
+        if kind == "number" and len(value) > 1 and value[0].isdigit():
+            self.tokens[self.place] = ("number", value[1:])
+            return read_number(value[0])
+        if kind == "operator" and value in "+-":
+            raise Refused("a sign as an argument")
+        return self.atom()
+
+    def named(self, name: str) -> Node:
+        if name == "pi":
+            return Node("constant", "pi")
+        if name == "infty":
+            return Node("constant", "infinity")
+        if name in _ROUNDINGS:
+            node = self.sum()
+            self.expect("name", _ROUNDINGS[name][0])
+            return Node("call", _ROUNDINGS[name][1], (node,))
+        if name == "ldots":
+            return Node("symbol", "...")
+        if name in ("sum", "prod", "int", "iint", "oint", "lim", "bigoplus"):
+            return self.big_operator(name)
+        if name in ("angle", "triangle", "Delta", "neg"):
+            return Node("opaque", name, (self.product(),))
+        if name == "frac":
+            return self.fraction()
+        if name == "binom":
+            return Node("call", "binom", (self.argument(), self.argument()))
+        if name == "sqrt":
+            return self.root()
+        if name in FUNCTIONS:
+            return self.function(name)
+        raise Refused(f"command {name!r}")
+
+    def fraction(self) -> Node:
+        if self.peek() == ("open", "("):
+            self.place += 1
+            return Node("opaque", "frac", self.arguments(")"))
+        start = self.place
+        above = self.argument()
+        middle = self.place
+        below = self.argument()
+        if self.is_differential(start) and self.is_differential(middle):
+            return Node("symbol", _spelling(self.tokens[start : self.place]))
+        return Node("divide", parts=(above, below))
+
+    def is_differential(self, place: int) -> bool:
+        """Whether the group at `place` starts with the d of a derivative."""
+        return self.tokens[place] == ("open", "{") and bool(_DERIVATIVE.fullmatch(self.tokens[place + 1][1]))
+
+    def root(self) -> Node:
+        degree: Node | None = None
+        if self.take("open", "["):
+            degree = self.sum()
+            self.expect("close", "]")
+        if self.peek() == ("open", "("):
+            self.place += 1
+            radicand = self.group("(")
+        else:
+            radicand = self.argument() if self.peek()[0] != "number" else self.atom()
+        return Node("call", "sqrt", (radicand,)) if degree is None else Node("call", "root", (radicand, degree))
+
+    def function(self, name: str) -> Node:
+        base: Node | None = None
+        exponent: Node | None = None
+        for _ in range(2):
+            if self.take("operator", "_"):
+                base = self.argument() if self.peek()[0] != "number" else self.atom()
+            elif self.take("operator", "^"):
+                exponent = self.exponent()
+        kind, value = self.peek()
+        if kind == "open":
+            self.place += 1
+            arguments = self.arguments(_PAIRS.get(value, ""))
+        else:
+            arguments = (self.unbracketed(),)
+        if exponent is not None and exponent.kind == "negate" and name in ("sin", "cos", "tan", "cot", "sec", "csc"):
+            if exponent.parts[0] == number(1):
+                return Node("call", "arc" + name, arguments)
+        if name == "log" and base is not None:
+            arguments = (*arguments, base)
+        elif base is not None:
+            name = f"{name}_{base}"
+        node = Node("call" if "_" not in name else "opaque", name, arguments)
+        return node if exponent is None else Node("power", parts=(node, exponent))
+
+    def unbracketed(self) -> Node:
+        r"""The argument of `\sin 2x`: factors up to a sign, a slash or another function."""
+        if self.peek()[0] == "operator" and self.peek()[1] in "+-":
+            return self.signed()
+        node = self.power()
+        while True:
+            kind, value = self.peek()
+            if (
+                kind in ("letter", "number")
+                or (kind, value) in (("name", "pi"), ("open", "{"))
+                or ((kind, value) == ("name", "frac") and node.kind in ("number", "constant"))
+            ):
+                node = Node("multiply", parts=(node, self.power()))
+            elif (kind, value) == ("name", "cdot") and self.peek(1)[0] in ("letter", "number"):
+                self.place += 1
+                node = Node("multiply", parts=(node, self.power()))
+            else:
+                return node
+
+    def big_operator(self, name: str) -> Node:
+        """A sum or product with bounds, or an integral or limit, which stays opaque."""
+        bounds: dict[str, Node] = {}
+        variable = ""
+        for _ in range(2):
+            if self.take("operator", "_"):
+                variable, bounds["lower"] = self.lower_bound()
+            elif self.take("operator", "^"):
+                bounds["upper"] = self.argument() if self.peek()[0] != "number" else self.atom()
+        body = self.product()
+        if name in ("sum", "prod") and variable and len(bounds) == 2:
+            return Node("series", name, (Node("symbol", variable), bounds["lower"], bounds["upper"], body))
+        return Node("opaque", f"{name} {variable}", (*bounds.values(), body))
+
+    def lower_bound(self) -> tuple[str, Node]:
+        if not self.take("open", "{"):
+            return "", self.argument() if self.peek()[0] != "number" else self.atom()
+        variable = ""
+        if self.peek()[0] == "letter" and self.peek(1) in (("operator", "="), ("name", "to")):
+            variable = self.peek()[1]
+            self.place += 2
+        node = self.sum()
+        self.expect("close", "}")
+        return variable, node
+
+
+_STARTING = frozenset(("lfloor", "lceil", "sum", "prod", "int", "iint", "oint", "lim", "angle", "triangle", "ldots"))
+
+
+def read_number(text: str) -> Node:
+    """A literal: integer, decimal, scientific, or with a repeating part as in `0.1(6)`."""
+    if text.endswith(")"):
+        head, repeat = text[:-1].split("(")
+        places = len(head.partition(".")[2])
+        period = Fraction(int(repeat), (10 ** len(repeat) - 1) * 10**places)
+        return Node("number", number=Fraction(head if places else head.rstrip(".")) + period)
+    mantissa, _, power = text.lower().partition("e")
+    if power and abs(int(power)) > 400:
+        raise Refused("exponent of a number")
+    if "." not in mantissa:
+        return Node("number", number=Fraction(int(mantissa)) * Fraction(10) ** int(power or 0))
+    digits = mantissa.replace(".", "").lstrip("0")
+    scale = Fraction(10) ** int(power or 0)
+    places = len(mantissa.partition(".")[2])
+    value = Fraction(int(mantissa.replace(".", "") or 0), 10**places) * scale
+    return Node("number", number=value, digits=len(digits), ulp=scale / 10**places)
+
+
+def _is_integer(node: Node) -> bool:
+    return node.kind == "number" and node.number.denominator == 1 and not node.digits
+
+
+def _spelling(tokens: list[Token]) -> str:
+    return "".join(value for _, value in tokens)

@@ -1,0 +1,200 @@
+"""Whether two expressions are equal: exactly where they are rational, else by values at sample points."""
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+
+from .tree import Node, Scalar, has, symbols, walk
+from .values import SIGNIFICANT, Evaluator, NoValue, exact
+
+_SLACK = 64.0
+"""Multiples of the rounding bound that two equal values may differ by."""
+_CLEAR = 1e-5
+"""Relative gap beyond which values with small bounds differ, whatever else."""
+_NEGLIGIBLE = 1e-11
+_POSITIVE = (0.6180339, 1.3247179, 2.2360679, 0.3819660, 1.7320508, 0.9159655, 2.6854520, 1.2020569)
+_SIGNS = ((1, 1, 1, 1), (-1, -1, -1, -1), (-1, 1, -1, 1), (1, -1, -1, 1))
+_COUNTING = frozenset(["n", "k", "m", "j", "N", "K", "M", "p", "q", "r", "s", "t"])
+_DISCRETE_CALLS = frozenset(("floor", "ceil", "factorial", "factorial2", "binom", "mod", "gcd", "lcm"))
+
+
+def equal_scalars(gold: Scalar, answer: Scalar) -> bool:
+    """Equality of value; percent and degree signs count as units, so `50%` is 50 as well as 1/2."""
+    if not _units_agree(gold.unit, answer.unit):
+        return False
+    one, other = gold.node, answer.node
+    if "I" in symbols(other) and "I" not in symbols(one):
+        other = _with_imaginary_unit(other)
+    if equal_nodes(one, other):
+        return True
+    for mark in ("percent", "degree"):
+        if (one.kind == mark) != (other.kind == mark):
+            bare = (one.parts[0] if one.kind == mark else one, other.parts[0] if other.kind == mark else other)
+            if equal_nodes(*bare):
+                return True
+    return False
+
+
+def _with_imaginary_unit(node: Node) -> Node:
+    """I as the square root of -1, as computer algebra writes it."""
+    if node.kind == "symbol" and node.name == "I":
+        return Node("constant", "i")
+    return Node(node.kind, node.name, tuple(map(_with_imaginary_unit, node.parts)), node.number, node.digits, node.ulp)
+
+
+_SCALES = {
+    **{"cent": ("$", Fraction(1, 100)), "dollar": ("$", Fraction(1)), "$": ("$", Fraction(1))},
+}
+_WORD_FORMS = {
+    **{"feet": "foot", "inches": "inch", "ft": "foot", "in": "inch", "cents": "cent", "dollars": "dollar"},
+    **{"usd": "dollar", "minutes": "minute", "min": "minute", "mins": "minute", "sec": "second", "secs": "second"},
+    **{"hrs": "hour", "hr": "hour", "metres": "meter", "metre": "meter", "m": "meter", "cm": "centimeter"},
+    **{"km": "kilometer", "mm": "millimeter", "sq": "square", "kg": "kilogram", "g": "gram", "mi": "mile"},
+}
+
+
+def _unit_name(unit: str) -> str:
+    words = [_WORD_FORMS.get(word, word) for word in unit.replace("^2", " square").replace("^3", " cubic").split()]
+    return " ".join(sorted(word if len(word) < 4 or word.endswith("ss") else word.removesuffix("s") for word in words))
+
+
+def _units_agree(one: str, other: str) -> bool:
+    """Whether units do not contradict: missing on one side, or the same; length and money names are known."""
+    if not one or not other:
+        return True
+    one, other = _unit_name(one), _unit_name(other)
+    if one == other:
+        return True
+    known = {"cent", "dollar", "$", "meter", "centimeter", "kilometer", "millimeter", "foot", "inch", "yard", "mile"}
+    known |= {"second", "minute", "hour", "day", "week", "month", "year", "gram", "kilogram", "pound", "ounce"}
+    if {one, other} == {"$", "dollar"}:
+        return True
+    return not (set(one.split()) & known and set(other.split()) & known)
+
+
+def equal_nodes(one: Node, other: Node) -> bool:
+    """Whether two expressions are equal wherever both have a value."""
+    if one == other:
+        return True
+    first, second = exact(one), exact(other)
+    if first is not None and second is not None:
+        return first == second or _rounds(one, other, float_gap=_gap(first, second))
+    if {one.kind, other.kind} == {"constant"} or one.kind == "constant" or other.kind == "constant":
+        if (one.name == "infinity") != (other.name == "infinity") and not (one.parts and other.parts):
+            return False
+    names = symbols(one) | symbols(other)
+    if not names and not has(one, "opaque", "series") and not has(other, "opaque", "series"):
+        return _equal_at(one, other, {}, rounded=_decimals(one) != _decimals(other)) is True
+    return _equal_at_points(one, other, sorted(names))
+
+
+def _gap(one: Fraction, other: Fraction) -> float:
+    scale = max(abs(one), abs(other))
+    return float(abs(one - other) / scale) if scale else 0.0
+
+
+def _decimals(node: Node) -> bool:
+    return any(each.kind == "number" and each.digits for each in walk(node))
+
+
+def _rounds(one: Node, other: Node, float_gap: float) -> bool:
+    """Whether just one of two rational numbers is a decimal, long enough, that rounds or cuts off the other."""
+    if float_gap > 10.0 ** (1 - SIGNIFICANT) or _decimals(one) == _decimals(other):
+        return False
+    return _equal_at(one, other, {}, rounded=True) is True
+
+
+def _equal_at(one: Node, other: Node, point: dict[str, float], rounded: bool, base: float = math.e) -> bool | None:
+    """Equality at a point; None where either has no value there."""
+    try:
+        a, da = Evaluator(point, rounded, base).value(one)
+        b, db = Evaluator(point, rounded, base).value(other)
+    except NoValue:
+        return None
+    return _within(a, da, b, db, 1.0 if rounded else _SLACK)
+
+
+def _within(a: complex, da: float, b: complex, db: float, slack: float) -> bool | None:
+    """Whether rounding explains the difference; None where cancellation leaves too little of either value to say."""
+    gap, scale = abs(a - b), max(abs(a), abs(b))
+    for value, bound in ((a, da), (b, db)):
+        if value != 0 and bound * slack <= _CLEAR * abs(value) and gap > _CLEAR * abs(value):
+            return False
+    tolerance = _SLACK * 2.0**-52 * (abs(a) + abs(b)) + 0.99 * (da + db) * slack
+    if tolerance > max(2 * _CLEAR * scale, _NEGLIGIBLE):
+        return None
+    return gap <= tolerance
+
+
+def _is_discrete(node: Node) -> bool:
+    """Whether the expression means something for whole numbers only: floors, binomials, powers of -1."""
+    for each in walk(node):
+        if each.kind == "call" and each.name in _DISCRETE_CALLS:
+            return True
+        if each.kind == "power" and not symbols(each.parts[0]) and symbols(each.parts[1]):
+            base = exact(each.parts[0])
+            if base is not None and base < 0:
+                return True
+    return False
+
+
+def points(names: Iterable[str], discrete: bool) -> list[tuple[dict[str, float], bool]]:
+    """Sample points, and whether each must agree; at the others complex values are beside the point."""
+    ordered = list(names)
+    result: list[tuple[dict[str, float], bool]] = []
+    for turn in range(3):
+        values = {
+            name: _POSITIVE[(place * 3 + turn) % 8] + 0.11 * turn + 0.01 * place for place, name in enumerate(ordered)
+        }
+        result.append((values, True))
+    for turn in range(1, 4):
+        values = {
+            name: _SIGNS[turn][place % 4] * (_POSITIVE[(place + turn) % 8] + 0.07 * turn)
+            for place, name in enumerate(ordered)
+        }
+        result.append((values, False))
+    if discrete:
+        for turn in range(9):
+            values = {
+                name: float(3 + (turn * (place + 1)) % 8 + turn // 3)
+                if name.partition("_")[0] in _COUNTING
+                else _POSITIVE[(place + turn) % 8]
+                for place, name in enumerate(ordered)
+            }
+            result.append((values, True))
+    return result
+
+
+def _equal_at_points(one: Node, other: Node, names: list[str]) -> bool:
+    discrete = _is_discrete(one) or _is_discrete(other)
+    samples = points(names, discrete)
+    if discrete and any(name.partition("_")[0] in _COUNTING for name in names):
+        samples = samples[6:]
+    for base in (math.e, 10.0) if _has_bare_log(one) or _has_bare_log(other) else (math.e,):
+        if _agree(one, other, samples, base):
+            return True
+    return False
+
+
+def _agree(one: Node, other: Node, samples: list[tuple[dict[str, float], bool]], base: float) -> bool:
+    rounded = _decimals(one) != _decimals(other)
+    agreed = 0
+    for point, binding in samples:
+        same = _equal_at(one, other, point, rounded, base)
+        if same:
+            agreed += 1
+        elif same is False and (binding or _both_real(one, other, point)):
+            return False
+    return agreed >= 2
+
+
+def _both_real(one: Node, other: Node, point: dict[str, float]) -> bool:
+    try:
+        values = [Evaluator(point).value(node)[0] for node in (one, other)]
+    except NoValue:
+        return False
+    return all(abs(value.imag) <= 1e-9 * abs(value) for value in values)
+
+
+def _has_bare_log(node: Node) -> bool:
+    return any(each.kind == "call" and each.name == "log" and len(each.parts) == 1 for each in walk(node))

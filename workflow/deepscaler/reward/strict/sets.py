@@ -1,0 +1,201 @@
+"""Sets of real numbers: intervals, unions, inequalities, compared by membership at and between their critical points."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .tree import Answer, Collection, Combination, Node, Region, Relation, Scalar, Sequence, symbols, walk
+from .values import Evaluator, NoValue
+
+_TOLERANCE = 1e-9
+_MAX_CRITICAL = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RealSet:
+    """Membership of a real number, and the numbers where it may change."""
+
+    contains: Callable[[float], bool | None]
+    critical: tuple[float, ...]
+
+
+class NotASet(Exception):
+    """The answer does not denote a set of real numbers that we can handle."""
+
+
+def equal_sets(gold: Answer, answer: Answer) -> bool:
+    """Whether two answers denote the same set of reals.
+
+    Raises:
+        NotASet: one of them does not denote one.
+    """
+    one, other = real_set(gold), real_set(answer)
+    samples = _samples(one.critical + other.critical)
+    verdicts = [(one.contains(x), other.contains(x)) for x in samples]
+    return all(a == b for a, b in verdicts) and any(a is not None for a, _ in verdicts)
+
+
+def is_set_like(answer: Answer) -> bool:
+    """Whether the answer can only be a set of numbers, not a tuple or a list."""
+    match answer:
+        case Combination() | Region():
+            return True
+        case Sequence():
+            return {answer.opening, answer.closing} == {"[", ")"} or {answer.opening, answer.closing} == {"(", "]"}
+        case Relation():
+            return any(operator in ("<", ">", "le", "ge", "ne", "in") for operator in answer.operators)
+    return False
+
+
+def real_set(answer: Answer) -> RealSet:
+    """The set of real numbers that an answer denotes.
+
+    Raises:
+        NotASet: it denotes none that we can handle.
+    """
+    match answer:
+        case Region(name="reals"):
+            return RealSet(lambda x: True, ())
+        case Region(name="empty"):
+            return RealSet(lambda x: False, ())
+        case Sequence(items=(Scalar() as low, Scalar() as high)):
+            return _interval(answer.opening, answer.closing, low.node, high.node)
+        case Collection() | Scalar():
+            items = answer.items if isinstance(answer, Collection) else (answer,)
+            return _points([number_of(item.node) for item in items if isinstance(item, Scalar)], len(items))
+        case Combination():
+            return _combine(answer)
+        case Relation():
+            return _solutions(answer)
+    raise NotASet
+
+
+def number_of(node: Node) -> float:
+    """The real value of an expression, infinite ones included.
+
+    Raises:
+        NotASet: it has none.
+    """
+    if node.kind == "negate":
+        return -number_of(node.parts[0])
+    if node.kind == "constant" and node.name == "infinity":
+        return math.inf
+    try:
+        value, _ = Evaluator({}).value(node)
+    except NoValue as error:
+        raise NotASet from error
+    if abs(value.imag) > _TOLERANCE * (1 + abs(value)):
+        raise NotASet
+    return value.real
+
+
+def _near(a: float, b: float) -> bool:
+    return a == b or (math.isfinite(a) and math.isfinite(b) and abs(a - b) <= _TOLERANCE * (abs(a) + abs(b) + 1e-3))
+
+
+def _interval(opening: str, closing: str, low_node: Node, high_node: Node) -> RealSet:
+    low, high = number_of(low_node), number_of(high_node)
+    low_closed, high_closed = opening == "[", closing == "]"
+
+    def contains(x: float) -> bool:
+        if _near(x, low):
+            return low_closed and (low < high or (high_closed and _near(low, high)))
+        if _near(x, high):
+            return high_closed and low < high
+        return low < x < high
+
+    return RealSet(contains, tuple(end for end in (low, high) if math.isfinite(end)))
+
+
+def _points(values: list[float], expected: int) -> RealSet:
+    if len(values) != expected or not all(map(math.isfinite, values)):
+        raise NotASet
+    return RealSet(lambda x: any(_near(x, value) for value in values), tuple(values))
+
+
+def _combine(answer: Combination) -> RealSet:
+    total = real_set(answer.parts[0])
+    for operator, part in zip(answer.operators, answer.parts[1:], strict=True):
+        total = _join(operator, total, real_set(part))
+    return total
+
+
+def _join(operator: str, one: RealSet, other: RealSet) -> RealSet:
+    def contains(x: float) -> bool | None:
+        a, b = one.contains(x), other.contains(x)
+        if a is None or b is None:
+            return None
+        return (a or b) if operator == "cup" else (a and b) if operator == "cap" else (a and not b)
+
+    return RealSet(contains, one.critical + other.critical)
+
+
+def _solutions(relation: Relation) -> RealSet:
+    if relation.operators == ("in",):
+        return real_set(relation.sides[1])
+    nodes = [side.node for side in relation.sides if isinstance(side, Scalar)]
+    if len(nodes) != len(relation.sides) or not set(relation.operators) <= {"<", ">", "le", "ge", "ne", "="}:
+        raise NotASet
+    nodes = [_with_unknown_functions_as_symbols(node) for node in nodes]
+    names = set().union(*map(symbols, nodes))
+    if len(names) != 1:
+        raise NotASet
+    [name] = names
+
+    def contains(x: float) -> bool | None:
+        try:
+            values = [Evaluator({name: x}).value(node)[0] for node in nodes]
+        except NoValue:
+            return None
+        if any(abs(value.imag) > _TOLERANCE * (1 + abs(value)) for value in values):
+            return None
+        return all(
+            _holds(a.real, operator, b.real)
+            for a, operator, b in zip(values, relation.operators, values[1:], strict=False)
+        )
+
+    return RealSet(contains, tuple(_constants(nodes)))
+
+
+def _with_unknown_functions_as_symbols(node: Node) -> Node:
+    """`0 < f(x) < 1` says something about the number f(x)."""
+    if node.kind == "opaque":
+        return Node("symbol", "f")
+    return Node(
+        node.kind, node.name, tuple(map(_with_unknown_functions_as_symbols, node.parts)), node.number, node.digits
+    )
+
+
+def _holds(a: float, operator: str, b: float) -> bool:
+    if _near(a, b):
+        return operator in ("le", "ge", "=")
+    return {"<": a < b, "le": a < b, ">": a > b, "ge": a > b, "ne": True, "=": False}[operator]
+
+
+def _constants(nodes: list[Node]) -> list[float]:
+    """Numbers in the expressions, their negatives and roots: where simple inequalities change."""
+    found: set[float] = set()
+    for node in nodes:
+        for part in walk(node):
+            if not symbols(part):
+                try:
+                    value = number_of(part)
+                except NotASet:
+                    continue
+                if math.isfinite(value):
+                    found |= {value, -value, math.sqrt(abs(value)), -math.sqrt(abs(value))}
+    return sorted(found)[:_MAX_CRITICAL]
+
+
+def _samples(critical: tuple[float, ...]) -> list[float]:
+    """The critical points, points beside and between them, and a coarse grid."""
+    if len(critical) > 4 * _MAX_CRITICAL:
+        raise NotASet
+    ordered = sorted(set(critical)) or [0.0]
+    samples = list(ordered)
+    for low, high in zip(ordered, ordered[1:], strict=False):
+        samples += [(low + high) / 2, low + (high - low) * 0.013, high - (high - low) * 0.017]
+    span = max(1.0, ordered[-1] - ordered[0])
+    for distance in (0.0137, 0.71, 3.3, 97.7):
+        samples += [ordered[0] - distance * span, ordered[-1] + distance * span]
+    return samples + [place + 0.317 for place in range(-12, 12)]

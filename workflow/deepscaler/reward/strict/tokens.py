@@ -1,0 +1,418 @@
+r"""Tokens of cleaned LaTeX. A token is a pair (kind, value).
+
+Kinds: `number`; `letter` (a symbol, with its subscript and primes: `v_0'`); `name` (a function, constant or command,
+without backslash); `text` (words); `open`, `close` (brackets, environments included); `operator`; `join` (and, or).
+"""
+
+import re
+
+from ...reward.verdicts import Refused
+
+MAX_TOKENS = 1500
+
+GREEK = frozenset(
+    [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+        "rho",
+        "sigma",
+        "tau",
+        "upsilon",
+        "phi",
+        "chi",
+        "psi",
+        "omega",
+        "Gamma",
+        "Delta",
+        "Theta",
+        "Lambda",
+        "Xi",
+        "Pi",
+        "Sigma",
+        "Upsilon",
+        "Phi",
+        "Psi",
+        "Omega",
+        "hbar",
+        "ell",
+        "aleph",
+        "nabla",
+        "partial",
+    ]
+)
+FUNCTIONS = frozenset(
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arccot",
+        "arcsec",
+        "arccsc",
+        "sinh",
+        "cosh",
+        "tanh",
+        "coth",
+        "sech",
+        "csch",
+        "arcsinh",
+        "arccosh",
+        "arctanh",
+        "ln",
+        "log",
+        "lg",
+        "exp",
+        "sqrt",
+        "cbrt",
+        "floor",
+        "ceil",
+        "abs",
+        "sgn",
+        "gcd",
+        "lcm",
+        "max",
+        "min",
+        "det",
+        "Re",
+        "Im",
+        "arg",
+        "deg",
+        "binom",
+        "frac",
+    ]
+)
+CONSTANTS = frozenset(("pi", "infty"))
+_PLAIN_NAMES = {
+    **{name: name for name in (*FUNCTIONS, *GREEK, *CONSTANTS) if len(name) > 1},
+    **dict.fromkeys(("infinity", "inf", "oo", "Infinity"), "infty"),
+    **{"asin": "arcsin", "acos": "arccos", "atan": "arctan", "log10": "lg"},
+}
+_PREFIXES = sorted((name for name in FUNCTIONS if len(name) > 2), key=len, reverse=True)
+_STRUCTURAL = frozenset(
+    [
+        "pm",
+        "mp",
+        "cdot",
+        "le",
+        "ge",
+        "ne",
+        "in",
+        "notin",
+        "approx",
+        "sim",
+        "subset",
+        "subseteq",
+        "ll",
+        "gg",
+        "cup",
+        "cap",
+        "setminus",
+        "emptyset",
+        "lfloor",
+        "rfloor",
+        "lceil",
+        "rceil",
+        "sum",
+        "prod",
+        "int",
+        "iint",
+        "oint",
+        "lim",
+        "to",
+        "ldots",
+        "circ",
+        "choose",
+        "bmod",
+        "mod",
+        "pmod",
+        "infty",
+        "angle",
+        "triangle",
+    ]
+)
+_TEXT_COMMANDS = frozenset(
+    [
+        "text",
+        "textbf",
+        "textit",
+        "textrm",
+        "textnormal",
+        "textsf",
+        "texttt",
+        "mbox",
+        "hbox",
+        "textup",
+        "textsc",
+        "emph",
+        "mathop",
+    ]
+)
+_FONT_COMMANDS = frozenset(
+    [
+        "mathrm",
+        "mathbf",
+        "mathit",
+        "mathsf",
+        "mathcal",
+        "mathfrak",
+        "mathscr",
+        "operatorname",
+        "rm",
+        "bf",
+        "it",
+        "bm",
+        "mathbb",
+    ]
+)
+_ACCENTS = frozenset(["bar", "overline", "hat", "vec", "dot", "ddot", "tilde", "widetilde", "underline", "widehat"])
+_UNIT_RUNS = frozenset(
+    [
+        "cm",
+        "mm",
+        "km",
+        "kg",
+        "mg",
+        "ft",
+        "yd",
+        "mi",
+        "mph",
+        "kph",
+        "sec",
+        "min",
+        "hr",
+        "hrs",
+        "lb",
+        "lbs",
+        "oz",
+        "deg",
+        "rad",
+        "sq",
+        "gal",
+        "ml",
+        "cc",
+        "Hz",
+        "kHz",
+        "MHz",
+        "eV",
+        "keV",
+        "MeV",
+        "pc",
+        "kpc",
+        "AU",
+    ]
+)
+_BRACKETS = {"(": "open", ")": "close", "[": "open", "]": "close", "{": "open", "}": "close"}
+_BRACKETS |= {"\\{": "open", "\\}": "close"}
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+(?![0-9.]))?)"
+    r"|\\(?P<command>[A-Za-z]+\*?)|(?P<escaped>\\[^A-Za-z])|(?P<run>[A-Za-z]+)|(?P<other>\S))"
+)
+_SUBSCRIPT = re.compile(r"\s*_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\[A-Za-z]+)|([A-Za-z0-9]))")
+_PRIMES = re.compile(r"\s*(?:'+|\^\s*\{\s*'[' ]*\}|\^\s*'+)")
+_NOISE = re.compile(r"\\(?:text|mathrm|textrm|rm|mbox|mathbf|mathit|operatorname)(?![A-Za-z])|[\\{} ]")
+
+Token = tuple[str, str]
+
+
+def tokenize(text: str) -> list[Token]:
+    """The tokens of a cleaned answer.
+
+    Raises:
+        Refused: a character or command outside the language, or too many tokens.
+    """
+    return _Tokenizer(text).run()
+
+
+class _Tokenizer:
+    def __init__(self, text: str) -> None:
+        self.text, self.place = text, 0
+        self.tokens: list[Token] = []
+
+    def run(self) -> list[Token]:
+        while match := _TOKEN.match(self.text, self.place):
+            self.place = match.end()
+            kind = str(match.lastgroup)
+            value = match.group(kind)
+            getattr(self, "_" + kind)(value)
+            if len(self.tokens) > MAX_TOKENS:
+                raise Refused("too many tokens")
+        return self.tokens
+
+    def add(self, kind: str, value: str) -> None:
+        self.tokens.append((kind, value))
+
+    def _number(self, value: str) -> None:
+        if len(value) > 1000:
+            raise Refused("too many digits")
+        self.add("number", value)
+        if match := _SUBSCRIPT.match(self.text, self.place):
+            self.place = match.end()
+            self.add("base", _NOISE.sub("", next(filter(None, match.groups()), "")))
+
+    def _other(self, value: str) -> None:
+        if value in _BRACKETS:
+            self.add(_BRACKETS[value], value)
+        elif value in "+-*/^=<>,;:|!&'.¤_%":
+            self.add("operator", value)
+        else:
+            raise Refused(f"character {value!r}")
+
+    def _escaped(self, value: str) -> None:
+        if value in _BRACKETS:
+            self.add(_BRACKETS[value], value)
+        elif value == "\\%":
+            self.add("operator", "%")
+        elif value in ("\\\\", "\\&", "\\|", "\\_"):
+            self.add("operator", {"\\\\": "\\\\", "\\&": "&", "\\|": "|", "\\_": "_"}[value])
+        else:
+            raise Refused(f"command {value!r}")
+
+    def _run(self, value: str) -> None:
+        """Letters without a backslash: a known name, words, a unit, or a product of letters."""
+        if len(value) == 1:
+            self._symbol(value)
+        elif value in _PLAIN_NAMES:
+            self._command(_PLAIN_NAMES[value])
+        elif value in ("bar", "hat", "vec") and self.text[self.place : self.place + 1] == "{":
+            self._accent(value)
+        elif value.lower() in ("and", "or"):
+            self.add("join", value.lower())
+        elif self._is_word(value):
+            self.add("text", value)
+        else:
+            prefix = next((name for name in _PREFIXES if value.startswith(name)), None)
+            if prefix:
+                self.place -= len(value) - len(prefix)
+                self._command(prefix)
+                return
+            for letter in value[:-1]:
+                self.add("letter", letter)
+            self._symbol(value[-1])
+
+    def _is_word(self, value: str) -> bool:
+        if value in _UNIT_RUNS and self.tokens and self.tokens[-1][0] in ("number", "close"):
+            return True
+        if len(value) < 4 or value.isupper() or any(value.startswith(name) for name in _PREFIXES):
+            return False
+        return value[1:].islower()
+
+    def _command(self, name: str) -> None:
+        name = name.rstrip("*")
+        if name in GREEK:
+            self._symbol("\\" + name)
+        elif name in _TEXT_COMMANDS:
+            self._text(self._argument())
+        elif name in _FONT_COMMANDS:
+            self._font(name)
+        elif name in _ACCENTS:
+            self._accent(name)
+        elif name in ("begin", "end"):
+            self.add("open" if name == "begin" else "close", f"\\{name}:{self._argument().strip('*')}")
+            if self.tokens[-1][1] == "\\begin:array":
+                self._argument()
+        elif name in ("boxed", "fbox", "displaystyle", "phantom", "color"):
+            if name == "color":
+                self._argument()
+        elif name in _STRUCTURAL or name in FUNCTIONS or name in CONSTANTS:
+            self.add("name", name)
+        else:
+            self._symbol("\\" + name)
+
+    def _text(self, content: str) -> None:
+        words = content.strip(" ~$.,;:()")
+        if words.lower() in ("and", "or"):
+            self.add("join", words.lower())
+        elif re.fullmatch(r"[-+0-9.,/ ]+", content.strip()):
+            self._inside(content)
+        elif content.strip():
+            self.add("text", content.strip())
+        else:
+            self.add("text", "")
+
+    def _font(self, name: str) -> None:
+        content = self._argument().strip()
+        if name == "mathbb":
+            self.add("name", f"set{content}")
+        elif content in FUNCTIONS or content in GREEK or content in ("floor", "ceil"):
+            self._command(content)
+        elif len(content) == 1 and content.isalpha():
+            self._symbol(content)
+        elif content.isalpha() and content.isupper():
+            for letter in content[:-1]:
+                self.add("letter", letter)
+            self._symbol(content[-1])
+        elif content.isalpha() or " " in content:
+            self._text(content)
+        else:
+            self._inside(content)
+
+    def _inside(self, content: str) -> None:
+        self.tokens += _Tokenizer(content).run()
+
+    def _accent(self, name: str) -> None:
+        content = _NOISE.sub("", self._argument())
+        last = self.tokens[-1] if self.tokens else ("", "")
+        if content.isdigit() and name in ("overline", "bar", "dot") and last[0] == "number" and "." in last[1]:
+            self.tokens[-1] = ("number", f"{last[1]}({content})")
+        elif content.isdigit():
+            self._inside(content)
+        else:
+            self._symbol(f"{'bar' if name == 'overline' else name}{{{content}}}")
+
+    def _symbol(self, name: str) -> None:
+        """A symbol with the subscript and the primes that follow it, an exponent between them or not."""
+        exponent = ""
+        for _ in range(3):
+            if match := _SUBSCRIPT.match(self.text, self.place):
+                name += "_" + _NOISE.sub("", next(filter(None, match.groups()), ""))
+            elif match := _PRIMES.match(self.text, self.place):
+                name += "'" * match.group().count("'")
+            elif not exponent and (
+                match := re.compile(r"\s*\^\s*(\{[^{}]*\}|[0-9]|\\circ)(?=\s*_)").match(self.text, self.place)
+            ):
+                exponent = match.group(1)
+            else:
+                break
+            self.place = match.end()
+        self.add("letter", name)
+        if exponent:
+            self.add("operator", "^")
+            self._inside(exponent)
+
+    def _argument(self) -> str:
+        """The braced group, the command or the character that follows, braces off."""
+        text = self.text
+        while text[self.place : self.place + 1] == " ":
+            self.place += 1
+        start = self.place
+        if text[start : start + 1] != "{":
+            match = re.compile(r"\\[A-Za-z]+|.").match(text, start)
+            if match is None:
+                raise Refused("a command without its argument")
+            self.place = match.end()
+            return match.group()
+        depth = 0
+        for match in re.compile(r"[{}]").finditer(text, start):
+            depth += 1 if match.group() == "{" else -1
+            if depth == 0:
+                self.place = match.end()
+                return text[start + 1 : match.start()]
+        raise Refused("unbalanced braces")
