@@ -1,0 +1,34 @@
+"""Verbs before and during a run: what it will cost, whether a machine is ready for it, how it is going."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepscaler.cli.options import ScaleName, verb
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs to the app."""
+
+    @verb(app)
+    def plan(
+        scale: ScaleName,
+        what_if: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--what-if",
+                help="Changes to price, e.g. `gpus=16`, `gpus.8k=4`, `card=h200`, `samples=8`, `async`; `standard` "
+                "adds the table of the usual ones. docs/plan.md explains each.",
+            ),
+        ] = None,
+        from_run: Annotated[
+            Path | None,
+            typer.Option(help="Refit to a run: metrics.jsonl or training.csv, compute.csv, or a folder of them."),
+        ] = None,
+        json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ) -> None:
+        """Price a scale before anything starts: GPU-hours, dollars, wall time, disk and memory."""
+        from deepscaler.reporting import plan as module
+
+        print(module.plan(scale, what_if or [], from_run, json))

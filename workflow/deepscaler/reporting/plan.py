@@ -1,0 +1,260 @@
+"""`deepscaler plan`: the price of a scale before it starts, as data and as text.
+
+The model is deepscaler.training.cost (docs/plan.md); here it meets what was measured, and readers.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from deepscaler import settings
+from deepscaler.errors import UserError
+from deepscaler.reporting import plan_text
+from deepscaler.reporting.measured import Ledger, metrics_rows, read_ledger
+from deepscaler.training.budget import to_approve
+from deepscaler.training.cost import what_if
+from deepscaler.training.cost.assumptions import ASSUMPTIONS
+from deepscaler.training.cost.calibration import calibration
+from deepscaler.training.cost.estimate import Price, SamplingPrice, StagePrice, estimate, training_shape
+from deepscaler.training.cost.hardware import CARDS, card
+from deepscaler.training.cost.planned import TOTAL, of_processors
+from deepscaler.training.cost.processor import ProcessorPrice, estimate_processor, refitted
+from deepscaler.training.cost.ranges import Range
+from deepscaler.training.cost.refit import Refit, refit
+from deepscaler.training.cost.workload import Case, case_of
+
+MINIATURE = "mini"
+Json = dict[str, Any]
+
+
+def plan(scale: str, words: list[str], from_run: Path | None, as_json: bool) -> str:
+    """The text of a plan, or its JSON. `words` are what-ifs; `standard` is the table of all usual ones."""
+    if settings.scale(scale).device == "cpu":
+        if words:
+            raise UserError(f"scale {scale!r} runs on CPUs and has no what-ifs", "--what-if")
+        data = processor_plan(scale, from_run)
+    else:
+        data = gpu_plan(scale, words, from_run)
+    return json.dumps(data, indent=2, ensure_ascii=False) if as_json else plan_text.render(data)
+
+
+def gpu_plan(scale: str, words: list[str], from_run: Path | None) -> Json:
+    case = case_of(scale)
+    fitted = refit_case(case, from_run) if from_run else None
+    asked = fitted.case if fitted else case
+    chosen = [word for word in words if word != "standard"]
+    price = estimate(what_if.changed(asked, chosen))
+    rate = settings.scale(scale).budget.dollars_per_gpu_hour
+    return {
+        "scale": scale,
+        "device": "gpu",
+        "card": CARDS[price.case.card].title,
+        "changed": chosen,
+        "gpu_hours": price.gpu_hours.rounded(0),
+        "dollars": price.gpu_hours.times(rate).rounded(0),
+        "wall_hours": price.wall_hours.rounded(1),
+        "jobs": sum(s.work.jobs for s in price.stages) + sum(s.work.jobs for s in price.samplings),
+        "steps": sum(stage.work.steps for stage in price.stages),
+        "training": {
+            "gpu_hours": price.training.rounded(0),
+            "dollars": price.training.times(rate).rounded(0),
+            "stages": [stage_json(stage, rate) for stage in price.stages],
+        },
+        "evaluation": {
+            "gpu_hours": price.evaluation.rounded(1),
+            "dollars": price.evaluation.times(rate).rounded(0),
+            "systems": [sampling_json(sampling, rate) for sampling in price.samplings],
+        },
+        "disk_gb": disk_json(price),
+        "budget": budget_json(scale, price.gpu_hours),
+        "calibration": calibration().as_json(),
+        "what_if": [variation_json(asked, list(row)) for row in what_if.STANDARD] if "standard" in words else [],
+        "from_run": refit_json(fitted, price) if fitted else None,
+        "warnings": list(price.warnings),
+        "assumptions": [asdict(entry) for entry in ASSUMPTIONS],
+        "miniature": miniature_json(),
+    }
+
+
+def refit_case(case: Case, run: Path) -> Refit:
+    return refit(case, metrics_rows(run), training_shape(settings.scale(case.scale)), card(case.card))
+
+
+def processor_plan(scale: str, from_run: Path | None) -> Json:
+    """A scale on CPU cores: seconds of every rule, beside what a run measured."""
+    ledger = read_ledger(scale, from_run)
+    price = estimate_processor(scale)
+    if from_run:
+        if not ledger:
+            raise UserError("no jobs to measure", from_run, "give compute.csv, or a folder of benchmark files (*.tsv)")
+        price = estimate_processor(scale, refitted(scale, ledger.jobs))
+    hours = of_processors(price)[TOTAL, ""]
+    return {
+        "scale": scale,
+        "device": "cpu",
+        "gpu_hours": hours.rounded(3),
+        "gpu_hours_of": "the CPU, which these jobs hold as one GPU: training and sampling",
+        "dollars": hours.times(settings.scale(scale).budget.dollars_per_gpu_hour).rounded(0),
+        "hours": price.seconds.times(1 / 3600).rounded(3),
+        "jobs": sum(entry.jobs for entry in price.rules),
+        "steps": sum(entry.steps for entry in price.rules),
+        "rules": [
+            {
+                "rule": entry.rule,
+                "stage": entry.stage,
+                "jobs": entry.jobs,
+                "steps": entry.steps,
+                "seconds": entry.seconds.rounded(0),
+                "measured_seconds": round(ledger.jobs[entry.rule, entry.stage][1], 1)
+                if ledger and (entry.rule, entry.stage) in ledger.jobs
+                else None,
+            }
+            for entry in price.rules
+        ],
+        "budget": budget_json(scale, hours),
+        "calibration": calibration().as_json(),
+        "comparison": asdict(compare(price, ledger)) if ledger else None,
+        "warnings": [],
+    }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A prediction beside a measurement, over the rules that were measured."""
+
+    measured_in: str
+    predicted_seconds: float
+    measured_seconds: float
+    ratio: float
+    """Predicted to measured."""
+    largest_error: str
+    """The rule, and stage, whose seconds are furthest off."""
+    largest_error_seconds: float
+
+
+def compare(price: ProcessorPrice, ledger: Ledger) -> Comparison:
+    errors: dict[str, float] = {}
+    predicted = measured = 0.0
+    for entry in price.rules:
+        jobs, seconds = ledger.jobs.get((entry.rule, entry.stage), (0, 0.0))
+        if jobs:
+            share = entry.seconds.expected * jobs / entry.jobs
+            predicted, measured = predicted + share, measured + seconds
+            errors[f"{entry.rule} {entry.stage}".strip()] = share - seconds
+    worst = max(errors, key=lambda name: abs(errors[name]))
+    return Comparison(
+        ledger.where,
+        round(predicted, 1),
+        round(measured, 1),
+        round(predicted / measured, 3),
+        worst,
+        round(errors[worst]),
+    )
+
+
+def miniature_json() -> Json | None:
+    """What the miniature was predicted to take, and what it took where it has run."""
+    if MINIATURE not in settings.scale_names():
+        return None
+    price, ledger = estimate_processor(MINIATURE), read_ledger(MINIATURE, None)
+    return {
+        "predicted_seconds": price.seconds.rounded(0),
+        "comparison": asdict(compare(price, ledger)) if ledger else None,
+    }
+
+
+def stage_json(stage: StagePrice, rate: float) -> Json:
+    work, step, memory = stage.work, stage.step, stage.memory
+    return {
+        "stage": work.name,
+        "gpus": work.gpus,
+        "jobs": work.jobs,
+        "steps": work.steps,
+        "samples_per_step": work.sequences,
+        "mean_tokens": round(work.lengths.mean),
+        "tokens_per_step": round(work.trained_tokens),
+        "step_seconds": round(step.total),
+        "step_parts": {key: round(value, 1) for key, value in asdict(step).items()},
+        "wall_hours": stage.hours.rounded(1),
+        "gpu_hours": stage.gpu_hours.rounded(0),
+        "dollars": stage.gpu_hours.times(rate).rounded(0),
+        "memory_gb": {
+            **{key: round(value / 1e9, 1) for key, value in asdict(memory).items()},
+            "total": round(memory.total / 1e9, 1),
+            "verdict": stage.memory_verdict,
+        },
+    }
+
+
+def sampling_json(sampling: SamplingPrice, rate: float) -> Json:
+    work = sampling.work
+    return {
+        "system": work.system,
+        "suite": work.suite,
+        "jobs": work.jobs,
+        "samples": work.samples,
+        "mean_tokens": round(work.lengths.mean),
+        "wall_hours_a_job": sampling.hours.rounded(2),
+        "gpu_hours": sampling.gpu_hours.rounded(1),
+        "dollars": sampling.gpu_hours.times(rate).rounded(0),
+    }
+
+
+def disk_json(price: Price) -> Json:
+    parts = {key: round(value / 1e9) for key, value in asdict(price.disk).items()}
+    return {**parts, "total": round(price.disk.total / 1e9)}
+
+
+def budget_json(scale: str, hours: Range) -> Json:
+    approved = settings.scale(scale).budget.approved_gpu_hours
+    return {
+        "approved_gpu_hours": approved,
+        "to_approve": to_approve(hours.expected),
+        "approved": approved >= hours.expected,
+        "dollars_per_gpu_hour": settings.scale(scale).budget.dollars_per_gpu_hour,
+    }
+
+
+def variation_json(case: Case, words: list[str]) -> Json:
+    """One what-if, of training alone, beside the same without it."""
+    before, after = (estimate(replace(x, evaluations=())) for x in (case, what_if.changed(case, words)))
+    return {
+        "changed": words,
+        "card": CARDS[after.case.card].title,
+        "gpu_hours": after.training.rounded(0),
+        "change": round(after.training.expected / before.training.expected - 1, 3) if case.stages else 0.0,
+        "wall_days": round(after.wall_hours.expected / 24, 1),
+        "warnings": list(after.warnings),
+    }
+
+
+def refit_json(fitted: Refit, price: Price) -> Json:
+    system = fitted.case.systems.expected
+    left = {
+        stage.work.name: stage.gpu_hours.expected * (1 - done_share(fitted, stage.work.name, stage.work.steps))
+        for stage in price.stages
+    }
+    return {
+        "fitted_on": fitted.fitted_on,
+        "host_seconds": round(system.host_seconds, 5),
+        "flop_utilisation": round(system.flop_utilisation, 3),
+        "fixed_seconds": round(system.fixed_seconds, 1),
+        "slack": round(system.slack, 3),
+        "stages": [
+            {
+                "stage": entry.stage,
+                "steps": entry.steps,
+                "step_seconds": round(entry.step_seconds, 1),
+                "hours": round(entry.hours, 2),
+                "mean_tokens": round(entry.lengths.mean),
+                "clipped": round(entry.lengths.clipped, 4),
+            }
+            for entry in fitted.stages
+        ],
+        "remaining_gpu_hours": round(sum(left.values())),
+    }
+
+
+def done_share(fitted: Refit, stage: str, steps: int) -> float:
+    return next((min(1.0, entry.steps / steps) for entry in fitted.stages if entry.stage == stage), 0.0)

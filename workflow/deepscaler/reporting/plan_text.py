@@ -1,0 +1,175 @@
+"""A plan as text for a terminal."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def render(data: Json) -> str:
+    lines = gpu_lines(data) if data["device"] == "gpu" else processor_lines(data)
+    return "\n".join(lines)
+
+
+def gpu_lines(data: Json) -> list[str]:
+    title = f"{data['scale']} on {data['card']}"
+    if data["changed"]:
+        title += f", with {', '.join(data['changed'])}"
+    lines = [title, ""]
+    if data["training"]["stages"]:
+        lines += [*stage_table(data), ""]
+    lines += [*evaluation_lines(data), "", *total_lines(data), ""]
+    if data["what_if"]:
+        lines += [*what_if_table(data), ""]
+    if data["from_run"]:
+        lines += [*refit_lines(data["from_run"]), ""]
+    lines += calibration_lines(data["calibration"])
+    if data["miniature"] and data["miniature"]["comparison"]:
+        lines += ["", *comparison_lines(data["miniature"]["comparison"])]
+    lines += [f"Warning: {warning}" for warning in data["warnings"]]
+    return lines
+
+
+def stage_table(data: Json) -> list[str]:
+    rows = [
+        ["stage", "GPUs", "jobs", "steps", "s/step", "of it rollouts", "wall h", "GPU-hours", "(low–high)", "memory"]
+    ]
+    for stage in data["training"]["stages"]:
+        hours, memory = stage["gpu_hours"], stage["memory_gb"]
+        rows.append(
+            [
+                stage["stage"],
+                f"{stage['gpus']}",
+                f"{stage['jobs']}",
+                f"{stage['steps']:,}",
+                f"{stage['step_seconds']}",
+                f"{stage['step_parts']['generation']:.0f}",
+                f"{stage['wall_hours']['expected']:.0f}",
+                f"{hours['expected']:,.0f}",
+                span(hours),
+                f"{memory['total']:.0f} GB, {memory['verdict']}",
+            ]
+        )
+    return table(rows)
+
+
+def evaluation_lines(data: Json) -> list[str]:
+    systems = data["evaluation"]["systems"]
+    by_suite: dict[str, list[Json]] = {}
+    for entry in systems:
+        by_suite.setdefault(entry["suite"], []).append(entry)
+    rows = [["evaluation", "systems", "jobs", "samples", "GPU-hours"]]
+    for suite, entries in by_suite.items():
+        rows.append(
+            [
+                suite,
+                str(len(entries)),
+                str(sum(entry["jobs"] for entry in entries)),
+                f"{sum(entry['samples'] for entry in entries):,}",
+                f"{sum(entry['gpu_hours']['expected'] for entry in entries):,.0f}",
+            ]
+        )
+    return table(rows)
+
+
+def total_lines(data: Json) -> list[str]:
+    hours, dollars, wall, disk = (data[key] for key in ("gpu_hours", "dollars", "wall_hours", "disk_gb"))
+    budget = data["budget"]
+    lines = [
+        f"In all: {hours['expected']:,.0f} GPU-hours ({span(hours)}), ${dollars['expected']:,.0f} "
+        f"({span(dollars)}), {wall['expected'] / 24:.1f} days without queues, {disk['total']:,} GB of disk."
+    ]
+    if not budget["approved"]:
+        lines.append(
+            f"Approved are {budget['approved_gpu_hours']:g}; to start, set budget.approved_gpu_hours to "
+            f"{budget['to_approve']:g} in config/scales/{data['scale']}.yaml."
+        )
+    return lines
+
+
+def what_if_table(data: Json) -> list[str]:
+    rows = [["what if (training alone)", "GPU-hours", "(low–high)", "change", "days"]]
+    for entry in data["what_if"]:
+        rows.append(
+            [
+                " ".join(entry["changed"]),
+                f"{entry['gpu_hours']['expected']:,.0f}",
+                span(entry["gpu_hours"]),
+                f"{entry['change']:+.0%}".replace("-", "−"),
+                f"{entry['wall_days']:.1f}",
+            ]
+        )
+    return table(rows)
+
+
+def refit_lines(fitted: Json) -> list[str]:
+    lines = [
+        f"Fitted to stage {fitted['fitted_on']}: {fitted['host_seconds'] * 1000:.1f} ms of host time a decode step, "
+        f"FLOP utilisation {fitted['flop_utilisation']:.2f}, {fitted['fixed_seconds']:.0f} s fixed, "
+        f"slack {fitted['slack']:.2f}."
+    ]
+    lines += [
+        f"  {entry['stage']}: {entry['steps']} steps measured, {entry['step_seconds']:.0f} s each, "
+        f"{entry['mean_tokens']:,} tokens a response, {entry['clipped']:.1%} clipped"
+        for entry in fitted["stages"]
+    ]
+    return [*lines, f"Left to do: {fitted['remaining_gpu_hours']:,} GPU-hours."]
+
+
+def calibration_lines(data: Json) -> list[str]:
+    return [
+        f"Calibration ({data['system']}): {data['predicted_gpu_hours']:,} GPU-hours for the published "
+        f"{data['published_gpu_hours']:,.0f}; {data['predicted_early_step_seconds']} s for an early 8K step of "
+        f"{data['published_early_step_seconds']:.0f} s."
+    ]
+
+
+def processor_lines(data: Json) -> list[str]:
+    rows = [["rule", "stage", "jobs", "steps", "seconds", "(low–high)", "measured"]]
+    for entry in data["rules"]:
+        measured = entry["measured_seconds"]
+        rows.append(
+            [
+                entry["rule"],
+                entry["stage"],
+                str(entry["jobs"]),
+                str(entry["steps"] or ""),
+                f"{entry['seconds']['expected']:.0f}",
+                span(entry["seconds"]),
+                "" if measured is None else f"{measured:.0f}",
+            ]
+        )
+    hours = data["hours"]
+    minutes = {key: value * 60 for key, value in hours.items()}
+    lines = [f"{data['scale']} on two CPU cores", "", *table(rows, text_columns=2), ""]
+    lines.append(
+        f"In all: {data['jobs']} jobs, {minutes['expected']:.0f} minutes ({span(minutes)}), added up over jobs."
+    )
+    if not data["budget"]["approved"]:
+        lines.append(f"To start, set budget.approved_gpu_hours to {data['budget']['to_approve']:g}.")
+    if data["comparison"]:
+        lines += comparison_lines(data["comparison"])
+    return lines
+
+
+def comparison_lines(data: Json) -> list[str]:
+    return [
+        f"Miniature ({data['measured_in']}): predicted {data['predicted_seconds']:.0f} s, measured "
+        f"{data['measured_seconds']:.0f} s, ratio {data['ratio']:.2f}; furthest off: {data['largest_error']} "
+        f"({data['largest_error_seconds']:+d} s)."
+    ]
+
+
+def span(values: Json) -> str:
+    return f"{values['low']:,.0f}–{values['high']:,.0f}"
+
+
+def table(rows: list[list[str]], text_columns: int = 1) -> list[str]:
+    """Columns aligned: text to the left, figures to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < text_columns else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
