@@ -1,7 +1,78 @@
 """Verbs of training."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from deepscaler.cli.options import Output, ScaleName, verb
+
+Segment = Annotated[str, typer.Option("--segment", help="A segment of the scale's chain, such as 8k-1.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
+    verb(app)(schedule_prompts)
+    verb(app)(train_segment)
+    verb(app)(collect_metrics)
+    checkpoint = typer.Typer(help="Checkpoints: what they are and where they came from.", no_args_is_help=True)
+    checkpoint.command("verify")(verify_checkpoint)
+    app.add_typer(checkpoint, name="checkpoint")
+
+
+def schedule_prompts(
+    scale: ScaleName,
+    segment: Segment,
+    problems: Annotated[Path, typer.Option(help="The curated training problems, a Parquet table.")],
+    output: Output,
+) -> None:
+    """Write the prompts of a segment in the order in which they will be trained on."""
+    from deepscaler.training import schedule_prompts as module
+
+    lines = module.schedule_prompts(scale, segment, problems, output)
+    print(f"{lines} prompts for segment {segment}")
+
+
+def train_segment(
+    scale: ScaleName,
+    segment: Segment,
+    parent: Annotated[Path, typer.Option(help="model.json of the base model, or checkpoint.json of the one before.")],
+    prompts: Annotated[Path, typer.Option(help="The segment's prompts, by schedule_prompts.")],
+    runs: Annotated[Path, typer.Option(help="Folder for half-done work, which outlives a failed job.")],
+    output: Output,
+) -> None:
+    """Train one segment with OpenRLHF, from where a killed job left off.
+
+    OUTPUT is the checkpoint's checkpoint.json; its whole folder is put in place at the end.
+    """
+    from deepscaler.training import train_segment as module
+
+    module.train_segment(scale, segment, parent, prompts, runs, output)
+
+
+def collect_metrics(
+    scale: ScaleName,
+    metrics: Annotated[list[Path], typer.Option(help="metrics.jsonl of every segment, in the chain's order.")],
+    output: Output,
+) -> None:
+    """Gather the metrics of every training step in one table."""
+    from deepscaler.training import collect_metrics as module
+
+    print(f"{module.collect_metrics(scale, metrics, output)} steps")
+
+
+def verify_checkpoint(
+    manifest: Annotated[Path, typer.Argument(help="A checkpoint.json (or the model.json of a base model).")],
+) -> None:
+    """Prove a checkpoint's lineage: every file and every parent back to the base model, by SHA-256."""
+    from deepscaler.records import Checkpoint
+    from deepscaler.training.checkpoint import lineage
+
+    for path, found in lineage(manifest):
+        name = (
+            f"{found.stage}-{found.segment}, total step {found.total_step}, seed {found.seed}"
+            if isinstance(found, Checkpoint)
+            else f"base model {found.system}"
+        )
+        print(f"{name}: {len(found.files)} files as recorded [{path}]", flush=True)
+    print("the lineage is whole")

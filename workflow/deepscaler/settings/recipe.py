@@ -26,6 +26,16 @@ class Advantage(Strict):
     estimator: Literal["group_norm", "dr_grpo", "rloo", "reinforce_baseline"]
     std_normalisation: bool = True
     importance_correction: Literal["none", "token", "sequence"] = "none"
+    """Weigh by trainer's over sampler's probability, whose kernels differ: each token, or a sequence's mean."""
+    importance_bounds: Literal["mask", "clip"] = "mask"
+    """Outside of the range: drop, or clamp (tokens only)."""
+    importance_range: tuple[float, float] = (0.5, 5.0)
+
+    @model_validator(mode="after")
+    def sequences_are_masked(self) -> "Advantage":
+        if self.importance_correction == "sequence" and self.importance_bounds == "clip":
+            raise ValueError("importance_bounds `clip` is for tokens; a sequence can only be masked")
+        return self
 
 
 class Rollout(Strict):
@@ -38,6 +48,11 @@ class Rollout(Strict):
 
 class Reward(Strict):
     mode: Literal["paper", "strict"] = "paper"
+    truncated: float | None = Field(default=None, le=1)
+    """What an answer cut at the limit gets: its reward times this, or, if negative, this. None leaves its reward."""
+    overlong_buffer: int | None = Field(default=None, gt=0)
+    """Tokens before the limit over which a penalty grows to `overlong_penalty` (DAPO's soft overlong punishment)."""
+    overlong_penalty: float = Field(default=1.0, ge=0)
 
 
 class Filtering(Strict):
@@ -46,6 +61,8 @@ class Filtering(Strict):
     enabled: bool = False
     low: float = 0.0
     high: float = 1.0
+    draws: float = Field(default=1.0, ge=1)
+    """Prompts scheduled for each one that is kept; beyond them a segment's prompts come again."""
 
 
 class Stage(Strict):
@@ -66,8 +83,11 @@ class Recipe(Strict):
     advantage: Advantage
     kl: Kl
     clip: tuple[float, float]
-    """Policy ratio's clip range below and above 1."""
+    """Below and above 1: 0.2 and 0.2 keep the ratio within 0.8 … 1.2."""
+    loss_aggregation: Literal["token", "sequence"] = "token"
+    """Mean over all tokens of an update, or mean over sequences of their token means."""
     entropy_bonus: float | None = None
+    """Coefficient; 0 only logs the entropy, None does not compute it."""
     reward: Reward = Reward()
     filtering: Filtering = Filtering()
     stages: list[Stage] = Field(min_length=1)
@@ -78,6 +98,16 @@ class Recipe(Strict):
             samples = self.rollout.prompts_per_step * self.samples_of(stage)
             if samples % self.updates_per_step:
                 raise ValueError(f"updates_per_step {self.updates_per_step} does not divide {samples} samples a step")
+        return self
+
+    @model_validator(mode="after")
+    def group_advantages_are_normalised(self) -> "Recipe":
+        if self.advantage.estimator == "group_norm" and not self.advantage.std_normalisation:
+            raise ValueError("group_norm divides by the group's deviation; without it, the estimator is dr_grpo")
+        if self.filtering.draws > 1 and not self.filtering.enabled:
+            raise ValueError("filtering.draws needs filtering.enabled")
+        if len({stage.name for stage in self.stages}) != len(self.stages):
+            raise ValueError("two stages have the same name")
         return self
 
     def samples_of(self, stage: Stage) -> int:

@@ -1,0 +1,37 @@
+"""What a segment tells the processes that train it: where it starts and ends, and where its rows go.
+
+It travels in the environment, because OpenRLHF's command has no flags for it.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+VARIABLE = "DEEPSCALER_SEGMENT"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Steps first+1 … last of a stage."""
+
+    stage: str
+    segment: str
+    first: int
+    last: int
+    total_before: int
+    """Steps of earlier stages: total step = total_before + step."""
+    scheduler_steps: int
+    """Optimizer updates of the whole stage, the horizon of the learning rate's schedule."""
+    cycle_prompts: bool
+    """Read the prompt file again from its start when it runs out, as dynamic filtering may make it."""
+    metrics: str
+    """File that the rows are appended to."""
+
+    def to_environment(self) -> dict[str, str]:
+        return {VARIABLE: json.dumps(asdict(self))}
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Bounds | None":
+        text = environment.get(VARIABLE)
+        return cls(**json.loads(text)) if text else None

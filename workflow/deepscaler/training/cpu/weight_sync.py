@@ -1,0 +1,49 @@
+"""The trainer's weights go to vLLM over gloo instead of NCCL.
+
+Without libnccl, vLLM's PyNcclCommunicator is "disabled", and a disabled one's broadcast sends nothing and says nothing:
+the sampler would keep its first weights for ever. So the group (openrlhf/utils/distributed_util.py) is made over gloo,
+and the receiving side (openrlhf/trainer/ray/vllm_worker_wrap.py), which names the device "cuda", is written for CPU.
+The logged `vllm_kl` shows that the weights arrive; a test withholds them and sees it jump.
+"""
+
+from typing import Any
+
+from deepscaler.training.imports import when_imported
+
+
+class GlooCommunicator:
+    """What OpenRLHF uses of PyNcclCommunicator: `broadcast`, between the trainer's rank 0 and all engines."""
+
+    def __init__(self, host: str, port: int, rank: int, world_size: int, device: Any) -> None:
+        from vllm.distributed.utils import stateless_init_torch_distributed_process_group
+
+        self.group = stateless_init_torch_distributed_process_group(host, port, rank, world_size, backend="gloo")
+
+    def broadcast(self, tensor: Any, src: int, stream: Any = None) -> None:
+        import torch
+
+        options = torch.distributed.BroadcastOptions()
+        options.rootRank, options.rootTensor = src, 0
+        self.group.broadcast([tensor], options).wait()
+
+
+def update_weight(self: Any, name: str, dtype: Any, shape: Any, empty_cache: bool = False) -> None:
+    """Receive one parameter and load it into the engine's model."""
+    import torch
+
+    if dtype != self.model_config.dtype:
+        raise TypeError(f"{name} comes as {dtype}, the engine's is {self.model_config.dtype}")
+    weight = torch.empty(shape, dtype=dtype)
+    self._model_update_group.broadcast(weight, src=0)
+    self.model_runner.model.load_weights(weights=[(name, weight)])
+
+
+def apply() -> None:
+    def use_gloo(module: Any) -> None:
+        module.stateless_init_process_group = GlooCommunicator
+
+    def receive_on_cpu(module: Any) -> None:
+        module.WorkerWrap.update_weight = update_weight
+
+    when_imported("openrlhf.utils.distributed_util", use_gloo)
+    when_imported("openrlhf.trainer.ray.vllm_worker_wrap", receive_on_cpu)

@@ -1,0 +1,118 @@
+"""What OpenRLHF's trainer lacks for a chain of segments, added in its own process before it is imported.
+
+Ray calls `install` in every worker as it starts (`worker_process_setup_hook`); only the process that holds the trainer
+ever imports `ppo_trainer`, and is changed in five places:
+
+1. **Order.** Upstream shuffles prompts with an unseeded generator. The schedule's order is the order.
+2. **Position.** A state that the segment before left has its loader at the end of *that* segment's prompts; this one
+   starts at the top of its own file. A state of this segment keeps its place.
+3. **End.** Upstream stops when the prompts are used up. The segment stops at its last step, and never trains a short
+   batch.
+4. **Rows.** A step's metrics are on disk before its state is saved, so that no kill can leave a step without them.
+5. **States.** One is saved at the segment's last step whatever `save_steps` is, and each is marked complete once all
+   ranks have written it (upstream writes `latest` first).
+
+The learning rate's horizon is the stage's, not the file's. Nothing here differs between CPU and GPU.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from deepscaler.training.bounds import Bounds
+from deepscaler.training.imports import when_imported
+
+TRAINER = "openrlhf.trainer.ppo_trainer"
+STRATEGY = "openrlhf.utils.deepspeed.deepspeed"
+MADE_FOR = "0.11.2"
+PASSES = 64
+"""How often a prompt file may be read, where filtering uses it up."""
+
+
+def install() -> None:
+    """Wait for the trainer's modules, in a process that a segment started."""
+    bounds = Bounds.from_environment()
+    if bounds is None:
+        return
+    when_imported(STRATEGY, lambda module: keep_order(module, bounds))
+    when_imported(TRAINER, lambda module: keep_bounds(module, bounds))
+
+
+def keep_order(module: Any, bounds: Bounds) -> None:
+    setup_dataloader = module.DeepspeedStrategy.setup_dataloader
+
+    def in_file_order(self: Any, dataset: Any, *arguments: Any, **named: Any) -> Any:
+        order = list(range(len(dataset))) * (PASSES if bounds.cycle_prompts else 1)
+        return setup_dataloader(self, dataset, *arguments, sampler=order, **named)
+
+    module.DeepspeedStrategy.setup_dataloader = in_file_order
+
+
+def keep_bounds(module: Any, bounds: Bounds) -> None:
+    from importlib.metadata import version
+
+    if version("openrlhf") != MADE_FOR:
+        raise RuntimeError(f"deepscaler/training/hooks.py was made for openrlhf {MADE_FOR}, not {version('openrlhf')}")
+    base, generator = module.BasePPOTrainer, module.SamplesGenerator
+    prepare_datasets = module.prepare_datasets
+    init_checkpoint_states = base.init_checkpoint_states
+    save_logs_and_checkpoints = base.save_logs_and_checkpoints
+    generate_samples = generator.generate_samples
+    at_step = bounds.first
+
+    def with_stage_horizon(*arguments: Any, **named: Any) -> Any:
+        prompts, evaluation, _ = prepare_datasets(*arguments, **named)
+        return prompts, evaluation, bounds.scheduler_steps
+
+    def at_own_position(self: Any) -> dict[str, Any]:
+        nonlocal at_step
+        states: dict[str, Any] = init_checkpoint_states(self)
+        at_step = states["global_step"]
+        if at_step <= bounds.first:
+            states = {**states, "episode": 0, "total_consumed_prompts": 0, "data_loader_state_dict": {}}
+        return states
+
+    def until_last_step(self: Any, **named: Any) -> Any:
+        if at_step >= bounds.last:
+            return [], None, 0, True
+        samples, rate, consumed, exhausted = generate_samples(self, **named)
+        wanted = self.args.rollout.batch_size * self.args.rollout.n_samples_per_prompt
+        if len(samples) < wanted:
+            raise RuntimeError(
+                f"prompts ran out at step {at_step} of {bounds.last}: {len(samples)} of {wanted} samples for the next"
+            )
+        return samples, rate, consumed, exhausted and at_step + 1 >= bounds.last
+
+    def with_row_and_mark(self: Any, global_step: int, logs_dict: Any = None, client_states: Any = None) -> None:
+        nonlocal at_step
+        from deepscaler.training.metrics import append_row, make_row
+
+        total = bounds.total_before + global_step
+        row = make_row(global_step, total, bounds.stage, bounds.segment, logs_dict or {})
+        append_row(Path(bounds.metrics), row)
+        saving = self.args.ckpt
+        steps = saving.save_steps
+        if global_step >= bounds.last:
+            saving.save_steps = 1
+        try:
+            save_logs_and_checkpoints(self, global_step, logs_dict, client_states)
+            if global_step % saving.save_steps == 0:
+                mark_complete(Path(saving.path), global_step, world_size(self.args))
+        finally:
+            saving.save_steps = steps
+        at_step = global_step
+
+    module.prepare_datasets = with_stage_horizon
+    base.init_checkpoint_states = at_own_position
+    base.save_logs_and_checkpoints = with_row_and_mark
+    generator.generate_samples = until_last_step
+
+
+def mark_complete(path: Path, step: int, ranks: int) -> None:
+    from deepscaler.training.states import State
+
+    State.at(path, step).mark(ranks)
+
+
+def world_size(args: Any) -> int:
+    size: int = args.actor.num_nodes * args.actor.num_gpus_per_node
+    return size

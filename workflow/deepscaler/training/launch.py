@@ -1,0 +1,147 @@
+"""Starts OpenRLHF for one segment, on one node or many, and stops all of it again.
+
+One node: the driver starts Ray itself. Many, in a SLURM allocation: Ray's head and workers start under srun, one a
+node, and the driver joins them from the first node, where this runs. Everything else is the same. Each launch has a
+temporary folder and ports of its own, so that launches on one computer don't meet.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepscaler.errors import JobError
+from deepscaler.training import cluster, cpu, reaper
+from deepscaler.training.driver import RayPlace
+from deepscaler.training.trouble import last_useful_line
+
+POLL_SECONDS = 0.5
+CPU_OBJECT_STORE = 512 << 20
+"""Bytes of shared memory for Ray where there is no GPU: a step's experience is a few megabytes."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What to run, and on what."""
+
+    flags: list[str]
+    environment: dict[str, str]
+    device: str
+    """cpu or gpu."""
+    nodes: int
+    gpus_per_node: int
+    cpus: int
+    """CPU cores a node."""
+    logs: Path
+    """Folder of this attempt: driver.log, and a log of each node where there are several."""
+
+    @property
+    def driver_log(self) -> Path:
+        return self.logs / "driver.log"
+
+
+def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
+    """Run to the end; `meanwhile` is called twice a second and may raise to stop it.
+
+    Raises JobError with the log's name and its last useful line when OpenRLHF fails.
+    """
+    launch.logs.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        token = uuid.uuid4().hex[:12]
+        folder = Path(tempfile.mkdtemp(prefix="dsr-", dir="/tmp"))  # short: a Unix socket's path is 107 bytes at most
+        stack.enter_context(reaped(token, folder))
+        environment = base_environment(launch, token, folder)
+        place = cluster.start(launch, environment, folder, stack)
+        process = start_driver(launch, environment | place.to_environment())
+        while (code := process.poll()) is None:
+            meanwhile()
+            time.sleep(POLL_SECONDS)
+        meanwhile()
+        if code != 0:
+            raise JobError(f"OpenRLHF {ended(code)}: {last_useful_line(launch.driver_log)}", launch.driver_log)
+
+
+@contextmanager
+def reaped(token: str, folder: Path) -> Iterator[None]:
+    """What starts inside with the token in its environment is stopped at the end, also if this process is killed."""
+    process = reaper.start(token, folder)
+    assert process.stdin is not None
+    try:
+        yield
+    finally:
+        process.stdin.close()
+        process.wait()
+
+
+def base_environment(launch: Launch, token: str, folder: Path) -> dict[str, str]:
+    """The environment of the driver, which Ray hands to all its workers."""
+    environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a dozen processes import the same modules
+    environment.pop("RAY_ADDRESS", None)
+    environment |= {
+        reaper.VARIABLE: token,
+        "PYTHONUNBUFFERED": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_CACHE": str(folder / "datasets"),  # its key is a file's path and time, not its content
+        "TOKENIZERS_PARALLELISM": "false",
+        "VLLM_NO_USAGE_STATS": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DISABLE_IMPORT_WARNING": "1",
+        "TMPDIR": str(folder),
+        **launch.environment,
+    }
+    if launch.device == "cpu":
+        environment |= cpu_environment(launch.cpus, environment)
+    return environment
+
+
+def cpu_environment(cores: int, environment: dict[str, str]) -> dict[str, str]:
+    path = environment.get("PYTHONPATH")
+    return {
+        "PYTHONPATH": f"{cpu.PATH}{os.pathsep}{path}" if path else str(cpu.PATH),
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "OMP_NUM_THREADS": str(cores),
+        "GOMP_SPINCOUNT": "0",  # trainer and sampler take turns on the same cores: a waiting one must not spin
+        "TORCHDYNAMO_DISABLE": "1",  # compiling one small function would cost more than it saves
+    }
+
+
+def start_driver(launch: Launch, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    with launch.driver_log.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "deepscaler.training.driver", *launch.flags],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def ended(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    name = signal.Signals(-code).name
+    return f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+
+
+def local_place(launch: Launch, folder: Path) -> RayPlace:
+    """Ray on this computer alone. Its CPUs are slots, not cores: every actor asks for a share of one."""
+    on_cpu = launch.device == "cpu"
+    return RayPlace(
+        address=None,
+        node_address=None,
+        nodes=1,
+        cpus=max(16, 4 * launch.gpus_per_node),
+        gpus=launch.gpus_per_node,
+        folder=str(folder / "ray"),
+        object_store_bytes=CPU_OBJECT_STORE if on_cpu else None,
+    )

@@ -1,0 +1,130 @@
+"""One writer for a run folder, on one computer or many.
+
+The lock is the operating system's (`flock`), so it dies with the process that holds it. Some shared file systems keep
+such locks to one computer; so the holder also touches a file every few seconds, and whoever wants the folder waits as
+long as that file is fresh. Its age is told by the file system's own clock, not by the computers'.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deepscaler.errors import JobError
+from deepscaler.files import write_json
+
+BEAT_SECONDS = 5.0
+STALE_SECONDS = 60.0
+"""A holder on another computer that has been silent so long is taken to be gone."""
+WAIT_MINUTES = 10.0
+"""How long a second job waits; longer would let its GPUs idle. DEEPSCALER_LOCK_WAIT overrides it."""
+
+
+@contextmanager
+def only_writer(folder: Path, say: Any = print) -> Iterator[None]:
+    """Hold `folder` for this process; wait for another holder a while, then raise JobError that names it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = (folder / "writer.lock").open("a")
+    try:
+        wait_for(handle, folder, say)
+        write_json(folder / "writer.json", identity())
+        stop = threading.Event()
+        beat = threading.Thread(target=keep_fresh, args=(folder / "writer.json", stop), daemon=True)
+        beat.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            beat.join()
+            (folder / "writer.json").unlink(missing_ok=True)
+    finally:
+        handle.close()
+
+
+def wait_for(handle: Any, folder: Path, say: Any) -> None:
+    deadline = time.monotonic() + 60 * float(os.environ.get("DEEPSCALER_LOCK_WAIT", WAIT_MINUTES))
+    told = False
+    while True:
+        if try_lock(handle) and not held_elsewhere(folder):
+            return
+        holder = describe(folder)
+        if time.monotonic() >= deadline:
+            raise JobError(
+                f"another job is training this segment: {holder}", folder, "let it finish, or stop it, then run again"
+            )
+        if not told:
+            say(f"waiting: another job is training this segment ({holder})")
+            told = True
+        time.sleep(min(1.0, BEAT_SECONDS))
+
+
+def try_lock(handle: Any) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            raise
+    return True  # also where there are no locks: then the holder's beat alone tells
+
+
+def held_elsewhere(folder: Path) -> bool:
+    """Whether a process of another computer (or container) shows signs of life."""
+    holder = read_holder(folder)
+    if not holder or holder.get("host") == socket.gethostname():
+        return False  # on this computer the lock itself tells
+    return silence(folder) < STALE_SECONDS
+
+
+def silence(folder: Path) -> float:
+    """Seconds since the holder's last sign of life, by the file system's clock."""
+    probe = folder / f".clock.{os.getpid()}"
+    try:
+        probe.touch()
+        return probe.stat().st_mtime - (folder / "writer.json").stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def keep_fresh(path: Path, stop: threading.Event) -> None:
+    while not stop.wait(BEAT_SECONDS):
+        try:
+            os.utime(path)
+        except OSError:
+            continue
+
+
+def identity() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "job": os.environ.get("SLURM_JOB_ID"),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def read_holder(folder: Path) -> dict[str, Any]:
+    try:
+        holder = json.loads((folder / "writer.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def describe(folder: Path) -> str:
+    holder = read_holder(folder)
+    if not holder:
+        return "it has not said who it is"
+    job = f", SLURM job {holder['job']}" if holder.get("job") else ""
+    return f"process {holder.get('pid')} on {holder.get('host')}{job}, since {holder.get('since')}"

@@ -1,0 +1,54 @@
+"""One node of Ray in a multi-node launch, under srun: the head, or a worker that joins it.
+
+    python -m deepscaler.training.node head|worker HEAD_ADDRESS HEAD_PORT GPUS CPUS DEVICE
+
+It ends when srun ends it, and takes everything that Ray started on this node with it.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+
+from deepscaler.training import reaper
+
+
+def main() -> None:
+    role, address, port, gpus, cpus, device = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    folder = Path(tempfile.mkdtemp(prefix="dsr-", dir="/tmp"))
+    token = f"{os.environ.get(reaper.VARIABLE, '')}-{uuid.uuid4().hex[:8]}"
+    guard = reaper.start(token, folder)
+    assert guard.stdin is not None
+    own = {reaper.VARIABLE: token, "TMPDIR": str(folder), "HF_DATASETS_CACHE": str(folder / "datasets")}
+    environment = os.environ | own
+    try:
+        code = subprocess.call(command(role, address, port, int(gpus), int(cpus), device, folder), env=environment)
+    finally:
+        guard.stdin.close()
+        guard.wait()
+    sys.exit(code)
+
+
+def command(role: str, address: str, port: str, gpus: int, cpus: int, device: str, folder: Path) -> list[str]:
+    """`ray start` in the foreground. CPUs are slots, of which every actor asks for a share."""
+    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+    ray += [f"--num-gpus={gpus}", f"--num-cpus={max(cpus, 4 * gpus, 16)}"]
+    if device == "cpu":
+        ray += [f"--object-store-memory={512 << 20}"]
+    if role == "head":
+        return [
+            *ray,
+            *("--head", f"--node-ip-address={address}", f"--port={port}"),
+            *("--include-dashboard=false", f"--temp-dir={folder / 'ray'}"),
+        ]
+    here = socket.gethostbyname(socket.gethostname())
+    return [*ray, f"--address={address}:{port}", f"--node-ip-address={here}"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""The folder that a segment is trained in. No rule declares it, so nothing deletes it when a job fails.
+
+    {runs}/{segment}-{digest}/
+      run.json          what the digest is made of, and the folder of the segment before
+      start/            the stage's starting weights: the reference model (hard links)
+      openrlhf/         DeepSpeed's states (states.py)
+      metrics.jsonl     a row a step, as they come; a repeated step has two
+      logs/attempt-N/   OpenRLHF's whole output, a folder each try
+      hf/               the last step's weights as OpenRLHF wrote them
+      export/           the finished checkpoint; the published one is hard links to it
+
+The digest covers all that decides the result: the recipe's mathematics, the seed, the parent's weights, the prompts. A
+changed recipe thus starts a new folder and leaves the old.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepscaler.errors import UserError
+from deepscaler.files import digest_of, remove, sha256, write_json
+from deepscaler.records import Checkpoint, ModelManifest
+from deepscaler.settings.dag import Segment
+from deepscaler.training import checkpoint
+from deepscaler.training.checkpoint import MANIFEST
+from deepscaler.training.states import State, adopt, link, states_in
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    path: Path
+
+    @property
+    def states(self) -> Path:
+        return self.path / "openrlhf"
+
+    @property
+    def start(self) -> Path:
+        return self.path / "start"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def hf(self) -> Path:
+        return self.path / "hf"
+
+    @property
+    def export(self) -> Path:
+        return self.path / "export"
+
+    @property
+    def prompts(self) -> Path:
+        return self.path / "prompts.jsonl"
+
+    def new_attempt(self) -> Path:
+        """The folder for one more try's logs."""
+        logs = self.path / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        numbers = [int(path.name.removeprefix("attempt-")) for path in logs.glob("attempt-*")]
+        folder = logs / f"attempt-{max(numbers, default=0) + 1}"
+        folder.mkdir()
+        return folder
+
+    def finished(self) -> Checkpoint | None:
+        """The exported checkpoint if it is whole, else None; a damaged one is removed."""
+        if not (self.export / MANIFEST).exists():
+            return None
+        try:
+            found = checkpoint.verify_files(self.export / MANIFEST)
+        except UserError:
+            remove(self.export)
+            return None
+        assert isinstance(found, Checkpoint)
+        return found
+
+
+def identify(
+    runs: Path, segment: Segment, settings_digest: str, parent: Checkpoint | ModelManifest, prompts: Path
+) -> tuple[RunFolder, dict[str, object]]:
+    """The run folder of a segment, and what its digest is made of."""
+    facts: dict[str, object] = {
+        "segment": segment.id,
+        "settings": settings_digest,
+        "parent_files": {name: digest for name, digest in sorted(parent.files.items()) if name != checkpoint.METRICS},
+        "prompts": sha256(prompts),
+    }
+    return RunFolder(runs / f"{segment.id}-{digest_of(facts)[:12]}"), facts
+
+
+def prepare(folder: RunFolder, facts: dict[str, object], segment: Segment, parent: Path, prompts: Path) -> None:
+    """Fill a new run folder: the reference's weights, the prompts and, within a stage, the state to go on from.
+
+    Raises UserError where the state of the segment before is gone: its optimizer cannot be made up.
+    """
+    before = None if segment.starts_stage else folder_before(folder.path.parent, parent)
+    link_files(checkpoint.model_files(before.start if before else parent.parent), folder.start)
+    remove(folder.prompts)
+    link(str(prompts.resolve()), str(folder.prompts))
+    if before:
+        state = state_at(before, segment.first)
+        adopt(state, folder.states)
+    write_json(folder.path / "run.json", {**facts, "before": before.path.name if before else None})
+
+
+def folder_before(runs: Path, parent: Path) -> RunFolder:
+    """The run folder that exported the parent checkpoint."""
+    digest = sha256(parent)
+    for manifest in sorted(runs.glob(f"*/export/{MANIFEST}")):
+        if sha256(manifest) == digest:
+            return RunFolder(manifest.parents[1])
+    raise UserError(
+        "the run folder of the segment before is gone, and with it the optimizer's state and the reference model",
+        parent,
+        f"delete {parent.parent} to train that segment again (looked in {runs})",
+    )
+
+
+def state_at(before: RunFolder, step: int) -> State:
+    state = State.at(before.states, step)
+    trouble = "is gone" if not state.folder.exists() else state.trouble()
+    if trouble:
+        raise UserError(
+            f"the state that the segment before left at step {step} {trouble}",
+            state.folder,
+            f"delete {before.path} and the checkpoint made from it to train that segment again",
+        )
+    return state
+
+
+def link_files(files: list[Path], target: Path) -> None:
+    if target.exists():
+        return
+    aside = target.with_name(f".{target.name}.part")
+    remove(aside)
+    aside.mkdir(parents=True)
+    for path in files:
+        link(str(path.resolve()), str(aside / path.name))
+    aside.replace(target)
+
+
+def tidy(folder: RunFolder, last: int) -> int:
+    """After a segment has finished, remove what nothing needs; returns the bytes freed.
+
+    Of its own states only the last is needed, by the next segment of the stage; of the segments before it, none; nor
+    OpenRLHF's copy of the weights, whose files the export has as links.
+    """
+    freed = 0
+    for state in states_in(folder.states):
+        if state.step != last:
+            freed += state.bytes()
+            remove(state.folder)
+    remove(folder.hf)
+    before = json.loads((folder.path / "run.json").read_text(encoding="utf-8")).get("before")
+    while before:
+        older = RunFolder(folder.path.parent / before)
+        for state in states_in(older.states):
+            freed += state.bytes()
+            remove(state.folder)
+        facts = older.path / "run.json"
+        before = json.loads(facts.read_text(encoding="utf-8")).get("before") if facts.exists() else None
+    return freed

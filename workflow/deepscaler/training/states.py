@@ -1,0 +1,117 @@
+"""DeepSpeed's saved states of a segment: which are whole, which one to go on from, which to drop.
+
+    {folder}/_actor/global_step{N}/   a state; `complete.json` is written last, with every file's size
+    {folder}/_actor/latest            the name of the state that DeepSpeed loads
+
+A kill or a full disk can leave a state half-written, or `latest` without its state. So what counts as a state is one
+whose files all have their recorded size and, being zip archives, their directory at the end.
+"""
+
+import json
+import os
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepscaler.files import remove, write_json, write_text
+
+MARK = "complete.json"
+PREFIX = "global_step"
+
+
+@dataclass(frozen=True)
+class State:
+    """One saved state."""
+
+    folder: Path
+    step: int
+
+    @classmethod
+    def at(cls, path: Path, step: int) -> "State":
+        """The state of a step below OpenRLHF's `--ckpt.path`."""
+        return cls(path / "_actor" / f"{PREFIX}{step}", step)
+
+    def mark(self, ranks: int) -> None:
+        """Record that all ranks have written all files."""
+        sizes = {path.name: path.stat().st_size for path in sorted(self.folder.iterdir()) if path.name != MARK}
+        write_json(self.folder / MARK, {"step": self.step, "ranks": ranks, "files": sizes})
+
+    def trouble(self) -> str | None:
+        """Why the state cannot be loaded, or None."""
+        try:
+            files = json.loads((self.folder / MARK).read_text(encoding="utf-8"))["files"]
+        except FileNotFoundError:
+            return "was not written to its end"
+        except (OSError, ValueError, KeyError):
+            return f"has an unreadable {MARK}"
+        for name, size in files.items():
+            path = self.folder / name
+            if not path.exists():
+                return f"lacks {name}"
+            if path.stat().st_size != size:
+                return f"has {name} with {path.stat().st_size} bytes of {size}"
+            if path.suffix == ".pt" and not zipfile.is_zipfile(path):
+                return f"has a damaged {name}"
+        return None
+
+    def ranks(self) -> int:
+        """The number of GPUs that wrote it, and alone can load it."""
+        count: int = json.loads((self.folder / MARK).read_text(encoding="utf-8"))["ranks"]
+        return count
+
+    def bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+
+def states_in(path: Path) -> list[State]:
+    """All states below `--ckpt.path`, whole or not, oldest first."""
+    found = []
+    for folder in (path / "_actor").glob(f"{PREFIX}*"):
+        digits = folder.name.removeprefix(PREFIX)
+        if folder.is_dir() and digits.isdigit():
+            found.append(State(folder, int(digits)))
+    return sorted(found, key=lambda state: state.step)
+
+
+def settle(path: Path, first: int, last: int) -> tuple[State | None, list[str]]:
+    """Choose the newest whole state of steps first … last, make `latest` name it, and remove every broken one.
+
+    Returns the state, or None where training starts at the stage's beginning, and a line for each removed state. The
+    broken ones must go: upstream's rotation counts them, and would delete the last good state to make room.
+    """
+    dropped, whole = [], []
+    for state in states_in(path):
+        trouble = state.trouble() or (None if first <= state.step <= last else "is of another segment")
+        if trouble:
+            dropped.append(f"the state of step {state.step} {trouble}; removed")
+            remove(state.folder)
+        else:
+            whole.append(state)
+    chosen = whole[-1] if whole else None
+    if chosen:
+        write_text(path / "_actor" / "latest", chosen.folder.name)
+    else:
+        remove(path / "_actor")
+    return chosen, dropped
+
+
+def adopt(state: State, path: Path) -> State:
+    """Put a state of another folder below `path` too, without copying its data."""
+    target = State.at(path, state.step)
+    if not target.folder.exists():
+        target.folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.folder.with_name(f".{target.folder.name}.part")
+        remove(aside)
+        shutil.copytree(state.folder, aside, copy_function=link)
+        aside.replace(target.folder)
+    return target
+
+
+def link(source: str, target: str) -> str:
+    """A hard link, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target

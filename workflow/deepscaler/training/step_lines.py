@@ -1,0 +1,39 @@
+"""The line that a training job prints for each step."""
+
+import math
+import time
+
+from deepscaler.settings.dag import Segment
+from deepscaler.training.metrics import LENGTH, REWARD, SECONDS, TRUNCATED, Row
+
+SMOOTHING = 0.8
+"""Weight of the past in the step time that the remaining time is told from."""
+
+
+class StepLines:
+    """Lines for the steps of one launch. Times between rows count, so that saving and waiting are in the estimate."""
+
+    def __init__(self, segment: Segment, start: int) -> None:
+        self.segment, self.start = segment, start
+        self.previous: float | None = None
+        self.seconds: float | None = None
+
+    def line(self, row: Row) -> str:
+        now = time.monotonic()
+        took = row.get(SECONDS, math.nan) if self.previous is None else now - self.previous
+        self.previous = now
+        self.seconds = took if self.seconds is None else SMOOTHING * self.seconds + (1 - SMOOTHING) * took
+        left = self.seconds * (self.segment.last - row["step"])
+        return (
+            f"step {row['step']}/{self.segment.last} · reward {row.get(REWARD, math.nan):.3f}"
+            f" · length {row.get(LENGTH, math.nan):,.0f} · truncated {100 * row.get(TRUNCATED, math.nan):.1f} %"
+            f" · {took:.1f} s · left {duration(left)}"
+        )
+
+
+def duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -1,0 +1,193 @@
+"""Train one segment of the chain: from its parent's checkpoint to its own, from wherever a killed job left off.
+
+The result is put in place once, whole. What is half done stays in the run folder (run_folder.py), where the same
+command given again goes on from the last saved state.
+"""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deepscaler import reward
+from deepscaler.errors import JobError, UserError
+from deepscaler.files import read_jsonl, remove, sha256, write_jsonl
+from deepscaler.records import Checkpoint, ModelManifest
+from deepscaler.settings import dag, recipe, scale
+from deepscaler.settings.dag import Segment
+from deepscaler.settings.recipe import Recipe
+from deepscaler.training import checkpoint, run_folder, states
+from deepscaler.training.bounds import Bounds
+from deepscaler.training.command import Places, segment_flags
+from deepscaler.training.launch import Launch, run
+from deepscaler.training.lock import only_writer
+from deepscaler.training.metrics import Follower, Row, read_rows, steps_of
+from deepscaler.training.run_folder import RunFolder
+from deepscaler.training.step_lines import StepLines
+from deepscaler.training.validate import resolve
+
+REWARD_FILE = Path(reward.__file__).parent / "openrlhf.py"
+Watch = Callable[[Row], None]
+"""Sees every step's row as it comes, and stops the training by raising a DeepscalerError."""
+
+
+def train_segment(
+    scale_name: str, segment_id: str, parent: Path, prompts: Path, runs: Path, output: Path, watch: Watch | None = None
+) -> None:
+    """Make the checkpoint `output` (its `checkpoint.json`) of a segment; costs seconds where it is finished already."""
+    segment = dag.segment(scale_name, segment_id)
+    parent_manifest = checkpoint.read_manifest(parent)
+    check_parent(segment, parent_manifest, parent)
+    settings_digest = dag.training_digest(scale_name, segment_id)
+    folder, facts = run_folder.identify(runs, segment, settings_digest, parent_manifest, prompts)
+    raise_on_signals()
+    with only_writer(folder.path, say):
+        if folder.finished():
+            say(f"segment {segment.id} is finished already; putting its checkpoint in place")
+        else:
+            run_folder.prepare(folder, facts, segment, parent, prompts)
+            train(scale_name, segment, folder, watch)
+            export(scale_name, segment, folder, parent, settings_digest)
+            freed = run_folder.tidy(folder, segment.last)
+            say(f"finished; {freed / 1e6:,.0f} MB of older states removed")
+        checkpoint.publish(folder.export, output.parent)
+
+
+def train(scale_name: str, segment: Segment, folder: RunFolder, watch: Watch | None) -> None:
+    """Run OpenRLHF from the newest whole state to the segment's last step."""
+    settings, place = scale(scale_name), dag.layout(scale_name, segment.stage)
+    assert settings.training is not None
+    chosen = recipe(settings.training.recipe)
+    check_prompts(folder, segment, chosen)
+    state, dropped = states.settle(folder.states, segment.first, segment.last)
+    for line in dropped:
+        say(line)
+    gpus = place.nodes * place.gpus_per_node
+    if state and state.ranks() != gpus:
+        raise UserError(
+            f"the saved state is of {state.ranks()} GPUs, the layout has {gpus}",
+            state.folder,
+            f"set training.layout.{segment.stage} back, or delete {folder.path} to start the segment anew",
+        )
+    remove(folder.hf)
+    logs = folder.new_attempt()
+    flags = segment_flags(
+        scale_name,
+        segment,
+        Places(folder.start, folder.prompts, folder.states, folder.hf, REWARD_FILE, logs),
+    )
+    resolve(flags)  # what upstream would refuse is refused before anything starts
+    start = state.step if state else 0
+    say(f"{'going on' if start > segment.first else 'starting'} at step {start} of {segment.last}; log: {logs}")
+    report = StepLines(segment, start)
+    follower = Follower(folder.metrics)
+
+    def meanwhile() -> None:
+        for row in follower.new_rows():
+            say(report.line(row))
+            if watch:
+                watch(row)
+
+    launch = Launch(
+        flags=flags,
+        environment=segment_environment(scale_name, segment, chosen, folder),
+        device=settings.device,
+        nodes=place.nodes,
+        gpus_per_node=place.gpus_per_node,
+        cpus=dag.needs(scale_name, "train_segment").cpus or 1,
+        logs=logs,
+    )
+    try:
+        run(launch, meanwhile)
+    finally:
+        for broken in states.settle(folder.states, segment.first, segment.last)[1]:
+            say(broken)  # a full disk gets its room back at once
+
+
+def segment_environment(scale_name: str, segment: Segment, chosen: Recipe, folder: RunFolder) -> dict[str, str]:
+    stage = chosen.stage(segment.stage)
+    bounds = Bounds(
+        stage=segment.stage,
+        segment=segment.id,
+        first=segment.first,
+        last=segment.last,
+        total_before=segment.total_last - segment.last,
+        scheduler_steps=stage.steps * chosen.updates_per_step,
+        cycle_prompts=chosen.filtering.enabled,
+        metrics=str(folder.metrics.resolve()),
+    )
+    think = dag.prompting_entry(scale_name, scale(scale_name).base or "").prompting.think
+    return {
+        **bounds.to_environment(),
+        "DEEPSCALER_REWARD_MODE": chosen.reward.mode,
+        "DEEPSCALER_THINK_RULE": think,
+    }
+
+
+def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, settings_digest: str) -> None:
+    """Gather the finished checkpoint in `export/`, whole or not at all."""
+    if not (folder.hf / "model.safetensors").exists():
+        raise JobError("OpenRLHF ended without writing the weights", folder.hf)
+    aside = folder.path / ".export.part"
+    remove(aside)
+    aside.mkdir()
+    for path in checkpoint.model_files(folder.hf):
+        states.link(str(path), str(aside / path.name))
+    rows = steps_of(read_rows(folder.metrics), segment.first, segment.last)
+    write_jsonl(aside / checkpoint.METRICS, rows)
+    files = {path.name: sha256(path) for path in sorted(aside.iterdir())}
+    manifest = Checkpoint(
+        scale=scale_name,
+        stage=segment.stage,
+        segment=segment.number,
+        step=segment.last,
+        total_step=segment.total_last,
+        parent=sha256(parent),
+        recipe_digest=settings_digest,
+        prompts_sha256=sha256(folder.prompts),
+        seed=scale(scale_name).seed,
+        files=files,
+        versions=checkpoint.versions(),
+        created=checkpoint.now(),
+    )
+    checkpoint.write_manifest(aside, manifest)
+    remove(folder.export)
+    aside.replace(folder.export)
+
+
+def check_parent(segment: Segment, manifest: Checkpoint | ModelManifest, path: Path) -> None:
+    """The parent must be the checkpoint that the chain says."""
+    if segment.parent is None:
+        if isinstance(manifest, Checkpoint):
+            raise UserError(f"segment {segment.id} starts from the base model, not from a checkpoint", path)
+        return
+    found = f"{manifest.stage}-{manifest.segment}" if isinstance(manifest, Checkpoint) else "the base model"
+    if found != segment.parent:
+        raise UserError(f"segment {segment.id} starts from checkpoint {segment.parent}, not from {found}", path)
+
+
+def check_prompts(folder: RunFolder, segment: Segment, chosen: Recipe) -> None:
+    """The file must hold a prompt for every place of every step."""
+    wanted = (segment.last - segment.first) * chosen.rollout.prompts_per_step
+    found = sum(1 for _ in read_jsonl(folder.prompts))
+    if found < wanted:
+        raise UserError(
+            f"{found} prompts for {segment.last - segment.first} steps of {chosen.rollout.prompts_per_step}",
+            folder.prompts,
+            "schedule_prompts makes the file",
+        )
+
+
+def raise_on_signals() -> None:
+    """Let a scheduler's SIGTERM (wall time, scancel) end this process as an error does, so that all is stopped."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise JobError(
+            f"stopped by {signal.Signals(number).name}; run the same command again to go on from the last saved state"
+        )
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
