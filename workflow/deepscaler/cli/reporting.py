@@ -1,7 +1,100 @@
-"""Verbs of reporting."""
+"""Verbs of reporting: what a reviewer reads."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
+
+from deepscaler.cli.options import Output, ScaleName, verb
+
+ResultsFolder = Annotated[Path, typer.Option("--results", help="The scale's folder of results.")]
+WorkFolder = Annotated[Path, typer.Option("--work", help="The scale's folder of data, weights and samples.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
+
+    @verb(app)
+    def draw_figure(
+        scale: ScaleName,
+        notebook: Annotated[Path, typer.Option(help="The notebook of workflow/notebooks.")],
+        data: Annotated[list[Path], typer.Option(help="What it draws: scores, training.csv or table.csv.")],
+        png: Annotated[Path, typer.Option(help="Picture to write.")],
+        pdf: Annotated[Path, typer.Option(help="Picture to write, for print.")],
+        executed: Annotated[Path, typer.Option(help="Where to keep the executed notebook.")],
+    ) -> None:
+        """Draw one of the paper's figures: execute its notebook and keep it."""
+        from deepscaler.reporting import draw_figure as module
+
+        module.draw_figure(scale, notebook, data, png, pdf, executed)
+
+    @verb(app)
+    def resolve_settings(scale: ScaleName, output: Output) -> None:
+        """Record a scale's settings with every default filled in, with versions and seeds."""
+        from deepscaler.reporting import resolve_settings as module
+
+        module.resolve_settings(scale, output)
+
+    @verb(app)
+    def account_compute(
+        scale: ScaleName,
+        benchmarks: Annotated[Path, typer.Option(help="Folder of Snakemake's benchmark files.")],
+        output: Output,
+    ) -> None:
+        """Account for what the jobs of a scale took, by rule and stage."""
+        from deepscaler.reporting import account_compute as module
+
+        module.account_compute(scale, benchmarks, output)
+
+    @verb(app)
+    def check_claims(
+        scale: ScaleName,
+        claims: Annotated[Path, typer.Option(help="The file of claims.")],
+        results: ResultsFolder,
+        output: Output,
+    ) -> None:
+        """Hold a scale's results against every checkable statement of the paper, and of the miniature."""
+        from deepscaler.reporting import check_claims as module
+
+        module.check_claims(scale, claims, results, output)
+
+    @verb(app)
+    def record_provenance(scale: ScaleName, results: ResultsFolder, work: WorkFolder, output: Output) -> None:
+        """Record every file with its SHA-256 and the job that made it, as a Workflow Run RO-Crate."""
+        from deepscaler.reporting import record_provenance as module
+
+        module.record_provenance(scale, results, work, output)
+
+    @verb(app)
+    def write_report(scale: ScaleName, results: ResultsFolder, work: WorkFolder, output: Output) -> None:
+        """Write a scale's report: one self-contained page."""
+        from deepscaler.reporting import write_report as module
+
+        module.write_report(scale, results, work, output)
+
+    @verb(app)
+    def trace(
+        table: Annotated[Path, typer.Argument(help="A table.csv of results/.")],
+        row: Annotated[str | None, typer.Option(help="Follow one system's row: its name or title.")] = None,
+        column: Annotated[str | None, typer.Option(help="… and one column, such as aime_2024.")] = None,
+        verify: Annotated[bool, typer.Option("--verify", help="Hold every file against its recorded SHA-256.")] = False,
+    ) -> None:
+        """Print where a table or one of its cells came from, down to sources and seeds."""
+        from deepscaler.reporting import trace as module
+
+        module.trace(table, row, column, verify)
+
+    @verb(app)
+    def check(
+        scale: ScaleName = "mini",
+        results: Annotated[Path | None, typer.Option(help="The run to check; results/SCALE if not given.")] = None,
+        reference: Annotated[
+            Path | None, typer.Option(help="What to hold it against; results/reference/SCALE.")
+        ] = None,
+        keep: Annotated[bool, typer.Option("--keep", help="Make the run the reference instead.")] = False,
+    ) -> None:
+        """Hold a fresh run against the one that is kept for comparison, with tolerances."""
+        from deepscaler.reporting import check as module
+
+        run, kept = results or Path("results") / scale, reference or Path("results/reference") / scale
+        module.keep(run, kept) if keep else module.check(scale, run, kept)

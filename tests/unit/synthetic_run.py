@@ -1,0 +1,174 @@
+"""A made-up run of the mini scale, in the shapes of the real one, for tests of what reads a run.
+
+Numbers come from a random generator and mean nothing. Scores and tables are made of them by the real verbs.
+"""
+
+import base64
+import csv
+import json
+import random
+import shutil
+from pathlib import Path
+
+from deepscaler import records, settings
+from deepscaler.evaluation.score import score
+from deepscaler.files import sha256, write_json
+from deepscaler.settings import dag
+from deepscaler.training import metrics
+
+SCALE = "mini"
+PROBLEMS, SAMPLES = 6, 4
+START = 1_700_000_000.0
+HOSTILE = "<script>alert('x')</script> & \"quoted\""
+"""In every problem and completion: a report must show it and never run it."""
+
+
+def checkout(root: Path, folder: Path) -> Path:
+    """A folder that the package takes for a checkout: settings, Snakefile and notebooks of the real one."""
+    shutil.copytree(root / "config", folder / "config")
+    shutil.copytree(root / "workflow" / "notebooks", folder / "workflow" / "notebooks")
+    shutil.copyfile(root / "Snakefile", folder / "Snakefile")
+    return folder
+
+
+def make(folder: Path, seed: int = 1) -> None:
+    """Everything below results/mini, work/mini, logs/mini and .snakemake that the verbs of reporting read."""
+    generator = random.Random(seed)
+    make_benchmarks(folder)
+    for position, (system, suite) in enumerate(dag.scored(SCALE)):
+        make_grades(folder, system, suite, 0.2 + 0.6 * position / len(dag.scored(SCALE)), generator)
+        score(SCALE, system, suite, grades_of(folder, system, suite), scores_of(folder, system, suite))
+    make_models(folder)
+    make_training(folder, generator)
+    make_benchmark_files(folder)
+    make_job_records(folder)
+
+
+def work(folder: Path) -> Path:
+    return folder / "work" / SCALE
+
+
+def grades_of(folder: Path, system: str, suite: str) -> Path:
+    return work(folder) / "grades" / system / f"{suite}.parquet"
+
+
+def samples_of(folder: Path, system: str, suite: str) -> Path:
+    return work(folder) / "samples" / system / f"{suite}-1of1.parquet"
+
+
+def scores_of(folder: Path, system: str, suite: str) -> Path:
+    return folder / "results" / SCALE / "scores" / f"{system}-{suite}.json"
+
+
+def make_benchmarks(folder: Path) -> None:
+    for name in settings.scale(SCALE).evaluation.suites["table"]:
+        rows = [
+            {"id": f"{name}/{i:04d}", "benchmark": name, "problem": f"Problem {i} {HOSTILE}", "answers": [str(i)],
+             "flags": [], "metadata": "{}"}
+            for i in range(PROBLEMS)
+        ]  # fmt: skip
+        records.write(work(folder) / "benchmarks" / f"{name}.parquet", rows, records.BENCHMARK_PROBLEM)
+
+
+def make_grades(folder: Path, system: str, suite: str, chance: float, generator: random.Random) -> None:
+    completions, grades = [], []
+    for benchmark in settings.scale(SCALE).evaluation.suites[suite]:
+        for problem in range(PROBLEMS):
+            for sample in range(SAMPLES):
+                right = generator.random() < chance
+                tokens = generator.randint(40, 90) if right else generator.randint(60, 256)
+                key = {"system": system, "benchmark": benchmark, "problem_id": f"{benchmark}/{problem:04d}",
+                       "sample": sample, "tokens": tokens,
+                       "finish_reason": "length" if tokens > 240 else "stop"}  # fmt: skip
+                response = f"<think>{HOSTILE}</think> \\boxed{{{problem if right else 9}}}"
+                completions.append(key | {"seed": sample, "response": response, "prompt_tokens": 30})
+                disputed = right and sample == 3
+                grades.append(key | {"answer": str(problem if right else 9), "well_formed": True, "paper": right,
+                                     "paper_reason": "made up", "strict": right and not disputed,
+                                     "strict_reason": "made up"})  # fmt: skip
+    records.write(samples_of(folder, system, suite), completions, records.COMPLETION)
+    records.write(grades_of(folder, system, suite), grades, records.GRADE)
+
+
+def make_models(folder: Path) -> None:
+    """A base model and a checkpoint for each segment, with weights that are a few random bytes."""
+    for place, kind in [("models/mini-base", "model"), *((f"checkpoints/{s.id}", "checkpoint") for s in chain())]:
+        path = work(folder) / place
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "model.safetensors").write_bytes(place.encode() * 100)
+        (path / "metrics.jsonl").write_text("{}\n", encoding="utf-8")
+        files = {name: sha256(path / name) for name in ("model.safetensors", "metrics.jsonl")}
+        write_json(path / f"{kind}.json", {"files": files, "seed": 42, "recipe_digest": "0123456789ab"})
+    for segment in chain():
+        (work(folder) / "prompts").mkdir(exist_ok=True)
+        (work(folder) / "prompts" / f"{segment.id}.jsonl").write_text(f'{{"id": "{segment.id}"}}\n', encoding="utf-8")
+
+
+def chain() -> list[dag.Segment]:
+    return dag.segments(SCALE)
+
+
+def make_training(folder: Path, generator: random.Random) -> None:
+    columns = [
+        "total_step",
+        "stage",
+        "segment",
+        "step",
+        metrics.REWARD,
+        metrics.LENGTH,
+        metrics.TRUNCATED,
+        metrics.SECONDS,
+    ]
+    with (folder / "results" / SCALE / "training.csv").open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(columns)
+        for segment in chain():
+            for step in range(segment.first + 1, segment.last + 1):
+                total = segment.total_last - segment.last + step
+                values = (0.3 + total / 100, 90 - total + generator.random(), 0.2 - total / 200, 5.0)
+                writer.writerow([total, segment.stage, segment.id, step, *(round(value, 4) for value in values)])
+
+
+def make_benchmark_files(folder: Path) -> None:
+    """What Snakemake's `benchmark:` writes for each job."""
+    header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+    jobs = [("distill_base", "mini-base", 120.0, "180.5")]
+    jobs += [("train_segment", segment.id, 100.0, "150.0") for segment in chain()]
+    jobs += [("sample", f"{system}-{suite}-1of1", 36.0, "NA") for system, suite in dag.scored(SCALE)]
+    for rule, name, seconds, cpu in jobs:
+        path = folder / "logs" / SCALE / rule / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        line = f"{seconds}\t0:00:00\t2048.00\t4096.00\t1.0\t1.0\t0.0\t0.0\t150.0\t{cpu}\n"
+        path.write_text(header + line, encoding="utf-8")
+
+
+def make_job_records(folder: Path) -> None:
+    """What Snakemake keeps of finished jobs, as far down as the base model and the prompts."""
+    results, files = f"results/{SCALE}", f"work/{SCALE}"
+    tests = [f"{files}/benchmarks/{name}.parquet" for name in settings.scale(SCALE).evaluation.suites["table"]]
+    write_record(folder, "distill_base", [], [f"{files}/models/mini-base/model.json"])
+    for segment in chain():
+        parent = f"checkpoints/{segment.parent}/checkpoint.json" if segment.parent else "models/mini-base/model.json"
+        inputs = [f"{files}/{parent}", f"{files}/prompts/{segment.id}.jsonl"]
+        write_record(folder, "train_segment", inputs, [f"{files}/checkpoints/{segment.id}/checkpoint.json"])
+    for system, suite in dag.scored(SCALE):
+        segment_id = dag.checkpoint_of(SCALE, system)
+        model = f"checkpoints/{segment_id}/checkpoint.json" if segment_id else f"models/{system}/model.json"
+        samples = f"{files}/samples/{system}/{suite}-1of1.parquet"
+        grades = f"{files}/grades/{system}/{suite}.parquet"
+        write_record(folder, "sample", [f"{files}/{model}", *tests], [samples])
+        write_record(folder, "grade_samples", [samples, *tests], [grades])
+        write_record(folder, "score", [grades], [f"{results}/scores/{system}-{suite}.json"])
+    table = [f"{results}/scores/{system}-table.json" for system in dag.evaluated(SCALE)]
+    write_record(folder, "tabulate", table, [f"{results}/table.csv"])
+
+
+def write_record(folder: Path, rule: str, inputs: list[str], outputs: list[str]) -> None:
+    for output in outputs:
+        name = base64.urlsafe_b64encode(output.encode()).decode()
+        path = folder / ".snakemake" / "metadata" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record = {"rule": rule, "input": inputs, "log": [f"logs/{rule}.log"], "incomplete": False,
+                  "shellcmd": f"deepscaler {rule} --output {output} 2>&1 | tee logs/{rule}.log",
+                  "starttime": START, "endtime": START + 10}  # fmt: skip
+        path.write_text(json.dumps(record), encoding="utf-8")

@@ -1,0 +1,178 @@
+"""The ledger: what a scale's jobs took, by rule and stage, beside what was planned and what the paper needed.
+
+Wall time, memory and CPU time are Snakemake's own measurements, one file a job under logs/{scale}/{rule}/. They are of
+the run that finished a job; where a training job was killed and went on, the steps that it had made before are in
+training.csv with their times, and the larger of the two counts.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepscaler import settings
+from deepscaler.errors import UserError
+from deepscaler.files import writing
+from deepscaler.reporting.results import Results, Row, number
+from deepscaler.settings import dag
+from deepscaler.settings.claims import ComputeValue, claims
+from deepscaler.training import metrics
+
+FIELDS = (
+    "rule",  # then `train_segment` of `all` stages, and `total`
+    "stage",
+    "jobs",
+    "wall_hours",  # summed over jobs, which may have run side by side
+    "gpu_hours",
+    "core_hours",  # wall time × cores that were asked for
+    "cpu_hours",  # what was used of them
+    "peak_memory_gb",
+    "dollars",
+    "planned_gpu_hours",
+    "paper_gpu_hours",
+)
+TRAINING, ALL, TOTAL = "train_segment", "all", "total"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one job took."""
+
+    rule: str
+    stage: str
+    """The training stage of a train_segment; other rules have none."""
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the ledger."""
+
+    rule: str
+    stage: str
+    jobs: int
+    wall_hours: float
+    gpu_hours: float
+    core_hours: float
+    cpu_hours: float
+    peak_memory_gb: float
+
+    @classmethod
+    def sum(cls, rule: str, stage: str, parts: list["Entry"]) -> "Entry":
+        return cls(
+            rule,
+            stage,
+            sum(part.jobs for part in parts),
+            sum(part.wall_hours for part in parts),
+            sum(part.gpu_hours for part in parts),
+            sum(part.core_hours for part in parts),
+            sum(part.cpu_hours for part in parts),
+            max((part.peak_memory_gb for part in parts), default=0.0),
+        )
+
+
+def account_compute(scale: str, benchmarks: Path, output: Path) -> None:
+    """Write compute.csv from a folder of Snakemake's benchmark files and the times of the training steps."""
+    jobs = list(read_jobs(scale, benchmarks))
+    if not jobs:
+        raise UserError("no benchmark files (*.tsv)", benchmarks, "they are written by the rules as they run")
+    entries = ledger(scale, jobs, Results(scale, output.parent))
+    planned = planned_gpu_hours(scale)
+    with writing(output) as aside, aside.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(FIELDS)
+        writer.writerows(as_row(scale, entry, planned) for entry in entries)
+
+
+def read_jobs(scale: str, folder: Path) -> Iterator[Job]:
+    """The jobs that wrote a benchmark file, which is {rule}/{wildcards}.tsv."""
+    stages = {segment.id: segment.stage for segment in dag.segments(scale)}
+    for path in sorted(folder.glob("*/*.tsv")):
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows: list[Row] = list(csv.DictReader(handle, delimiter="\t"))
+        if not rows:
+            continue
+        rule = path.parent.name
+        stage = stages.get(path.stem, "") if rule == TRAINING else ""
+        yield Job(rule, stage, *(measured(rows[-1], column, path) for column in ("s", "cpu_time", "max_rss")))
+
+
+def measured(row: Row, column: str, path: Path) -> float:
+    """Snakemake writes NA for what it could not measure, as of very short jobs."""
+    return 0.0 if row.get(column) in ("NA", "-") else number(row, column, path) or 0.0
+
+
+def ledger(scale: str, jobs: Iterable[Job], results: Results) -> list[Entry]:
+    """A row a rule and stage, stages in the order in which they train; then all of training, and everything."""
+    groups: dict[tuple[str, str], list[Job]] = defaultdict(list)
+    for job in jobs:
+        groups[job.rule, job.stage].append(job)
+    order = ["", *dict.fromkeys(segment.stage for segment in dag.segments(scale))]
+    keys = sorted(groups, key=lambda key: (key[0], order.index(key[1])))
+    entries = [entry_of(scale, key, groups[key], results) for key in keys]
+    training = [entry for entry in entries if entry.rule == TRAINING]
+    sums = [Entry.sum(TRAINING, ALL, training)] if training else []
+    return [*entries, *sums, Entry.sum(TOTAL, "", entries)]
+
+
+def entry_of(scale: str, key: tuple[str, str], jobs: list[Job], results: Results) -> Entry:
+    rule, stage = key
+    seconds = sum(job.seconds for job in jobs)
+    if rule == TRAINING:
+        steps = [step for step in results.training if step.stage == stage]
+        seconds = max(seconds, sum(number(step.row, metrics.SECONDS, "training.csv") or 0.0 for step in steps))
+    hours = seconds / 3600
+    nodes = dag.layout(scale, stage).nodes if stage else 1
+    return Entry(
+        rule,
+        stage,
+        jobs=len(jobs),
+        wall_hours=hours,
+        gpu_hours=hours * gpus_of(scale, rule, stage),
+        core_hours=hours * nodes * (dag.needs(scale, rule).cpus or 1),
+        cpu_hours=sum(job.cpu_seconds for job in jobs) / 3600,
+        peak_memory_gb=max(job.peak_mb for job in jobs) / 1024,
+    )
+
+
+def gpus_of(scale: str, rule: str, stage: str) -> int:
+    """GPUs that a job holds; none at a scale that runs on CPUs."""
+    if settings.scale(scale).device == "cpu":
+        return 0
+    if stage:
+        layout = dag.layout(scale, stage)
+        return layout.nodes * layout.gpus_per_node
+    return settings.scale(scale).evaluation.tensor_parallel if rule == "sample" else 0
+
+
+def as_row(scale: str, entry: Entry, planned: dict[tuple[str, str], float]) -> list[str]:
+    rate = settings.scale(scale).budget.dollars_per_gpu_hour
+    key = (entry.rule, entry.stage)
+    hours = (entry.wall_hours, entry.gpu_hours, entry.core_hours, entry.cpu_hours)
+    return [
+        *(entry.rule, entry.stage, str(entry.jobs)),
+        *(f"{value:.4f}" for value in hours),
+        f"{entry.peak_memory_gb:.3f}",
+        f"{entry.gpu_hours * rate:.2f}",
+        f"{planned[key]:.1f}" if key in planned else "",
+        paper_gpu_hours(scale) if key == (TRAINING, ALL) else "",
+    ]
+
+
+def planned_gpu_hours(scale: str) -> dict[tuple[str, str], float]:
+    """(rule, stage) → the GPU-hours that `deepscaler plan` gives before a run."""
+    return {}
+
+
+def paper_gpu_hours(scale: str) -> str:
+    """The paper's figure for all of training, out of the claim that is held against the ledger."""
+    for claim in claims().claims:
+        wanted = claim.measure
+        if scale not in claim.scales or not isinstance(wanted, ComputeValue) or wanted.minus or wanted.over:
+            continue
+        if (wanted.rule, wanted.quantity) == (TRAINING, "gpu_hours"):
+            return f"{claim.expected:g}"
+    return ""

@@ -1,0 +1,116 @@
+"""A fresh run held against the one that is kept for comparison, results/reference/{scale}: `make check`.
+
+What is exact on every machine must be equal: which systems, benchmarks, steps and problems there are. What training
+and sampling decide varies from run to run, and is held within bounds that separate runs of other seeds keep.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from deepscaler import settings
+from deepscaler.errors import JobError, UserError
+from deepscaler.files import writing
+from deepscaler.reporting.measure import declared_results
+from deepscaler.reporting.results import Results, number
+from deepscaler.settings import dag
+
+TRAINING_POINTS = 12.0
+"""Percentage points by which an average after training may differ between runs: see docs/ARTIFACT.md."""
+SAMPLING_ERRORS = 4.0
+"""Standard errors by which a model that was not trained may differ: only sampling varies there."""
+KEPT = (
+    "table.csv",
+    "table.md",
+    "tokens.csv",
+    "agreement.csv",
+    "comparisons.csv",
+    "curation.csv",
+    "contamination.csv",
+    "training.csv",
+    "compute.csv",
+    "claims.csv",
+    "settings.yaml",
+)
+
+
+def check(scale: str, folder: Path, reference: Path) -> None:
+    """Print what differs beyond the tolerances.
+
+    Raises:
+        JobError: something does.
+    """
+    if not (reference / "table.csv").is_file():
+        raise UserError("there is no run to compare with", reference)
+    if not (folder / "table.csv").is_file():
+        raise UserError("there are no results to check", folder, f"make them with: make {scale}")
+    fresh, kept = Results(scale, folder), Results(scale, reference)
+    found = [*settings_differ(fresh, kept), *incomplete(fresh), *counts_differ(fresh, kept), *cells_differ(fresh, kept),
+             *claims_fail(fresh)]  # fmt: skip
+    for line in found:
+        print(f"DIFFERS  {line}")
+    if found:
+        raise JobError(f"{len(found)} things differ from the reference, first: {found[0]}", folder)
+    print(f"{folder} agrees with {reference}: files, steps, problems, cells of the table, claims")
+
+
+def keep(folder: Path, reference: Path) -> None:
+    """Make a run's small results the reference."""
+    if not (folder / "table.csv").is_file():
+        raise UserError("there are no results to keep", folder)
+    with writing(reference) as aside:
+        aside.mkdir()
+        for name in KEPT:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, aside / name)
+
+
+def settings_differ(fresh: Results, kept: Results) -> Iterator[str]:
+    """Other settings give other results: said first, for it explains all that follows."""
+    paths = [results.folder / "settings.yaml" for results in (fresh, kept)]
+    if not all(path.is_file() for path in paths):
+        return
+    ours, theirs = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths)
+    if ours["digest"] != theirs["digest"]:
+        yield f"settings.yaml: settings {ours['digest']}, reference {theirs['digest']}"
+
+
+def incomplete(fresh: Results) -> Iterator[str]:
+    for path in declared_results(fresh):
+        if not path.is_file():
+            yield f"{path.relative_to(fresh.folder)}: is missing"
+
+
+def counts_differ(fresh: Results, kept: Results) -> Iterator[str]:
+    """Rows that every run has: steps of training, and what curation kept and removed."""
+    if (made := len(fresh.training)) != (expected := len(kept.training)):
+        yield f"training.csv: {made} steps, reference {expected}"
+    if fresh.curation != kept.curation:
+        pairs = zip(fresh.curation, kept.curation, strict=False)
+        rows = [(ours, theirs) for ours, theirs in pairs if ours != theirs]
+        yield f"curation.csv: {rows[0][0]}, reference {rows[0][1]}" if rows else "curation.csv: other rows"
+
+
+def cells_differ(fresh: Results, kept: Results) -> Iterator[str]:
+    """Averages of the table: a trained system may differ by what training varies, another only by sampling."""
+    for system in dag.evaluated(fresh.scale):
+        ours, theirs = fresh.cell(system, "average"), kept.cell(system, "average")
+        if ours is None or theirs is None:
+            yield f"table.csv: no average of {system}"
+            continue
+        errors = [estimate.standard_error or 0.0 for estimate in (ours, theirs)]
+        allowed = SAMPLING_ERRORS * sum(error**2 for error in errors) ** 0.5
+        if dag.checkpoint_of(fresh.scale, system):
+            allowed += TRAINING_POINTS
+        if abs(ours.value - theirs.value) > allowed:
+            title = settings.systems()[system].title
+            yield f"table.csv: {title}, average {ours.value:.1f}, reference {theirs.value:.1f} ± {allowed:.1f}"
+
+
+def claims_fail(fresh: Results) -> Iterator[str]:
+    for row in fresh.claims:
+        if row["verdict"] == "outside":
+            measured = number(row, "measured", fresh.folder / "claims.csv")
+            yield f"claims.csv: {row['id']}: expected {row['expected']} {row['unit']}, measured {measured}"

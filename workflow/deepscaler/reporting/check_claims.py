@@ -1,0 +1,84 @@
+"""Every checkable statement held against what was measured: claims.csv."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from deepscaler.errors import UserError
+from deepscaler.files import writing
+from deepscaler.reporting.measure import measure
+from deepscaler.reporting.results import Estimate, Results
+from deepscaler.settings.claims import Claim, ClaimFile, claims
+
+Verdict = Literal["met", "outside", "not run"]
+FIELDS = (
+    "id", "claim", "place", "checked_at", "command", "human_minutes", "machine_hours", "machine",
+    "expected", "tolerance", "unit", "reason", "measured", "standard_error", "verdict", "note",
+)  # fmt: skip
+SIGNS = {"within": "", "at_least": "≥ ", "at_most": "≤ "}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim, and what a scale's results say of it."""
+
+    claim: Claim
+    measured: Estimate | None
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.measured is None:
+            return "not run"
+        return "met" if self.claim.holds(self.measured.value) else "outside"
+
+
+def findings(results: Results, file: ClaimFile) -> list[Finding]:
+    """A finding a claim, in the file's order; a claim of other scales is not run here."""
+    return [
+        Finding(claim, measure(results, claim.measure) if results.scale in claim.scales else None)
+        for claim in file.claims
+    ]
+
+
+def check_claims(scale: str, claims_file: Path, folder: Path, output: Path) -> None:
+    """Write claims.csv and print what was found."""
+    if not folder.is_dir():
+        raise UserError("no such folder of results", folder, f"make them with: snakemake {scale}")
+    file = claims(claims_file)
+    found = findings(Results(scale, folder), file)
+    with writing(output) as aside, aside.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(FIELDS)
+        writer.writerows(as_row(scale, file, finding) for finding in found)
+    counts = {
+        verdict: sum(finding.verdict == verdict for finding in found) for verdict in ("met", "outside", "not run")
+    }
+    print("Claims: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    for finding in found:
+        if finding.verdict == "outside":
+            print(f"  outside: {finding.claim.id}: expected {expectation(finding.claim)}, measured {shown(finding)}")
+
+
+def as_row(scale: str, file: ClaimFile, finding: Finding) -> list[str]:
+    claim, estimate = finding.claim, finding.measured
+    effort = file.effort[scale if scale in claim.scales else claim.scales[0]]
+    return [
+        *(claim.id, claim.statement, claim.place, " ".join(claim.scales)),
+        *(effort.command, f"{effort.human_minutes:g}", f"{effort.machine_hours:g}", effort.machine),
+        *(f"{SIGNS[claim.comparison]}{claim.expected:g}", f"{claim.tolerance:g}", claim.unit, claim.reason),
+        shown(finding),
+        f"{estimate.standard_error:.3g}" if estimate and estimate.standard_error is not None else "",
+        *(finding.verdict, claim.note or ""),
+    ]
+
+
+def expectation(claim: Claim) -> str:
+    """What a claim allows, as people write it: "43.1 ± 4.2 %", "≥ 20 points"."""
+    unit = f" {claim.unit}" if claim.unit else ""
+    slack = f" ± {claim.tolerance:g}" if claim.tolerance and claim.comparison == "within" else ""
+    return f"{SIGNS[claim.comparison]}{claim.expected:g}{slack}{unit}"
+
+
+def shown(finding: Finding) -> str:
+    return f"{finding.measured.value:.4g}" if finding.measured else ""

@@ -1,0 +1,59 @@
+"""A figure: its notebook executed by papermill, kept as executed, with the PNG and PDF that it wrote."""
+
+import logging
+import os
+from pathlib import Path
+
+from deepscaler.errors import JobError, UserError
+from deepscaler.files import remove
+
+TIMEOUT = 600
+"""Seconds that a cell may take."""
+
+
+def draw_figure(scale: str, notebook: Path, data: list[Path], png: Path, pdf: Path, executed: Path) -> None:
+    """Execute a notebook with its parameters; the notebook itself writes both pictures.
+
+    Raises:
+        JobError: a cell failed; the notebook as far as it came lies beside `executed`, as `….failed.ipynb`.
+    """
+    if not notebook.is_file():
+        raise UserError("no such notebook", notebook)
+    running, failed = executed.with_suffix(".running.ipynb"), executed.with_suffix(".failed.ipynb")
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    parameters: dict[str, object] = {
+        "scale": scale,
+        "data": [str(path) for path in data],
+        "png": str(png),
+        "pdf": str(pdf),
+    }
+    try:
+        execute(notebook, running, parameters)
+        running.replace(executed)
+        remove(failed)
+    except JobError as error:
+        if running.exists():
+            running.replace(failed)
+            error = JobError(error.what, error.where, f"the notebook as far as it came is {failed}")
+        raise error from None
+    finally:
+        remove(running)
+
+
+def execute(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else the kernel warns about frozen modules
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    logging.getLogger("papermill").setLevel(logging.WARNING)
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(executed),
+            parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            execution_timeout=TIMEOUT,
+        )
+    except PapermillExecutionError as error:
+        raise JobError(f"a cell of the notebook failed: {error.ename}: {error.evalue}", notebook) from None

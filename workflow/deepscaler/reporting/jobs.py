@@ -1,0 +1,95 @@
+"""The jobs that made a scale's files, out of Snakemake's own records, and the names by which provenance calls files.
+
+Snakemake keeps a record of every finished job's outputs in .snakemake/metadata: rule, inputs, command and times. They
+are read as plain JSON; where they are gone, as after a download of results, there are no jobs to tell of.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepscaler import settings
+
+WORK = "work/"
+"""How a name starts whose file lies under the work root, wherever a site has that."""
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """One finished job. Files are given by name: relative to the checkout, or `work/…` under the work root."""
+
+    rule: str
+    command: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    log: str | None
+    started: float
+    """Seconds since the epoch, UTC."""
+    ended: float
+
+
+def name_of(path: str) -> str:
+    """A file's name in provenance; the same on every machine, wherever its checkout and its work root are."""
+    work = settings.site().work.rstrip("/") + "/"
+    root = str(settings.project_root()) + "/"
+    for prefix, replacement in ((work, WORK), (root + work, WORK), (root, "")):
+        if path.startswith(prefix):
+            return replacement + path.removeprefix(prefix)
+    return path
+
+
+def path_of(name: str) -> Path:
+    """Where a named file lies here."""
+    root = settings.project_root()
+    if name.startswith(WORK):
+        return root / settings.site().work / name.removeprefix(WORK)
+    return root / name
+
+
+def run_jobs(scale: str) -> list[RunJob]:
+    """The finished jobs of a scale whose outputs are still there, in the order in which they ended."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for output, record in records(settings.project_root() / ".snakemake" / "metadata"):
+        name = name_of(output)
+        if not name.startswith((f"results/{scale}/", f"{WORK}{scale}/")) or not path_of(name).exists():
+            continue
+        job = found.setdefault((record["rule"], record.get("shellcmd") or name), {**record, "outputs": []})
+        job["outputs"].append(name)
+    jobs = [
+        RunJob(
+            rule=job["rule"],
+            command=" ".join((job.get("shellcmd") or "").split())
+            .removesuffix("2>&1 | tee " + first(job["log"]))
+            .strip(),
+            inputs=tuple(sorted(name_of(path) for path in job["input"] or [])),
+            outputs=tuple(sorted(job["outputs"])),
+            log=first(job["log"]) or None,
+            started=job["starttime"] or job["endtime"],
+            ended=job["endtime"],
+        )
+        for job in found.values()
+    ]
+    return sorted(jobs, key=lambda job: (job.ended, job.outputs))
+
+
+def first(values: list[str] | None) -> str:
+    return values[0] if values else ""
+
+
+def records(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(output, record) of all complete records; a file's name is its output in base64, long ones cut into folders."""
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        if not path.is_file():
+            continue
+        encoded = "".join(part.removeprefix("@") for part in path.relative_to(folder).parts)
+        try:
+            output = base64.urlsafe_b64decode(encoded).decode()
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (binascii.Error, UnicodeDecodeError, ValueError):
+            continue  # not a record, or one that is being written
+        if record.get("rule") and record.get("endtime") and not record.get("incomplete"):
+            yield output, record

@@ -1,0 +1,108 @@
+"""Where a file came from, read from a crate that `record_provenance` wrote."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deepscaler.errors import UserError
+from deepscaler.reporting.jobs import name_of
+from deepscaler.reporting.record_provenance import ADDRESS
+from deepscaler.reporting.results import read_json
+
+CRATE = "ro-crate-metadata.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of the record, and the job that made it."""
+
+    name: str
+    digest: str
+    rule: str | None
+    """None for what no job made: settings, code."""
+    command: str
+    started: str
+    inputs: tuple[str, ...]
+
+
+@dataclass
+class Lineage:
+    """The files of one crate, by name."""
+
+    sources: dict[str, Source] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, crate: Path) -> "Lineage":
+        if not crate.is_file():
+            raise UserError("there is no record of provenance", crate, "the workflow makes it: snakemake SCALE")
+        graph = read_json(crate).get("@graph", [])
+        inside = name_of(str(crate.resolve().parent)) + "/"
+        entities = {entity["@id"]: entity for entity in graph}
+        names = {
+            identifier: identifier.removeprefix(ADDRESS) if identifier.startswith(ADDRESS) else inside + identifier
+            for identifier, entity in entities.items()
+            if "sha256" in entity
+        }
+        makers = {
+            result: action
+            for action in graph
+            if action["@id"].startswith("#job-")
+            for result in identifiers(action.get("result"))
+        }
+        return cls({name: source_of(entities[key], name, makers.get(key), names) for key, name in names.items()})
+
+    def source(self, name: str) -> Source:
+        if name not in self.sources:
+            raise UserError("the record of provenance does not know this file", name, "was it made after the record?")
+        return self.sources[name]
+
+    def walk(self, name: str, keep: "Keep") -> Iterator[tuple[int, Source, bool]]:
+        """The file and all that it came from, depth first: (depth, source, whether it was shown before)."""
+        yield from self.descend(name, keep, 0, set())
+
+    def descend(self, name: str, keep: "Keep", depth: int, seen: set[str]) -> Iterator[tuple[int, Source, bool]]:
+        source = self.source(name)
+        yield depth, source, name in seen
+        if name in seen:
+            return
+        seen.add(name)
+        for given in source.inputs:
+            if given in self.sources and keep(source.rule, given):
+                yield from self.descend(given, keep, depth + 1, seen)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Which inputs of a job belong to one cell of a table: those of its system and of its benchmark."""
+
+    systems: frozenset[str] = frozenset()
+    """Systems that the cell is not of."""
+    benchmarks: frozenset[str] = frozenset()
+    """Benchmarks that the cell is not of."""
+
+    def __call__(self, rule: str | None, name: str) -> bool:
+        *_, folder, file = ["", *name.split("/")]
+        if rule == "tabulate":
+            return not {folder, file.removesuffix("-table.json")} & self.systems
+        if rule in ("sample", "grade_samples"):
+            return file.removesuffix(".parquet") not in self.benchmarks
+        return True
+
+
+def identifiers(value: Any) -> list[str]:
+    """The @ids of a JSON-LD value, which is one reference or a list of them."""
+    entries = value if isinstance(value, list) else [value] if value else []
+    return [entry["@id"] for entry in entries]
+
+
+def source_of(entity: dict[str, Any], name: str, action: dict[str, Any] | None, names: dict[str, str]) -> Source:
+    inputs = tuple(names[key] for key in identifiers(action.get("object")) if key in names) if action else ()
+    return Source(
+        name,
+        entity["sha256"],
+        action["name"] if action else None,
+        action.get("description", "") if action else "",
+        action.get("startTime", "") if action else "",
+        inputs,
+    )

@@ -1,0 +1,205 @@
+"""The provenance of a scale's results as a Workflow Run RO-Crate: every file with its SHA-256, and its job.
+
+The crate lies beside the results. What lies elsewhere (data, weights, samples, settings, code) is named by an
+`arcp://name,deepscaler/…` address, which holds no path of the machine. Profiles: https://w3id.org/ro/wfrun/
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deepscaler import settings
+from deepscaler.errors import UserError
+from deepscaler.files import sha256, write_json
+from deepscaler.progress import progress
+from deepscaler.reporting.jobs import RunJob, name_of, path_of, run_jobs
+from deepscaler.reporting.results import read_json
+from deepscaler.reporting.versions import commit, versions
+
+ADDRESS = "arcp://name,deepscaler/"
+PROFILES = (
+    ("https://w3id.org/ro/wfrun/process/0.5", "Process Run Crate"),
+    ("https://w3id.org/ro/wfrun/workflow/0.5", "Workflow Run Crate"),
+    ("https://w3id.org/workflowhub/workflow-ro-crate/1.0", "Workflow RO-Crate"),
+)
+TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
+MANIFESTS = ("checkpoint.json", "model.json")
+LICENCE = "https://spdx.org/licenses/MIT"
+
+
+def record_provenance(scale: str, folder: Path, work: Path, output: Path) -> None:
+    """Write ro-crate-metadata.json for the results in `folder` and what they were made from in `work`."""
+    if not folder.is_dir():
+        raise UserError("no such folder of results", folder)
+    jobs = [job for job in run_jobs(scale) if name_of(str(output)) not in job.outputs]
+    names = sorted({*file_names(jobs), *name_files(folder, output), *setting_names(scale)})
+    digests = digests_of(names)
+    crate = Crate(scale, digests)
+    crate.add_run(jobs)
+    write_json(output, crate.generate())
+    print(f"Recorded {len(digests)} files and {len(jobs)} jobs")
+
+
+def file_names(jobs: list[RunJob]) -> set[str]:
+    """All files that the jobs read or wrote."""
+    return {name for job in jobs for name in (*job.inputs, *job.outputs)}
+
+
+def name_files(folder: Path, output: Path) -> set[str]:
+    """The files of the results folder, whatever made them; not the record itself, nor what is made from it."""
+    later = {output.name, "report.html"}
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return {name_of(str(path)) for path in files if path.relative_to(folder).as_posix() not in later}
+
+
+def setting_names(scale: str) -> set[str]:
+    """The settings and the workflow that the scale was made with."""
+    training = settings.scale(scale).training
+    tables = ("models", "benchmarks", "sources", "claims")
+    names = {f"config/scales/{scale}.yaml", "Snakefile", *(f"config/{table}.yaml" for table in tables)}
+    return names | ({f"config/recipes/{training.recipe}.yaml"} if training else set())
+
+
+def digests_of(names: list[str]) -> dict[str, tuple[str, int]]:
+    """Name → (SHA-256, bytes) of what is there; a weight's digest is taken from its manifest."""
+    known: dict[str, str] = {}
+    for name in names:
+        if name.endswith(MANIFESTS) and path_of(name).is_file():
+            parent = name.rsplit("/", 1)[0]
+            files = read_json(path_of(name)).get("files", {})
+            known |= {f"{parent}/{file}": digest for file, digest in files.items()}
+    found = {}
+    for name in progress(sorted({*names, *known}), what="hashing", unit="file"):
+        path = path_of(name)
+        if path.is_file():
+            found[name] = (known.get(name) or sha256(path), path.stat().st_size)
+    return found
+
+
+class Crate:
+    """Builds the crate: files, the workflow, an action for the run and one for each job."""
+
+    def __init__(self, scale: str, digests: dict[str, tuple[str, int]]) -> None:
+        from rocrate.rocrate import ROCrate
+
+        self.scale, self.digests = scale, digests
+        self.crate = ROCrate(version="1.1")
+        self.crate.metadata.extra_terms.update(TERMS)
+        self.crate.name = f"DeepScaleR, results of scale {scale}"
+        self.crate.description = settings.scale(scale).description
+        self.crate.license = self.crate.add_jsonld(
+            {"@id": LICENCE, "@type": "CreativeWork", "name": "MIT License", "identifier": "MIT"}
+        )
+        self.files = {name: self.add_file(name) for name in digests if name != "Snakefile"}
+        self.workflow = self.add_workflow()
+        self.crate.root_dataset["conformsTo"] = [
+            self.crate.add_jsonld({"@id": url, "@type": "CreativeWork", "name": name, "version": url.rsplit("/", 1)[1]})
+            for url, name in PROFILES
+        ]
+
+    def generate(self) -> dict[str, Any]:
+        """The crate as JSON-LD, entities in a fixed order."""
+        record: dict[str, Any] = self.crate.metadata.generate()
+        return record
+
+    def add_file(self, name: str) -> Any:
+        """A file of the results by its place in the crate, any other by its address."""
+        digest, size = self.digests[name]
+        inside = f"results/{self.scale}/"
+        properties = {"name": name, "sha256": digest, "contentSize": str(size)}
+        if name.startswith(inside):
+            return self.crate.add_file(dest_path=name.removeprefix(inside), properties=properties)
+        return self.crate.add_file(ADDRESS + name, properties=properties)
+
+    def add_workflow(self) -> Any:
+        language = self.crate.add_jsonld(
+            {
+                "@id": "https://w3id.org/workflowhub/workflow-ro-crate#snakemake",
+                "@type": "ComputerLanguage",
+                "name": "Snakemake",
+                "identifier": {"@id": "https://doi.org/10.1093/bioinformatics/bts480"},
+                "url": {"@id": "https://snakemake.readthedocs.io"},
+                "version": versions().get("snakemake", ""),
+            }
+        )
+        digest, size = self.digests["Snakefile"]
+        workflow = self.crate.add_file(
+            ADDRESS + "Snakefile",
+            properties={
+                "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
+                "name": "Snakefile",
+                "sha256": digest,
+                "contentSize": str(size),
+                "version": commit() or "unknown",
+                "license": {"@id": LICENCE},
+            },
+        )
+        workflow["programmingLanguage"] = language
+        self.crate.root_dataset["mainEntity"] = workflow
+        return workflow
+
+    def add_run(self, jobs: list[RunJob]) -> None:
+        """The whole run, with its parameters and the software that ran it, and each of its jobs."""
+        software = [
+            self.crate.add_jsonld(
+                {"@id": f"#software-{name}", "@type": "SoftwareApplication", "name": name, "softwareVersion": version}
+            )
+            for name, version in versions().items()
+        ]
+        self.workflow["softwareRequirements"] = software
+        parameters = [self.add_parameter("scale", self.scale), self.add_parameter("seed", self.seed())]
+        made = {name for job in jobs for name in job.outputs}
+        given = sorted({name for job in jobs for name in job.inputs if name in self.files} - made)
+        inputs = [*(name for name in setting_names(self.scale) if name in self.files), *given]
+        run = self.crate.add_action(
+            self.workflow,
+            identifier="#run",
+            object=[*(self.files[name] for name in sorted(set(inputs))), *parameters],
+            result=[self.files[name] for name in sorted(made) if name in self.files],
+            properties={"name": f"snakemake {self.scale}", **times(jobs)},
+        )
+        self.crate.root_dataset["mentions"] = [run, *(self.add_job(n, job) for n, job in enumerate(jobs, start=1))]
+
+    def seed(self) -> int:
+        return settings.scale(self.scale).seed
+
+    def add_parameter(self, name: str, value: object) -> Any:
+        formal = self.crate.add_formal_parameter(name, "Text" if isinstance(value, str) else "Integer")
+        self.workflow.append_to("input", formal)
+        entity = {"@id": f"#{name}", "@type": "PropertyValue", "name": name, "value": value}
+        parameter = self.crate.add_jsonld(entity)
+        parameter["exampleOfWork"] = formal
+        return parameter
+
+    def add_job(self, number: int, job: RunJob) -> Any:
+        rule = self.crate.get(f"#rule-{job.rule}") or self.crate.add_jsonld(
+            {"@id": f"#rule-{job.rule}", "@type": "SoftwareApplication", "name": f"deepscaler {job.rule}"}
+        )
+        return self.crate.add_action(
+            rule,
+            identifier=f"#job-{number}",
+            object=[self.files[name] for name in job.inputs if name in self.files],
+            result=[self.files[name] for name in self.outputs_of(job) if name in self.files],
+            properties={"name": job.rule, "description": job.command, **times([job])},
+        )
+
+    def outputs_of(self, job: RunJob) -> list[str]:
+        """The job's outputs, and where one is a manifest, the files of its folder."""
+        folders = {name.rsplit("/", 1)[0] + "/" for name in job.outputs if name.endswith(MANIFESTS)}
+        beside = {name for name in self.files if any(name.startswith(folder) for folder in folders)}
+        return sorted({*job.outputs, *beside})
+
+
+def times(jobs: list[RunJob]) -> dict[str, Any]:
+    if not jobs:
+        return {}
+    start, end = min(job.started for job in jobs), max(job.ended for job in jobs)
+    return {
+        "startTime": iso(start),
+        "endTime": iso(end),
+        "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
+    }
+
+
+def iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

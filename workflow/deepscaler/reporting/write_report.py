@@ -1,0 +1,130 @@
+"""report.html: one page, self-contained, for a first look at everything that a scale gave."""
+
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deepscaler import settings
+from deepscaler.errors import UserError
+from deepscaler.files import write_text
+from deepscaler.reporting.results import Results, Row, number
+from deepscaler.reporting.specimens import specimens
+
+TEMPLATES = Path(__file__).parent / "templates"
+CAPTIONS = {
+    1: "Pass@1 on AIME 2024 along training; the band is 95 % of the sampling error, dotted lines are longer contexts.",
+    2: "Mean response length and training reward, by step and as a moving average.",
+    3: "The same over the last third of the first stage.",
+    4: "Share of responses that the context limit cut off.",
+    5: "Pass@1 on AIME 2024 against model size.",
+}
+SECTIONS = (
+    ("table", "Pass@1"),
+    ("figures", "Figures"),
+    ("claims", "Claims"),
+    ("tokens", "Lengths"),
+    ("curation", "Data"),
+    ("compute", "Compute"),
+    ("specimens", "Completions"),
+    ("versions", "Versions"),
+)
+PAPER_COLUMNS = 7
+"""Columns of table.csv that the paper's table has too."""
+
+
+def write_report(scale: str, folder: Path, work: Path, output: Path) -> None:
+    """Write the page from the files of results/{scale}, and a few completions from the work folder."""
+    if not folder.is_dir():
+        raise UserError("no such folder of results", folder)
+    results = Results(scale, folder)
+    page = environment().get_template("report.html.j2").render(
+        scale=scale,
+        description=settings.scale(scale).description,
+        sections=SECTIONS,
+        table=score_table(results),
+        figures=list(figures(folder)),
+        claims=results.claims,
+        verdicts=verdict_counts(results.claims),
+        tokens=results.tokens,
+        curation=results.curation,
+        compute=results.compute,
+        specimens=list(specimens(scale, work)),
+        record=record(folder),
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )  # fmt: skip
+    write_text(output, page)
+
+
+def environment() -> Any:
+    """Jinja with escaping always on: completions and problems are untrusted text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+                       trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    made.filters["plain"] = plain
+    return made
+
+
+def plain(text: str) -> str:
+    """A number as people read it: no exponent, no more than two decimals; other text as it is."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    if value != value or value.is_integer():
+        return text.removesuffix(".0")
+    return f"{value:.2f}" if abs(value) >= 0.01 else f"{value:.1g}"
+
+
+def score_table(results: Results) -> list[dict[str, Any]]:
+    """Rows with a title and cells, each a value and its standard error; the best value of a column is marked."""
+    if not results.table:
+        return []
+    columns = list(results.table[0])[1:PAPER_COLUMNS]
+    where = results.folder / "table.csv"
+    values = {c: [number(row, c, where) for row in results.table] for c in columns}
+    best = {c: max((v for v in values[c] if v is not None), default=None) for c in columns}
+    return [
+        {
+            "title": row["model"],
+            "cells": [
+                {
+                    "column": column,
+                    "value": values[column][index],
+                    "error": number(row, f"{column}_standard_error", where),
+                    "best": values[column][index] is not None and values[column][index] == best[column],
+                }
+                for column in columns
+            ],
+        }
+        for index, row in enumerate(results.table)
+    ]
+
+
+def figures(folder: Path) -> Any:
+    """(number, caption, picture as a data address) of the figures that there are."""
+    for index, caption in CAPTIONS.items():
+        path = folder / "figures" / f"figure-{index}.png"
+        if path.is_file():
+            yield index, caption, "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def verdict_counts(claims: list[Row]) -> dict[str, int]:
+    return {verdict: sum(row["verdict"] == verdict for row in claims) for verdict in ("met", "outside", "not run")}
+
+
+def record(folder: Path) -> dict[str, Any]:
+    """settings.yaml, for versions, seed and commit; the settings themselves as text."""
+    path = folder / "settings.yaml"
+    found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    text = yaml.safe_dump(found.get("settings", {}), sort_keys=False, allow_unicode=True)
+    return {
+        "digest": found.get("digest", ""),
+        "seed": found.get("seed", ""),
+        "commit": found.get("commit") or "unknown",
+        "versions": found.get("versions", {}),
+        "settings": text,
+    }

@@ -1,0 +1,197 @@
+"""The paper's checkable statements, and the miniature's own: config/claims.yaml."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from deepscaler.errors import UserError
+from deepscaler.settings.base import Name, Strict, validate
+from deepscaler.settings.load import project_root, read_yaml, scale_names
+
+Series = Literal["reward", "response_length", "truncated"]
+"""What figures 2 to 4 draw, a value a training step."""
+
+
+class Measured(Strict):
+    """A number out of a scale's results; `minus` or `over` another one where the claim is a gain or a ratio."""
+
+    minus: "Measure | None" = None
+    over: "Measure | None" = None
+
+
+class TableCell(Measured):
+    """Pass@1 in percent: table.csv."""
+
+    of: Literal["table"]
+    system: Name
+    column: str
+    against: Name | None = None
+    """Another system: then the gain over it, in points."""
+    limit: int | None = None
+    """As if answers had been cut off at so many tokens: counted from the grades."""
+
+
+class TokenCell(Measured):
+    """Mean tokens of a system's answers to a benchmark, or the share that is cut off, in percent: the scores files, and tokens.csv."""
+
+    of: Literal["tokens"]
+    system: Name
+    column: str
+    """The benchmark's column in table.csv, or `average`."""
+    answers: Literal["right", "wrong", "all", "truncated"]
+    limit: int | None = None
+    """As if answers had been cut off at so many tokens: counted from the grades."""
+
+
+class TrainingValue(Measured):
+    """A series of a stage, averaged over some steps: training.csv."""
+
+    of: Literal["training"]
+    stage: Name
+    series: Series
+    at: Literal["start", "end", "minimum", "maximum"]
+    """The first or last `steps` steps, or the lowest or highest mean of `steps` steps in a row."""
+    steps: int = Field(default=100, gt=0)
+
+
+class CurveValue(Measured):
+    """Pass@1 in percent along figure 1: at a stage's end, or the highest of its checkpoints."""
+
+    of: Literal["curve"]
+    stage: Name | None
+    """None is the base model."""
+    at: Literal["end", "maximum"] = "end"
+
+
+class StepCount(Measured):
+    """Training steps that were made in a stage, or in all: training.csv."""
+
+    of: Literal["steps"]
+    stage: Name | None = None
+
+
+class CurationCount(Measured):
+    """Problems that curation ended with: curation.csv."""
+
+    of: Literal["problems"]
+
+
+class ComputeValue(Measured):
+    """A column of the ledger, summed over a rule or over everything: compute.csv."""
+
+    of: Literal["compute"]
+    rule: str | None = None
+    quantity: Literal["gpu_hours", "core_hours", "wall_hours", "dollars"]
+
+
+class Completeness(Measured):
+    """The share of the scale's declared results that are there, in percent."""
+
+    of: Literal["completeness"]
+
+
+class Significance(Measured):
+    """p of a paired bootstrap over problems that a system is no better than another: comparisons.csv."""
+
+    of: Literal["significance"]
+    system: Name
+    against: Name
+
+
+class Constant(Measured):
+    """A number that the paper states elsewhere, for claims about its own arithmetic."""
+
+    of: Literal["paper"]
+    value: float
+
+
+Measure = Annotated[
+    TableCell
+    | TokenCell
+    | TrainingValue
+    | CurveValue
+    | StepCount
+    | CurationCount
+    | ComputeValue
+    | Completeness
+    | Significance
+    | Constant,
+    Field(discriminator="of"),
+]
+
+
+class Line(Strict):
+    """Where a figure shows the expected value as a reference line."""
+
+    number: int = Field(ge=1, le=5)
+    series: Series | None = None
+    """Which panel of the figure; None for figures 1 and 5."""
+
+
+class Claim(Strict):
+    id: Name
+    statement: str
+    place: str
+    """Where the paper, or this repository, says so."""
+    scales: list[Name] = Field(min_length=1)
+    """Where it can be checked."""
+    measure: Measure
+    expected: float
+    comparison: Literal["within", "at_least", "at_most"] = "within"
+    tolerance: float = Field(default=0, ge=0)
+    unit: str = ""
+    reason: str
+    """Why the tolerance is what it is."""
+    note: str | None = None
+    """Where the paper disagrees with itself, or later measurements with the paper."""
+    figure: Line | None = None
+
+    def holds(self, value: float) -> bool:
+        """Whether a measured value meets the claim."""
+        slack = self.tolerance + 1e-9
+        if self.comparison == "at_least":
+            return value >= self.expected - slack
+        if self.comparison == "at_most":
+            return value <= self.expected + slack
+        return abs(value - self.expected) <= slack
+
+
+class Effort(Strict):
+    """What it takes to check all claims of a scale."""
+
+    command: str
+    human_minutes: float
+    machine_hours: float
+    machine: str
+
+
+class ClaimFile(Strict):
+    effort: dict[Name, Effort]
+    """Scale → its effort."""
+    claims: list[Claim]
+
+    @model_validator(mode="after")
+    def names_are_known_and_unique(self) -> "ClaimFile":
+        seen: set[str] = set()
+        for claim in self.claims:
+            if claim.id in seen:
+                raise ValueError(f"two claims are called {claim.id!r}")
+            seen.add(claim.id)
+            for scale in claim.scales:
+                if scale not in self.effort:
+                    raise ValueError(f"claim {claim.id!r}: no effort is given for scale {scale!r}")
+        return self
+
+
+def claims_path() -> Path:
+    return project_root() / "config" / "claims.yaml"
+
+
+def claims(path: Path | None = None) -> ClaimFile:
+    """config/claims.yaml, or another file of its shape."""
+    path = path or claims_path()
+    loaded = validate(ClaimFile, read_yaml(path), path)
+    if unknown := sorted(set(loaded.effort) - set(scale_names())):
+        raise UserError(f"effort is given for an unknown scale {unknown[0]!r}", path)
+    return loaded
