@@ -46,8 +46,9 @@ def train_segment(
     OUTPUT is the checkpoint's checkpoint.json; its whole folder is put in place at the end.
     """
     from deepscaler.training import train_segment as module
+    from deepscaler.training.guard import guard
 
-    module.train_segment(scale, segment, parent, prompts, runs, output)
+    module.train_segment(scale, segment, parent, prompts, runs, output, watch=guard(scale, segment, runs))
 
 
 def collect_metrics(

@@ -69,7 +69,7 @@ def gpu_plan(scale: str, words: list[str], from_run: Path | None) -> Json:
         "disk_gb": disk_json(price),
         "budget": budget_json(scale, price.gpu_hours),
         "calibration": calibration().as_json(),
-        "what_if": [variation_json(asked, list(row)) for row in what_if.STANDARD] if "standard" in words else [],
+        "what_if": variations_json(asked) if "standard" in words else [],
         "from_run": refit_json(fitted, price) if fitted else None,
         "warnings": list(price.warnings),
         "assumptions": [asdict(entry) for entry in ASSUMPTIONS],
@@ -216,17 +216,26 @@ def budget_json(scale: str, hours: Range) -> Json:
     }
 
 
-def variation_json(case: Case, words: list[str]) -> Json:
-    """One what-if, of training alone, beside the same without it."""
-    before, after = (estimate(replace(x, evaluations=())) for x in (case, what_if.changed(case, words)))
-    return {
-        "changed": words,
-        "card": CARDS[after.case.card].title,
-        "gpu_hours": after.training.rounded(0),
-        "change": round(after.training.expected / before.training.expected - 1, 3) if case.stages else 0.0,
-        "wall_days": round(after.wall_hours.expected / 24, 1),
-        "warnings": list(after.warnings),
-    }
+def variations_json(case: Case) -> list[Json]:
+    """The usual what-ifs, of training alone, each beside the same without it."""
+    if not case.stages:
+        return []
+    alone = replace(case, evaluations=())
+    before = estimate(alone).training.expected
+    found = []
+    for words in what_if.STANDARD:
+        after = estimate(what_if.changed(alone, words))
+        found.append(
+            {
+                "changed": list(words),
+                "card": CARDS[after.case.card].title,
+                "gpu_hours": after.training.rounded(0),
+                "change": round(after.training.expected / before - 1, 3),
+                "wall_days": round(after.wall_hours.expected / 24, 1),
+                "warnings": list(after.warnings),
+            }
+        )
+    return found
 
 
 def refit_json(fitted: Refit, price: Price) -> Json:

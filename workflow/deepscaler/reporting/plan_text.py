@@ -78,7 +78,7 @@ def total_lines(data: Json) -> list[str]:
         f"In all: {hours['expected']:,.0f} GPU-hours ({span(hours)}), ${dollars['expected']:,.0f} "
         f"({span(dollars)}), {wall['expected'] / 24:.1f} days without queues, {disk['total']:,} GB of disk."
     ]
-    if not budget["approved"]:
+    if data["training"]["stages"] and not budget["approved"]:
         lines.append(
             f"Approved are {budget['approved_gpu_hours']:g}; to start, set budget.approved_gpu_hours to "
             f"{budget['to_approve']:g} in config/scales/{data['scale']}.yaml."
@@ -88,16 +88,16 @@ def total_lines(data: Json) -> list[str]:
 
 def what_if_table(data: Json) -> list[str]:
     rows = [["what if (training alone)", "GPU-hours", "(low–high)", "change", "days"]]
-    for entry in data["what_if"]:
-        rows.append(
-            [
-                " ".join(entry["changed"]),
-                f"{entry['gpu_hours']['expected']:,.0f}",
-                span(entry["gpu_hours"]),
-                f"{entry['change']:+.0%}".replace("-", "−"),
-                f"{entry['wall_days']:.1f}",
-            ]
-        )
+    rows += [
+        [
+            " ".join(entry["changed"]),
+            f"{entry['gpu_hours']['expected']:,.0f}",
+            span(entry["gpu_hours"]),
+            f"{entry['change']:+.0%}".replace("-", "−"),
+            f"{entry['wall_days']:.1f}",
+        ]
+        for entry in data["what_if"]
+    ]
     return table(rows)
 
 

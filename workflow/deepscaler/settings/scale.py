@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from deepscaler.settings.base import Name, Strict
 from deepscaler.settings.curation import Curation
+from deepscaler.settings.health import Health
 
 
 class Layout(Strict):
@@ -28,7 +29,7 @@ class Training(Strict):
     """Stage → its layout."""
     keep_states: int = Field(default=2, ge=1)
     """DeepSpeed states kept for each stage; the newest ones."""
-    health: bool = True
+    health: Health = Health()
 
 
 class Evaluation(Strict):
@@ -44,6 +45,8 @@ class Evaluation(Strict):
     max_new_tokens: int = Field(gt=0)
     context: int = Field(gt=0)
     tensor_parallel: int = 1
+    grader: Literal["paper", "strict"] = "paper"
+    """Whose verdicts head the tables; `paper` is the paper's own grader. Both are always computed and stored."""
     curve_segments: bool = True
     """Evaluate every segment's checkpoint on the `curve` suite, for figure 1."""
 

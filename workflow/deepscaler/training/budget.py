@@ -4,6 +4,7 @@ Before the first step the whole plan must be approved. After it, each job must f
 from the steps that are on disk, so a run that is slower than planned stops at a checkpoint, not at a bill.
 """
 
+from collections.abc import Iterator
 from math import ceil, floor, log10
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from deepscaler.errors import UserError
 from deepscaler.settings import dag
 from deepscaler.training.cost.planned import TOTAL, planned_gpu_hours, segment_gpu_hours
 from deepscaler.training.metrics import SECONDS, Row, read_rows
+from deepscaler.training.timeline import timeline
 
 
 def require_approval(scale_name: str, segment: str, work: Path) -> None:
@@ -19,23 +21,29 @@ def require_approval(scale_name: str, segment: str, work: Path) -> None:
     approved = settings.scale(scale_name).budget.approved_gpu_hours
     planned = planned_gpu_hours(scale_name)[TOTAL, ""]
     used = gpu_hours_used(scale_name, work)
-    if used == 0:
-        if planned.expected > approved:
-            raise refusal(
-                scale_name,
-                f"training is planned at {text(planned.expected)} GPU-hours ({text(planned.low)} to "
-                f"{text(planned.high)}), and {text(approved)} are approved",
-                planned.expected,
-            )
-        return
-    needed = used + segment_gpu_hours(scale_name, segment)
-    if needed > approved:
+    left = steps_left(scale_name, segment, work)
+    if used == 0 and planned.expected > approved:
+        raise refusal(
+            scale_name,
+            f"training is planned at {text(planned.expected)} GPU-hours ({text(planned.low)} to "
+            f"{text(planned.high)}), and {text(approved)} are approved",
+            planned.expected,
+        )
+    needed = used + left * segment_gpu_hours(scale_name, segment)
+    if used > 0 and left > 0 and needed > approved:
         raise refusal(
             scale_name,
             f"segment {segment} would bring the total to {text(needed)} GPU-hours ({text(used)} are used), "
             f"and {text(approved)} are approved",
             max(needed, planned.expected),
         )
+
+
+def steps_left(scale_name: str, identifier: str, work: Path) -> float:
+    """Share of a segment's steps that it has not made yet."""
+    piece = dag.segment(scale_name, identifier)
+    made = sum(1 for row in timeline(scale_name, work) if row.get("segment") == identifier)
+    return 1 - min(made, piece.last - piece.first) / (piece.last - piece.first)
 
 
 def refusal(scale_name: str, what: str, hours: float) -> UserError:
@@ -56,23 +64,27 @@ def to_approve(hours: float) -> float:
 
 
 def gpu_hours_used(scale_name: str, work: Path) -> float:
-    """GPU-hours of all training steps on disk, of finished segments and of one that is running or was killed."""
+    """GPU-hours of every step that was made, repeated and abandoned ones too; starts and saving are not in the metrics.
+
+    A checkpoint's own metrics count where the folder that it was trained in is gone.
+    """
+    stages = {segment.stage for segment in dag.segments(scale_name)}
     hours = 0.0
-    for row in training_rows(work):
-        stage = str(row.get("stage"))
-        if stage in {segment.stage for segment in dag.segments(scale_name)}:
-            place = dag.layout(scale_name, stage)
+    for row in all_steps(work):
+        if row.get("stage") in stages:
+            place = dag.layout(scale_name, str(row["stage"]))
             hours += float(row.get(SECONDS) or 0.0) / 3600 * place.nodes * place.gpus_per_node
     return hours
 
 
-def training_rows(work: Path) -> list[Row]:
-    """Every step under {work}/{scale}, once, in order; a checkpoint's word counts before that of work in progress."""
-    latest: dict[int, Row] = {}
-    for pattern in ("runs/**/metrics.jsonl", "checkpoints/*/metrics.jsonl"):
-        for path in sorted(work.glob(pattern), key=lambda path: path.stat().st_mtime):
-            latest |= {row["total_step"]: row for row in read_rows(path) if isinstance(row.get("total_step"), int)}
-    return [latest[step] for step in sorted(latest)]
+def all_steps(work: Path) -> Iterator[Row]:
+    run_again = set()
+    for path in sorted(work.glob("runs/*/metrics.jsonl")):
+        for row in read_rows(path):
+            run_again.add(row.get("segment"))
+            yield row
+    for path in sorted(work.glob("checkpoints/*/metrics.jsonl")):
+        yield from (row for row in read_rows(path) if row.get("segment") not in run_again)
 
 
 def text(hours: float) -> str:

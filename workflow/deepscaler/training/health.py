@@ -1,0 +1,234 @@
+"""Is the run healthy? Judged step by step from its metrics; a breach of a bound stops it and keeps everything.
+
+    monitor = HealthMonitor(settings.scale("paper").training.health)
+    for finding in monitor.observe(row): …
+
+A finding is told once, and again only after its rule has been quiet for a window.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from deepscaler import settings
+from deepscaler.errors import JobError
+from deepscaler.settings.health import Health
+from deepscaler.training.metrics import (
+    ENTROPY,
+    GRAD_NORM,
+    KL,
+    LENGTH,
+    POLICY_LOSS,
+    REWARD,
+    TRUNCATED,
+    VLLM_KL,
+    Row,
+)
+
+FINITE = (REWARD, LENGTH, KL, POLICY_LOSS, "ppo_kl", GRAD_NORM, ENTROPY, VLLM_KL)
+"""Values that must be numbers wherever they are logged."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    level: Literal["warn", "stop"]
+    rule: str
+    """The setting of training.health that it is about."""
+    message: str
+    step: int
+
+    def __str__(self) -> str:
+        return f"{'unhealthy' if self.level == 'stop' else 'note'} at step {self.step}: {self.message}"
+
+
+class HealthMonitor:
+    """Watches one run, stage after stage; each stage has its own baselines.
+
+    `history` are rows of the same stage from before a restart: they count, and nothing is told of them again. A row
+    whose step has been seen (repeated after a kill) replaces all from that step on.
+    """
+
+    def __init__(self, bounds: Health, history: Iterable[Row] = ()) -> None:
+        self.bounds = bounds
+        self.stage: object = None
+        self.rows: list[Row] = []
+        self.last_told: dict[str, int] = {}
+        for row in history:
+            self.observe(row)
+
+    def observe(self, row: Row) -> list[Finding]:
+        """What one more step shows. Empty for most."""
+        if not self.bounds.enabled:
+            return []
+        if row.get("stage") != self.stage:
+            self.stage, self.rows, self.last_told = row.get("stage"), [], {}
+        step = int(row["step"])
+        self.rows = [earlier for earlier in self.rows if earlier["step"] < step]
+        self.rows.append(row)
+        return [finding for check in CHECKS for finding in check(self) if self.is_news(finding)]
+
+    def is_news(self, finding: Finding) -> bool:
+        before = self.last_told.get(finding.rule)
+        self.last_told[finding.rule] = finding.step
+        return finding.level == "stop" or before is None or finding.step - before > self.bounds.window
+
+    # What the checks ask:
+
+    @property
+    def step(self) -> int:
+        return int(self.rows[-1]["step"])
+
+    def value(self, key: str) -> float | None:
+        return number(self.rows[-1], key)
+
+    def lasting(self, key: str, beyond: Callable[[float], bool]) -> bool:
+        """Whether the last `patience` steps were all beyond a bound."""
+        recent = [number(row, key) for row in self.rows[-self.bounds.patience :]]
+        return len(recent) == self.bounds.patience and all(v is not None and beyond(v) for v in recent)
+
+    def windows(self, key: str) -> list[float]:
+        """The mean of every full window of the stage, in order."""
+        values = [value for row in self.rows if (value := number(row, key)) is not None]
+        size = self.bounds.window
+        if len(values) < size:
+            return []
+        means, window, total = [], deque[float](), 0.0
+        for value in values:
+            window.append(value)
+            total += value
+            if len(window) > size:
+                total -= window.popleft()
+            if len(window) == size:
+                means.append(total / size)
+        return means
+
+
+def number(row: Row, key: str) -> float | None:
+    value = row.get(key)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def non_finite(monitor: HealthMonitor) -> list[Finding]:
+    row = monitor.rows[-1]
+    bad = [key for key in FINITE if isinstance(row.get(key), float) and not math.isfinite(row[key])]
+    if not bad:
+        return []
+    return [Finding("stop", "enabled", f"{', '.join(bad)} is {row[bad[0]]}: not a number", monitor.step)]
+
+
+def reward(monitor: HealthMonitor) -> list[Finding]:
+    means, bounds = monitor.windows(REWARD), monitor.bounds
+    if not means:
+        return []
+    now, best = means[-1], max(means)
+    if now <= bounds.reward_floor:
+        what = f"the mean reward of {bounds.window} steps is {now:.3f}: nothing is rewarded"
+        return [Finding("stop", "reward_floor", what, monitor.step)]
+    if now < bounds.reward_drop * best:
+        what = f"the reward has collapsed: {now:.3f} over {bounds.window} steps, from {best:.3f}"
+        return [Finding("stop", "reward_drop", what, monitor.step)]
+    return []
+
+
+def length(monitor: HealthMonitor) -> list[Finding]:
+    means, bounds = monitor.windows(LENGTH), monitor.bounds
+    if not means or means[-1] >= bounds.length_drop * max(means):
+        return []
+    what = f"responses have collapsed to {means[-1]:,.0f} tokens, from {max(means):,.0f}"
+    return [Finding("stop", "length_drop", what, monitor.step)]
+
+
+def truncation(monitor: HealthMonitor) -> list[Finding]:
+    means, bounds = monitor.windows(TRUNCATED), monitor.bounds
+    if not means:
+        return []
+    now, lowest = means[-1], min(means)
+    if now > bounds.truncated_max:
+        what = f"{now:.0%} of the answers of {bounds.window} steps are cut at the limit"
+        return [Finding("stop", "truncated_max", what, monitor.step)]
+    if now >= bounds.truncated_rise * lowest and now - lowest >= bounds.truncated_points:
+        what = (
+            f"truncation rises, from {lowest:.1%} to {now:.1%}: the stage may be spent (the paper went on to a longer "
+            "context at 4.2 % to 6.5 %)"
+        )
+        return [Finding("warn", "truncated_rise", what, monitor.step)]
+    return []
+
+
+def divergence(monitor: HealthMonitor) -> list[Finding]:
+    return above(monitor, KL, "the KL to the reference", "kl_warn", "kl_max")
+
+
+def sampler_divergence(monitor: HealthMonitor) -> list[Finding]:
+    what = "the KL between sampler and trainer (vllm_kl)"
+    return above(monitor, VLLM_KL, what, "vllm_kl_warn", "vllm_kl_max", "; do the weights reach the sampler?")
+
+
+def above(monitor: HealthMonitor, key: str, what: str, warn: str, most: str, question: str = "") -> list[Finding]:
+    """Findings on a value that has a bound to tell of and one to stop at."""
+    value, bounds = monitor.value(key), monitor.bounds
+    if value is None:
+        return []
+    limit, notable = getattr(bounds, most), getattr(bounds, warn)
+    if monitor.lasting(key, lambda v: v > limit):
+        text = f"{what} is {value:.3g}, above {limit:g}, {bounds.patience} steps in a row{question}"
+        return [Finding("stop", most, text, monitor.step)]
+    if value > notable:
+        return [Finding("warn", warn, f"{what} is {value:.3g}, above {notable:g}{question}", monitor.step)]
+    return []
+
+
+def gradient(monitor: HealthMonitor) -> list[Finding]:
+    value, bounds = monitor.value(GRAD_NORM), monitor.bounds
+    if value is None:
+        return []
+    if monitor.lasting(GRAD_NORM, lambda v: v > bounds.grad_norm_max):
+        text = f"the gradient's norm is {value:,.0f}, above {bounds.grad_norm_max:g}, {bounds.patience} steps in a row"
+        return [Finding("stop", "grad_norm_max", text, monitor.step)]
+    earlier = [number(row, GRAD_NORM) for row in monitor.rows[-bounds.window - 1 : -1]]
+    usual = [norm for norm in earlier if norm is not None]
+    if len(usual) == bounds.window and value > bounds.grad_norm_warn * median(usual):
+        text = f"the gradient's norm is {value:.3g}, {value / median(usual):.0f} times its median"
+        return [Finding("warn", "grad_norm_warn", text, monitor.step)]
+    return []
+
+
+def entropy(monitor: HealthMonitor) -> list[Finding]:
+    value, bounds = monitor.value(ENTROPY), monitor.bounds
+    if value is None:
+        return []
+    if monitor.lasting(ENTROPY, lambda v: v > bounds.entropy_max):
+        text = f"the entropy is {value:.2f} nats, above {bounds.entropy_max:g}: the text is turning into noise"
+        return [Finding("stop", "entropy_max", text, monitor.step)]
+    recent = monitor.windows(ENTROPY)
+    if recent and recent[-1] < bounds.entropy_min:
+        text = f"the entropy is {recent[-1]:.4f} nats over {bounds.window} steps: samples are becoming copies"
+        return [Finding("warn", "entropy_min", text, monitor.step)]
+    return []
+
+
+CHECKS = (non_finite, reward, length, truncation, divergence, sampler_divergence, gradient, entropy)
+
+
+def watch(scale_name: str, history: Iterable[Row], say: Callable[[str], None] = print) -> Callable[[Row], None]:
+    """A watcher of a scale's training: tells its findings, and raises JobError at the first that stops the run."""
+    training = settings.scale(scale_name).training
+    assert training is not None
+    monitor = HealthMonitor(training.health, history)
+
+    def see(row: Row) -> None:
+        for finding in monitor.observe(row):
+            say(str(finding))
+            if finding.level == "stop":
+                raise JobError(
+                    f"stopped, {finding}",
+                    None,
+                    "states, metrics and logs are kept; look at them with `deepscaler status`, and to go on from the "
+                    f"last saved state nonetheless change training.health.{finding.rule} in "
+                    f"config/scales/{scale_name}.yaml",
+                )
+
+    return see
