@@ -32,3 +32,12 @@ def register(app: typer.Typer) -> None:
         from deepscaler.reporting import plan as module
 
         print(module.plan(scale, what_if or [], from_run, json))
+
+    @verb(app)
+    def status(scale: ScaleName) -> None:
+        """Show how a run is going: stage, step, time left, GPU-hours, the last metrics as curves. Reads files only."""
+        from rich.console import Console
+
+        from deepscaler.reporting import status as module
+
+        module.status(scale, Console())

@@ -10,8 +10,8 @@ from deepscaler.training.metrics import Row, read_rows
 def timeline(scale_name: str, work: Path) -> list[Row]:
     """Every step under {work}/{scale}, in order.
 
-    A segment's rows are those of its newest run folder, or of its checkpoint where that is newer or alone. What is older
-    than the segment before it is of an earlier try at the whole chain, and left out.
+    A segment's rows are those of its newest run folder, or of its checkpoint where that is newer or alone. A segment
+    that is older than the one before it belongs to an earlier try at the whole chain, and is left out.
     """
     rows: list[Row] = []
     written = 0.0

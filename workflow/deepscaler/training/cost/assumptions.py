@@ -83,10 +83,19 @@ ASSUMPTIONS = [
     ),
 ]  # fmt: skip
 
+KNOWN = {entry.name: entry.value for entry in ASSUMPTIONS}
 OPENRLHF = System(
     title="OpenRLHF, CUDA graphs",
-    **{entry.name: entry.value for entry in ASSUMPTIONS if entry.name != "max_sequences"},
-    max_sequences=128,
+    host_seconds=KNOWN["host_seconds"],
+    sequence_seconds=KNOWN["sequence_seconds"],
+    weight_efficiency=KNOWN["weight_efficiency"],
+    cache_efficiency=KNOWN["cache_efficiency"],
+    flop_utilisation=KNOWN["flop_utilisation"],
+    fixed_seconds=KNOWN["fixed_seconds"],
+    slack=KNOWN["slack"],
+    save_seconds=KNOWN["save_seconds"],
+    start_seconds=KNOWN["start_seconds"],
+    max_sequences=int(KNOWN["max_sequences"]),
 )
 OPENRLHF_LOW = replace(OPENRLHF, host_seconds=3.5e-3, slack=1.0, fixed_seconds=15)
 """All goes well: vLLM's fast decode path, no stragglers."""

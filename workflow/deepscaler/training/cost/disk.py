@@ -19,7 +19,7 @@ class Disk:
     checkpoints: float
     """Exports, one a segment: kept."""
     states: float
-    """DeepSpeed's states: the newest few of each stage, and one more while it is written."""
+    """DeepSpeed's states."""
     samples: float
 
     @property
@@ -28,11 +28,15 @@ class Disk:
 
 
 def training_disk(segments: int, stages: int, keep_states: int, shape: Shape) -> tuple[float, float]:
-    """(checkpoints, states); a state and an export are written before an older one goes."""
+    """(checkpoints, states) at the most.
+
+    A stage under way has its newest states and one that is being written; a finished one keeps its last. A start and an
+    export share the files of the checkpoints (hard links).
+    """
     if not segments:
         return 0.0, 0.0
     state = STATE_BYTES * shape.parameters
-    return (segments + 1) * shape.bytes, (stages * keep_states + 1) * state
+    return (segments + 1) * shape.bytes, (keep_states + stages) * state
 
 
 def sample_disk(tokens: float) -> float:

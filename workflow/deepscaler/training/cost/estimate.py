@@ -80,10 +80,7 @@ def estimate(case: Case) -> Price:
     chosen = settings.scale(case.scale)
     shape, hardware = training_shape(chosen), card(case.card)
     stages = tuple(price_stage(work, case, chosen, shape, hardware) for work in case.stages)
-    samplings = tuple(
-        SamplingPrice(work, over(case.systems.all, lambda system, work=work: sampling_hours(work, hardware, system)))
-        for work in case.evaluations
-    )
+    samplings = tuple(price_sampling(work, case, hardware) for work in case.evaluations)
     disk = disk_of(case, chosen, shape)
     return Price(case, stages, samplings, disk, tuple(warnings_of(stages, chosen, shape, hardware)))
 
@@ -108,6 +105,10 @@ def price_stage(work: Work, case: Case, chosen: Scale, shape: Shape, hardware: C
         memory=memory,
         memory_verdict=memory.verdict(hardware),
     )
+
+
+def price_sampling(work: Sampling, case: Case, hardware: Card) -> SamplingPrice:
+    return SamplingPrice(work, over(case.systems.all, lambda system: sampling_hours(work, hardware, system)))
 
 
 def warnings_of(stages: tuple[StagePrice, ...], chosen: Scale, shape: Shape, hardware: Card) -> list[str]:
