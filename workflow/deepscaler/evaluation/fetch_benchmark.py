@@ -9,11 +9,8 @@ from typing import Any
 from deepscaler import hub, records, settings
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import remove
-from deepscaler.miniature.problems import draw_benchmark
+from deepscaler.miniature.problems import BENCHMARK_SEED, draw_benchmark
 from deepscaler.settings.benchmarks import Benchmark
-
-SYNTHETIC_SEED = 2024
-"""Of the miniature's test sets: the same problems whatever the scale's seed, so that runs compare."""
 
 
 def fetch_benchmark(benchmark: str, output: Path) -> None:
@@ -23,9 +20,9 @@ def fetch_benchmark(benchmark: str, output: Path) -> None:
         raise refuse_unknown("benchmark", benchmark, list(known), "config/benchmarks.yaml")
     entry = known[benchmark]
     if entry.kind == "synthetic":
-        drawn = draw_benchmark(benchmark, entry.size, SYNTHETIC_SEED)
+        drawn = draw_benchmark(benchmark, entry.size, BENCHMARK_SEED)
         rows = [{"problem": problem.text, "answer": problem.answer, "family": problem.family} for problem in drawn]
-        facts = {"seed": str(SYNTHETIC_SEED)}
+        facts = {"seed": str(BENCHMARK_SEED)}
     else:
         rows, facts = fetched_rows(entry, output)
     records.write(output, problems(benchmark, entry, rows), records.BENCHMARK_PROBLEM, facts)

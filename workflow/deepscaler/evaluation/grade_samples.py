@@ -1,0 +1,78 @@
+"""Verdicts of both graders on every sample of a suite; minutes on CPUs, so that a better grader costs no GPU."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from deepscaler import records
+from deepscaler.errors import UserError
+from deepscaler.evaluation.engine import versions
+from deepscaler.evaluation.requests import protocol, read_problems
+from deepscaler.progress import progress
+from deepscaler.reward.pool import GradingPool
+from deepscaler.reward.verdicts import MODES, ResponseVerdict, ThinkRule
+
+SECONDS, MEMORY_MB = 2.0, 1024
+"""Limits of one answer; what goes beyond counts as wrong, and is reported."""
+
+
+def grade_samples(
+    scale: str, system: str, samples: list[Path], benchmarks: list[Path], output: Path, threads: int
+) -> None:
+    """Write the grades of all shards of a suite, ordered by problem and sample."""
+    how = protocol(scale, system)
+    problems = {row["id"]: row for row in read_problems(benchmarks)}
+    completions = complete(samples, problems, how.samples)
+    with GradingPool(threads, SECONDS, MEMORY_MB) as pool:
+        rows = list(graded(pool, completions, problems, how.prompting.think))
+        killed = pool.killed
+    facts = {**versions(), "think": how.prompting.think, "stopped": str(killed)}
+    records.write(output, rows, records.GRADE, facts)
+    right = {mode: sum(row[mode] for row in rows) / len(rows) for mode in MODES}
+    print(
+        f"{system}: {len(rows)} samples, right: "
+        + ", ".join(f"{100 * share:.1f} % ({mode})" for mode, share in right.items())
+        + (f"; grading stopped at {killed} answers, which count as wrong" if killed else "")
+    )
+
+
+def complete(shards: list[Path], problems: dict[str, dict[str, Any]], samples: int) -> list[dict[str, Any]]:
+    """The completions of all shards in order of problem and sample, or a UserError that names what is missing."""
+    rows = [row for path in shards for row in records.read(path, records.COMPLETION).to_pylist()]
+    place = {identifier: position for position, identifier in enumerate(problems)}
+    for row in rows:
+        if row["problem_id"] not in place:
+            raise UserError(f"a sample of {row['problem_id']}, which is in none of the benchmarks", shards[0].parent)
+    rows.sort(key=lambda row: (place[row["problem_id"]], row["sample"]))
+    found = [(row["problem_id"], row["sample"]) for row in rows]
+    expected = [(identifier, sample) for identifier in problems for sample in range(samples)]
+    if found != expected:
+        missing = sorted(set(expected) - set(found))
+        what = f"{len(missing)} samples missing, first {missing[0]}" if missing else "samples occur twice"
+        raise UserError(what, shards[0].parent, "sample again")
+    return rows
+
+
+def graded(
+    pool: GradingPool, completions: list[dict[str, Any]], problems: dict[str, dict[str, Any]], think: ThinkRule
+) -> Iterator[dict[str, Any]]:
+    """Grades in the order of the completions."""
+    questions = (
+        (problems[row["problem_id"]]["answers"], row["response"], mode, think) for row in completions for mode in MODES
+    )
+    verdicts = pool.grade_responses(questions)
+    for row in progress(completions, what="grading", unit="sample"):
+        yield grade(row, dict(zip(MODES, islice(verdicts, len(MODES)), strict=True)))
+
+
+def grade(row: dict[str, Any], verdicts: dict[str, ResponseVerdict]) -> dict[str, Any]:
+    """A completion's verdicts as a row; the answer is the paper's reading, else the strict one, which finds more."""
+    answers = (verdicts[mode].answer for mode in MODES)
+    return {
+        **{key: row[key] for key in ("system", "benchmark", "problem_id", "sample", "tokens", "finish_reason")},
+        "answer": next((answer for answer in answers if answer is not None), None),
+        "well_formed": verdicts["paper"].well_formed,
+        **{mode: verdict.correct for mode, verdict in verdicts.items()},
+        **{f"{mode}_reason": verdict.reason for mode, verdict in verdicts.items()},
+    }

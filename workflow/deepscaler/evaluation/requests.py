@@ -1,0 +1,102 @@
+"""What is asked of the engine: every (problem, sample) of a suite with its prompt and seed, and one shard of them.
+
+Everything here is a function of the settings and the benchmark tables, and does not depend on how the work is cut.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepscaler import records
+from deepscaler.errors import UserError
+from deepscaler.models.templates import prompt_token_ids
+from deepscaler.settings import dag, scale
+from deepscaler.settings.models import Prompting
+
+SEED_BITS = 62
+"""vLLM takes a signed 64-bit seed."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a system is sampled: the scale's settings, under those that the system was meant for."""
+
+    samples: int
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    context: int
+    seed: int
+    prompting: Prompting
+
+    def facts(self) -> dict[str, Any]:
+        """The protocol as plain data, to be recorded."""
+        return {**vars(self), "prompting": self.prompting.model_dump()}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to draw."""
+
+    benchmark: str
+    problem_id: str
+    sample: int
+    seed: int
+    prompt: tuple[int, ...]
+    """Token ids."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.problem_id}#{self.sample}"
+
+
+def protocol(scale_name: str, system: str) -> Protocol:
+    settings, entry = scale(scale_name), dag.prompting_entry(scale_name, system)
+    evaluation, own = settings.evaluation, entry.sampling
+    return Protocol(
+        samples=evaluation.samples,
+        temperature=evaluation.temperature if own.temperature is None else own.temperature,
+        top_p=evaluation.top_p if own.top_p is None else own.top_p,
+        max_new_tokens=own.max_new_tokens or evaluation.max_new_tokens,
+        context=own.context or evaluation.context,
+        seed=settings.seed,
+        prompting=entry.prompting,
+    )
+
+
+def read_problems(benchmarks: Iterable[Path]) -> list[dict[str, Any]]:
+    """The problems of a suite, benchmark after benchmark."""
+    return [row for path in benchmarks for row in records.read(path, records.BENCHMARK_PROBLEM).to_pylist()]
+
+
+def plan(problems: list[dict[str, Any]], protocol: Protocol, tokenizer: Any) -> list[Request]:
+    """Every request of a suite. A prompt that leaves no room for an answer is refused before anything starts."""
+    requests = []
+    for row in problems:
+        prompt = tuple(prompt_token_ids(tokenizer, row["problem"], protocol.prompting))
+        if len(prompt) >= protocol.context:
+            raise UserError(
+                f"the prompt of {row['id']} has {len(prompt)} tokens, the context holds {protocol.context}",
+                None,
+                "raise `context` in the scale's evaluation or in the system's sampling",
+            )
+        requests += [
+            Request(row["benchmark"], row["id"], sample, seed_of(protocol.seed, row["id"], sample), prompt)
+            for sample in range(protocol.samples)
+        ]
+    return requests
+
+
+def shard_of(requests: list[Request], shard: int, shards: int) -> list[Request]:
+    """Shard `shard` (from 1): every `shards`-th request, so that each has its share of every problem."""
+    if not 1 <= shard <= shards:
+        raise UserError(f"there is no shard {shard} of {shards}")
+    return requests[shard - 1 :: shards]
+
+
+def seed_of(seed: int, problem_id: str, sample: int) -> int:
+    """A request's own seed: it depends on the run's seed, the problem and the sample, never on the shard."""
+    digest = hashlib.sha256(f"{seed}/{problem_id}/{sample}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - SEED_BITS)

@@ -1,0 +1,119 @@
+"""Samples of a model on a suite of benchmarks, drawn by vLLM: one shard, one engine start.
+
+Every completion is stored as text with its token count, finish reason and seed; grading is another job. Finished
+requests are kept as they finish, and a shard that was killed goes on with the rest.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from deepscaler import records, settings
+from deepscaler.errors import JobError, UserError
+from deepscaler.evaluation import engine
+from deepscaler.evaluation.partial import Partial
+from deepscaler.evaluation.requests import Protocol, Request, plan, protocol, read_problems, shard_of
+from deepscaler.files import digest_of, sha256
+from deepscaler.models.templates import load_tokenizer
+from deepscaler.progress import progress
+
+
+def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: int, shards: int, output: Path) -> None:
+    """Write one shard of a system's completions on a suite.
+
+    `model` is the manifest (model.json, checkpoint.json) in the folder with weights and tokenizer.
+    """
+    if not model.is_file():
+        raise UserError("no manifest of a model", model)
+    engine.prepare(settings.scale(scale).device)
+    how = protocol(scale, system)
+    tokenizer = load_tokenizer(model.parent)
+    requests = shard_of(plan(read_problems(benchmarks), how, tokenizer), shard, shards)
+    engine_settings = settings_of(scale, how)
+    facts = {
+        "system": system,
+        "model": sha256(model),
+        "protocol": how.facts(),
+        "engine": engine_settings.facts(),
+        "versions": engine.versions(),
+        "chat_template": digest_of(tokenizer.chat_template),
+    }
+    with Partial(output, digest_of([facts, [(r.id, r.seed, r.prompt) for r in requests]])) as partial:
+        done = {row["id"]: row for row in partial.rows()}
+        left = [request for request in requests if request.id not in done]
+        print(f"{system}: {len(requests)} samples, {len(done)} of them kept from before", flush=True)
+        if left:
+            for row in draw(engine.start(model.parent, engine_settings), left, how, system):
+                partial.keep(row)
+                done[row["id"]] = row
+        rows = [{key: done[request.id][key] for key in records.COMPLETION.names} for request in requests]
+        records.write(output, rows, records.COMPLETION, {key: json.dumps(value) for key, value in facts.items()})
+        partial.discard()
+
+
+def settings_of(scale: str, how: Protocol) -> engine.EngineSettings:
+    chosen = settings.scale(scale)
+    return engine.EngineSettings(
+        device=chosen.device,
+        context=how.context,
+        seed=how.seed,
+        tensor_parallel=chosen.evaluation.tensor_parallel,
+    )
+
+
+def draw(llm: Any, requests: list[Request], how: Protocol, system: str) -> Iterator[dict[str, Any]]:
+    """Completions in the order in which they finish."""
+    waiting = submit(llm, requests, how)
+    with progress(total=len(requests), what="sampling", unit="sample") as bar:
+        started, tokens = time.monotonic(), 0
+        while llm.llm_engine.has_unfinished_requests():
+            for result in llm.llm_engine.step():
+                if not result.finished:
+                    continue
+                row = completion(waiting.pop(result.request_id), result, system)
+                tokens += row["tokens"]
+                bar.set_postfix_str(f"{tokens / (time.monotonic() - started):,.0f} tokens/s", refresh=False)
+                bar.update()
+                yield row
+    if waiting:
+        raise JobError(f"the engine ended with {len(waiting)} requests unanswered")
+    seconds = time.monotonic() - started
+    print(f"{tokens:,} tokens in {seconds:.0f} s, {tokens / seconds:,.0f} tokens/s", flush=True)
+
+
+def submit(llm: Any, requests: list[Request], how: Protocol) -> dict[str, Request]:
+    """Queue all requests; by the engine's own ids."""
+    from vllm import SamplingParams, TokensPrompt
+    from vllm.sampling_params import RequestOutputKind
+
+    waiting = {}
+    for number, request in enumerate(requests):
+        parameters = SamplingParams(
+            temperature=how.temperature,
+            top_p=how.top_p,
+            max_tokens=min(how.max_new_tokens, how.context - len(request.prompt)),
+            seed=request.seed,
+            skip_special_tokens=False,  # some tokenizers count the think tags among them
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        llm.llm_engine.add_request(str(number), TokensPrompt(prompt_token_ids=list(request.prompt)), parameters)
+        waiting[str(number)] = request
+    return waiting
+
+
+def completion(request: Request, result: Any, system: str) -> dict[str, Any]:
+    answer = result.outputs[0]
+    return {
+        "id": request.id,
+        "system": system,
+        "benchmark": request.benchmark,
+        "problem_id": request.problem_id,
+        "sample": request.sample,
+        "seed": request.seed,
+        "response": answer.text,
+        "tokens": len(answer.token_ids),
+        "prompt_tokens": len(request.prompt),
+        "finish_reason": answer.finish_reason,
+    }
