@@ -1,16 +1,39 @@
 #!/usr/bin/env bash
-# usage: lock.sh    regenerates the CPU locks from cpu.in (needs network and uv, which it installs in a venv of its own)
-# FIND_LINKS=dir    a folder that holds torch's CPU wheel, where uv must not ask PyTorch's index for it
+# usage: lock.sh [cpu|gpu|controller]...    resolves the environments anew and writes their locks (default: all three)
+# Needs a network, and uv, which it installs in a venv of its own.
+# FIND_LINKS=dir    a folder that holds torch's CPU wheel, where PyTorch's index cannot be asked
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 python3 -m venv "$scratch/uv"
 "$scratch/uv/bin/pip" install --quiet uv==0.13.9
-if [ -n "${FIND_LINKS:-}" ]; then torch_source=(--find-links "$FIND_LINKS"); else
-    torch_source=(--index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match); fi
-"$scratch/uv/bin/uv" pip compile --quiet --no-header --no-annotate --python-version 3.11 \
-    --python-platform x86_64-manylinux_2_31 "${torch_source[@]}" --no-emit-index-url --no-emit-find-links \
-    --excludes cpu-excludes.txt --overrides overrides.txt --only-binary :all: --no-binary deepspeed \
-    --no-binary connection-pool --generate-hashes cpu.in --output-file "$scratch/cpu.txt"
-python3 split_lock.py "$scratch/cpu.txt"
+
+resolve() { # resolve KIND INPUT... [uv's options]
+    local kind=$1
+    shift
+    echo "lock: resolving $kind"
+    "$scratch/uv/bin/uv" pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+        --python-version 3.11 --python-platform x86_64-manylinux_2_31 --generate-hashes \
+        --only-binary :all: --no-binary connection-pool "$@" --output-file "$scratch/$kind.txt"
+    python3 split_lock.py "$kind" "$scratch/$kind.txt"
+}
+
+for kind in "${@:-cpu gpu controller}"; do
+    for one in $kind; do
+        case $one in
+        cpu)
+            if [ -n "${FIND_LINKS:-}" ]; then torch=(--find-links "$FIND_LINKS"); else
+                torch=(--index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match)
+            fi
+            resolve cpu cpu.in workflow.in "${torch[@]}" --excludes cpu-excludes.txt --overrides overrides.txt \
+                --no-binary deepspeed ;;
+        gpu)
+            resolve gpu gpu.in workflow.in --constraints gpu-constraints.txt --overrides overrides.txt \
+                --no-binary deepspeed --no-binary flash-attn --no-binary transformers-stream-generator ;;
+        controller) resolve controller controller.in ;;
+        *) echo "lock: unknown environment $one" >&2; exit 2 ;;
+        esac
+    done
+done
+python3 seal.py

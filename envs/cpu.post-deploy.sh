@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Snakemake runs this once in the new, activated conda environment, from the folder in which it was started.
+# The digests (written by seal.py) make a changed lock a new environment.
+set -euo pipefail
+here=${ENVS_DIR:-envs}
+(cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
+04eb10e36ae4cf04ff853f3f71d32991e4bfd1b5400305d5a6fd66cfc0161b29  install-env.sh
+28cd8e039f50a4ffe75e5a3df530f8bde9741d91e7a3b43ef3abe7c0f7e94283  cpu-bootstrap.txt
+d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  cpu-deepspeed.txt
+a9cc09570af815aee817bc2e7b9d47b8b7b683cc2bcea747696bbc48ace1d6b1  cpu-torch.txt
+6b64a8f2edcdb2e317e9bf5d2d02d0b5ee4cdb3ea03c2feda49d632105b26ba4  cpu.lock.txt
+SUMS
+bash "$here/install-env.sh" cpu

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Snakemake runs this once in the new, activated conda environment, from the folder in which it was started.
+# The digests (written by seal.py) make a changed lock a new environment.
+set -euo pipefail
+here=${ENVS_DIR:-envs}
+(cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
+04eb10e36ae4cf04ff853f3f71d32991e4bfd1b5400305d5a6fd66cfc0161b29  install-env.sh
+81c7dbc3dfd2f36791e295ac77d21d90704bc660e947e9dd3dfa05eef2157835  gpu-bootstrap.txt
+d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  gpu-deepspeed.txt
+dd6b18dea4ce396db5d9406c886a3c73e0cfd6b350b1b803a34afb71a3453617  gpu-flash-attn.txt
+74fb4a532c106a19471694043e13354cf3cab67d942461a30acb685a6d151dce  gpu.lock.txt
+SUMS
+bash "$here/install-env.sh" gpu
