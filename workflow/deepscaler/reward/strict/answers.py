@@ -5,10 +5,10 @@ relation (`x = 3`, `0 < x \le 5`), then unions of sets, then brackets, then an e
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from ..verdicts import Refused
-from .expressions import ExpressionParser
+from .expressions import ExpressionParser, read_number
 from .tokens import Token, tokenize
 from .tree import (
     Answer,
@@ -23,7 +23,6 @@ from .tree import (
     Scalar,
     Sequence,
     Words,
-    has,
     negate,
 )
 
@@ -31,12 +30,14 @@ MAX_ITEMS = 200
 MAX_NESTING = 12
 _RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "le", "ge": "ge", "ne": "ne", "in": "in", "approx": "approx"}
 _RELATIONS |= {"subset": "in", "subseteq": "in", "sim": "approx", "ll": "<", "gg": ">"}
+_SEPARATORS = frozenset((("operator", ","), ("operator", ";"), ("join", "and"), ("join", "or")))
 _SET_OPERATORS = ("cup", "cap", "setminus")
 _REGIONS = {
     **{"setR": "reals", "setZ": "integers", "setN": "naturals", "setQ": "rationals", "setC": "complex"},
     **{"emptyset": "empty"},
 }
 _UNIT_POWER = re.compile(r"[-+]?[0-9]+")
+_DECIMAL = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?")
 _THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9,])")
 _REFUSING_WORDS = re.compile(r"\b(?:or|not|no|none|neither|nor|if|except|unless|but)\b|[0-9]", re.I)
 _WORD_REGIONS = {"all real numbers": "reals", "no solution": "empty", "no solutions": "empty", "real numbers": "reals"}
@@ -48,6 +49,9 @@ def parse_answer(text: str, thousands: bool = True) -> Answer:
     Raises:
         Refused: the text is not in the language.
     """
+    if _DECIMAL.fullmatch(text):
+        node = read_number(text.lstrip("-"))
+        return Scalar(negate(node) if text[0] == "-" else node)
     if thousands and "," in text:
         text = _merge_thousands(text)
     tokens = tokenize(text)
@@ -96,6 +100,8 @@ def _answer(tokens: list[Token], nesting: int) -> Answer:
     if nesting > MAX_NESTING:
         raise Refused("nested too deep")
     tokens = _without_membership(_unwrapped(tokens))
+    if not any(token in _SEPARATORS for token in tokens):
+        return _item(tokens, nesting)
     groups = _split(tokens, lambda token: token == ("operator", ";"))
     if len(groups) == 1:
         groups = _split(tokens, lambda token: token[0] == "join")
@@ -106,7 +112,16 @@ def _answer(tokens: list[Token], nesting: int) -> Answer:
     items = _comma_items(tokens)
     if len(items) == 1:
         return _item(items[0], nesting)
-    return _collect([_item(item, nesting) for item in items], False)
+    answers = [_item(item, nesting) for item in items]
+    joins = {value for kind, value in tokens if kind == "join"}
+    if len(joins) == 1 and all(_is_inequality(answer) for answer in answers):
+        operator = "cup" if joins == {"or"} else "cap"
+        return Combination(tuple(answers), (operator,) * (len(answers) - 1))
+    return _collect(answers, False)
+
+
+def _is_inequality(answer: Answer) -> bool:
+    return isinstance(answer, Relation) and any(operator not in ("=", "approx", "in") for operator in answer.operators)
 
 
 def _unwrapped(tokens: list[Token]) -> list[Token]:
@@ -116,9 +131,9 @@ def _unwrapped(tokens: list[Token]) -> list[Token]:
         if len(_comma_items(inside)) > 1 or ("name", "choose") in inside:
             break
         tokens = inside
-    if len(tokens) > 4 and tokens[0][0] == "open" and tokens[1][1].startswith("\\begin:") and tokens[0][1] in "([":
-        if _closing_place(tokens) == len(tokens) - 1 and _closing_place(tokens[1:-1]) == len(tokens) - 3:
-            return tokens[1:-1]
+    wraps_environment = len(tokens) > 4 and tokens[0][1] in ("(", "[") and tokens[1][1].startswith("\\begin:")
+    if wraps_environment and _closing_place(tokens[1:-1]) == len(tokens) - 3:
+        return tokens[1:-1]
     return tokens
 
 
@@ -176,15 +191,9 @@ def _item(tokens: list[Token], nesting: int) -> Answer:
     if not tokens:
         raise Refused("an empty item")
     tokens = _unwrapped(tokens)
-    operators = [
-        _RELATIONS[value]
-        for (kind, value), depth in _with_depth(tokens)
-        if depth == 0 and kind in ("operator", "name") and value in _RELATIONS
-    ]
-    if operators:
-        return _relation(tokens, operators, nesting)
-    combiners = [value for (kind, value), depth in _with_depth(tokens) if depth == 0 and value in _SET_OPERATORS]
-    if combiners:
+    if operators := _outside_brackets(tokens, _RELATIONS):
+        return _relation(tokens, [_RELATIONS[operator] for operator in operators], nesting)
+    if combiners := _outside_brackets(tokens, _SET_OPERATORS):
         parts = _split(tokens, lambda token: token[1] in _SET_OPERATORS)
         return Combination(tuple(_item(part, nesting) for part in parts), tuple(combiners))
     if tokens[0][0] == "open" and _closing_place(tokens) == len(tokens) - 1:
@@ -198,13 +207,17 @@ def _item(tokens: list[Token], nesting: int) -> Answer:
     return _measured(tokens, nesting)
 
 
-def _with_depth(tokens: list[Token]) -> list[tuple[Token, int]]:
-    depth, result = 0, []
-    for token in tokens:
-        depth -= token[0] == "close"
-        result.append((token, depth))
-        depth += token[0] == "open"
-    return result
+def _outside_brackets(tokens: list[Token], values: Container[str]) -> list[str]:
+    """Operators and names among `values` that stand outside all brackets."""
+    depth, found = 0, []
+    for kind, value in tokens:
+        if kind == "open":
+            depth += 1
+        elif kind == "close":
+            depth -= 1
+        elif depth == 0 and kind in ("operator", "name") and value in values:
+            found.append(value)
+    return found
 
 
 def _relation(tokens: list[Token], operators: list[str], nesting: int) -> Answer:
@@ -232,18 +245,12 @@ def _bracketed(tokens: list[Token], nesting: int) -> Answer | None:
         raise Refused("empty brackets")
     items = _split(inside, lambda token: token in (("operator", ","), ("operator", ";")) or token[0] == "join")
     if opening in ("\\{", "{"):
-        if any(token in (("operator", "|"), ("operator", ":")) for token in inside) and len(items) == 1:
-            return None if ("operator", "|") in inside[1:-1] and ("operator", ":") not in inside else _refuse_builder()
         if opening == "{" and len(items) == 1:
             return None
         return _collect([_answer(item, nesting + 1) for item in items if item], True)
     if len(items) == 1:
         return _answer(inside, nesting + 1) if _needs_answer(inside) else None
     return Sequence(opening, closing, tuple(_answer(item, nesting + 1) for item in items))
-
-
-def _refuse_builder() -> None:
-    raise Refused("a set by its property")
 
 
 def _needs_answer(tokens: list[Token]) -> bool:
@@ -276,9 +283,10 @@ def _measured(tokens: list[Token], nesting: int) -> Answer:
         tokens = [token for token in tokens if token != ("operator", "¤")]
     if len(tokens) == 2 and tokens[1][0] == "base":
         return Based(tokens[0][1], tokens[1][1])
-    parts = _split(tokens, lambda token: token == ("operator", ":"))
-    if len(parts) > 1 and all(parts):
-        return Ratio(tuple(_whole_expression(part) for part in parts))
+    if ("operator", ":") in tokens:
+        parts = _split(tokens, lambda token: token == ("operator", ":"))
+        if len(parts) > 1 and all(parts):
+            return Ratio(tuple(_whole_expression(part) for part in parts))
     matrix = _scaled_matrix(tokens, nesting)
     if matrix is not None:
         return matrix
@@ -286,8 +294,10 @@ def _measured(tokens: list[Token], nesting: int) -> Answer:
     if not tokens:
         raise Refused("a unit alone")
     node = _whole_expression(tokens)
-    answers = [Scalar(each, "$" if currency and not unit else unit) for each in _both_signs(node)]
-    return answers[0] if len(answers) == 1 else Collection(tuple(answers))
+    unit = "$" if currency and not unit else unit
+    if ("name", "pm") in tokens or ("name", "mp") in tokens:
+        return Collection(tuple(Scalar(each, unit) for each in _both_signs(node)))
+    return Scalar(node, unit)
 
 
 def _without_unit(tokens: list[Token]) -> tuple[list[Token], str]:
@@ -336,8 +346,6 @@ def _whole_expression(tokens: list[Token]) -> Node:
 
 
 def _both_signs(node: Node) -> list[Node]:
-    if not has(node, "plusminus"):
-        return [node]
     return [_with_sign(node, "+"), _with_sign(node, "-")]
 
 

@@ -19,40 +19,24 @@ _CHARACTERS = {
     **{"｛": r"\{", "｝": r"\}", "€": r"\$", "£": r"\$", "￥": r"\$", "¥": r"\$", "∘": r"\circ ", "ℯ": "e", "ⅈ": "i"},
     **{chr(code): "" for code in (0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)},
 }
-_GREEK = {
-    unicodedata.lookup(f"GREEK {case} LETTER {name}"): "\\"
-    + (name.lower() if case == "SMALL" else name.capitalize())
-    + " "
-    for case in ("SMALL", "CAPITAL")
-    for name in [
-        "ALPHA",
-        "BETA",
-        "GAMMA",
-        "DELTA",
-        "EPSILON",
-        "ZETA",
-        "ETA",
-        "THETA",
-        "IOTA",
-        "KAPPA",
-        "LAMDA",
-        "MU",
-        "NU",
-        "XI",
-        "RHO",
-        "SIGMA",
-        "TAU",
-        "UPSILON",
-        "PHI",
-        "CHI",
-        "PSI",
-        "OMEGA",
-    ]
-}
-_GREEK = {letter: name.replace("amda", "ambda") for letter, name in _GREEK.items()}
-_UNICODE = str.maketrans(
-    {**_GREEK, **_CHARACTERS, **{sign: rf" \frac{{{a}}}{{{b}}}" for sign, (a, b) in _VULGAR.items()}}
+_GREEK_NAMES = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi "
+    "psi omega"
 )
+
+
+def _greek() -> dict[str, str]:
+    """Every Greek letter and its LaTeX name; Unicode spells lambda without its b."""
+    letters = {}
+    for name in _GREEK_NAMES.split():
+        official = name.upper().replace("LAMBDA", "LAMDA")
+        letters[unicodedata.lookup(f"GREEK SMALL LETTER {official}")] = f"\\{name} "
+        letters[unicodedata.lookup(f"GREEK CAPITAL LETTER {official}")] = f"\\{name.capitalize()} "
+    return letters
+
+
+_FRACTIONS = {sign: rf" \frac{{{above}}}{{{below}}}" for sign, (above, below) in _VULGAR.items()}
+_UNICODE = str.maketrans({**_greek(), **_CHARACTERS, **_FRACTIONS})
 
 _SYNONYMS = {
     **dict.fromkeys(("dfrac", "tfrac", "cfrac", "nicefrac", "sfrac"), r"\frac"),
@@ -70,51 +54,15 @@ _SYNONYMS = {
     **{"arctg": r"\arctan", "tg": r"\tan", "ctg": r"\cot", "asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan"},
     **{"dots": r"\ldots", "cdots": r"\ldots", "dotsc": r"\ldots", "dotsb": r"\ldots", "ddots": r"\ldots"},
     **{"textdollar": r"\$", "euro": r"\$", "pounds": r"\$", "textdegree": r"^\circ", "overbar": r"\overline"},
-    **{"percent": r"\%", "ge": r"\ge", "prime": "'", "overrightarrow": r"\vec", "widehat": r"\hat", "lnot": r"\neg"},
+    **{"percent": r"\%", "ge": r"\ge", "overrightarrow": r"\vec", "widehat": r"\hat", "lnot": r"\neg"},
     **{"infin": r"\infty", "exp": r"\exp", "Re": r"\Re", "Im": r"\Im"},
 }
-_DROPPED = (
-    *(
-        "left",
-        "right",
-        "mleft",
-        "mright",
-        "big",
-        "Big",
-        "bigg",
-        "Bigg",
-        "bigl",
-        "bigr",
-        "Bigl",
-        "Bigr",
-        "biggl",
-        "biggr",
-    ),
-    *(
-        "displaystyle",
-        "textstyle",
-        "scriptstyle",
-        "limits",
-        "nolimits",
-        "noindent",
-        "quad",
-        "qquad",
-        "enspace",
-        "thinspace",
-    ),
-    *(
-        "medspace",
-        "thickspace",
-        "hspace",
-        "nonumber",
-        "mathstrut",
-        "strut",
-        "allowbreak",
-        "ensuremath",
-        "hfill",
-        "boldsymbol",
-    ),
+_DROPPED_NAMES = (
+    "left right mleft mright big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle scriptstyle "
+    "limits nolimits noindent quad qquad enspace thinspace medspace thickspace hspace nonumber mathstrut strut "
+    "allowbreak ensuremath hfill boldsymbol"
 )
+_DROPPED = frozenset(_DROPPED_NAMES.split())
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _DELIMITER_DOT = re.compile(r"\\(?:left|right|mleft|mright)\s*\.")
 _ESCAPED_COMMAND = re.compile(r"\\\\+(?=[A-Za-z]{2}|[{}%$])")
@@ -123,15 +71,14 @@ _SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _THIN_GROUP = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\!,|\\,|\{\\,\})\s*(?=\d{3}(?!\d))")
 _SPACES = re.compile(r"(?<!\\)\\[,;:> !]|~|\s+|&nbsp;")
 _WORDS = re.compile(r"(?<![A-Za-z\\])(percentage|percent|pct|degrees?)(?![A-Za-z])\.?")
+_ORDINAL = re.compile(
+    r"(?<=[0-9])\s*\^?\s*\{?\s*(?:\\(?:text|mathrm|textsuperscript)\s*\{\s*)?(?:st|nd|rd|th)(?![A-Za-z])[ }]*"
+)
+_PRIME = re.compile(r"\^\s*\{\s*((?:\\?prime\s*)+)\}|\^\s*\\prime")
 _RADICAL = re.compile(r"([√∛∜])\s*")
 _ASCII_OPERATORS = (
-    ("<=", r"\le "),
-    (">=", r"\ge "),
-    ("!=", r"\ne "),
-    ("=<", r"\le "),
-    ("=>", r"\ge "),
-    ("**", "^"),
-    ("==", "="),
+    *(("<=", r"\le "), (">=", r"\ge "), ("!=", r"\ne "), ("=<", r"\le "), ("=>", r"\ge ")),
+    *(("**", "^"), ("==", "=")),
 )
 _SIMPLE = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
 
@@ -152,6 +99,10 @@ def clean(text: str) -> str:
         text = text.strip()
     for old, new in _ASCII_OPERATORS:
         text = text.replace(old, new)
+    if "prime" in text:
+        text = _PRIME.sub(lambda match: "'" * match.group().count("prime"), text)
+    if "t" in text or "d" in text:
+        text = _ORDINAL.sub(" ", text)
     if "e" in text or "c" in text:
         text = _WORDS.sub(lambda match: r"^\circ " if match.group(1)[0] == "d" else r"\% ", text)
     return _strip_ends(_SPACES.sub(" ", text))

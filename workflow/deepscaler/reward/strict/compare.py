@@ -1,11 +1,14 @@
 """Whether two answers, as trees, mean the same."""
 
 import math
+from contextlib import suppress
 
+from .expressions import read_number
 from .scalars import equal_nodes, equal_scalars, points
 from .sets import NotASet, equal_sets, is_set_like
 from .tree import (
     Answer,
+    Based,
     Collection,
     Combination,
     Matrix,
@@ -33,8 +36,6 @@ def kind_of(answer: Answer) -> str:
 def equal(gold: Answer, answer: Answer) -> bool:
     """Whether the answer means what the gold means."""
     gold, answer = _single(gold), _single(answer)
-    if gold == answer:
-        return True
     if isinstance(gold, Relation) or isinstance(answer, Relation):
         return _equal_with_relation(gold, answer)
     match gold, answer:
@@ -52,21 +53,21 @@ def equal(gold: Answer, answer: Answer) -> bool:
             return _equal_vectors(gold, answer)
         case Ratio(), Ratio():
             return _equal_ratios(gold, answer)
+        case Based(), Scalar():
+            return answer.node == read_number(gold.digits) and gold.digits.isdigit()
         case (Ratio(), Scalar()) | (Scalar(), Ratio()):
             return _equal_ratio_and_scalar(gold, answer)
         case Combination(), Combination() if _equal_parts(gold, answer):
             return True
     if is_set_like(gold) or is_set_like(answer):
-        try:
+        with suppress(NotASet):
             return equal_sets(gold, answer)
-        except NotASet:
-            return False
-    return False
+    return gold == answer
 
 
 def _single(answer: Answer) -> Answer:
-    """The only item of a collection of one, brackets of a single item off."""
-    while isinstance(answer, Collection) and len(answer.items) == 1:
+    """The only item of a collection that holds one, perhaps more than once; other answers as they are."""
+    while isinstance(answer, Collection) and all(item == answer.items[0] for item in answer.items[1:]):
         answer = answer.items[0]
     return answer
 
@@ -97,8 +98,10 @@ def _sign(item: Answer) -> bool:
 def _equal_sequence_and_collection(gold: Answer, answer: Answer) -> bool:
     """A tuple and a bare list or a set, item by item in the order written."""
     sequence, collection = (gold, answer) if isinstance(gold, Sequence) else (answer, gold)
-    assert isinstance(sequence, Sequence) and isinstance(collection, Collection)
-    if sequence.opening + sequence.closing not in ("()", "[]"):
+    assert isinstance(sequence, Sequence)
+    assert isinstance(collection, Collection)
+    brackets = sequence.opening + sequence.closing
+    if brackets not in ("()", "[]") or (brackets == "[]" and collection.is_set and len(sequence.items) == 2):
         return False
     return _equal_all(sequence.items, _values_in_order(collection))
 
@@ -107,7 +110,7 @@ def _values_in_order(collection: Collection) -> tuple[Answer, ...]:
     """Items, assignments to different names as their values."""
     names = [_assigned_name(item) for item in collection.items if isinstance(item, Relation)]
     if len(names) == len(collection.items) and None not in names and len(set(names)) == len(names):
-        return tuple(_value(item) or item for item in collection.items)
+        return tuple(_value(item) or item for item in collection.items if isinstance(item, Relation))
     return collection.items
 
 
@@ -164,7 +167,8 @@ def _equal_matrices(gold: Matrix, answer: Matrix) -> bool:
 def _equal_vectors(gold: Answer, answer: Answer) -> bool:
     """A column or row and a tuple in round brackets."""
     matrix, sequence = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
-    assert isinstance(matrix, Matrix) and isinstance(sequence, Sequence)
+    assert isinstance(matrix, Matrix)
+    assert isinstance(sequence, Sequence)
     cells = tuple(cell for row in matrix.rows for cell in row)
     is_vector = len(matrix.rows) == 1 or all(len(row) == 1 for row in matrix.rows)
     return is_vector and sequence.opening + sequence.closing == "()" and _equal_all(cells, sequence.items)
@@ -188,7 +192,8 @@ def _equal_ratios(gold: Ratio, answer: Ratio) -> bool:
 
 def _equal_ratio_and_scalar(gold: Answer, answer: Answer) -> bool:
     ratio, scalar = (gold, answer) if isinstance(gold, Ratio) else (answer, gold)
-    assert isinstance(ratio, Ratio) and isinstance(scalar, Scalar)
+    assert isinstance(ratio, Ratio)
+    assert isinstance(scalar, Scalar)
     return len(ratio.parts) == 2 and equal_nodes(Node("divide", parts=ratio.parts), scalar.node)
 
 
@@ -339,7 +344,7 @@ def _factor(one: Node, other: Node) -> float | None:
             a, b = Evaluator(point).value(one)[0], Evaluator(point).value(other)[0]
         except NoValue:
             continue
-        if binding and abs(b) > 1e-9 and abs(a) > 1e-9:
+        if abs(b) > 1e-9 and abs(a) > 1e-9 and (binding or (a.imag == 0 and b.imag == 0)):
             ratios.append(a / b)
     if len(ratios) < 3 or any(abs(ratio - ratios[0]) > 1e-9 * abs(ratio) for ratio in ratios):
         return None
@@ -348,8 +353,7 @@ def _factor(one: Node, other: Node) -> float | None:
 
 def _equal_inequalities(gold: Relation, answer: Relation) -> bool:
     try:
-        if equal_sets(gold, answer):
-            return _same_unknown(gold, answer)
+        return equal_sets(gold, answer) and _same_unknown(gold, answer)
     except NotASet:
         pass
     ours, theirs = _links(gold), _links(answer)

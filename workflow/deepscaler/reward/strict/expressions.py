@@ -7,6 +7,7 @@ is a function (`f(x)`, `I(0)`), before anything else a factor.
 """
 
 import re
+from contextlib import suppress
 from fractions import Fraction
 
 from ..verdicts import Refused
@@ -18,21 +19,22 @@ MAX_FACTORS = 150
 _FUNCTION_LETTERS = re.compile(r"(?:[fghFGHP]|\\phi|\\psi)(?:_\w+)?'*")
 _PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
 _ROUNDINGS = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
-_DERIVATIVE = re.compile(r"d|\\partial")
-_END: Token = ("end", "")
+_DIFFERENTIAL = re.compile(r"d|\\partial")
+_PADDING: list[Token] = [("end", "")] * 8
+"""More than anything looks ahead."""
 
 
 class ExpressionParser:
     """Recursive descent over tokens; `place` is where it stands."""
 
     def __init__(self, tokens: list[Token]) -> None:
-        self.tokens = [*tokens, _END, _END]
+        self.tokens = [*tokens, *_PADDING]
         self.place = 0
         self.depth = 0
         self.bars = 0
 
     def peek(self, ahead: int = 0) -> Token:
-        return self.tokens[min(self.place + ahead, len(self.tokens) - 1)]
+        return self.tokens[self.place + ahead]
 
     def take(self, kind: str, value: str) -> bool:
         if self.tokens[self.place] == (kind, value):
@@ -50,7 +52,7 @@ class ExpressionParser:
             raise Refused("nested too deep")
         terms = [self.product()]
         while True:
-            kind, value = self.peek()
+            kind, value = self.tokens[self.place]
             if kind == "operator" and value in "+-":
                 self.place += 1
                 term = self.product()
@@ -67,7 +69,9 @@ class ExpressionParser:
     def product(self) -> Node:
         node = self.signed()
         for _ in range(MAX_FACTORS):
-            kind, value = self.peek()
+            kind, value = self.tokens[self.place]
+            if kind == "end" or kind == "close":
+                return node
             if self.take("operator", "*") or self.take("name", "cdot"):
                 node = Node("multiply", parts=(node, self.signed()))
             elif self.take("operator", "/"):
@@ -152,17 +156,17 @@ class ExpressionParser:
 
     def postfixed(self, node: Node) -> Node:
         while True:
+            kind, value = self.tokens[self.place]
+            if kind == "end" or value not in ("!", "%", "circ"):
+                return node
             if self.peek() == ("operator", "!"):
                 count = 0
                 while self.take("operator", "!"):
                     count += 1
                 node = Node("call", "factorial" if count == 1 else f"factorial{count}", (node,))
-            elif self.take("operator", "%"):
-                node = Node("percent", parts=(node,))
-            elif self.take("name", "circ"):
-                node = Node("degree", parts=(node,))
             else:
-                return node
+                self.place += 1
+                node = Node("percent" if value == "%" else "degree", parts=(node,))
 
     def atom(self) -> Node:
         kind, value = self.peek()
@@ -200,7 +204,8 @@ class ExpressionParser:
 
     def mixed(self, whole: Node) -> Node:
         """`2\frac{3}{5}` and `2 3/5` are 2 + 3/5; `2\frac{x}{5}` and `2\frac{7}{5}` are products."""
-        if whole.number.denominator != 1 or whole.digits:
+        following = self.tokens[self.place]
+        if whole.digits or whole.number.denominator != 1 or (following[0] != "number" and following[1] != "frac"):
             return whole
         plain = [self.peek(ahead) for ahead in range(7)]
         kinds = [kind for kind, _ in plain]
@@ -229,11 +234,14 @@ class ExpressionParser:
             return Node("constant", "e")
         if name == "i":
             return Node("constant", "i")
-        if self.peek() == ("open", "("):
+        braced = self.peek() == ("open", "{") and self.peek(1) == ("open", "(")
+        if braced or self.peek() == ("open", "("):
             start = self.place
-            self.place += 1
+            self.place += 1 + braced
             try:
                 arguments = self.arguments(")")
+                if braced:
+                    self.expect("close", "}")
             except Refused:
                 self.place = start
                 return Node("symbol", name)
@@ -277,8 +285,8 @@ class ExpressionParser:
             return Node("symbol", "...")
         if name in ("sum", "prod", "int", "iint", "oint", "lim", "bigoplus"):
             return self.big_operator(name)
-        if name in ("angle", "triangle", "Delta", "neg"):
-            return Node("opaque", name, (self.product(),))
+        if name in ("angle", "triangle"):
+            return self.figure(name)
         if name == "frac":
             return self.fraction()
         if name == "binom":
@@ -289,21 +297,48 @@ class ExpressionParser:
             return self.function(name)
         raise Refused(f"command {name!r}")
 
+    def figure(self, name: str) -> Node:
+        """An angle or a triangle by its points: an angle may be named from either end, a triangle in any order."""
+        points = []
+        while self.peek()[0] == "letter":
+            points.append(self.peek()[1])
+            self.place += 1
+        if not points:
+            raise Refused(f"{name} of what")
+        points = sorted(points) if name == "triangle" else min(points, points[::-1])
+        return Node("symbol", f"{name} {' '.join(points)}")
+
     def fraction(self) -> Node:
         if self.peek() == ("open", "("):
             self.place += 1
             return Node("opaque", "frac", self.arguments(")"))
         start = self.place
-        above = self.argument()
-        middle = self.place
-        below = self.argument()
-        if self.is_differential(start) and self.is_differential(middle):
-            return Node("symbol", _spelling(self.tokens[start : self.place]))
-        return Node("divide", parts=(above, below))
+        if self.at_differential():
+            with suppress(Refused):
+                return self.derivative()
+            self.place = start
+        return Node("divide", parts=(self.argument(), self.argument()))
 
-    def is_differential(self, place: int) -> bool:
-        """Whether the group at `place` starts with the d of a derivative."""
-        return self.tokens[place] == ("open", "{") and bool(_DERIVATIVE.fullmatch(self.tokens[place + 1][1]))
+    def at_differential(self) -> bool:
+        """Whether a group that starts with the d of a derivative stands here."""
+        return self.peek() == ("open", "{") and bool(_DIFFERENTIAL.fullmatch(self.peek(1)[1]))
+
+    def derivative(self) -> Node:
+        r"""`\frac{d^2 x}{d t^2}` and `\frac{d^2}{d t^2} x` as an operator on x.
+
+        Raises:
+            Refused: it is no derivative, as `\frac{d}{2}` is not.
+        """
+        self.place += 2
+        order = self.exponent() if self.take("operator", "^") else number(1)
+        operand = None if self.peek() == ("close", "}") else self.product()
+        self.expect("close", "}")
+        if not self.at_differential():
+            raise Refused("no differential below")
+        self.place += 2
+        below = self.product()
+        self.expect("close", "}")
+        return Node("opaque", "derivative", (operand if operand is not None else self.power(), order, below))
 
     def root(self) -> Node:
         degree: Node | None = None
@@ -331,9 +366,8 @@ class ExpressionParser:
             arguments = self.arguments(_PAIRS.get(value, ""))
         else:
             arguments = (self.unbracketed(),)
-        if exponent is not None and exponent.kind == "negate" and name in ("sin", "cos", "tan", "cot", "sec", "csc"):
-            if exponent.parts[0] == number(1):
-                return Node("call", "arc" + name, arguments)
+        if exponent == negate(number(1)) and name in ("sin", "cos", "tan", "cot", "sec", "csc"):
+            return Node("call", "arc" + name, arguments)
         if name == "log" and base is not None:
             arguments = (*arguments, base)
         elif base is not None:
@@ -391,6 +425,8 @@ _STARTING = frozenset(("lfloor", "lceil", "sum", "prod", "int", "iint", "oint", 
 
 def read_number(text: str) -> Node:
     """A literal: integer, decimal, scientific, or with a repeating part as in `0.1(6)`."""
+    if text.isdigit():
+        return Node("number", number=Fraction(int(text)))
     if text.endswith(")"):
         head, repeat = text[:-1].split("(")
         places = len(head.partition(".")[2])
@@ -410,7 +446,3 @@ def read_number(text: str) -> Node:
 
 def _is_integer(node: Node) -> bool:
     return node.kind == "number" and node.number.denominator == 1 and not node.digits
-
-
-def _spelling(tokens: list[Token]) -> str:
-    return "".join(value for _, value in tokens)

@@ -20,7 +20,7 @@ def grade(gold: str, answer: str) -> Verdict:
         return Verdict(True, "text: identical")
     if len(gold) > MAX_ANSWER or len(answer) > MAX_ANSWER:
         return Verdict(False, "refused: too long")
-    ours, theirs = clean(gold), clean(answer)
+    ours, theirs = (words.as_digits(clean(text)) for text in (gold, answer))
     if not ours or not theirs:
         return Verdict(False, "text: empty")
     if ours == theirs or ours.replace(" ", "") == theirs.replace(" ", ""):

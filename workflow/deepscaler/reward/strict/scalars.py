@@ -1,7 +1,8 @@
 """Whether two expressions are equal: exactly where they are rational, else by values at sample points."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 
 from .tree import Node, Scalar, has, symbols, walk
@@ -11,6 +12,8 @@ _SLACK = 64.0
 """Multiples of the rounding bound that two equal values may differ by."""
 _CLEAR = 1e-5
 """Relative gap beyond which values with small bounds differ, whatever else."""
+_ROUNDING = Fraction(10) ** (1 - SIGNIFICANT)
+"""The most that a decimal of so many digits is off."""
 _NEGLIGIBLE = 1e-11
 _POSITIVE = (0.6180339, 1.3247179, 2.2360679, 0.3819660, 1.7320508, 0.9159655, 2.6854520, 1.2020569)
 _SIGNS = ((1, 1, 1, 1), (-1, -1, -1, -1), (-1, 1, -1, 1), (1, -1, -1, 1))
@@ -23,9 +26,9 @@ def equal_scalars(gold: Scalar, answer: Scalar) -> bool:
     if not _units_agree(gold.unit, answer.unit):
         return False
     one, other = gold.node, answer.node
-    if "I" in symbols(other) and "I" not in symbols(one):
-        other = _with_imaginary_unit(other)
     if equal_nodes(one, other):
+        return True
+    if (respelled := _respelled(one, other)) is not None and equal_nodes(*respelled):
         return True
     for mark in ("percent", "degree"):
         if (one.kind == mark) != (other.kind == mark):
@@ -35,16 +38,27 @@ def equal_scalars(gold: Scalar, answer: Scalar) -> bool:
     return False
 
 
-def _with_imaginary_unit(node: Node) -> Node:
-    """I as the square root of -1, as computer algebra writes it."""
-    if node.kind == "symbol" and node.name == "I":
-        return Node("constant", "i")
-    return Node(node.kind, node.name, tuple(map(_with_imaginary_unit, node.parts)), node.number, node.digits, node.ulp)
+def _respelled(gold: Node, answer: Node) -> tuple[Node, Node] | None:
+    """Both with symbols as computer algebra writes them, where the answer has its spelling: I for i, or no capitals.
+
+    Capitals are lost without loss of meaning only where the gold's symbols stay distinct, and are not all there is.
+    """
+    ours, theirs = symbols(gold), symbols(answer)
+    if "I" in theirs and "I" not in ours:
+        return gold, _renamed(answer, lambda name: "i" if name == "I" else name)
+    lowered = {name.lower() for name in ours}
+    if ours != theirs and theirs == lowered - {"e", "i"} and len(lowered) == len(ours) and gold.kind != "symbol":
+        return _renamed(gold, str.lower), answer
+    return None
 
 
-_SCALES = {
-    **{"cent": ("$", Fraction(1, 100)), "dollar": ("$", Fraction(1)), "$": ("$", Fraction(1))},
-}
+def _renamed(node: Node, rename: Callable[[str], str]) -> Node:
+    if node.kind == "symbol":
+        name = rename(node.name)
+        return Node("constant", name) if name in ("e", "i") else Node("symbol", name)
+    return replace(node, parts=tuple(_renamed(part, rename) for part in node.parts)) if node.parts else node
+
+
 _WORD_FORMS = {
     **{"feet": "foot", "inches": "inch", "ft": "foot", "in": "inch", "cents": "cent", "dollars": "dollar"},
     **{"usd": "dollar", "minutes": "minute", "min": "minute", "mins": "minute", "sec": "second", "secs": "second"},
@@ -74,32 +88,26 @@ def _units_agree(one: str, other: str) -> bool:
 
 def equal_nodes(one: Node, other: Node) -> bool:
     """Whether two expressions are equal wherever both have a value."""
-    if one == other:
-        return True
     first, second = exact(one), exact(other)
     if first is not None and second is not None:
-        return first == second or _rounds(one, other, float_gap=_gap(first, second))
-    if {one.kind, other.kind} == {"constant"} or one.kind == "constant" or other.kind == "constant":
-        if (one.name == "infinity") != (other.name == "infinity") and not (one.parts and other.parts):
-            return False
+        return first == second or (_decimals(one) != _decimals(other) and _rounds(one, other, first, second))
+    if one == other:
+        return True
     names = symbols(one) | symbols(other)
     if not names and not has(one, "opaque", "series") and not has(other, "opaque", "series"):
-        return _equal_at(one, other, {}, rounded=_decimals(one) != _decimals(other)) is True
+        rounded = _decimals(one) != _decimals(other)
+        return any(_equal_at(one, other, {}, rounded, base) for base in _log_bases(one, other))
     return _equal_at_points(one, other, sorted(names))
 
 
-def _gap(one: Fraction, other: Fraction) -> float:
-    scale = max(abs(one), abs(other))
-    return float(abs(one - other) / scale) if scale else 0.0
-
-
 def _decimals(node: Node) -> bool:
-    return any(each.kind == "number" and each.digits for each in walk(node))
+    """Whether the expression holds a decimal."""
+    return bool(node.digits) or any(map(_decimals, node.parts))
 
 
-def _rounds(one: Node, other: Node, float_gap: float) -> bool:
-    """Whether just one of two rational numbers is a decimal, long enough, that rounds or cuts off the other."""
-    if float_gap > 10.0 ** (1 - SIGNIFICANT) or _decimals(one) == _decimals(other):
+def _rounds(one: Node, other: Node, first: Fraction, second: Fraction) -> bool:
+    """Whether a long decimal on one side rounds or cuts off the other side's value."""
+    if abs(first - second) > max(abs(first), abs(second)) * _ROUNDING:
         return False
     return _equal_at(one, other, {}, rounded=True) is True
 
@@ -170,10 +178,7 @@ def _equal_at_points(one: Node, other: Node, names: list[str]) -> bool:
     samples = points(names, discrete)
     if discrete and any(name.partition("_")[0] in _COUNTING for name in names):
         samples = samples[6:]
-    for base in (math.e, 10.0) if _has_bare_log(one) or _has_bare_log(other) else (math.e,):
-        if _agree(one, other, samples, base):
-            return True
-    return False
+    return any(_agree(one, other, samples, base) for base in _log_bases(one, other))
 
 
 def _agree(one: Node, other: Node, samples: list[tuple[dict[str, float], bool]], base: float) -> bool:
@@ -196,5 +201,7 @@ def _both_real(one: Node, other: Node, point: dict[str, float]) -> bool:
     return all(abs(value.imag) <= 1e-9 * abs(value) for value in values)
 
 
-def _has_bare_log(node: Node) -> bool:
-    return any(each.kind == "call" and each.name == "log" and len(each.parts) == 1 for each in walk(node))
+def _log_bases(*nodes: Node) -> tuple[float, ...]:
+    """What a log without a base may mean."""
+    bare = any(each.kind == "call" and each.name == "log" and len(each.parts) == 1 for n in nodes for each in walk(n))
+    return (math.e, 10.0) if bare else (math.e,)

@@ -1,8 +1,9 @@
-"""Sets of real numbers: intervals, unions, inequalities, compared by membership at and between their critical points."""
+"""Sets of real numbers: intervals, unions, inequalities; compared by membership at and between critical points."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .tree import Answer, Collection, Combination, Node, Region, Relation, Scalar, Sequence, symbols, walk
 from .values import Evaluator, NoValue
@@ -193,7 +194,7 @@ def _samples(critical: tuple[float, ...]) -> list[float]:
         raise NotASet
     ordered = sorted(set(critical)) or [0.0]
     samples = list(ordered)
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in pairwise(ordered):
         samples += [(low + high) / 2, low + (high - low) * 0.013, high - (high - low) * 0.017]
     span = max(1.0, ordered[-1] - ordered[0])
     for distance in (0.0137, 0.71, 3.3, 97.7):

@@ -6,97 +6,22 @@ without backslash); `text` (words); `open`, `close` (brackets, environments incl
 
 import re
 
-from ...reward.verdicts import Refused
+from ..verdicts import Refused
 
 MAX_TOKENS = 1500
 
-GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Upsilon",
-        "Phi",
-        "Psi",
-        "Omega",
-        "hbar",
-        "ell",
-        "aleph",
-        "nabla",
-        "partial",
-    ]
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+GREEK = _names(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi "
+    "omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega hbar ell aleph nabla partial"
 )
-FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "arccot",
-        "arcsec",
-        "arccsc",
-        "sinh",
-        "cosh",
-        "tanh",
-        "coth",
-        "sech",
-        "csch",
-        "arcsinh",
-        "arccosh",
-        "arctanh",
-        "ln",
-        "log",
-        "lg",
-        "exp",
-        "sqrt",
-        "cbrt",
-        "floor",
-        "ceil",
-        "abs",
-        "sgn",
-        "gcd",
-        "lcm",
-        "max",
-        "min",
-        "det",
-        "Re",
-        "Im",
-        "arg",
-        "deg",
-        "binom",
-        "frac",
-    ]
+FUNCTIONS = _names(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arcsinh "
+    "arccosh arctanh ln log lg exp sqrt cbrt floor ceil abs sgn gcd lcm max min det Re Im arg deg binom frac"
 )
 CONSTANTS = frozenset(("pi", "infty"))
 _PLAIN_NAMES = {
@@ -105,118 +30,15 @@ _PLAIN_NAMES = {
     **{"asin": "arcsin", "acos": "arccos", "atan": "arctan", "log10": "lg"},
 }
 _PREFIXES = sorted((name for name in FUNCTIONS if len(name) > 2), key=len, reverse=True)
-_STRUCTURAL = frozenset(
-    [
-        "pm",
-        "mp",
-        "cdot",
-        "le",
-        "ge",
-        "ne",
-        "in",
-        "notin",
-        "approx",
-        "sim",
-        "subset",
-        "subseteq",
-        "ll",
-        "gg",
-        "cup",
-        "cap",
-        "setminus",
-        "emptyset",
-        "lfloor",
-        "rfloor",
-        "lceil",
-        "rceil",
-        "sum",
-        "prod",
-        "int",
-        "iint",
-        "oint",
-        "lim",
-        "to",
-        "ldots",
-        "circ",
-        "choose",
-        "bmod",
-        "mod",
-        "pmod",
-        "infty",
-        "angle",
-        "triangle",
-    ]
+_STRUCTURAL = _names(
+    "pm mp cdot le ge ne in notin approx sim subset subseteq ll gg cup cap setminus emptyset lfloor rfloor lceil "
+    "rceil sum prod int iint oint lim to ldots circ choose bmod mod pmod infty angle triangle"
 )
-_TEXT_COMMANDS = frozenset(
-    [
-        "text",
-        "textbf",
-        "textit",
-        "textrm",
-        "textnormal",
-        "textsf",
-        "texttt",
-        "mbox",
-        "hbox",
-        "textup",
-        "textsc",
-        "emph",
-        "mathop",
-    ]
-)
-_FONT_COMMANDS = frozenset(
-    [
-        "mathrm",
-        "mathbf",
-        "mathit",
-        "mathsf",
-        "mathcal",
-        "mathfrak",
-        "mathscr",
-        "operatorname",
-        "rm",
-        "bf",
-        "it",
-        "bm",
-        "mathbb",
-    ]
-)
-_ACCENTS = frozenset(["bar", "overline", "hat", "vec", "dot", "ddot", "tilde", "widetilde", "underline", "widehat"])
-_UNIT_RUNS = frozenset(
-    [
-        "cm",
-        "mm",
-        "km",
-        "kg",
-        "mg",
-        "ft",
-        "yd",
-        "mi",
-        "mph",
-        "kph",
-        "sec",
-        "min",
-        "hr",
-        "hrs",
-        "lb",
-        "lbs",
-        "oz",
-        "deg",
-        "rad",
-        "sq",
-        "gal",
-        "ml",
-        "cc",
-        "Hz",
-        "kHz",
-        "MHz",
-        "eV",
-        "keV",
-        "MeV",
-        "pc",
-        "kpc",
-        "AU",
-    ]
+_TEXT_COMMANDS = _names("text textbf textit textrm textnormal textsf texttt mbox hbox textup textsc emph mathop")
+_FONT_COMMANDS = _names("mathrm mathbf mathit mathsf mathcal mathfrak mathscr operatorname rm bf it bm mathbb")
+_ACCENTS = _names("bar overline hat vec dot ddot tilde widetilde underline widehat")
+_UNIT_RUNS = _names(
+    "cm mm km kg mg ft yd mi mph kph sec min hr hrs lb lbs oz deg rad sq gal ml cc Hz kHz MHz eV keV MeV pc kpc AU"
 )
 _BRACKETS = {"(": "open", ")": "close", "[": "open", "]": "close", "{": "open", "}": "close"}
 _BRACKETS |= {"\\{": "open", "\\}": "close"}
@@ -226,7 +48,11 @@ _TOKEN = re.compile(
     r"|\\(?P<command>[A-Za-z]+\*?)|(?P<escaped>\\[^A-Za-z])|(?P<run>[A-Za-z]+)|(?P<other>\S))"
 )
 _SUBSCRIPT = re.compile(r"\s*_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\[A-Za-z]+)|([A-Za-z0-9]))")
+_EXPONENT_BEFORE_SUBSCRIPT = re.compile(r"\s*\^\s*(\{[^{}]*\}|[0-9]|\\circ)(?=\s*_)")
 _PRIMES = re.compile(r"\s*(?:'+|\^\s*\{\s*'[' ]*\}|\^\s*'+)")
+_WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+_FORMULA = re.compile(r"[=$0-9\\]")
+_MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _NOISE = re.compile(r"\\(?:text|mathrm|textrm|rm|mbox|mathbf|mathit|operatorname)(?![A-Za-z])|[\\{} ]")
 
 Token = tuple[str, str]
@@ -291,10 +117,12 @@ class _Tokenizer:
             self._symbol(value)
         elif value in _PLAIN_NAMES:
             self._command(_PLAIN_NAMES[value])
-        elif value in ("bar", "hat", "vec") and self.text[self.place : self.place + 1] == "{":
+        elif value in ("bar", "hat", "vec", "dot", "ddot", "tilde") and self.text[self.place : self.place + 1] == "{":
             self._accent(value)
         elif value.lower() in ("and", "or"):
             self.add("join", value.lower())
+        elif value.lower() in _MAGNITUDES and self.tokens:
+            self._magnitude(value.lower())
         elif self._is_word(value):
             self.add("text", value)
         else:
@@ -306,6 +134,10 @@ class _Tokenizer:
             for letter in value[:-1]:
                 self.add("letter", letter)
             self._symbol(value[-1])
+
+    def _magnitude(self, word: str) -> None:
+        self.add("operator", "*")
+        self.add("number", str(10 ** _MAGNITUDES[word]))
 
     def _is_word(self, value: str) -> bool:
         if value in _UNIT_RUNS and self.tokens and self.tokens[-1][0] in ("number", "close"):
@@ -340,8 +172,10 @@ class _Tokenizer:
         words = content.strip(" ~$.,;:()")
         if words.lower() in ("and", "or"):
             self.add("join", words.lower())
-        elif re.fullmatch(r"[-+0-9.,/ ]+", content.strip()):
-            self._inside(content)
+        elif words.lower() in _MAGNITUDES:
+            self._magnitude(words.lower())
+        elif _FORMULA.search(content) and all(word.lower() in ("and", "or") for word in _WORDS.findall(content)):
+            self._inside(content.replace("$", " ").strip(" .,;:"))
         elif content.strip():
             self.add("text", content.strip())
         else:
@@ -351,8 +185,8 @@ class _Tokenizer:
         content = self._argument().strip()
         if name == "mathbb":
             self.add("name", f"set{content}")
-        elif content in FUNCTIONS or content in GREEK or content in ("floor", "ceil"):
-            self._command(content)
+        elif content in _PLAIN_NAMES:
+            self._command(_PLAIN_NAMES[content])
         elif len(content) == 1 and content.isalpha():
             self._symbol(content)
         elif content.isalpha() and content.isupper():

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Node:
     """An expression.
 
-    `kind`: number (`number` is its exact value, `digits` the significant ones of a decimal, 0 for others), symbol,
-    constant, add, multiply, divide, power, negate, plusminus (`name` + or -), call (a known function `name`), opaque (an
-    unknown function or operator `name` of its parts), degree, percent, series (sum or product `name`: variable, lower,
-    upper, body).
+    `kind`: number (`number` is its exact value, `digits` the significant ones of a decimal, 0 for others, `ulp` what
+    one in its last place is worth), symbol, constant, add, multiply, divide, power, negate, plusminus (`name` + or -),
+    call (a known function `name`), opaque (an unknown function or operator `name` of its parts), degree, percent,
+    series (sum or product `name`: variable, lower, upper, body).
     """
 
     kind: str
@@ -31,7 +31,16 @@ def walk(node: Node) -> Iterator[Node]:
 
 def symbols(node: Node) -> set[str]:
     """Names of free symbols; a series' own variable counts too."""
-    return {each.name for each in walk(node) if each.kind == "symbol"}
+    names: set[str] = set()
+    _gather_symbols(node, names)
+    return names
+
+
+def _gather_symbols(node: Node, names: set[str]) -> None:
+    if node.kind == "symbol":
+        names.add(node.name)
+    for part in node.parts:
+        _gather_symbols(part, names)
 
 
 def has(node: Node, *kinds: str) -> bool:

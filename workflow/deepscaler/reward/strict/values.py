@@ -198,7 +198,7 @@ class Evaluator:
 
     def _negate(self, node: Node) -> Value:
         value, error = self._value(node.parts[0])
-        return -value, error
+        return 0j - value, error  # not -value, whose imaginary part would be -0 and on the far side of branch cuts
 
     def _percent(self, node: Node) -> Value:
         value, error = self._value(node.parts[0])
@@ -243,17 +243,24 @@ class Evaluator:
                 total, error = total + value, error + bound + EPSILON * abs(total)
             else:
                 total, error = total * value, error * abs(value) + abs(total) * bound + EPSILON * abs(total * value)
-        if shadowed is None:
-            self.point.pop(variable.name, None)
-        else:
-            self.point[variable.name] = shadowed
+        self._restore(variable.name, shadowed)
         return total, error
 
     def _opaque_series(self, node: Node) -> Value:
         variable, lower, upper, body = node.parts
-        self.point.setdefault(variable.name, 1.37)
+        shadowed = self.point.get(variable.name)
         ends = [part for part in (lower, upper) if part.kind != "constant" or part.name != "infinity"]
-        return self._opaque(Node("opaque", f"{node.name} {len(ends)}", (*ends, body)))
+        try:
+            self.point[variable.name] = 1.37
+            return self._opaque(Node("opaque", f"{node.name} {len(ends)}", (*ends, body)))
+        finally:
+            self._restore(variable.name, shadowed)
+
+    def _restore(self, name: str, value: float | None) -> None:
+        if value is None:
+            self.point.pop(name, None)
+        else:
+            self.point[name] = value
 
     def _call(self, node: Node) -> Value:
         values = [self._value(part) for part in node.parts]

@@ -7,6 +7,7 @@ _WRAPPERS = re.compile(
 )
 _BRACKETS = re.compile(r"[{}$\s]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
+_LETTERS = re.compile(r"[^\W\d_]+(?:[-,'’&.][^\W\d_]+)*")
 _CHOICE = re.compile(r"\(?([A-Ja-j])\)?")
 _CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[.):])\s*\S.*", re.S)
 
@@ -16,12 +17,24 @@ def plain(text: str) -> str:
     return _BRACKETS.sub("", _WRAPPERS.sub("", text).replace("~", "")).rstrip(".").strip("\"'`")
 
 
+_NUMERALS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+_NUMBERS = {word: str(value) for value, word in enumerate(_NUMERALS.split())}
+
+
+def as_digits(text: str) -> str:
+    """A number in words, up to twenty, in digits; other text as it is."""
+    return _NUMBERS.get(plain(text).lower(), text) if text[-1:].isalpha() or text.endswith("}") else text
+
+
 def compare(gold: str, answer: str) -> tuple[bool, str] | None:
     """A verdict with its reason where the gold is a choice or words; None where it is neither."""
     ours, theirs = plain(gold), plain(answer)
     if choice := _CHOICE.fullmatch(ours):
         return _compare_choice(gold, choice.group(1), answer, theirs)
-    if len(ours) > 1 and ours.lower() == theirs.lower():
+    if len(ours) > 1 and ours.lower() == theirs.lower() and _LETTERS.fullmatch(ours):
         return True, "words: equal"
     if _is_words(gold, ours) and _is_words(answer, theirs):
         return False, "words: differ"
