@@ -2,8 +2,40 @@
 # Half-done work lives in {WORK}/{scale}/runs/, which no rule declares, so that nothing is lost when a job is.
 
 
+def first_of_stage(wildcards):
+    """The preflight that a stage's first job waits for; it is old news to a job that has run."""
+    segment = dag.segment(wildcards.scale, wildcards.segment)
+    path = f"{WORK}/{wildcards.scale}/preflight/{segment.id}.json"
+    return ancient(path) if segment.starts_stage else []
+
+
+rule preflight:
+    output:
+        WORK + "/{scale}/preflight/{segment}.json",
+    log:
+        "logs/{scale}/preflight/{segment}.log",
+    benchmark:
+        "logs/{scale}/preflight/{segment}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: cpus("preflight")
+    resources:
+        **request("preflight"),
+    priority: 100
+    retries: 0
+    message:
+        "Checking that a node is ready for segment {wildcards.segment}"
+    shell:
+        "deepscaler preflight"
+        " --scale {wildcards.scale}"
+        " --segment {wildcards.segment}"
+        " --output {output}"
+        " 2>&1 | tee {log}"
+
+
 rule train_segment:
     input:
+        first_of_stage,
         parent=lambda wildcards: (
             manifest_of(
                 wildcards.scale, dag.segment(wildcards.scale, wildcards.segment).parent

@@ -41,3 +41,16 @@ def register(app: typer.Typer) -> None:
         from deepscaler.reporting import status as module
 
         module.status(scale, Console())
+
+    @verb(app)
+    def preflight(
+        scale: ScaleName,
+        segment: Annotated[
+            str | None, typer.Option(help="Check for the stage of this segment; without it, for all stages.")
+        ] = None,
+        output: Annotated[Path | None, typer.Option(help="Record to write where nothing is missing.")] = None,
+    ) -> None:
+        """Check that this machine is ready to train (GPUs, versions, disk, weights, budget); list all that is missing."""
+        from deepscaler.training import preflight as module
+
+        module.preflight(scale, segment, output)

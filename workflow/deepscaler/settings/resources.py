@@ -26,6 +26,9 @@ def gpus(scale_name: str, rule: str, stage: str | None = None) -> tuple[int, int
     if rule == "train_segment" and stage:
         layout = dag.layout(scale_name, stage)
         return layout.nodes, layout.gpus_per_node
+    if rule == "preflight":
+        assert segment is not None
+        return 1, dag.layout(scale_name, dag.segment(scale_name, segment).stage).gpus_per_node
     if rule == "sample":
         return 1, scale(scale_name).evaluation.tensor_parallel
     return 1, 0
@@ -43,7 +46,7 @@ def keys(rule: str) -> list[str]:
 
 
 def is_gpu_rule(rule: str) -> bool:
-    return rule in ("train_segment", "sample")
+    return rule in ("preflight", "train_segment", "sample")
 
 
 def site_keys(*, on_gpu: bool) -> dict[str, str | None]:

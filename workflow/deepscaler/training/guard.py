@@ -1,23 +1,77 @@
-"""What stands between a training job and a bill: the budget before it starts, the bounds of health while it runs."""
+"""What stands between a training job and a bill: the budget before it starts, the bounds of health while it runs.
 
+A run that was stopped for its health stays stopped when its job is handed in again, as schedulers and Snakemake do with
+jobs that fail: only other bounds let it go on.
+"""
+
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+from deepscaler import settings
+from deepscaler.errors import JobError, UserError
+from deepscaler.files import digest_of, write_json
 from deepscaler.settings import dag
-from deepscaler.training import health
+from deepscaler.settings.health import Health
 from deepscaler.training.budget import require_approval
+from deepscaler.training.health import Finding, HealthMonitor
 from deepscaler.training.metrics import Row
 from deepscaler.training.timeline import timeline
 
 
-def guard(scale_name: str, segment_id: str, runs: Path) -> Callable[[Row], None]:
-    """Refuse a segment that is not paid for (UserError); else the watcher of its steps.
+def guard(scale_name: str, segment_id: str, runs: Path, say: Callable[[str], None] = print) -> Callable[[Row], None]:
+    """The watcher of a segment's steps, which raises JobError at the first that breaks a bound.
 
-    `runs` is {work}/{scale}/runs. The watcher knows the steps that the stage has made before.
+    `runs` is {work}/{scale}/runs. The watcher knows the steps that the stage has made before. Raises UserError where the
+    segment is not paid for, or was stopped under the bounds that still hold.
     """
-    work, segment = runs.parent, dag.segment(scale_name, segment_id)
-    require_approval(scale_name, segment_id, work)
-    before = [
-        row for row in timeline(scale_name, work) if row.get("stage") == segment.stage and row["step"] <= segment.last
-    ]
-    return health.watch(scale_name, before)
+    training, segment = settings.scale(scale_name).training, dag.segment(scale_name, segment_id)
+    assert training is not None
+    stop = StopNote(runs / f"{segment_id}.stopped.json", training.health, f"config/scales/{scale_name}.yaml")
+    stop.refuse_if_standing()
+    require_approval(scale_name, segment_id, runs.parent)
+    steps = timeline(scale_name, runs.parent)
+    monitor = HealthMonitor(training.health, [row for row in steps if row.get("stage") == segment.stage])
+
+    def see(row: Row) -> None:
+        for finding in monitor.observe(row):
+            say(str(finding))
+            if finding.level == "stop":
+                stop.write(finding)
+                raise JobError(
+                    f"stopped, {finding}", None, f"states, metrics and logs are kept; {stop.way_on(finding.rule)}"
+                )
+
+    return see
+
+
+class StopNote:
+    """The file that says why a segment was stopped, and under which bounds."""
+
+    def __init__(self, path: Path, bounds: Health, settings_file: str) -> None:
+        self.path, self.settings_file = path, settings_file
+        self.digest = digest_of(bounds.model_dump(mode="json"))
+
+    def write(self, finding: Finding) -> None:
+        note = {"step": finding.step, "rule": finding.rule, "message": finding.message, "bounds": self.digest}
+        write_json(self.path, note)
+
+    def refuse_if_standing(self) -> None:
+        """Raise UserError where the run was stopped under the same bounds; under others the note is void, and goes."""
+        try:
+            note = json.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return
+        except ValueError:
+            note = {}
+        if note.get("bounds") != self.digest:
+            self.path.unlink()
+            return
+        what = f"this segment was stopped at step {note.get('step')}: {note.get('message')}"
+        raise UserError(what, self.path, self.way_on(str(note.get("rule"))))
+
+    def way_on(self, rule: str) -> str:
+        return (
+            "look at it with `deepscaler status`; to go on from the last saved state all the same, change "
+            f"training.health.{rule} in {self.settings_file}"
+        )

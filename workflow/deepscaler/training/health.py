@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from deepscaler import settings
-from deepscaler.errors import JobError
 from deepscaler.settings.health import Health
 from deepscaler.training.metrics import (
     ENTROPY,
@@ -211,24 +209,3 @@ def entropy(monitor: HealthMonitor) -> list[Finding]:
 
 
 CHECKS = (non_finite, reward, length, truncation, divergence, sampler_divergence, gradient, entropy)
-
-
-def watch(scale_name: str, history: Iterable[Row], say: Callable[[str], None] = print) -> Callable[[Row], None]:
-    """A watcher of a scale's training: tells its findings, and raises JobError at the first that stops the run."""
-    training = settings.scale(scale_name).training
-    assert training is not None
-    monitor = HealthMonitor(training.health, history)
-
-    def see(row: Row) -> None:
-        for finding in monitor.observe(row):
-            say(str(finding))
-            if finding.level == "stop":
-                raise JobError(
-                    f"stopped, {finding}",
-                    None,
-                    "states, metrics and logs are kept; look at them with `deepscaler status`, and to go on from the "
-                    f"last saved state nonetheless change training.health.{finding.rule} in "
-                    f"config/scales/{scale_name}.yaml",
-                )
-
-    return see

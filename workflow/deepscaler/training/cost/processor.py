@@ -137,6 +137,7 @@ def counted_jobs(scale_name: str) -> dict[str, int]:
         steps = ("deduplicate", "decontaminate", "select_gradable", "summarise_curation", "collect_metrics")
         counts |= dict.fromkeys(steps, 1)
         counts["schedule_prompts"] = len(dag.segments(scale_name))
+        counts["preflight"] = sum(segment.starts_stage for segment in dag.segments(scale_name))
     return {rule: jobs for rule, jobs in counts.items() if jobs}
 
 
