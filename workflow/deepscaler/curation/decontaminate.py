@@ -1,0 +1,183 @@
+"""Training problems that a benchmark holds too: by exact text, by shared runs of words, by embedding."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepscaler import records
+from deepscaler.curation.deduplicate import numeral_keys
+from deepscaler.curation.embed import embed, read_vectors
+from deepscaler.curation.normalise import canonical, words
+from deepscaler.curation.review import write_review
+from deepscaler.curation.similar import similar_pairs
+from deepscaler.settings.curation import Decontaminate, Embedding
+
+if TYPE_CHECKING:
+    from deepscaler.curation.embed import Vectors
+
+STEP = "decontaminate"
+COLUMNS = (
+    *("decision", "found_by", "similarity", "shared_runs", "id", "benchmark_id"),
+    *("answer", "benchmark_answers", "problem", "benchmark_problem"),
+)
+
+
+@dataclass
+class Overlap:
+    """What a training problem and a benchmark problem have in common."""
+
+    exact: bool = False
+    shared: float = 0.0
+    """Share of the benchmark problem's n-grams that the training problem has."""
+    similarity: float = 0.0
+
+    def found_by(self, settings: Decontaminate) -> list[str]:
+        """The ways in which the pair counts as contamination."""
+        ways = (
+            ("exact text", self.exact),
+            (f"{settings.ngram}-grams", self.shared >= settings.ngram_share),
+            ("embedding", self.similarity >= settings.threshold),
+        )
+        return [name for name, found in ways if found]
+
+
+def decontaminate(
+    problems: Path,
+    vectors: Path,
+    benchmarks: list[Path],
+    output: Path,
+    removed: Path,
+    report: Path,
+    settings: Decontaminate,
+    embedding: Embedding,
+    threads: int = 1,
+    mirror: str | None = None,
+) -> None:
+    """Write the problems that no benchmark holds, those that leave, and all overlapping pairs side by side.
+
+    `vectors` are the problems' embeddings, as `deduplicate` left them.
+    """
+    rows = records.read(problems, records.PROBLEM).to_pylist()
+    tests = [row for path in benchmarks for row in records.read(path, records.BENCHMARK_PROBLEM).to_pylist()]
+    texts, test_texts = [row["problem"] for row in rows], [row["problem"] for row in tests]
+    overlaps: defaultdict[tuple[int, int], Overlap] = defaultdict(Overlap)
+    for pair in exact_pairs(texts, test_texts):
+        overlaps[pair].exact = True
+    for pair, share in shared_runs(texts, test_texts, settings.ngram, settings.ngram_share):
+        overlaps[pair].shared = share
+    embedded = read_vectors(vectors, len(texts))
+    test_embedded = embed(test_texts, embedding, threads, mirror)
+    for pair, score in near_pairs(texts, test_texts, embedded, test_embedded, settings):
+        overlaps[pair].similarity = score
+    contaminated = {pair: overlap for pair, overlap in overlaps.items() if overlap.found_by(settings)}
+    worst = strongest_of_each(contaminated)
+    write_review(report, report_rows(rows, tests, overlaps, settings), COLUMNS)
+    records.write(
+        removed,
+        [as_removed(rows[place], tests[test], overlaps[place, test], settings) for place, test in worst.items()],
+        records.REMOVED,
+    )
+    records.write(output, [row for place, row in enumerate(rows) if place not in worst], records.PROBLEM)
+    by_benchmark = Counter(tests[test]["benchmark"] for test in worst.values())
+    print(f"{len(rows)} problems against {len(tests)} of {len(benchmarks)} benchmarks: {len(worst)} leave")
+    print(f"by benchmark: {dict(by_benchmark)}; all {len(overlaps)} overlapping pairs: {report}")
+
+
+def exact_pairs(texts: list[str], test_texts: list[str]) -> Iterable[tuple[int, int]]:
+    tests_of: defaultdict[str, list[int]] = defaultdict(list)
+    for test, text in enumerate(test_texts):
+        tests_of[canonical(text)].append(test)
+    for place, text in enumerate(texts):
+        for test in tests_of.get(canonical(text), ()):
+            yield place, test
+
+
+def runs(text: str, length: int) -> set[int]:
+    """The n-grams of a text's words, as hashes; none where it has fewer words than `length`."""
+    found = words(text)
+    return {hash(tuple(found[start : start + length])) for start in range(len(found) - length + 1)}
+
+
+def shared_runs(
+    texts: list[str], test_texts: list[str], length: int, floor: float
+) -> Iterable[tuple[tuple[int, int], float]]:
+    """Pairs that share runs of `length` words, with the share of the benchmark problem's runs that is shared."""
+    tests_with: defaultdict[int, list[int]] = defaultdict(list)
+    sizes = []
+    for test, text in enumerate(test_texts):
+        found = runs(text, length)
+        sizes.append(len(found))
+        for run in found:
+            tests_with[run].append(test)
+    for place, text in enumerate(texts):
+        hits = Counter(test for run in runs(text, length) for test in tests_with.get(run, ()))
+        for test, count in hits.items():
+            if count / sizes[test] >= min(floor, 0.25):
+                yield (place, test), count / sizes[test]
+
+
+def near_pairs(
+    texts: list[str], test_texts: list[str], vectors: "Vectors", test_vectors: "Vectors", settings: Decontaminate
+) -> Iterable[tuple[tuple[int, int], float]]:
+    floor = min(settings.report_from, settings.threshold)
+    if settings.same_numbers:
+        keys = numeral_keys([*texts, *test_texts])
+        pairs = similar_pairs(vectors, test_vectors, floor, keys[: len(texts)], keys[len(texts) :])
+    else:
+        pairs = similar_pairs(vectors, test_vectors, floor)
+    for place, test, score in zip(pairs.rows, pairs.columns, pairs.scores, strict=True):
+        yield (int(place), int(test)), float(score)
+
+
+def strength(overlap: Overlap) -> tuple[bool, float]:
+    return overlap.exact, max(overlap.shared, overlap.similarity)
+
+
+def strongest_of_each(overlaps: dict[tuple[int, int], Overlap]) -> dict[int, int]:
+    """Training problem → the benchmark problem that it overlaps with most."""
+    worst: dict[int, int] = {}
+    for (place, test), overlap in sorted(overlaps.items()):
+        if place not in worst or strength(overlap) > strength(overlaps[place, worst[place]]):
+            worst[place] = test
+    return worst
+
+
+def as_removed(row: dict[str, Any], test: dict[str, Any], overlap: Overlap, settings: Decontaminate) -> dict[str, Any]:
+    ways = overlap.found_by(settings)
+    score = 1.0 if overlap.exact else max(overlap.shared, overlap.similarity)
+    return {
+        **row,
+        "step": STEP,
+        "reason": f"in {test['benchmark']}, found by {' and '.join(ways)}",
+        "twin": test["id"],
+        "score": round(score, 6),
+    }
+
+
+def report_rows(
+    rows: list[dict[str, Any]],
+    tests: list[dict[str, Any]],
+    overlaps: dict[tuple[int, int], Overlap],
+    settings: Decontaminate,
+) -> Iterable[dict[str, Any]]:
+    """All overlapping pairs, those that count first, then by strength."""
+    order = sorted(
+        overlaps.items(),
+        key=lambda item: (not item[1].found_by(settings), not item[1].exact, -strength(item[1])[1], item[0]),
+    )
+    for (place, test), overlap in order:
+        ways = overlap.found_by(settings)
+        yield {
+            "decision": "removed" if ways else "reported only",
+            "found_by": " and ".join(ways),
+            "similarity": f"{overlap.similarity:.4f}" if overlap.similarity else "",
+            "shared_runs": f"{overlap.shared:.4f}" if overlap.shared else "",
+            "id": rows[place]["id"],
+            "benchmark_id": tests[test]["id"],
+            "answer": rows[place]["answer"],
+            "benchmark_answers": " | ".join(tests[test]["answers"]),
+            "problem": rows[place]["problem"],
+            "benchmark_problem": tests[test]["problem"],
+        }

@@ -1,0 +1,188 @@
+"""One problem, once: exact duplicates by their canonical text, near ones by the similarity of their embeddings."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepscaler import records
+from deepscaler.curation.embed import embed, write_vectors
+from deepscaler.curation.normalise import canonical, numerals
+from deepscaler.curation.review import write_review
+from deepscaler.curation.similar import Pairs, earlier_pairs
+from deepscaler.reward.pool import GradingPool
+from deepscaler.settings.curation import Deduplicate, Embedding
+
+if TYPE_CHECKING:
+    import numpy as np
+
+STEP = "deduplicate"
+EXACT, NEAR = "exact duplicate", "near duplicate"
+
+Judge = Callable[[list[tuple[str, str]]], list[bool | None]]
+"""Says of pairs of problems whether they are the same; None where it cannot."""
+
+
+@dataclass(frozen=True)
+class Twin:
+    """What an item is a duplicate of."""
+
+    place: int
+    score: float
+    reason: str
+
+
+def deduplicate(
+    problems: list[Path],
+    output: Path,
+    vectors: Path,
+    removed: Path,
+    review: Path,
+    settings: Deduplicate,
+    embedding: Embedding,
+    threads: int = 1,
+    mirror: str | None = None,
+    judge: Judge | None = None,
+) -> None:
+    """Write the problems that stay with their vectors, those that leave with twin and score, and doubtful pairs.
+
+    `problems` are one file a source, the best source first: of duplicates the earliest stays.
+    """
+    rows = [row for path in problems for row in records.read(path, records.PROBLEM).to_pylist()]
+    exact = exact_twins(rows)
+    left = [place for place in range(len(rows)) if place not in exact]
+    print(f"{len(rows)} problems, {len(exact)} of them exact duplicates")
+    embedded = embed([rows[place]["problem"] for place in left], embedding, threads, mirror)
+    pairs = candidates([rows[place] for place in left], embedded, settings)
+    verdicts = judged(pairs, [rows[place]["problem"] for place in left], settings, judge)
+    near = {
+        left[place]: Twin(left[twin.place], twin.score, twin.reason)
+        for place, twin in near_twins(pairs, len(left), settings.threshold, verdicts).items()
+    }
+    twins = exact | near
+    twins = {place: settle(twin, twins) for place, twin in twins.items()}
+    doubtful = doubtful_pairs(rows, left, pairs, near, settings)
+    differing = label_errors(rows, twins)
+    write_review(review, [*differing, *doubtful])
+    records.write(removed, [as_removed(rows, place, twin) for place, twin in sorted(twins.items())], records.REMOVED)
+    write_vectors(vectors, embedded[[place not in twins for place in left]])
+    records.write(output, [row for place, row in enumerate(rows) if place not in twins], records.PROBLEM)
+    print(f"{len(rows) - len(twins)} stay; {dict(Counter(twin.reason for twin in twins.values()))} leave")
+    print(f"{len(differing)} duplicates disagree on the answer; {len(doubtful)} pairs near the threshold: {review}")
+
+
+def exact_twins(rows: list[dict[str, Any]]) -> dict[int, Twin]:
+    first: dict[str, int] = {}
+    twins = {}
+    for place, row in enumerate(rows):
+        earlier = first.setdefault(canonical(row["problem"]) or row["problem"], place)
+        if earlier != place:
+            twins[place] = Twin(earlier, 1.0, EXACT)
+    return twins
+
+
+def candidates(rows: list[dict[str, Any]], vectors: "np.ndarray[Any, Any]", settings: Deduplicate) -> Pairs:
+    """Pairs that may be duplicates: near enough for removal or review, and not excluded by the settings."""
+    keys = numeral_keys([row["problem"] for row in rows]) if settings.same_numbers else None
+    pairs = earlier_pairs(vectors, settings.threshold - settings.margin, keys)
+    if settings.within_source:
+        return pairs
+    import numpy as np
+
+    sources = np.array([row["source"] for row in rows])
+    across = sources[pairs.rows] != sources[pairs.columns]
+    return Pairs(pairs.rows[across], pairs.columns[across], pairs.scores[across])
+
+
+def numeral_keys(texts: list[str], known: dict[tuple[str, ...], int] | None = None) -> "np.ndarray[Any, Any]":
+    """A number for each text, equal where the numerals are the same in the same order."""
+    import numpy as np
+
+    known = {} if known is None else known
+    return np.array([known.setdefault(numerals(text), len(known)) for text in texts], dtype=np.int64)
+
+
+def judged(pairs: Pairs, texts: list[str], settings: Deduplicate, judge: Judge | None) -> dict[int, bool]:
+    """Index of a pair near the threshold → whether the judge takes it for one problem."""
+    if judge is None:
+        return {}
+    near = [index for index, score in enumerate(pairs.scores) if abs(score - settings.threshold) <= settings.margin]
+    answers = judge([(texts[pairs.rows[index]], texts[pairs.columns[index]]) for index in near])
+    return {index: answer for index, answer in zip(near, answers, strict=True) if answer is not None}
+
+
+def near_twins(pairs: Pairs, size: int, threshold: float, verdicts: dict[int, bool]) -> dict[int, Twin]:
+    """Item → its twin: the most similar earlier item that stays itself.
+
+    Items are gone through in order, so that of a chain a ~ b ~ c with a ≁ c only b leaves.
+    """
+    twins: dict[int, Twin] = {}
+    for index in range(len(pairs.rows)):
+        row, column, score = int(pairs.rows[index]), int(pairs.columns[index]), float(pairs.scores[index])
+        same = verdicts.get(index, score >= threshold)
+        if same and row not in twins and column not in twins:
+            twins[row] = Twin(column, score, NEAR)
+    assert len(twins) <= size
+    return twins
+
+
+def settle(twin: Twin, twins: dict[int, Twin]) -> Twin:
+    """The twin that stays: where an exact duplicate's twin is itself a near duplicate, that one's."""
+    while twin.place in twins:
+        twin = Twin(twins[twin.place].place, min(twin.score, twins[twin.place].score), twins[twin.place].reason)
+    return twin
+
+
+def as_removed(rows: list[dict[str, Any]], place: int, twin: Twin) -> dict[str, Any]:
+    return {
+        **rows[place],
+        "step": STEP,
+        "reason": twin.reason,
+        "twin": rows[twin.place]["id"],
+        "score": round(twin.score, 6),
+    }
+
+
+def label_errors(rows: list[dict[str, Any]], twins: dict[int, Twin]) -> list[dict[str, Any]]:
+    """Duplicates whose answers the reward takes for different: one of the two is wrong, or they are no duplicates."""
+    differing = [(place, twin) for place, twin in twins.items() if rows[place]["answer"] != rows[twin.place]["answer"]]
+    if not differing:
+        return []
+    with GradingPool() as pool:
+        verdicts = list(pool.grade_pairs((rows[t.place]["answer"], rows[p]["answer"], "strict") for p, t in differing))
+    return [
+        pair_row(rows, "answers of duplicates differ", place, twin.place, twin.score, f"removed: {twin.reason}")
+        for (place, twin), verdict in zip(differing, verdicts, strict=True)
+        if not verdict.correct
+    ]
+
+
+def doubtful_pairs(
+    rows: list[dict[str, Any]], left: list[int], pairs: Pairs, near: dict[int, Twin], settings: Deduplicate
+) -> list[dict[str, Any]]:
+    """The pairs nearest to the threshold, on either side of it."""
+    distance = abs(pairs.scores - settings.threshold)
+    inside = [int(index) for index in distance.argsort(kind="stable") if distance[index] <= settings.margin]
+    found = []
+    for index in inside[: settings.review_pairs]:
+        place, other = left[pairs.rows[index]], left[pairs.columns[index]]
+        decision = "removed" if place in near else "kept"
+        found.append(pair_row(rows, "near the threshold", place, other, float(pairs.scores[index]), decision))
+    return found
+
+
+def pair_row(
+    rows: list[dict[str, Any]], kind: str, place: int, other: int, score: float, decision: str
+) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "decision": decision,
+        "score": f"{score:.4f}",
+        "id": rows[place]["id"],
+        "twin": rows[other]["id"],
+        "answer": rows[place]["answer"],
+        "other_answer": rows[other]["answer"],
+        "problem": rows[place]["problem"],
+        "other_problem": rows[other]["problem"],
+    }

@@ -1,0 +1,52 @@
+"""Problems as keys: what stays the same when only the typesetting changes."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+# Commands that change how mathematics looks, not what it says.
+LOOKS = frozenset(
+    (
+        *("left", "right", "big", "bigl", "bigr", "bigg", "biggl", "biggr", "displaystyle", "textstyle", "limits"),
+        *("qquad", "quad", "hspace", "vspace", "noindent", "newline", "linebreak", "par", "begin", "end", "center"),
+        *("mathrm", "mathbf", "mathit", "textbf", "textit", "textrm", "text", "emph", "bf", "rm", "it", "mbox"),
+        *("boldsymbol", "operatorname", "nolimits", "centering"),
+    )
+)
+SAME = {"dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "le": "leq", "ge": "geq", "ne": "neq", "to": "rightarrow"}
+
+TOKEN = re.compile(r"\\[a-z]+|[^\W\d_]+|\d+(?:\.\d+)?|[^\s\w]|_")
+COMMAND = re.compile(r"\\[a-z]+")
+PUNCTUATION = frozenset("$,.;:?{}'\"`~&\\")
+NUMERAL = re.compile(r"\d+(?:\.\d+)?")
+
+
+def tokens(text: str) -> Iterator[str]:
+    """Words, LaTeX commands, numerals and symbols in order, without what only concerns the looks."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    text = re.sub(r"\\[,;:!>% ]", " ", text)  # LaTeX's spaces
+    for token in TOKEN.findall(text):
+        if token[0] == "\\" and len(token) > 1:
+            name = token[1:]
+            if name not in LOOKS:
+                yield "\\" + SAME.get(name, name)
+        elif token not in PUNCTUATION:
+            yield token
+
+
+def canonical(text: str) -> str:
+    """A key that is equal for problems of equal text, whatever their case, spacing, markup and punctuation.
+
+    Operators, numerals and every word stay: problems that differ in any of them have different keys.
+    """
+    return " ".join(tokens(text))
+
+
+def words(text: str) -> list[str]:
+    """The words and numerals of a problem, in order: the units of n-grams. Symbols are left out."""
+    return [token.lstrip("\\") for token in tokens(text) if token[0] == "\\" or token[0].isalnum()]
+
+
+def numerals(text: str) -> tuple[str, ...]:
+    """The numerals of a problem in order: what its siblings from the same template differ in."""
+    return tuple(NUMERAL.findall(unicodedata.normalize("NFKC", text)))

@@ -1,0 +1,151 @@
+"""Rows of data files, through Hugging Face `datasets`; where that refuses a file, row by row, so that good rows stay.
+
+A row that cannot be read is not dropped: it comes back as a `Row` with its defect, and leaves by name further on.
+"""
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepscaler.errors import UserError
+from deepscaler.hub import first_line
+
+BUILDERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
+REPLACEMENT = "\ufffd"
+
+
+@dataclass(frozen=True)
+class Row:
+    values: dict[str, Any]
+    defect: str | None = None
+
+
+def read_rows(paths: list[Path]) -> Iterator[Row]:
+    """The rows of files in order. A UserError names a file that is no table at all: truncated, or of another kind."""
+    for path in paths:
+        if path.suffix not in BUILDERS:
+            raise UserError(f"unknown kind of data file {path.suffix!r}", path, f"known: {', '.join(BUILDERS)}")
+        if path.stat().st_size == 0:
+            raise UserError("an empty file", path)
+        yield from read_whole(path)
+
+
+def read_whole(path: Path) -> Iterator[Row]:
+    """One file as `datasets` reads it, or, where that fails, as `salvage` does."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="deepscaler-") as cache:
+        try:
+            table = datasets.load_dataset(
+                BUILDERS[path.suffix], data_files=str(path), split="train", cache_dir=cache
+            ).with_format(None)
+            rows = [Row(dict(values)) for values in table]
+        except Exception as error:  # pyarrow's, pandas' and the library's own errors have no common class
+            reason = first_line(error.__cause__ or error)
+            print(f"{path.name}: read row by row, since `datasets` refuses it ({reason[:120]})")
+            rows = list(salvage(path))
+    yield from rows
+
+
+def salvage(path: Path) -> Iterator[Row]:
+    """The rows of a file of which some are broken."""
+    if path.suffix == ".parquet":
+        yield from salvage_parquet(path)
+    elif path.suffix == ".jsonl":
+        yield from salvage_lines(path)
+    elif path.suffix == ".json":
+        yield from salvage_json(path)
+    else:
+        yield from salvage_csv(path)
+
+
+def salvage_lines(path: Path) -> Iterator[Row]:
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            if line.strip():
+                yield json_row(line, f"line {number}")
+
+
+def json_row(line: bytes, where: str) -> Row:
+    """One line of JSON; the text of a broken one is kept as `raw`."""
+    text = line.decode("utf-8", errors="replace")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return Row({"raw": text.strip()}, f"{where} is not JSON")
+    if not isinstance(value, dict):
+        return Row({"raw": text.strip()}, f"{where} is no JSON object")
+    return marked(value, where)
+
+
+def marked(values: dict[str, Any], where: str) -> Row:
+    """A row, with its defect where bytes had to be replaced to read it."""
+    broken = any(isinstance(value, str) and REPLACEMENT in value for value in values.values())
+    return Row(values, f"{where} has broken UTF-8" if broken else None)
+
+
+def salvage_json(path: Path) -> Iterator[Row]:
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    if not text.lstrip().startswith("["):  # JSON lines, by another name
+        yield from salvage_lines(path)
+        return
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"not JSON: {first_line(error)}", path) from None
+    for number, value in enumerate(values, start=1):
+        row = marked(value, f"item {number}") if isinstance(value, dict) else None
+        yield row or Row({"raw": json.dumps(value)}, f"item {number} is no JSON object")
+
+
+def salvage_csv(path: Path) -> Iterator[Row]:
+    text = path.read_bytes().decode("utf-8", errors="replace").replace("\0", REPLACEMENT)
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        for values in reader:
+            where = f"line {reader.line_num}"
+            surplus = values.pop(None, None)
+            if surplus or None in values.values():
+                yield Row(values, f"{where} has {'too many' if surplus else 'too few'} columns")
+            else:
+                yield marked(values, where)
+    except csv.Error as error:
+        raise UserError(f"not CSV: {first_line(error)}", path) from None
+
+
+def salvage_parquet(path: Path) -> Iterator[Row]:
+    """Rows of a Parquet file, each string checked; a truncated file has no index and is refused as a whole."""
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(1024):
+            for values in batch_rows(batch):
+                number += 1
+                yield marked(values, f"row {number}")
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise UserError(f"not a whole Parquet file: {first_line(error)}", path) from None
+
+
+def batch_rows(batch: Any) -> Iterable[dict[str, Any]]:
+    """A record batch as dictionaries, with bytes that are no UTF-8 replaced."""
+    import pyarrow as pa
+
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            binary = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
+            columns[name] = [
+                value if value is None else value.decode("utf-8", errors="replace")
+                for value in column.cast(binary).to_pylist()
+            ]
+        else:
+            columns[name] = column.to_pylist()
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
