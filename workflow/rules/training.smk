@@ -16,13 +16,13 @@ rule preflight:
         "logs/{scale}/preflight/{segment}.log",
     benchmark:
         "logs/{scale}/preflight/{segment}.tsv"
+    priority: 100
+    retries: 0
     conda:
         "../../envs/cpu.yaml"
     threads: cpus("preflight")
     resources:
         **request("preflight"),
-    priority: 100
-    retries: 0
     message:
         "Checking that a node is ready for segment {wildcards.segment}"
     shell:

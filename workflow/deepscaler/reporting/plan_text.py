@@ -23,8 +23,6 @@ def gpu_lines(data: Json) -> list[str]:
     if data["from_run"]:
         lines += [*refit_lines(data["from_run"]), ""]
     lines += calibration_lines(data["calibration"])
-    if data["miniature"] and data["miniature"]["comparison"]:
-        lines += ["", *comparison_lines(data["miniature"]["comparison"])]
     lines += [f"Warning: {warning}" for warning in data["warnings"]]
     return lines
 
