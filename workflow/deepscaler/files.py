@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deepscaler.errors import UserError
+
 CHUNK = 1 << 20
 
 
@@ -64,6 +66,16 @@ def write_text(path: Path | str, text: str) -> None:
 
 def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """The value in a JSON file, or a UserError that names the file."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError("no such file", path) from None
+    except ValueError as error:
+        raise UserError(f"not valid JSON: {error}", path) from None
 
 
 def write_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:

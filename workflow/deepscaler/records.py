@@ -104,6 +104,11 @@ def read(path: Path | str, schema: pa.Schema) -> pa.Table:
     return table
 
 
+def facts(path: Path | str) -> dict[str, str]:
+    """What `write` was given as `facts`."""
+    return {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
+
+
 class Prompt(BaseModel):
     """One line of a prompt schedule, in the shape that OpenRLHF reads."""
 

@@ -117,7 +117,7 @@ rule score:
     resources:
         **request("score"),
     params:
-        settings=setting("seed", "evaluation.suites"),
+        settings=setting("seed", "evaluation.suites", "evaluation.grader"),
     message:
         "Scoring {wildcards.system} on suite {wildcards.suite}"
     shell:

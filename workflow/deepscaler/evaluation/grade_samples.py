@@ -1,5 +1,6 @@
 """Verdicts of both graders on every sample of a suite; minutes on CPUs, so that a better grader costs no GPU."""
 
+import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -27,7 +28,7 @@ def grade_samples(
     with GradingPool(threads, SECONDS, MEMORY_MB) as pool:
         rows = list(graded(pool, completions, problems, how.prompting.think))
         killed = pool.killed
-    facts = {**versions(), "think": how.prompting.think, "stopped": str(killed)}
+    facts = {**origin(samples), "think": how.prompting.think, "stopped": str(killed), "grading": json.dumps(versions())}
     records.write(output, rows, records.GRADE, facts)
     right = {mode: sum(row[mode] for row in rows) / len(rows) for mode in MODES}
     print(
@@ -35,6 +36,18 @@ def grade_samples(
         + ", ".join(f"{100 * share:.1f} % ({mode})" for mode, share in right.items())
         + (f"; grading stopped at {killed} answers, which count as wrong" if killed else "")
     )
+
+
+def origin(shards: list[Path]) -> dict[str, str]:
+    """What the shards say of the model and of how it was sampled; they must all say the same."""
+    facts: dict[str, str] = {}
+    for path in shards:
+        metadata = records.facts(path)
+        found = {key: metadata[key] for key in ("model", "protocol", "versions") if key in metadata}
+        if facts and found != facts:
+            raise UserError("shards of different models, settings or versions", path, "delete the older ones")
+        facts = found
+    return facts
 
 
 def complete(shards: list[Path], problems: dict[str, dict[str, Any]], samples: int) -> list[dict[str, Any]]:

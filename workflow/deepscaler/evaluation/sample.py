@@ -15,7 +15,7 @@ from deepscaler.errors import JobError, UserError
 from deepscaler.evaluation import engine
 from deepscaler.evaluation.partial import Partial
 from deepscaler.evaluation.requests import Protocol, Request, plan, protocol, read_problems, shard_of
-from deepscaler.files import digest_of, sha256
+from deepscaler.files import digest_of, read_json, sha256
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.progress import progress
 
@@ -34,7 +34,7 @@ def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: 
     engine_settings = settings_of(scale, how)
     facts = {
         "system": system,
-        "model": sha256(model),
+        "model": identity(model),
         "protocol": how.facts(),
         "engine": engine_settings.facts(),
         "versions": engine.versions(),
@@ -51,6 +51,15 @@ def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: 
         rows = [{key: done[request.id][key] for key in records.COMPLETION.names} for request in requests]
         records.write(output, rows, records.COMPLETION, {key: json.dumps(value) for key, value in facts.items()})
         partial.discard()
+
+
+def identity(manifest: Path) -> dict[str, Any]:
+    """What a manifest says of its model: the pin of a fetched one, the step of a checkpoint."""
+    content = read_json(manifest)
+    known = {
+        key: content[key] for key in ("repository", "revision", "stage", "segment", "total_step") if key in content
+    }
+    return {"sha256": sha256(manifest), **known}
 
 
 def settings_of(scale: str, how: Protocol) -> engine.EngineSettings:

@@ -15,12 +15,12 @@ Rates are in percent, standard errors and intervals in percentage points, length
          "tokens": {"correct", "incorrect", "all"},            means; null where there is no such answer
          "strict": {"correct", "pass_at_1", "standard_error", …, "tokens"},   the same of the other grader
          "per_problem": {"id": […], "correct": […], "correct_strict": […], "tokens": […]}}},   counts, mean tokens
-     "flagged": {"aime-2024": {"contaminated": 2}},            problems of known defects, all of them counted above
-     "versions": {…}}
+     "provenance": {"model": {"sha256", …}, "protocol": {…}, "versions": {…}}}
 
 The headline grader is the scale's setting `evaluation.grader`; the other one's numbers stand under its name.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ import numpy as np
 from deepscaler import records, settings
 from deepscaler.errors import UserError
 from deepscaler.evaluation import statistics
-from deepscaler.evaluation.engine import versions
 from deepscaler.evaluation.statistics import Table
 from deepscaler.files import write_json
 
@@ -59,7 +58,11 @@ def score(scale: str, system: str, suite: str, grades: Path, output: Path) -> No
             "samples": evaluation.samples,
             "average": average(list(scores.values()), seed),
             "benchmarks": scores,
-            "versions": versions(),
+            "provenance": {
+                key: json.loads(value)
+                for key, value in records.facts(grades).items()
+                if key in ("model", "protocol", "versions")
+            },
         },
     )
     for name, entry in scores.items():

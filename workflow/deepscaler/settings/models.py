@@ -40,6 +40,8 @@ class Published(Strict):
     revision: str | None
     prompting: Prompting = Prompting()
     sampling: Sampling = Sampling()
+    paper: dict[Name, float] = {}
+    """What the paper's table says of it, by column, in percent."""
     note: str | None = None
 
 
@@ -60,6 +62,7 @@ class Trained(Strict):
     kind: Literal["trained"]
     title: str
     stage: Name
+    paper: dict[Name, float] = {}
 
 
 class Reported(Strict):

@@ -1,0 +1,110 @@
+"""table.md: the paper's main table with our numbers in it, the paper's beside them, and how sure ours are."""
+
+from collections.abc import Callable, Sequence
+
+from deepscaler import settings
+from deepscaler.evaluation.rows import AVERAGE, MISSING, Row
+from deepscaler.settings.models import Reported
+
+REPORTED = "†"
+
+
+def table_markdown(scale: str, rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """Three tables: Pass@1 as the paper prints it, its standard errors, and its distance from the paper's."""
+    shown = [*columns, AVERAGE]
+    synthetic = columns_of_synthetic(scale)
+    compared = [column for column in columns if column not in synthetic]
+    compared = [*compared, AVERAGE] if len(compared) == len(columns) else []
+    parts = [
+        f"# Pass@1 of {settings.scale(scale).evaluation.samples} samples ({scale})\n",
+        grid(scale, rows, shown, pass_at_1(rows, shown, compared)),
+        legend(scale, rows, bool(compared)),
+        "\n## Standard errors, in percentage points\n",
+        grid(scale, [row for row in rows if row.scores], shown, lambda row, column: one(row.standard_error(column))),
+        "\nOver problems and samples together. Within problems alone, as a second run on the same problems would"
+        " vary, they are smaller: see `results/" + scale + "/scores/`.\n",
+    ]
+    if any(paper_value(row, column) is not None for row in rows if row.scores for column in compared):
+        parts += [
+            "\n## Ours minus the paper's, in percentage points\n",
+            grid(scale, [row for row in rows if row.scores], shown, difference),
+        ]
+    return "\n".join(parts)
+
+
+def pass_at_1(rows: Sequence[Row], shown: Sequence[str], compared: Sequence[str]) -> Callable[[Row, str], str]:
+    """Cells as in the paper: the best of a column bold, what was run here underlined; the paper's in parentheses."""
+    best = {column: max((v for row in rows if (v := row.value(column)) is not None), default=None) for column in shown}
+
+    def cell(row: Row, column: str) -> str:
+        value = row.value(column)
+        written = one(value)
+        if value is not None and row.scores:
+            written = f"<u>{written}</u>"
+        if value is not None and one(value) == one(best[column]):
+            written = f"**{written}**"
+        paper = paper_value(row, column) if column in compared and row.scores else None
+        return f"{written} ({one(paper)})" if paper is not None else written
+
+    return cell
+
+
+def difference(row: Row, column: str) -> str:
+    ours, paper = row.value(column), paper_value(row, column)
+    return MISSING if ours is None or paper is None else f"{ours - paper:+.1f}"
+
+
+def paper_value(row: Row, column: str) -> float | None:
+    """What the paper reports for a system that it also evaluated."""
+    return getattr(row.entry, "paper", {}).get(column)
+
+
+def columns_of_synthetic(scale: str) -> set[str]:
+    """Columns that the miniature's own problems fill: the paper has no number for them."""
+    names = settings.scale(scale).evaluation.suites["table"]
+    return {settings.benchmarks()[name].column for name in names if settings.benchmarks()[name].kind == "synthetic"}
+
+
+def grid(scale: str, rows: Sequence[Row], shown: Sequence[str], cell: Callable[[Row, str], str]) -> str:
+    titles = {settings.benchmarks()[n].column: settings.benchmarks()[n].title for n in suite(scale)}
+    lines = [
+        "| Model | " + " | ".join(titles.get(column, "Avg.") for column in shown) + " |",
+        "| --- |" + " ---: |" * len(shown),
+    ]
+    for row in rows:
+        mark = f" {REPORTED}" if isinstance(row.entry, Reported) else ""
+        lines.append(f"| {row.title}{mark} | " + " | ".join(cell(row, column) for column in shown) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def legend(scale: str, rows: Sequence[Row], compared: bool) -> str:
+    grader = settings.scale(scale).evaluation.grader
+    notes = [f"Bold: the best of a column. Underlined: sampled here, graded by the `{grader}` grader."]
+    if compared:
+        notes.append("In parentheses: the paper's number.")
+    notes += [
+        f"{REPORTED} {row.title}: reported, not run ({row.entry.source})."
+        for row in rows
+        if isinstance(row.entry, Reported)
+    ]
+    return "\n".join(f"{note}  " for note in notes)
+
+
+def suite(scale: str) -> list[str]:
+    return settings.scale(scale).evaluation.suites["table"]
+
+
+def plain(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """The table for a terminal."""
+    width = max(len(row.title) for row in rows)
+    lines = [f"{'':{width}}  " + " ".join(f"{column:>14}" for column in (*columns, AVERAGE))]
+    lines += [
+        f"{row.title:{width}}  " + " ".join(f"{one(row.value(column)):>14}" for column in (*columns, AVERAGE))
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def one(value: float | None) -> str:
+    """One digit after the point, as the paper prints, or `-`."""
+    return MISSING if value is None else f"{value:.1f}"
