@@ -1,4 +1,4 @@
-"""One cluster for all tests of this folder, a copy of the checkout for each module, and Snakemake under a hard limit."""
+"""One cluster for all tests of this folder, copies of the checkout, and Snakemake under a hard limit."""
 
 import os
 import shutil
@@ -78,7 +78,7 @@ class Checkout:
 
     def deepscaler(self, *arguments: str, seconds: int = 60, **environment: str) -> subprocess.CompletedProcess[str]:
         """`deepscaler VERB …`, as the rules call it."""
-        limit = ["timeout", "-s", "KILL", str(seconds)]
+        limit = ["/usr/bin/timeout", "-s", "KILL", str(seconds)]
         return self.run(
             [*limit, sys.executable, "-c", "from deepscaler.cli import main; main()", *arguments], environment
         )
@@ -94,13 +94,13 @@ class Checkout:
             check=False,
         )
 
-    def start(self, *arguments: str, seconds: int = 300) -> "Running":
+    def start(self, *arguments: str, seconds: int = 300, **environment: str) -> "Running":
         """The same in the background."""
         with (self.folder / "snakemake.out").open("ab") as out:
             process = subprocess.Popen(
                 self.command(*arguments, seconds=seconds),
                 cwd=self.folder,
-                env=self.environment,
+                env=self.environment | environment,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -1,4 +1,4 @@
-"""What each job asks for: the real DAG's jobs, as the plugin's own code writes their sbatch lines, before a real SLURM."""
+"""What each job asks for: the sbatch line that the plugin's own code writes for it, before a real SLURM."""
 
 import json
 import re
@@ -22,14 +22,14 @@ LINES = textwrap.dedent(
     from snakemake_executor_plugin_slurm.utils import set_gres_string
 
     def line(job):
-        place = {"account": f"-A {job.resources.get('slurm_account')}", "partition": f"-p {job.resources.slurm_partition}"}
+        asked = job.resources
+        place = {"account": f"-A {asked.slurm_account}", "partition": f"-p {asked.slurm_partition}"}
         names = {"run_uuid": "request", "slurm_logfile": "/dev/null", "comment_str": job.rule.name, "workdir": None}
         return get_submit_command(job, place | names) + set_gres_string(job)
 
     with SnakemakeApi(OutputSettings(quiet={"all"})) as api:
-        workflow = api.workflow(
-            resource_settings=ResourceSettings(nodes=1000), storage_settings=StorageSettings(), snakefile=Path("Snakefile")
-        )
+        resources, storage = ResourceSettings(nodes=1000), StorageSettings()
+        workflow = api.workflow(resource_settings=resources, storage_settings=storage, snakefile=Path("Snakefile"))
         dag = workflow.dag(DAGSettings(targets=set(sys.argv[1:])))
         dag.execute_workflow(executor="dryrun")
         plain = workflow._workflow
