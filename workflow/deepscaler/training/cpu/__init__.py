@@ -27,9 +27,16 @@ def apply() -> None:
     if _applied or torch.version.cuda is not None:
         return
     check_versions()
-    from deepscaler.training.cpu import cuda_calls, flash_attention, linear_layers, settings, weight_sync
+    from deepscaler.training.cpu import (
+        compiled_operators,
+        cuda_calls,
+        flash_attention,
+        linear_layers,
+        settings,
+        weight_sync,
+    )
 
-    for part in (flash_attention, cuda_calls, weight_sync, linear_layers, settings):
+    for part in (flash_attention, cuda_calls, weight_sync, linear_layers, compiled_operators, settings):
         part.apply()
     _applied = True
 
