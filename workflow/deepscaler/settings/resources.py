@@ -22,13 +22,13 @@ def cpus(scale_name: str, rule: str) -> int:
 
 
 def gpus(scale_name: str, rule: str, stage: str | None = None) -> tuple[int, int]:
-    """(nodes, GPUs a node) of a job; (1, 0) where it needs no GPU. At `mini` they are pretended ones."""
-    if rule == "train_segment" and stage:
+    """(nodes, GPUs a node) of a job; (1, 0) where it needs no GPU. At `mini` they are pretended ones.
+
+    `stage` is that of a job of training: its preflight tries one node of those that it will have.
+    """
+    if stage:
         layout = dag.layout(scale_name, stage)
-        return layout.nodes, layout.gpus_per_node
-    if rule == "preflight":
-        assert segment is not None
-        return 1, dag.layout(scale_name, dag.segment(scale_name, segment).stage).gpus_per_node
+        return 1 if rule == "preflight" else layout.nodes, layout.gpus_per_node
     if rule == "sample":
         return 1, scale(scale_name).evaluation.tensor_parallel
     return 1, 0
@@ -68,7 +68,8 @@ def request(scale_name: str, rule: str, segment: str | None = None) -> dict[str,
     """
     need = dag.needs(scale_name, rule)
     asked: dict[str, Any] = {"mem_mb": need.mem_mb, "runtime": need.minutes}
-    nodes, gpus_per_node = gpus(scale_name, rule, dag.segment(scale_name, segment).stage if segment else None)
+    stage = dag.segment(scale_name, segment).stage if segment and is_gpu_rule(rule) else None
+    nodes, gpus_per_node = gpus(scale_name, rule, stage)
     asked |= site_keys(on_gpu=gpus_per_node > 0)
     if gpus_per_node:
         kind = f"gpu:{site().gpu_model}" if site().gpu_model else "gpu"
