@@ -24,6 +24,7 @@ from deepscaler.files import CHUNK, read_jsonl, remove, sha256, writing
 from deepscaler.progress import progress
 
 Host = Literal["model", "dataset", "github"]
+Verified = Literal["sha256", "revision", "none"]
 PREFIX: dict[Host, str] = {"model": "", "dataset": "datasets/", "github": "github/"}
 GITHUB = "https://raw.githubusercontent.com"
 
@@ -37,7 +38,9 @@ class Pin:
     revision: str | None
     """A commit, 40 hexadecimal digits; None is no pin: the newest is taken and said."""
     files: Mapping[str, str | None] = field(default_factory=dict)
-    """Path or pattern in the repository → SHA-256, or None where no one could check it."""
+    """Path or pattern in the repository → SHA-256, or None where no one could check it; all must be there."""
+    patterns: tuple[str, ...] = ()
+    """Of further files at the repository's top, wanted where they are there."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Snapshot:
     """The commit that the files are of, where that is known."""
     digests: dict[str, str]
     """Path → SHA-256 of every file."""
-    verified: Literal["sha256", "revision", "none"]
+    verified: Verified
     """Held against the pin's SHA-256, against the commit only, or against nothing."""
 
 
@@ -71,11 +74,13 @@ def fetch(pin: Pin, into: Path, mirror: str | None = None) -> Snapshot:
         remove(aside)
         into.rename(aside)
         raise UserError(f"{pin.repository} does not match its pin: {complaint}", aside, "kept there, and not used")
-    exact = [name for name, digest in pin.files.items() if digest]
-    verified: Literal["sha256", "revision", "none"] = (
-        "sha256" if exact and len(exact) == len(pin.files) else "revision" if pin.revision and revision else "none"
-    )
-    return Snapshot(revision, digests, verified)
+    return Snapshot(revision, digests, how_verified(pin, revision, digests))
+
+
+def how_verified(pin: Pin, revision: str | None, digests: Mapping[str, str]) -> Verified:
+    if all(pin.files.get(name) for name in digests):
+        return "sha256"
+    return "revision" if pin.revision and pin.revision == revision else "none"
 
 
 def mismatch(pin: Pin, revision: str | None, digests: Mapping[str, str]) -> str | None:
@@ -204,7 +209,9 @@ def download(url: str, target: Path, timeout: float = 60) -> None:
 
 
 def wanted(name: str, pin: Pin) -> bool:
-    return any(fnmatch(name, pattern) for pattern in pin.files)
+    """Whether a file of a repository belongs to the pin."""
+    top = () if "/" in name else pin.patterns
+    return any(fnmatch(name, pattern) for pattern in (*pin.files, *top))
 
 
 def listed(folder: Path) -> list[str]:

@@ -154,6 +154,9 @@ class ModelManifest(BaseModel):
     system: str
     repository: str | None
     revision: str | None
+    """The commit that the files are of, where that is known."""
+    verified: str | None = None
+    """What a fetched model was held against: sha256, revision or none."""
     files: dict[str, str]
     versions: dict[str, str]
     seed: int | None = None

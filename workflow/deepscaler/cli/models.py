@@ -9,7 +9,19 @@ from deepscaler.cli.options import Output, ScaleName, Threads, verb
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
+    verb(app)(fetch_model)
     verb(app)(distill_base)
+
+
+def fetch_model(
+    scale: ScaleName,
+    system: Annotated[str, typer.Option(help="A published entry of config/models.yaml.")],
+    output: Output,
+) -> None:
+    """Fetch a published model by its pin. OUTPUT is the folder's model.json; an interrupted fetch resumes."""
+    from deepscaler.models import fetch_model as module
+
+    module.fetch_model(system, output)
 
 
 def distill_base(

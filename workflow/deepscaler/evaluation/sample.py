@@ -15,7 +15,7 @@ from deepscaler.errors import JobError, UserError
 from deepscaler.evaluation import engine
 from deepscaler.evaluation.partial import Partial
 from deepscaler.evaluation.requests import Protocol, Request, plan, protocol, read_problems, shard_of
-from deepscaler.files import digest_of, read_json, sha256
+from deepscaler.files import digest_of, read_json
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.progress import progress
 
@@ -54,12 +54,16 @@ def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: 
 
 
 def identity(manifest: Path) -> dict[str, Any]:
-    """What a manifest says of its model: the pin of a fetched one, the step of a checkpoint."""
+    """What a manifest says of its model: the digest of its files, a fetched one's pin, a checkpoint's step."""
     content = read_json(manifest)
+    if not isinstance(content, dict) or not content.get("files"):
+        raise UserError("not a model's manifest: it lists no files", manifest)
     known = {
-        key: content[key] for key in ("repository", "revision", "stage", "segment", "total_step") if key in content
+        key: content[key]
+        for key in ("repository", "revision", "verified", "stage", "segment", "total_step")
+        if key in content
     }
-    return {"sha256": sha256(manifest), **known}
+    return {"sha256": digest_of(content["files"]), **known}
 
 
 def settings_of(scale: str, how: Protocol) -> engine.EngineSettings:

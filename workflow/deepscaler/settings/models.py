@@ -37,7 +37,13 @@ class Published(Strict):
     parameters: float
     """Billions."""
     repository: str
+    """`owner/name` on the Hugging Face hub, or a folder in its format: `file:///…`."""
     revision: str | None
+    """The commit, or null where none is known: the newest is taken, and said."""
+    files: dict[str, str] = {}
+    """File → SHA-256, for those that someone checked."""
+    chat_template: str | None = None
+    """SHA-256 of the chat template's text: it decides a score as much as the weights do."""
     prompting: Prompting = Prompting()
     sampling: Sampling = Sampling()
     paper: dict[Name, float] = {}

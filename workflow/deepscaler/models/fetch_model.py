@@ -1,0 +1,63 @@
+"""Published weights by their pin: from the hub, or from a local folder in its format."""
+
+import hashlib
+from pathlib import Path
+
+from deepscaler import hub, settings
+from deepscaler.errors import UserError, refuse_unknown
+from deepscaler.files import replace, write_json
+from deepscaler.models.manifest import manifest_for
+from deepscaler.models.templates import load_tokenizer
+from deepscaler.settings.models import Published
+
+PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+"""Weights as tensors only, never as pickles, which can run code; configuration; tokenizer."""
+PACKAGES = ["deepscaler", "huggingface-hub", "transformers"]
+
+
+def fetch_model(system: str, output: Path) -> None:
+    """Write the model's folder with its manifest at `output` (model.json), whole or not at all.
+
+    What was downloaded before an interruption is kept beside the folder and used again. A model that does not match
+    its pin, or that could not be sampled, is refused and kept aside.
+    """
+    entry = published(system)
+    folder = output.parent
+    aside = folder.with_name(f".{folder.name}.{(entry.revision or 'newest')[:12]}.partial")
+    aside.mkdir(parents=True, exist_ok=True)
+    pin = hub.Pin("model", entry.repository, entry.revision, entry.files, PATTERNS)
+    snapshot = hub.fetch(pin, aside, settings.site().hub)
+    check_usable(aside, entry)
+    manifest = manifest_for(
+        aside, system, packages=PACKAGES, repository=entry.repository, revision=snapshot.revision
+    ).model_copy(update={"files": snapshot.digests, "verified": snapshot.verified})
+    write_json(aside / output.name, manifest.model_dump())
+    replace(aside, folder)
+    print(f"{system}: {len(snapshot.digests)} files of {entry.repository}@{snapshot.revision or 'unknown revision'}")
+    if snapshot.verified == "none":
+        print(
+            f"{system}: held against no pin ({'none is set' if not entry.revision else 'the folder tells no revision'})"
+        )
+
+
+def published(system: str) -> Published:
+    known = {name: entry for name, entry in settings.systems().items() if isinstance(entry, Published)}
+    if system not in known:
+        raise refuse_unknown("published model", system, list(known), "config/models.yaml")
+    return known[system]
+
+
+def check_usable(folder: Path, entry: Published) -> None:
+    """Refuse what would fail, or score 0, only after hours: no weights, no tokenizer, another chat template."""
+    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+        raise UserError(f"{entry.repository} has no config.json or no safetensors weights", folder)
+    template = load_tokenizer(folder).chat_template
+    if not template:
+        raise UserError(f"{entry.repository} has no chat template", folder)
+    digest = hashlib.sha256(template.encode()).hexdigest()
+    if entry.chat_template and digest != entry.chat_template:
+        raise UserError(
+            f"the chat template of {entry.repository} has SHA-256 {digest[:12]}…, pinned {entry.chat_template[:12]}…",
+            folder,
+            "kept there, and not used",
+        )
