@@ -4,7 +4,6 @@ Numbers come from a random generator and mean nothing. Scores and tables are mad
 """
 
 import base64
-import csv
 import json
 import random
 import shutil
@@ -12,13 +11,20 @@ from pathlib import Path
 
 from deepscaler import records, settings
 from deepscaler.evaluation.score import score
-from deepscaler.files import sha256, write_json
+from deepscaler.evaluation.tabulate import tabulate
+from deepscaler.files import sha256, write_json, write_jsonl
 from deepscaler.settings import dag
 from deepscaler.training import metrics
+from deepscaler.training.collect_metrics import collect_metrics
 
 SCALE = "mini"
 PROBLEMS, SAMPLES = 6, 4
 START = 1_700_000_000.0
+FACTS = {
+    "model": json.dumps({"sha256": "0" * 64, "repository": None, "revision": None}),
+    "protocol": json.dumps({"context": 320, "temperature": 0.6, "top_p": 0.95, "seed": 42}),
+    "versions": json.dumps({"vllm": "0.0"}),
+}
 HOSTILE = "<script>alert('x')</script> & \"quoted\""
 """In every problem and completion: a report must show it and never run it."""
 
@@ -38,8 +44,9 @@ def make(folder: Path, seed: int = 1) -> None:
     for position, (system, suite) in enumerate(dag.scored(SCALE)):
         make_grades(folder, system, suite, 0.2 + 0.6 * position / len(dag.scored(SCALE)), generator)
         score(SCALE, system, suite, grades_of(folder, system, suite), scores_of(folder, system, suite))
-    make_models(folder)
+    make_tables(folder)
     make_training(folder, generator)
+    make_models(folder)
     make_benchmark_files(folder)
     make_job_records(folder)
 
@@ -87,7 +94,16 @@ def make_grades(folder: Path, system: str, suite: str, chance: float, generator:
                                      "paper_reason": "made up", "strict": right and not disputed,
                                      "strict_reason": "made up"})  # fmt: skip
     records.write(samples_of(folder, system, suite), completions, records.COMPLETION)
-    records.write(grades_of(folder, system, suite), grades, records.GRADE)
+    records.write(grades_of(folder, system, suite), grades, records.GRADE, FACTS)
+
+
+def make_tables(folder: Path) -> None:
+    results = folder / "results" / SCALE
+    names = ("table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv")
+    systems = dag.evaluated(SCALE)
+    scores = [scores_of(folder, system, "table") for system in systems]
+    grades = [grades_of(folder, system, "table") for system in systems]
+    tabulate(SCALE, scores, grades, *(results / name for name in names))
 
 
 def make_models(folder: Path) -> None:
@@ -96,8 +112,7 @@ def make_models(folder: Path) -> None:
         path = work(folder) / place
         path.mkdir(parents=True, exist_ok=True)
         (path / "model.safetensors").write_bytes(place.encode() * 100)
-        (path / "metrics.jsonl").write_text("{}\n", encoding="utf-8")
-        files = {name: sha256(path / name) for name in ("model.safetensors", "metrics.jsonl")}
+        files = {file.name: sha256(file) for file in path.iterdir()}
         write_json(path / f"{kind}.json", {"files": files, "seed": 42, "recipe_digest": "0123456789ab"})
     for segment in chain():
         (work(folder) / "prompts").mkdir(exist_ok=True)
@@ -109,24 +124,18 @@ def chain() -> list[dag.Segment]:
 
 
 def make_training(folder: Path, generator: random.Random) -> None:
-    columns = [
-        "total_step",
-        "stage",
-        "segment",
-        "step",
-        metrics.REWARD,
-        metrics.LENGTH,
-        metrics.TRUNCATED,
-        metrics.SECONDS,
-    ]
-    with (folder / "results" / SCALE / "training.csv").open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(columns)
-        for segment in chain():
-            for step in range(segment.first + 1, segment.last + 1):
-                total = segment.total_last - segment.last + step
-                values = (0.3 + total / 100, 90 - total + generator.random(), 0.2 - total / 200, 5.0)
-                writer.writerow([total, segment.stage, segment.id, step, *(round(value, 4) for value in values)])
+    paths = []
+    for segment in chain():
+        rows = []
+        for step in range(segment.first + 1, segment.last + 1):
+            total = segment.total_last - segment.last + step
+            values = {metrics.REWARD: 0.3 + total / 100, metrics.LENGTH: 90 - total + generator.random(),
+                      metrics.TRUNCATED: 0.2 - total / 200, metrics.SECONDS: 5.0}  # fmt: skip
+            rows.append(metrics.make_row(step, total, segment.stage, segment.id, values))
+        paths.append(work(folder) / "checkpoints" / segment.id / "metrics.jsonl")
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        write_jsonl(paths[-1], rows)
+    collect_metrics(SCALE, paths, folder / "results" / SCALE / "training.csv")
 
 
 def make_benchmark_files(folder: Path) -> None:

@@ -15,9 +15,10 @@ from deepscaler import settings
 from deepscaler.errors import UserError
 from deepscaler.files import writing
 from deepscaler.reporting.results import Results, Row, number
-from deepscaler.settings import dag
+from deepscaler.settings import dag, resources
 from deepscaler.settings.claims import ComputeValue, claims
-from deepscaler.training import metrics
+from deepscaler.training.cost.planned import planned_gpu_hours
+from deepscaler.training.cost.processor import estimate_processor
 
 FIELDS = (
     "rule",  # then `train_segment` of `all` stages, and `total`
@@ -29,6 +30,7 @@ FIELDS = (
     "cpu_hours",  # what was used of them
     "peak_memory_gb",
     "dollars",
+    "planned_wall_hours",  # what `deepscaler plan` expected
     "planned_gpu_hours",
     "paper_gpu_hours",
 )
@@ -80,7 +82,7 @@ def account_compute(scale: str, benchmarks: Path, output: Path) -> None:
     if not jobs:
         raise UserError("no benchmark files (*.tsv)", benchmarks, "they are written by the rules as they run")
     entries = ledger(scale, jobs, Results(scale, output.parent))
-    planned = planned_gpu_hours(scale)
+    planned = planned_hours(scale)
     with writing(output) as aside, aside.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(FIELDS)
@@ -123,7 +125,7 @@ def entry_of(scale: str, key: tuple[str, str], jobs: list[Job], results: Results
     seconds = sum(job.seconds for job in jobs)
     if rule == TRAINING:
         steps = [step for step in results.training if step.stage == stage]
-        seconds = max(seconds, sum(number(step.row, metrics.SECONDS, "training.csv") or 0.0 for step in steps))
+        seconds = max(seconds, sum(step.value("seconds") or 0.0 for step in steps))
     hours = seconds / 3600
     nodes = dag.layout(scale, stage).nodes if stage else 1
     return Entry(
@@ -140,15 +142,11 @@ def entry_of(scale: str, key: tuple[str, str], jobs: list[Job], results: Results
 
 def gpus_of(scale: str, rule: str, stage: str) -> int:
     """GPUs that a job holds; none at a scale that runs on CPUs."""
-    if settings.scale(scale).device == "cpu":
-        return 0
-    if stage:
-        layout = dag.layout(scale, stage)
-        return layout.nodes * layout.gpus_per_node
-    return settings.scale(scale).evaluation.tensor_parallel if rule == "sample" else 0
+    nodes, each = resources.gpus(scale, rule, stage or None)
+    return nodes * each if settings.scale(scale).device == "gpu" else 0
 
 
-def as_row(scale: str, entry: Entry, planned: dict[tuple[str, str], float]) -> list[str]:
+def as_row(scale: str, entry: Entry, planned: dict[tuple[str, str], tuple[float, float]]) -> list[str]:
     rate = settings.scale(scale).budget.dollars_per_gpu_hour
     key = (entry.rule, entry.stage)
     hours = (entry.wall_hours, entry.gpu_hours, entry.core_hours, entry.cpu_hours)
@@ -157,14 +155,27 @@ def as_row(scale: str, entry: Entry, planned: dict[tuple[str, str], float]) -> l
         *(f"{value:.4f}" for value in hours),
         f"{entry.peak_memory_gb:.3f}",
         f"{entry.gpu_hours * rate:.2f}",
-        f"{planned[key]:.1f}" if key in planned else "",
+        *([f"{value:.4f}" for value in planned[key]] if key in planned else ["", ""]),
         paper_gpu_hours(scale) if key == (TRAINING, ALL) else "",
     ]
 
 
-def planned_gpu_hours(scale: str) -> dict[tuple[str, str], float]:
-    """(rule, stage) → the GPU-hours that `deepscaler plan` gives before a run."""
-    return {}
+def planned_hours(scale: str) -> dict[tuple[str, str], tuple[float, float]]:
+    """(rule, stage) → the (wall hours, GPU-hours) that `deepscaler plan` expects, where it speaks of them."""
+    if settings.scale(scale).device == "cpu":
+        rules = estimate_processor(scale).rules
+        planned = {(entry.rule, entry.stage): (entry.seconds.expected / 3600, 0.0) for entry in rules}
+    else:
+        hours = {key: value.expected for key, value in planned_gpu_hours(scale).items()}
+        single = {key: value for key, value in hours.items() if key[0] != TOTAL and key[1] != ALL}
+        planned = {key: (value / (gpus_of(scale, *key) or 1), value) for key, value in single.items()}
+    training = [value for (rule, _), value in planned.items() if rule == TRAINING]
+    everything = list(planned.values())
+    return planned | {(TRAINING, ALL): summed(training), (TOTAL, ""): summed(everything)}
+
+
+def summed(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    return sum(first for first, _ in pairs), sum(second for _, second in pairs)
 
 
 def paper_gpu_hours(scale: str) -> str:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from deepscaler import settings
 from deepscaler.errors import UserError
+from deepscaler.files import read_json
 from deepscaler.reporting import style
-from deepscaler.reporting.results import Estimate, Results, Step, aime_of, read_json, read_training
+from deepscaler.reporting.results import Estimate, Results, Step, aime_of, read_training
 from deepscaler.settings import dag
 from deepscaler.settings.claims import Claim, Series, TableCell, claims
 from deepscaler.settings.models import Reported
@@ -123,7 +124,10 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
         labels.append((size, estimate.value, entry.title))
     crosses = paper_markers(axes, scale)
     name_points(axes, labels)
-    axes.set(xscale="log", xlabel="parameters (billions, log scale)", ylabel=f"{aime_title(scale)}, Pass@1 (%)")
+    axes.set(xscale="log", xlabel="parameters (log scale)", ylabel=f"{aime_title(scale)}, Pass@1 (%)")
+    sizes = sorted({size for size, _, _ in labels})
+    axes.set_xticks(sizes, [size_text(size) for size in sizes])
+    axes.set_xticks([], minor=True)
     size_legend(axes, scale, crosses)
     return figure
 
@@ -198,8 +202,9 @@ def switches(axes: "Axes", scale: str) -> None:
             start = segment.total_last - (segment.last - segment.first)
             if segment.parent:
                 axes.axvline(start, color=style.INK, linestyle=":", linewidth=1.1)
-            axes.annotate(segment.stage.upper(), (start, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -2),
-                          textcoords="offset points", va="top", color=style.INK)  # fmt: skip
+            axes.annotate(segment.stage.upper(), (start, 1.0), xycoords=("data", "axes fraction"), xytext=(2, 1),
+                          textcoords="offset points", va="bottom", fontsize=8, color=style.INK)  # fmt: skip
+    axes.set_title(axes.get_title("left"), pad=16)
 
 
 def reference_lines(axes: "Axes", scale: str, figure: int, series: Series | None = None) -> None:
@@ -235,6 +240,11 @@ def parameters(scale: str, system: str) -> float | None:
     """Billions of parameters; a checkpoint has its base model's."""
     name = settings.scale(scale).base if dag.checkpoint_of(scale, system) else system
     return getattr(settings.systems()[name or system], "parameters", None)
+
+
+def size_text(billions: float) -> str:
+    """Parameters as people say them: "1.5 B", "0.4 M"."""
+    return f"{billions:g} B" if billions >= 0.1 else f"{billions * 1000:g} M"
 
 
 def name_points(axes: "Axes", labels: list[tuple[float, float, str]]) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.errors import UserError
+from deepscaler.files import read_json
 from deepscaler.reporting.jobs import name_of
 from deepscaler.reporting.record_provenance import ADDRESS
-from deepscaler.reporting.results import read_json
 
 CRATE = "ro-crate-metadata.json"
 

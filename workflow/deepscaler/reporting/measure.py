@@ -112,8 +112,8 @@ def limited(results: Results, wanted: TableCell | TokenCell) -> Estimate | None:
     if not path.is_file() or not names or wanted.limit is None:
         return None
     rows = [row for row in records.read(path, records.GRADE).to_pylist() if row["benchmark"] == names[0]]
-    limit = wanted.limit
-    right = [row["paper"] and row["tokens"] <= limit for row in rows]
+    limit, grader = wanted.limit, settings.scale(results.scale).evaluation.grader
+    right = [row[grader] and row["tokens"] <= limit for row in rows]
     if isinstance(wanted, TableCell):
         return Estimate(100 * sum(right) / len(rows))
     if wanted.answers == "truncated":
@@ -151,7 +151,9 @@ def curve_value(results: Results, wanted: CurveValue) -> Estimate | None:
 
 
 def problems(results: Results) -> Estimate | None:
-    return None
+    total = next((row for row in results.curation if row["source"] == "total"), None)
+    kept = number(total, "kept", results.folder / "curation.csv") if total else None
+    return None if kept is None else Estimate(kept)
 
 
 def compute_value(results: Results, wanted: ComputeValue) -> Estimate | None:
@@ -181,4 +183,10 @@ def declared_results(results: Results) -> list[Path]:
 
 
 def significance(results: Results, wanted: Significance) -> Estimate | None:
+    """The p-value where the system is better on average, else 1."""
+    for row in results.comparisons:
+        if (row["system"], row["against"], row["benchmark"]) == (wanted.system, wanted.against, "average"):
+            where = results.folder / "comparisons.csv"
+            gain, p_value = number(row, "difference", where), number(row, "p_bootstrap", where)
+            return None if gain is None or p_value is None else Estimate(p_value if gain > 0 else 1.0)
     return None

@@ -1,19 +1,21 @@
 """The provenance of a scale's results as a Workflow Run RO-Crate: every file with its SHA-256, and its job.
 
-The crate lies beside the results. What lies elsewhere (data, weights, samples, settings, code) is named by an
-`arcp://name,deepscaler/…` address, which holds no path of the machine. Profiles: https://w3id.org/ro/wfrun/
+The crate lies beside the results, with a copy of the workflow and its settings in `source/`. What lies elsewhere (data,
+weights, samples) is named by an `arcp://name,deepscaler/…` address, which holds no path of the machine.
+Profiles: https://w3id.org/ro/wfrun/
 """
 
+import mimetypes
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from deepscaler import settings
 from deepscaler.errors import UserError
-from deepscaler.files import sha256, write_json
+from deepscaler.files import read_json, sha256, write_json, writing
 from deepscaler.progress import progress
 from deepscaler.reporting.jobs import RunJob, name_of, path_of, run_jobs
-from deepscaler.reporting.results import read_json
 from deepscaler.reporting.versions import commit, versions
 
 ADDRESS = "arcp://name,deepscaler/"
@@ -23,6 +25,11 @@ PROFILES = (
     ("https://w3id.org/workflowhub/workflow-ro-crate/1.0", "Workflow RO-Crate"),
 )
 TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
+SOURCE = "source"
+"""Folder beside the results for a copy of the workflow and its settings."""
+WORKFLOW_PROFILE = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
+MEDIA_TYPES = {"yaml": "application/yaml", "jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet",
+               "ipynb": "application/x-ipynb+json", "md": "text/markdown"}  # fmt: skip
 MANIFESTS = ("checkpoint.json", "model.json")
 LICENCE = "https://spdx.org/licenses/MIT"
 
@@ -32,7 +39,8 @@ def record_provenance(scale: str, folder: Path, work: Path, output: Path) -> Non
     if not folder.is_dir():
         raise UserError("no such folder of results", folder)
     jobs = [job for job in run_jobs(scale) if name_of(str(output)) not in job.outputs]
-    names = sorted({*file_names(jobs), *name_files(folder, output), *setting_names(scale)})
+    copy_source(folder / SOURCE)
+    names = sorted({*file_names(jobs), *name_files(folder, output)})
     digests = digests_of(names)
     crate = Crate(scale, digests)
     crate.add_run(jobs)
@@ -52,12 +60,15 @@ def name_files(folder: Path, output: Path) -> set[str]:
     return {name_of(str(path)) for path in files if path.relative_to(folder).as_posix() not in later}
 
 
-def setting_names(scale: str) -> set[str]:
-    """The settings and the workflow that the scale was made with."""
-    training = settings.scale(scale).training
-    tables = ("models", "benchmarks", "sources", "claims")
-    names = {f"config/scales/{scale}.yaml", "Snakefile", *(f"config/{table}.yaml" for table in tables)}
-    return names | ({f"config/recipes/{training.recipe}.yaml"} if training else set())
+def copy_source(target: Path) -> None:
+    """The workflow and its settings as they are now, beside the results."""
+    root = settings.project_root()
+    files = [root / "Snakefile", *root.glob("workflow/rules/*.smk"), *root.glob("config/**/*.yaml")]
+    with writing(target) as aside:
+        for path in files:
+            copy = aside / path.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def digests_of(names: list[str]) -> dict[str, tuple[str, int]]:
@@ -90,12 +101,14 @@ class Crate:
         self.crate.license = self.crate.add_jsonld(
             {"@id": LICENCE, "@type": "CreativeWork", "name": "MIT License", "identifier": "MIT"}
         )
-        self.files = {name: self.add_file(name) for name in digests if name != "Snakefile"}
+        self.snakefile = f"results/{scale}/{SOURCE}/Snakefile"
+        self.files = {name: self.add_file(name) for name in digests if name != self.snakefile}
         self.workflow = self.add_workflow()
         self.crate.root_dataset["conformsTo"] = [
             self.crate.add_jsonld({"@id": url, "@type": "CreativeWork", "name": name, "version": url.rsplit("/", 1)[1]})
             for url, name in PROFILES
         ]
+        self.crate.metadata.append_to("conformsTo", {"@id": PROFILES[-1][0]})
 
     def generate(self) -> dict[str, Any]:
         """The crate as JSON-LD, entities in a fixed order."""
@@ -106,7 +119,7 @@ class Crate:
         """A file of the results by its place in the crate, any other by its address."""
         digest, size = self.digests[name]
         inside = f"results/{self.scale}/"
-        properties = {"name": name, "sha256": digest, "contentSize": str(size)}
+        properties = {"name": name, "sha256": digest, "contentSize": str(size), "encodingFormat": media_type(name)}
         if name.startswith(inside):
             return self.crate.add_file(dest_path=name.removeprefix(inside), properties=properties)
         return self.crate.add_file(ADDRESS + name, properties=properties)
@@ -122,9 +135,9 @@ class Crate:
                 "version": versions().get("snakemake", ""),
             }
         )
-        digest, size = self.digests["Snakefile"]
+        digest, size = self.digests[self.snakefile]
         workflow = self.crate.add_file(
-            ADDRESS + "Snakefile",
+            dest_path=f"{SOURCE}/Snakefile",
             properties={
                 "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
                 "name": "Snakefile",
@@ -132,6 +145,8 @@ class Crate:
                 "contentSize": str(size),
                 "version": commit() or "unknown",
                 "license": {"@id": LICENCE},
+                "encodingFormat": "text/plain",
+                "conformsTo": {"@id": WORKFLOW_PROFILE},
             },
         )
         workflow["programmingLanguage"] = language
@@ -149,14 +164,18 @@ class Crate:
         self.workflow["softwareRequirements"] = software
         parameters = [self.add_parameter("scale", self.scale), self.add_parameter("seed", self.seed())]
         made = {name for job in jobs for name in job.outputs}
-        given = sorted({name for job in jobs for name in job.inputs if name in self.files} - made)
-        inputs = [*(name for name in setting_names(self.scale) if name in self.files), *given]
+        given = {name for job in jobs for name in job.inputs} - made
+        inputs = {name for name in self.files if name in given or f"/{SOURCE}/config/" in name}
         run = self.crate.add_action(
             self.workflow,
             identifier="#run",
-            object=[*(self.files[name] for name in sorted(set(inputs))), *parameters],
+            object=[*(self.files[name] for name in sorted(inputs)), *parameters],
             result=[self.files[name] for name in sorted(made) if name in self.files],
-            properties={"name": f"snakemake {self.scale}", **times(jobs)},
+            properties={
+                "name": f"snakemake {self.scale}",
+                "description": f"The workflow's run at scale {self.scale}: {len(jobs)} jobs",
+                **times(jobs),
+            },
         )
         self.crate.root_dataset["mentions"] = [run, *(self.add_job(n, job) for n, job in enumerate(jobs, start=1))]
 
@@ -172,14 +191,19 @@ class Crate:
         return parameter
 
     def add_job(self, number: int, job: RunJob) -> Any:
-        rule = self.crate.get(f"#rule-{job.rule}") or self.crate.add_jsonld(
-            {"@id": f"#rule-{job.rule}", "@type": "SoftwareApplication", "name": f"deepscaler {job.rule}"}
+        rule = self.crate.get(f"{ADDRESS}rule/{job.rule}") or self.crate.add_jsonld(
+            {
+                "@id": f"{ADDRESS}rule/{job.rule}",
+                "@type": "SoftwareApplication",
+                "name": f"deepscaler {job.rule}",
+                "softwareVersion": versions()["deepscaler"],
+            }
         )
         return self.crate.add_action(
             rule,
             identifier=f"#job-{number}",
-            object=[self.files[name] for name in job.inputs if name in self.files],
-            result=[self.files[name] for name in self.outputs_of(job) if name in self.files],
+            object=one_or_many([self.files[name] for name in job.inputs if name in self.files]),
+            result=one_or_many([self.files[name] for name in self.outputs_of(job) if name in self.files]),
             properties={"name": job.rule, "description": job.command, **times([job])},
         )
 
@@ -190,6 +214,15 @@ class Crate:
         return sorted({*job.outputs, *beside})
 
 
+def one_or_many(entities: list[Any]) -> Any:
+    """JSON-LD as RO-Crate wants it: a single value is not a list."""
+    return entities[0] if len(entities) == 1 else entities
+
+
+def media_type(name: str) -> str:
+    return mimetypes.guess_type(name)[0] or MEDIA_TYPES.get(name.rsplit(".", 1)[-1], "application/octet-stream")
+
+
 def times(jobs: list[RunJob]) -> dict[str, Any]:
     if not jobs:
         return {}
@@ -197,7 +230,7 @@ def times(jobs: list[RunJob]) -> dict[str, Any]:
     return {
         "startTime": iso(start),
         "endTime": iso(end),
-        "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
+        "actionStatus": "http://schema.org/CompletedActionStatus",
     }
 
 

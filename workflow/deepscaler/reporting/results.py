@@ -1,7 +1,6 @@
 """The results of a scale as they lie in results/{scale}: read once, asked by name."""
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,18 +9,11 @@ from typing import Any
 
 from deepscaler import settings
 from deepscaler.errors import UserError, refuse_unknown
+from deepscaler.files import read_json
 from deepscaler.settings import dag
 from deepscaler.settings.claims import Series
-from deepscaler.training import metrics
 
 Row = dict[str, str]
-
-COLUMNS: dict[Series, str] = {
-    "reward": metrics.REWARD,
-    "response_length": metrics.LENGTH,
-    "truncated": metrics.TRUNCATED,
-}
-"""A series of the figures → its column in training.csv."""
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -33,15 +25,6 @@ def read_rows(path: Path) -> list[Row]:
         return []
     except UnicodeDecodeError:
         raise UserError("not a CSV file in UTF-8", path) from None
-
-
-def read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError("no such file", path) from None
-    except ValueError:
-        raise UserError("not valid JSON", path) from None
 
 
 def number(row: Row, column: str, where: Path | str) -> float | None:
@@ -66,8 +49,9 @@ class Step:
     """Within the stage."""
     row: Row
 
-    def value(self, series: Series) -> float | None:
-        return number(self.row, COLUMNS[series], "training.csv")
+    def value(self, column: "Series | str") -> float | None:
+        """A column of training.csv; the series of the figures are called as their columns are."""
+        return number(self.row, column, "training.csv")
 
 
 @dataclass(frozen=True)
@@ -121,8 +105,7 @@ class Results:
         """The row of a system in a table whose rows are systems."""
         if system not in settings.systems():
             raise refuse_unknown("model", system, list(settings.systems()))
-        names = {system, settings.systems()[system].title}
-        return next((row for row in rows if row.get("system", row.get("model", "")) in names), None)
+        return next((row for row in rows if row["system"] == system), None)
 
     def cell(self, system: str, column: str) -> Estimate | None:
         """Pass@1 of a system in percent: one benchmark's column of table.csv, or `average`."""

@@ -7,16 +7,16 @@ from typing import Any
 
 from deepscaler import records, settings
 from deepscaler.errors import JobError, UserError, refuse_unknown
-from deepscaler.files import sha256
+from deepscaler.files import read_json, sha256
 from deepscaler.reporting.jobs import name_of, path_of
 from deepscaler.reporting.lineage import CRATE, Keep, Lineage, Source
 from deepscaler.reporting.record_provenance import MANIFESTS
-from deepscaler.reporting.results import Results, read_json
+from deepscaler.reporting.results import Results
 from deepscaler.settings import dag
 from deepscaler.settings.models import Reported
 
-TOLERANCE = 0.06
-"""Percentage points by which a cell may differ from its grades: tables are rounded to a tenth."""
+TOLERANCE = 0.001
+"""Percentage points by which a cell may differ from its grades: what rounding does."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,11 @@ def recompute(results: Results, cell: Cell | None) -> Iterator[str]:
         if not path.is_file():
             yield f"{name_of(str(path))}: is gone"
             continue
-        graded = records.read(path, records.GRADE).select(["benchmark", "paper"]).to_pylist()
+        grader = settings.scale(results.scale).evaluation.grader
+        graded = records.read(path, records.GRADE).select(["benchmark", grader]).to_pylist()
         for column, benchmark in tests.items():
             estimate = results.cell(system, column)
-            verdicts = [row["paper"] for row in graded if row["benchmark"] == benchmark]
+            verdicts = [row[grader] for row in graded if row["benchmark"] == benchmark]
             if cell and cell.column not in (column, "average"):
                 continue
             expected = 100 * sum(verdicts) / len(verdicts) if verdicts else float("nan")

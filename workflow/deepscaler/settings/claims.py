@@ -10,7 +10,7 @@ from deepscaler.settings.base import Name, Strict, validate
 from deepscaler.settings.load import project_root, read_yaml, scale_names
 
 Series = Literal["reward", "response_length", "truncated"]
-"""What figures 2 to 4 draw, a value a training step."""
+"""What figures 2 to 4 draw, a value a training step: columns of training.csv."""
 
 
 class Measured(Strict):
@@ -33,7 +33,7 @@ class TableCell(Measured):
 
 
 class TokenCell(Measured):
-    """Mean tokens of a system's answers to a benchmark, or the share that is cut off, in percent: the scores files, and tokens.csv."""
+    """Mean tokens of a system's answers to a benchmark, or the percentage that is cut off: the scores."""
 
     of: Literal["tokens"]
     system: Name
