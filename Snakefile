@@ -17,6 +17,11 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 
 
+onerror:
+    for line in failures.describe(log):
+        print(line, file=sys.stderr)
+
+
 onstart:
     if workflow.executor_plugin.name == "slurm":
         check_cluster()
@@ -43,3 +48,6 @@ rule paper:
         "results/table.csv",
     message:
         "The paper's results are in results/paper/ and results/table.csv"
+
+
+or_refuse(check_targets, sys.argv, [rule.name for rule in workflow.rules])

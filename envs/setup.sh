@@ -6,7 +6,7 @@ set -euo pipefail
 kind=${1:?cpu, gpu or controller} venv=${2:?the folder of the virtual environment}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 unset PYTHONPATH PYTHONHOME
-digest=$(cat "$here"/"$kind"[-.]*txt "$here/install-env.sh" "$here/../pyproject.toml" | sha256sum | cut -c1-64)
+digest=$(cat "$here"/"$kind"[-.]*txt | sha256sum | cut -c1-64)
 stamp=$venv/installed
 gigabytes=8
 [ "$kind" = gpu ] && gigabytes=25
@@ -44,6 +44,9 @@ missing() { # a line for each thing that the system lacks
 mkdir -p "$(dirname "$venv")"
 exec 9<"$here" && flock 9 # two at once would install over each other
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ]; then
+    if [ "$here/../pyproject.toml" -nt "$stamp" ]; then # new commands or a new version of the package itself
+        "$venv/bin/python" -m pip install --quiet --no-input --no-deps --no-build-isolation --editable "$here/.."
+    fi
     touch "$stamp"
     exit 0
 fi

@@ -19,7 +19,7 @@ APART = {
         "deepspeed": ("cpu-deepspeed.txt", AFTER_TORCH),
     },
     "gpu": {
-        **{name: ("gpu-bootstrap.txt", BACK_ENDS) for name in ("ninja", "packaging", "psutil", "setuptools", "wheel")},
+        **dict.fromkeys(("ninja", "packaging", "psutil", "setuptools", "wheel"), ("gpu-bootstrap.txt", BACK_ENDS)),
         "deepspeed": ("gpu-deepspeed.txt", AFTER_TORCH),
         "flash-attn": ("gpu-flash-attn.txt", AFTER_TORCH),
     },

@@ -4,12 +4,26 @@ import os
 import sys
 from pathlib import Path
 
-from deepscaler import settings
+from deepscaler import failures, settings
 from deepscaler.errors import UserError
 from deepscaler.settings import cluster, dag, resources
+from deepscaler.settings.targets import check_settings, check_targets
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+
+
+
+def or_refuse(check, *given):
+    """Run a check of what the user gave. It fails in one line: an exception would come with the rules' source."""
+    try:
+        check(*given)
+    except UserError as error:
+        print(f"deepscaler: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+or_refuse(check_settings)
 
 WORK = settings.site().work
 # `deepscaler` is found beside the snakemake that runs, also where its environment is not activated

@@ -8,7 +8,7 @@ from deepscaler.errors import DeepscalerError
 
 
 def build() -> typer.Typer:
-    from deepscaler.cli import data, evaluation, models, planning, reporting, reward, site, training
+    from deepscaler.cli import data, evaluation, models, planning, project, reporting, reward, site, training
 
     app = typer.Typer(
         name="deepscaler",
@@ -18,7 +18,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(lambda: None)  # without it, typer drops the verb's name where there is only one
-    for module in (data, models, training, evaluation, reporting, reward, site, planning):
+    for module in (data, models, training, evaluation, reporting, reward, site, planning, project):
         module.register(app)
     return app
 

@@ -1,0 +1,119 @@
+# `make help` lists what there is. Every target makes the environment that it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PROFILE ?= profiles/laptop
+SCALE ?= paper
+PYTEST := $(BIN)/python -m pytest
+
+# Jobs start many Python processes: let them keep what they compile, wherever this was typed
+export PYTHONDONTWRITEBYTECODE :=
+# A folder given by the shell would be found before the environment's own packages
+unexport PYTHONPATH PYTHONHOME
+
+##@ Run
+.PHONY: mini
+mini: $(VENV)/installed ## the whole pipeline on two CPU cores: about a quarter of an hour, then results/mini/
+	@workflow/alone.sh $(BIN)/snakemake --profile $(PROFILE) --nolock mini
+	@cat results/mini/table.md
+	@echo; echo "Results: results/mini/ (start with report.html); weights, data and samples: work/mini/; logs: logs/mini/"
+
+.PHONY: plan
+plan: $(VENV)/installed ## what a scale costs before it starts: GPU-hours, dollars, wall time, disk (SCALE=paper)
+	@$(BIN)/deepscaler plan --scale $(SCALE)
+
+.PHONY: dag
+dag: $(VENV)/installed ## what a scale would run, as a list of jobs; runs nothing (SCALE=paper)
+	@$(BIN)/snakemake --dry-run --quiet rules $(SCALE)
+
+##@ Test
+.PHONY: test
+test: $(VENV)/installed ## all tests: unit (2 min), the DAG's facts, mini end to end, SLURM where it is installed
+	@$(PYTEST) tests/unit
+	@$(PYTEST) tests/workflow
+	@$(PYTEST) tests/mini
+	@$(PYTEST) tests/slurm
+
+.PHONY: test-unit
+test-unit: $(VENV)/installed ## unit tests alone
+	@$(PYTEST) tests/unit
+
+.PHONY: test-workflow
+test-workflow: $(VENV)/installed ## facts about the DAG, by dry runs of every scale
+	@$(PYTEST) tests/workflow
+
+.PHONY: test-mini
+test-mini: $(VENV)/installed ## the mini pipeline end to end, in a copy of the checkout
+	@$(PYTEST) tests/mini
+
+.PHONY: test-slurm
+test-slurm: $(VENV)/installed ## a SLURM cluster on this machine, which the tests start and stop
+	@$(PYTEST) tests/slurm
+
+.PHONY: lint
+lint: $(VENV)/installed ## ruff, snakefmt, snakemake --lint, mypy, generated files up to date
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/snakefmt --check --line-length 120 Snakefile workflow/rules
+	@$(BIN)/snakemake --lint >/dev/null || { $(BIN)/snakemake --lint; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/python envs/seal.py --check
+	@$(BIN)/deepscaler schemas --check
+
+.PHONY: format
+format: $(VENV)/installed ## ruff and snakefmt, applied
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+	@$(BIN)/snakefmt --line-length 120 Snakefile workflow/rules
+
+.PHONY: schemas
+schemas: $(VENV)/installed ## workflow/schemas/ from the settings' models
+	@$(BIN)/deepscaler schemas
+
+##@ Environments
+.PHONY: setup
+setup: $(VENV)/installed ## .venv: Python packages of a laptop, CI and a cluster's CPU nodes
+
+.PHONY: setup-gpu
+setup-gpu: .venv-gpu/installed ## .venv-gpu: the same with CUDA engines (on a node with nvcc)
+
+.PHONY: setup-controller
+setup-controller: .venv-controller/installed ## .venv-controller: Snakemake alone, for a login node
+
+.PHONY: locks
+locks: ## resolve all environments anew (network; asks for nothing else)
+	@envs/lock.sh
+
+INSTALLERS := envs/setup.sh envs/install-env.sh pyproject.toml
+
+$(VENV)/installed: $(wildcard envs/cpu[-.]*txt) $(INSTALLERS)
+	@envs/setup.sh cpu $(VENV)
+
+.venv-gpu/installed: $(wildcard envs/gpu[-.]*txt) $(INSTALLERS)
+	@envs/setup.sh gpu .venv-gpu
+
+.venv-controller/installed: $(wildcard envs/controller[-.]*txt) $(INSTALLERS)
+	@envs/setup.sh controller .venv-controller
+
+##@ Tidy
+.PHONY: clean
+clean: ## caches and what is cheap to make again; results, checkpoints and samples stay
+	@rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .snakemake/log .snakemake/tmp.* benchmarks/out
+	@find workflow tests envs -name __pycache__ -prune -exec rm -rf {} +
+	@echo "Kept: results/, work/, logs/ and the environments. To remove a scale's: make clean-mini"
+
+.PHONY: clean-mini
+clean-mini: ## mini's results, checkpoints and samples, after asking
+	@[ -t 0 ] || { echo "Not without someone to ask: start this from a terminal."; exit 1; }
+	@read -r -p "Remove results/mini, work/mini and logs/mini? They cost a quarter of an hour. [y/N] " answer; \
+		[[ $$answer == [yY]* ]] && rm -rf results/mini work/mini logs/mini
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,22 @@
+"""Verbs of the project itself."""
+
+from typing import Annotated
+
+import typer
+
+from deepscaler.cli.options import verb
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs to the app."""
+    verb(app)(schemas)
+
+
+def schemas(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a file is out of date.")] = False,
+) -> None:
+    """Write workflow/schemas/: JSON Schema of every settings file, for editors that complete and check YAML."""
+    from deepscaler.settings import schemas as module
+
+    for path in module.schemas(check):
+        print(path)

@@ -1,0 +1,55 @@
+"""JSON Schema of every settings file, for editors: workflow/schemas/, generated from the models."""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from deepscaler.errors import UserError
+from deepscaler.files import write_text
+from deepscaler.settings.benchmarks import BenchmarkFile
+from deepscaler.settings.curation import SourceFile
+from deepscaler.settings.load import project_root
+from deepscaler.settings.models import SystemFile
+from deepscaler.settings.recipe import Recipe
+from deepscaler.settings.scale import Scale
+from deepscaler.settings.site import Site
+
+# schema → (model, the one key of which the file is the value, or None where the file is the whole model)
+SCHEMAS: dict[str, tuple[type[BaseModel], str | None]] = {
+    "scale": (Scale, None),
+    "recipe": (Recipe, None),
+    "models": (SystemFile, "systems"),
+    "benchmarks": (BenchmarkFile, "benchmarks"),
+    "sources": (SourceFile, "sources"),
+    "site": (Site, None),
+}
+
+
+def folder() -> Path:
+    return project_root() / "workflow" / "schemas"
+
+
+def schema_of(name: str) -> str:
+    """One settings file's JSON Schema, as text."""
+    model, key = SCHEMAS[name]
+    schema = model.model_json_schema()
+    if key:
+        schema = {**schema["properties"][key], "$defs": schema["$defs"]}
+    elif name in ("scale", "recipe"):  # the name is the file's; what `extends` brings need not be repeated
+        del schema["properties"]["name"]
+        schema["properties"]["extends"] = {"type": "string", "description": "Settings to start from: a file beside."}
+        schema.pop("required", None)
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": f"DeepScaleR {name}"}
+    return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def schemas(check: bool = False) -> list[Path]:
+    """Write every schema; with `check`, write nothing and refuse where one is not what the models say."""
+    paths = [folder() / f"{name}.schema.json" for name in SCHEMAS]
+    for path, name in zip(paths, SCHEMAS, strict=True):
+        if not check:
+            write_text(path, schema_of(name))
+        elif not path.exists() or path.read_text(encoding="utf-8") != schema_of(name):
+            raise UserError("this schema is not what the settings' models say", path, "run `make schemas`")
+    return paths

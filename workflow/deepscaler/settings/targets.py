@@ -1,0 +1,43 @@
+"""What was typed after `snakemake`, and every settings file, checked before the DAG is built."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import PurePath
+
+from deepscaler.errors import UserError, nearest, refuse_unknown
+from deepscaler.settings.load import scale, scale_names, site
+
+
+def check_targets(arguments: Sequence[str], rules: Iterable[str]) -> None:
+    """Refuse what no rule could make, with the nearest name: a path of an unknown scale, a misspelt rule.
+
+    `arguments` is the whole command line. A word that may be an option's value is left to Snakemake.
+    """
+    known = [*rules]
+    for before, word in pairwise(map(str, arguments)):
+        name = scale_in(word)
+        if name is not None and name not in scale_names():
+            raise refuse_unknown("scale", name, scale_names(), word)
+        plain = word.replace("_", "").replace("-", "").isalnum()
+        if plain and not word.startswith("-") and not before.startswith("-") and word not in known:
+            guess = nearest(word, known)
+            hint = f"did you mean {guess!r}?" if guess else f"scales: {', '.join(scale_names())}; or a file: results/…"
+            raise UserError(f"no rule or scale {word!r}", "the command line", hint)
+
+
+def scale_in(target: str) -> str | None:
+    """The scale that a path below results/, logs/ or the work root belongs to; None for other words."""
+    for root in ("results", "logs", site().work):
+        try:
+            parts = PurePath(target).relative_to(root).parts
+        except ValueError:
+            continue
+        return parts[0] if len(parts) > 1 else None
+    return None
+
+
+def check_settings() -> None:
+    """Every scale, with all that it names, and the site: the first thing that is wrong is a UserError."""
+    site()
+    for name in scale_names():
+        scale(name)
