@@ -1,10 +1,12 @@
 """Time of sampling a test suite: the same engine as in training, alone on its GPUs, one start a shard."""
 
 from dataclasses import replace
+from functools import cache
 
 from deepscaler.training.cost.assumptions import System
-from deepscaler.training.cost.generation import engine_seconds, prefill_seconds
+from deepscaler.training.cost.generation import Load, engine_seconds, load_of, prefill_seconds
 from deepscaler.training.cost.hardware import Card, shape_of
+from deepscaler.training.cost.lengths import Lengths
 from deepscaler.training.cost.workload import Sampling
 
 ENGINE_SEQUENCES = 256
@@ -15,12 +17,16 @@ START_SECONDS = 180
 
 def sampling_hours(work: Sampling, card: Card, system: System) -> float:
     """Wall hours of one job, the largest of its shards."""
-    import numpy
-
     shape = shape_of(work.billions)
     alone = replace(system, max_sequences=ENGINE_SEQUENCES)
     size = -(-work.samples // work.jobs)
-    drawn = work.lengths.draw(numpy.random.default_rng(0), 4, size, 1)
-    seconds = float(numpy.mean([engine_seconds(step, 1, shape, card, alone).max() for step in drawn]))
+    seconds = float(engine_seconds(drawn_shard(work.lengths, size), shape, card, alone).mean())
     seconds += prefill_seconds(size, shape, card, alone)
     return (seconds * system.slack + START_SECONDS) / 3600
+
+
+@cache
+def drawn_shard(lengths: Lengths, size: int) -> Load:
+    import numpy
+
+    return load_of(lengths.draw(numpy.random.default_rng(0), 4, size, 1), 1, ENGINE_SEQUENCES)

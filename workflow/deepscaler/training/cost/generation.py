@@ -15,6 +15,7 @@ that the long tail and the uneven engines come out by themselves.
 
 import heapq
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from deepscaler.training.cost.assumptions import PROMPT_TOKENS, System
@@ -55,38 +56,74 @@ def generation(
     lengths: Lengths, prompts: int, samples: int, engines: int, shape: Shape, card: Card, system: System, seed: int = 0
 ) -> Generation:
     """A step's rollouts of `prompts` × `samples` on `engines` engines of one GPU each."""
+    load = drawn_load(lengths, prompts, samples, engines, system.max_sequences, system.spread, seed)
+    seconds = engine_seconds(load, shape, card, system)
+    prefill = prefill_seconds(prompts * samples / engines, shape, card, system)
+    return Generation(float(seconds.max(axis=1).mean()) + prefill, float(seconds.mean()) + prefill)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What engines have to do, each array of shape (steps of training, engines)."""
+
+    steps: "numpy.ndarray"
+    """Decode steps."""
+    tokens: "numpy.ndarray"
+    context: "numpy.ndarray"
+    """Tokens of context read, over all decode steps."""
+
+
+@cache
+def drawn_load(
+    lengths: Lengths, prompts: int, samples: int, engines: int, places: int, spread: bool, seed: int
+) -> Load:
+    """The load of simulated steps."""
     import numpy
 
-    drawn = lengths.draw(numpy.random.default_rng(seed), DRAWS, prompts, samples)
-    per_engine = numpy.stack([engine_seconds(step, engines, shape, card, system) for step in drawn])
-    prefill = prefill_seconds(prompts * samples / engines, shape, card, system)
-    return Generation(float(per_engine.max(axis=1).mean()) + prefill, float(per_engine.mean()) + prefill)
+    return load_of(lengths.draw(numpy.random.default_rng(seed), DRAWS, prompts, samples), engines, places, spread)
 
 
-def engine_seconds(drawn: "numpy.ndarray", engines: int, shape: Shape, card: Card, system: System) -> "numpy.ndarray":
-    """Seconds of each engine for lengths of shape (prompts, samples), dealt out in turn.
+def load_of(drawn: "numpy.ndarray", engines: int, places: int, spread: bool = False) -> Load:
+    """The load of lengths of shape (steps, prompts, samples), dealt out in turn.
 
-    OpenRLHF sends all samples of a prompt to one engine, the least loaded (samples_generator.py).
+    OpenRLHF sends all samples of a prompt to one engine, the least loaded (samples_generator.py); `spread` deals out
+    samples instead.
     """
     import numpy
 
-    prompts, samples = drawn.shape
-    order = numpy.arange(drawn.size) if system.spread else numpy.repeat(numpy.arange(prompts), samples)
-    flat, owner = drawn.ravel(), order % engines
-    steps = numpy.array([makespan(flat[owner == engine], system.max_sequences) for engine in range(engines)])
-    tokens = numpy.bincount(owner, weights=flat, minlength=engines)
-    context = numpy.bincount(owner, weights=flat * flat / 2 + PROMPT_TOKENS * flat, minlength=engines)
-    return (
-        steps * weight_seconds(shape, card, system)
-        + tokens * system.sequence_seconds
-        + context * cache_seconds(shape, card, system)
+    steps, prompts, samples = drawn.shape
+    flat = drawn.reshape(steps, prompts * samples)
+    order = numpy.arange(prompts * samples) if spread else numpy.repeat(numpy.arange(prompts), samples)
+    shares = [flat[:, order % engines == engine] for engine in range(engines)]
+    return Load(
+        steps=numpy.stack([makespans(share, places) for share in shares], axis=1),
+        tokens=numpy.stack([share.sum(axis=1) for share in shares], axis=1),
+        context=numpy.stack([(share * share / 2 + PROMPT_TOKENS * share).sum(axis=1) for share in shares], axis=1),
     )
+
+
+def engine_seconds(load: Load, shape: Shape, card: Card, system: System) -> "numpy.ndarray":
+    """Seconds of every engine in every step, of shape (steps, engines)."""
+    seconds: numpy.ndarray = (
+        load.steps * weight_seconds(shape, card, system)
+        + load.tokens * system.sequence_seconds
+        + load.context * cache_seconds(shape, card, system)
+    )
+    return seconds
+
+
+def makespans(lengths: "numpy.ndarray", places: int) -> "numpy.ndarray":
+    """The makespan of each row."""
+    import numpy
+
+    if lengths.shape[1] <= places:
+        longest: numpy.ndarray = lengths.max(axis=1, initial=0.0)
+        return longest
+    return numpy.array([makespan(row, places) for row in lengths])
 
 
 def makespan(lengths: "numpy.ndarray", places: int) -> float:
     """Decode steps until the last of the sequences ends, at most `places` at once, first come first served."""
-    if len(lengths) <= places:
-        return float(lengths.max(initial=0.0))
     ends = [float(length) for length in lengths[:places]]
     heapq.heapify(ends)
     for length in lengths[places:]:

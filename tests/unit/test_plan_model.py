@@ -1,0 +1,189 @@
+"""The cost model: its formulas against brute force, its totals against what others measured and published."""
+
+import math
+from dataclasses import replace
+
+import numpy
+import pytest
+from deepscaler.errors import UserError
+from deepscaler.training.cost.assumptions import OPENRLHF, PROMPT_TOKENS, PUBLISHED_EARLY_STEP, PUBLISHED_GPU_HOURS
+from deepscaler.training.cost.calibration import calibration
+from deepscaler.training.cost.estimate import Price, estimate
+from deepscaler.training.cost.generation import engine_seconds, generation, load_of, makespan, makespans
+from deepscaler.training.cost.hardware import CARDS, QWEN_2_5_7B, R1_QWEN_1_5B
+from deepscaler.training.cost.lengths import AFTER_SHORTER, EARLY_8K, FROM_BASE, Lengths, expected_lengths
+from deepscaler.training.cost.memory import training_memory
+from deepscaler.training.cost.step import Work, step_time
+from deepscaler.training.cost.what_if import STANDARD, changed
+from deepscaler.training.cost.workload import case_of, known_card
+
+A100 = CARDS["a100"]
+KNOWN_LENGTHS = [
+    Lengths(context, *values) for table in (FROM_BASE, AFTER_SHORTER) for context, values in table.items()
+] + [EARLY_8K]
+
+
+def test_parameters_are_those_of_the_published_models() -> None:
+    assert R1_QWEN_1_5B.parameters == 1_777_088_000  # of the model's card
+    assert QWEN_2_5_7B.parameters == 7_615_616_512
+
+
+@pytest.mark.parametrize("lengths", KNOWN_LENGTHS, ids=lambda lengths: f"{lengths.context}-{lengths.mean:.0f}")
+def test_lengths_have_the_mean_and_the_cut_that_they_were_found_from(lengths: Lengths) -> None:
+    drawn = lengths.draw(numpy.random.default_rng(1), 400, 128, 4)
+    assert drawn.mean() == pytest.approx(lengths.mean, rel=0.02)
+    assert (drawn >= lengths.context).mean() == pytest.approx(lengths.clipped, abs=0.01)
+    assert (drawn**2).mean() == pytest.approx(lengths.second_moment, rel=0.04)
+    whole = drawn + PROMPT_TOKENS
+    assert (whole**2).mean() / whole.mean() == pytest.approx(lengths.biased_mean, rel=0.03)
+
+
+def test_impossible_lengths_are_refused() -> None:
+    with pytest.raises(UserError, match="no distribution"):
+        Lengths(8192, 1000.0, 0.5)
+
+
+def test_samples_of_one_prompt_are_alike() -> None:
+    drawn = numpy.log(Lengths(24576, 3000.0, 0.001).draw(numpy.random.default_rng(0), 50, 128, 8))
+    between = drawn.mean(axis=2).var() - drawn.var(axis=2, ddof=1).mean() / 8
+    assert between / drawn.var() == pytest.approx(0.5, abs=0.05)
+
+
+def test_engine_time_is_that_of_walking_through_every_decode_step() -> None:
+    drawn = numpy.random.default_rng(0).integers(5, 400, (1, 6, 5)).astype(float)
+    expected = []
+    for engine in range(3):
+        alive, seconds = drawn[0, engine::3].ravel(), 0.0
+        for position in range(int(alive.max())):
+            here = alive > position
+            context = (PROMPT_TOKENS + position + 0.5) * here.sum()
+            bytes_read = R1_QWEN_1_5B.decode_bytes / OPENRLHF.weight_efficiency
+            bytes_read += context * R1_QWEN_1_5B.cache_bytes / OPENRLHF.cache_efficiency
+            seconds += OPENRLHF.host_seconds + here.sum() * OPENRLHF.sequence_seconds
+            seconds += bytes_read / A100.bytes_per_second
+        expected.append(seconds)
+    found = engine_seconds(load_of(drawn, 3, places=128), R1_QWEN_1_5B, A100, OPENRLHF)
+    assert found[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_makespan_is_that_of_waiting_for_a_free_place() -> None:
+    lengths = numpy.random.default_rng(3).integers(1, 50, 40).astype(float)
+    waiting, running, steps = list(lengths), [], 0
+    while waiting or running:
+        while waiting and len(running) < 7:
+            running.append(waiting.pop(0))
+        running = [left - 1 for left in running if left > 1]
+        steps += 1
+    assert makespan(lengths, 7) == steps
+    assert makespans(lengths[None, :], 7) == [steps]
+    assert makespans(lengths[None, :], 40) == [lengths.max()]
+
+
+def test_rollouts_last_at_least_as_long_as_their_longest_sample() -> None:
+    lengths = expected_lengths(24576, from_base=False)
+    few = generation(lengths, 128, 16, 8, R1_QWEN_1_5B, A100, OPENRLHF)
+    many = generation(lengths, 128, 16, 1024, R1_QWEN_1_5B, A100, OPENRLHF)
+    alone = 24576 * (OPENRLHF.host_seconds + R1_QWEN_1_5B.decode_bytes / 0.8 / A100.bytes_per_second)
+    assert few.seconds > many.seconds > alone > 0.7 * many.seconds
+
+
+# The anchors
+
+
+def test_the_published_run_within_ten_percent() -> None:
+    found = calibration()
+    assert found.predicted_gpu_hours == pytest.approx(PUBLISHED_GPU_HOURS, rel=0.10)
+    assert found.predicted_early_step == pytest.approx(PUBLISHED_EARLY_STEP, rel=0.02)
+
+
+@pytest.mark.parametrize(("gpus", "measured"), [(8, 3461), (32, 997), (128, 391)])
+def test_areal_on_h800_which_nothing_was_fitted_to(gpus: int, measured: float) -> None:
+    """AReaL v0.2, 1.5B, 512 × 16 samples at 27K: its README's step times. Lengths are assumed."""
+    work = Work("areal", 100, 512, 16, Lengths(27648, 7900.0, 0.05), gpus, 1, 100, reference=False)
+    step = step_time(work, R1_QWEN_1_5B, CARDS["h100"], replace(OPENRLHF, max_sequences=256))
+    assert 1 / 1.5 < measured / step.total < 1.5
+
+
+@pytest.fixture(scope="module")
+def paper() -> Price:
+    return estimate(case_of("paper"))
+
+
+def test_ours_is_about_three_thousand_hours(paper: Price) -> None:
+    training = paper.training
+    assert 2700 < training.expected < 3300
+    assert 2100 < training.low < training.expected < training.high < 4100
+    assert 40 < paper.evaluation.expected < 140
+    assert paper.warnings == ()
+
+
+def test_stages_are_those_of_the_paper(paper: Price) -> None:
+    assert [(s.work.name, s.work.steps, s.work.gpus, s.work.samples) for s in paper.stages] == [
+        ("8k", 1040, 8, 8),
+        ("16k", 480, 32, 16),
+        ("24k", 230, 32, 16),
+    ]
+
+
+# Memory
+
+
+@pytest.mark.parametrize(
+    ("tokens", "gpus", "gigabytes", "verdict"),
+    [(18_432, 8, 47.5, "fits"), (18_432, 32, 44.5, "fits"), (25_600, 32, 58.2, "fits"), (32_768, 8, 75.0, "tight")],
+)
+def test_memory_at_the_peak(tokens: int, gpus: int, gigabytes: float, verdict: str) -> None:
+    memory = training_memory(tokens, gpus, 3, 0.6, R1_QWEN_1_5B)
+    assert memory.total / 1e9 == pytest.approx(gigabytes, abs=0.2)
+    assert memory.verdict(A100) == verdict
+    assert memory.logits == 3 * 4 * tokens * 151_936
+
+
+def test_what_would_not_fit_is_told(paper: Price) -> None:
+    crowded = estimate(changed(replace(paper.case, evaluations=()), ["gpus=1"]))
+    assert any("24k" in warning and "will not fit" in warning for warning in crowded.warnings)
+
+
+# What-ifs
+
+
+@pytest.mark.parametrize("words", STANDARD, ids=" ".join)
+def test_every_usual_what_if_changes_the_price(paper: Price, words: tuple[str, ...]) -> None:
+    alone = replace(paper.case, evaluations=())
+    assert estimate(changed(alone, words)).training.expected != pytest.approx(paper.training.expected, rel=0.01)
+
+
+def test_fewer_gpus_cost_less_and_take_longer(paper: Price) -> None:
+    alone = replace(paper.case, evaluations=())
+    prices = [estimate(changed(alone, [f"gpus={count}"])) for count in (32, 16, 8)]
+    assert [p.training.expected for p in prices] == sorted((p.training.expected for p in prices), reverse=True)
+    assert [p.wall_hours.expected for p in prices] == sorted(p.wall_hours.expected for p in prices)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("gpus=none", "whole number"),
+        ("gpus.32k=8", "unknown stage '32k'"),
+        ("asink", "did you mean 'async'"),
+        ("card=b200", "unknown GPU"),
+        ("card", "needs a value"),
+        ("steps=10", "needs its stage"),
+        ("host=fast", "milliseconds"),
+    ],
+)
+def test_bad_what_ifs_are_refused(paper: Price, word: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        changed(paper.case, [word])
+
+
+def test_cards_are_found_in_the_type_names_of_clusters() -> None:
+    assert [known_card(name) for name in ("a100", "nvidia_h100_80gb_hbm3", "H200", None)] == [
+        *("a100", "h100", "h200", "a100")
+    ]
+
+
+def test_a_context_between_the_known_ones_lies_between_their_lengths() -> None:
+    between = expected_lengths(12_288, from_base=True)
+    assert FROM_BASE[8192][0] < between.mean < FROM_BASE[16384][0]
+    assert math.isclose(expected_lengths(32_768, from_base=False).mean, AFTER_SHORTER[24576][0] * 32_768 / 24_576)
