@@ -1,61 +1,23 @@
 # Samples are made once and kept; grading and scoring them costs minutes and can be repeated.
 
 
-def suite_benchmarks(wildcards):
-    return expand(
-        WORK + "/{scale}/benchmarks/{benchmark}.parquet",
-        scale=wildcards.scale,
-        benchmark=settings.scale(wildcards.scale).evaluation.suites[wildcards.suite],
-    )
-
-
-def suite_shards(wildcards):
-    shards = settings.scale(wildcards.scale).evaluation.shards[wildcards.suite]
-    return expand(
-        WORK + "/{scale}/samples/{system}/{suite}-{shard}of{shards}.parquet",
-        scale=wildcards.scale,
-        system=wildcards.system,
-        suite=wildcards.suite,
-        shard=range(1, shards + 1),
-        shards=shards,
-    )
-
-
-def table_scores(wildcards):
-    return expand(
-        "results/{scale}/scores/{system}-table.json",
-        scale=wildcards.scale,
-        system=dag.evaluated(wildcards.scale),
-    )
-
-
-def table_grades(wildcards):
-    return expand(
-        WORK + "/{scale}/grades/{system}/table.parquet",
-        scale=wildcards.scale,
-        system=dag.evaluated(wildcards.scale),
-    )
-
-
 rule sample:
     input:
         model=system_manifest,
         benchmarks=suite_benchmarks,
     output:
-        WORK + "/{scale}/samples/{system}/{suite}-{shard}of{shards}.parquet",
+        work("{scale}/samples/{system}/{suite}-{shard}of{shards}.parquet"),
     log:
         "logs/{scale}/sample/{system}-{suite}-{shard}of{shards}.log",
     benchmark:
         "logs/{scale}/sample/{system}-{suite}-{shard}of{shards}.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        environment
     threads: cpus("sample")
     resources:
         **request("sample"),
     params:
-        settings=lambda wildcards: dag.sampling_digest(
-            wildcards.scale, wildcards.system
-        ),
+        settings=lambda wildcards: dag.sampling_digest(wildcards.scale, wildcards.system),
     message:
         "Sampling {wildcards.system} on suite {wildcards.suite}, shard {wildcards.shard} of {wildcards.shards}"
     shell:
@@ -75,7 +37,7 @@ rule grade_samples:
         samples=suite_shards,
         benchmarks=suite_benchmarks,
     output:
-        WORK + "/{scale}/grades/{system}/{suite}.parquet",
+        work("{scale}/grades/{system}/{suite}.parquet"),
     log:
         "logs/{scale}/grade_samples/{system}-{suite}.log",
     benchmark:
@@ -86,9 +48,7 @@ rule grade_samples:
     resources:
         **request("grade_samples"),
     params:
-        settings=lambda wildcards: dag.prompting_digest(
-            wildcards.scale, wildcards.system
-        ),
+        settings=lambda wildcards: dag.prompting_digest(wildcards.scale, wildcards.system),
     message:
         "Grading {wildcards.system} on suite {wildcards.suite}, in both modes"
     shell:
@@ -104,7 +64,7 @@ rule grade_samples:
 
 rule score:
     input:
-        WORK + "/{scale}/grades/{system}/{suite}.parquet",
+        work("{scale}/grades/{system}/{suite}.parquet"),
     output:
         "results/{scale}/scores/{system}-{suite}.json",
     log:
@@ -135,7 +95,12 @@ rule tabulate:
         scores=table_scores,
         grades=table_grades,
     output:
-        table="results/{scale}/table.csv",
+        table=report(
+            "results/{scale}/table.csv",
+            caption="../report/table.rst",
+            category="Table",
+            labels={"scale": "{scale}"},
+        ),
         markdown="results/{scale}/table.md",
         tokens="results/{scale}/tokens.csv",
         agreement="results/{scale}/agreement.csv",

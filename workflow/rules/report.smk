@@ -18,29 +18,7 @@ rule resolve_settings:
     message:
         "Recording settings, versions and seeds of {wildcards.scale}"
     shell:
-        "deepscaler resolve_settings"
-        " --scale {wildcards.scale}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
-
-
-def curve_scores(wildcards):
-    return [
-        f"results/{wildcards.scale}/scores/{p.system}-{p.suite}.json"
-        for p in dag.curve(wildcards.scale)
-    ]
-
-
-def figure_inputs(wildcards):
-    """Figures 1–4 draw training, figure 5 the table."""
-    results = f"results/{wildcards.scale}"
-    if wildcards.figure == "1":
-        return curve_scores(wildcards)
-    return (
-        [f"{results}/table.csv"]
-        if wildcards.figure == "5"
-        else [f"{results}/training.csv"]
-    )
+        "deepscaler resolve_settings" " --scale {wildcards.scale}" " --output {output}" " 2>&1 | tee {log}"
 
 
 rule draw_figure:
@@ -48,7 +26,12 @@ rule draw_figure:
         notebook="workflow/notebooks/figure-{figure}.ipynb",
         data=figure_inputs,
     output:
-        png="results/{scale}/figures/figure-{figure}.png",
+        png=report(
+            "results/{scale}/figures/figure-{figure}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}", "scale": "{scale}"},
+        ),
         pdf="results/{scale}/figures/figure-{figure}.pdf",
         notebook="results/{scale}/notebooks/figure-{figure}.ipynb",
     log:
@@ -76,13 +59,14 @@ rule draw_figure:
 rule account_compute:
     input:
         tables=lambda wildcards: [f"results/{wildcards.scale}/table.csv"]
-        + (
-            [f"results/{wildcards.scale}/training.csv"]
-            if settings.scale(wildcards.scale).training
-            else []
-        ),
+        + ([f"results/{wildcards.scale}/training.csv"] if settings.scale(wildcards.scale).training else []),
     output:
-        "results/{scale}/compute.csv",
+        report(
+            "results/{scale}/compute.csv",
+            caption="../report/compute.rst",
+            category="Evidence",
+            labels={"what": "compute", "scale": "{scale}"},
+        ),
     log:
         "logs/{scale}/account_compute/all.log",
     benchmark:
@@ -102,33 +86,17 @@ rule account_compute:
         " 2>&1 | tee {log}"
 
 
-def evidence(wildcards):
-    """Everything that claims, provenance and the report speak of."""
-    results = f"results/{wildcards.scale}"
-    names = [
-        "table.csv",
-        "table.md",
-        "tokens.csv",
-        "agreement.csv",
-        "compute.csv",
-        "settings.yaml",
-    ]
-    names.append("figures/figure-5.png")
-    if settings.scale(wildcards.scale).training:
-        names += [
-            "curation.csv",
-            "training.csv",
-            *(f"figures/figure-{n}.png" for n in (1, 2, 3, 4)),
-        ]
-    return [f"{results}/{name}" for name in names]
-
-
 rule check_claims:
     input:
         claims="config/claims.yaml",
         evidence=evidence,
     output:
-        "results/{scale}/claims.csv",
+        report(
+            "results/{scale}/claims.csv",
+            caption="../report/claims.rst",
+            category="Evidence",
+            labels={"what": "claims", "scale": "{scale}"},
+        ),
     log:
         "logs/{scale}/check_claims/all.log",
     benchmark:
@@ -165,7 +133,7 @@ rule record_provenance:
     resources:
         **request("record_provenance"),
     params:
-        work=WORK + "/{scale}",
+        work=work("{scale}"),
     message:
         "Recording the provenance of {wildcards.scale}"
     shell:
@@ -194,7 +162,7 @@ rule write_report:
     resources:
         **request("write_report"),
     params:
-        work=WORK + "/{scale}",
+        work=work("{scale}"),
     message:
         "Writing the report of {wildcards.scale}"
     shell:

@@ -13,7 +13,7 @@ from deepscaler.settings.claims import Claim, ClaimFile, claims
 
 Verdict = Literal["met", "outside", "not run"]
 FIELDS = (
-    "id", "claim", "place", "checked_at", "command", "human_minutes", "machine_hours", "machine",
+    "id", "claim", "of", "place", "checked_at", "command", "human_minutes", "machine_hours", "machine",
     "expected", "tolerance", "unit", "reason", "measured", "standard_error", "verdict", "note",
 )  # fmt: skip
 SIGNS = {"within": "", "at_least": "≥ ", "at_most": "≤ "}
@@ -64,7 +64,7 @@ def as_row(scale: str, file: ClaimFile, finding: Finding) -> list[str]:
     claim, estimate = finding.claim, finding.measured
     effort = file.effort[scale if scale in claim.scales else claim.scales[0]]
     return [
-        *(claim.id, claim.statement, claim.place, " ".join(claim.scales)),
+        *(claim.id, claim.statement, claim.measure.of, claim.place, " ".join(claim.scales)),
         *(effort.command, f"{effort.human_minutes:g}", f"{effort.machine_hours:g}", effort.machine),
         *(f"{SIGNS[claim.comparison]}{claim.expected:g}", f"{claim.tolerance:g}", claim.unit, claim.reason),
         shown(finding),

@@ -33,6 +33,8 @@ SECTIONS = (
 )
 PAPER_COLUMNS = 7
 """Columns of table.csv that the paper's table has too."""
+SMALL_HOURS = 10
+"""Of wall time in all, below which the ledger is shown in minutes."""
 
 
 def write_report(scale: str, folder: Path, work: Path, output: Path) -> None:
@@ -48,9 +50,10 @@ def write_report(scale: str, folder: Path, work: Path, output: Path) -> None:
         figures=list(figures(folder)),
         claims=results.claims,
         verdicts=verdict_counts(results.claims),
-        tokens=results.tokens,
+        arithmetic=sum(row["of"] == "paper" for row in results.claims),
+        tokens=[{column: row[column] for column in row if column != "system"} for row in results.tokens],
         curation=results.curation,
-        compute=results.compute,
+        compute=ledger(results),
         specimens=list(specimens(scale, work)),
         record=record(folder),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -74,9 +77,26 @@ def plain(text: str) -> str:
         value = float(text)
     except ValueError:
         return text
-    if value != value or value.is_integer():
-        return text.removesuffix(".0")
-    return f"{value:.2f}" if abs(value) >= 0.01 else f"{value:.1g}"
+    if value.is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if abs(value) >= 0.01 else f"{value:.1g}"
+
+
+def ledger(results: Results) -> list[Row]:
+    """compute.csv without the columns that say nothing here, and in minutes where hours would be fractions."""
+    rows = results.compute
+    if not rows:
+        return []
+    where = results.folder / "compute.csv"
+    small = (number(rows[-1], "wall_hours", where) or 0) < SMALL_HOURS
+    kept = [c for c in rows[0] if c in ("rule", "stage", "jobs") or any(number(row, c, where) for row in rows)]
+    return [dict(cell_in_units(row, column, small) for column in kept) for row in rows]
+
+
+def cell_in_units(row: Row, column: str, small: bool) -> tuple[str, str]:
+    if small and column.endswith("_hours") and row[column]:
+        return column.replace("_hours", "_minutes"), str(round(60 * float(row[column]), 2))
+    return column, row[column]
 
 
 def score_table(results: Results) -> list[dict[str, Any]]:
