@@ -13,7 +13,6 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 
-
 def or_refuse(check, *given):
     """Run a check of what the user gave. It fails in one line: an exception would come with the rules' source."""
     try:
@@ -27,7 +26,9 @@ or_refuse(check_settings)
 
 WORK = settings.site().work
 # `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
+# jobs start many Python processes: let them keep what they compile
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 SCALES = settings.scale_names()
 # `localrules:` takes names only, not an expression
 workflow.localrules(*resources.local_rules())
@@ -43,6 +44,16 @@ wildcard_constraints:
     figure=r"\d",
 
 
+def work(path):
+    """A path below the work root, where all that is large lies."""
+    return f"{WORK}/{path}"
+
+
+def environment(wildcards):
+    """The environment of the engines' jobs: at a scale on GPUs, their CUDA builds."""
+    return f"../../envs/{settings.scale(wildcards.scale).device}.yaml"
+
+
 def cpus(rule, scale=None):
     """The cores that the jobs of a rule ask for, at their scale."""
     return lambda wildcards: resources.cpus(scale or wildcards.scale, rule)
@@ -52,9 +63,7 @@ def request(rule, scale=None):
     """All else that they ask for: memory, wall time, GPUs, nodes, partition and account."""
 
     def asked(key):
-        return lambda wildcards: resources.request(
-            scale or wildcards.scale, rule, wildcards.get("segment")
-        ).get(key)
+        return lambda wildcards: resources.request(scale or wildcards.scale, rule, wildcards.get("segment")).get(key)
 
     return {key: asked(key) for key in resources.keys(rule)}
 
@@ -62,10 +71,7 @@ def request(rule, scale=None):
 def check_cluster():
     """Before the first sbatch: would SLURM take these jobs, can they write, and does no earlier run still do so?"""
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-    asked = (
-        {**dict(job.resources.items()), "cpus": job.threads, "rule": job.rule.name}
-        for job in jobs
-    )
+    asked = ({**dict(job.resources.items()), "cpus": job.threads, "rule": job.rule.name} for job in jobs)
     comments = {cluster.comment_of(job.rule.name, job.wildcards) for job in jobs}
     try:
         cluster.check_work()
@@ -78,49 +84,9 @@ def check_cluster():
 
 def setting(*dotted):
     """A digest of sections of the scale's settings: a job runs again when one of them changes."""
-    return lambda wildcards: settings.settings_digest(
-        *(settings.section(wildcards.scale, key) for key in dotted)
-    )
+    return lambda wildcards: settings.settings_digest(*(settings.section(wildcards.scale, key) for key in dotted))
 
 
 def entry(table, wildcard):
     """A digest of one entry of config/models.yaml, benchmarks.yaml or sources.yaml."""
     return lambda wildcards: settings.settings_digest(table()[wildcards[wildcard]])
-
-
-def manifest_of(scale, system):
-    """The file that stands for a system's weights."""
-    segment = dag.checkpoint_of(scale, system)
-    if segment:
-        return f"{WORK}/{scale}/checkpoints/{segment}/checkpoint.json"
-    return f"{WORK}/{scale}/models/{system}/model.json"
-
-
-def base_manifest(wildcards):
-    return manifest_of(wildcards.scale, settings.scale(wildcards.scale).base)
-
-
-def system_manifest(wildcards):
-    return manifest_of(wildcards.scale, wildcards.system)
-
-
-def results_of(scale):
-    """All that a scale yields."""
-    names = [
-        "table.csv",
-        "table.md",
-        "tokens.csv",
-        "compute.csv",
-        "claims.csv",
-        "report.html",
-        "settings.yaml",
-    ]
-    names.append("ro-crate-metadata.json")
-    names.append("figures/figure-5.png")
-    if settings.scale(scale).training:
-        names += [
-            "curation.csv",
-            "training.csv",
-            *(f"figures/figure-{n}.png" for n in (1, 2, 3, 4)),
-        ]
-    return [f"results/{scale}/{name}" for name in names]

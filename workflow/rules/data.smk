@@ -4,7 +4,7 @@
 
 rule fetch_source:
     output:
-        WORK + "/{scale}/data/sources/{source}.parquet",
+        work("{scale}/data/sources/{source}.parquet"),
     log:
         "logs/{scale}/fetch_source/{source}.log",
     benchmark:
@@ -28,11 +28,11 @@ rule fetch_source:
 
 rule extract_answers:
     input:
-        WORK + "/{scale}/data/sources/{source}.parquet",
+        work("{scale}/data/sources/{source}.parquet"),
     output:
-        problems=WORK + "/{scale}/data/answers/{source}.parquet",
-        removed=WORK + "/{scale}/data/removed/extract_answers-{source}.parquet",
-        review=WORK + "/{scale}/data/review/extract_answers-{source}.csv",
+        problems=work("{scale}/data/answers/{source}.parquet"),
+        removed=work("{scale}/data/removed/extract_answers-{source}.parquet"),
+        review=work("{scale}/data/review/extract_answers-{source}.csv"),
     log:
         "logs/{scale}/extract_answers/{source}.log",
     benchmark:
@@ -59,15 +59,15 @@ rule extract_answers:
 rule deduplicate:
     input:
         lambda wildcards: expand(
-            WORK + "/{scale}/data/answers/{source}.parquet",
+            work("{scale}/data/answers/{source}.parquet"),
             scale=wildcards.scale,
             source=settings.scale(wildcards.scale).curation.sources,
         ),
     output:
-        problems=WORK + "/{scale}/data/deduplicated.parquet",
-        vectors=WORK + "/{scale}/data/deduplicated.npy",
-        removed=WORK + "/{scale}/data/removed/deduplicate.parquet",
-        review=WORK + "/{scale}/data/review/deduplicate.csv",
+        problems=work("{scale}/data/deduplicated.parquet"),
+        vectors=work("{scale}/data/deduplicated.npy"),
+        removed=work("{scale}/data/removed/deduplicate.parquet"),
+        review=work("{scale}/data/review/deduplicate.csv"),
     log:
         "logs/{scale}/deduplicate/all.log",
     benchmark:
@@ -95,7 +95,7 @@ rule deduplicate:
 
 rule fetch_benchmark:
     output:
-        WORK + "/{scale}/benchmarks/{benchmark}.parquet",
+        work("{scale}/benchmarks/{benchmark}.parquet"),
     log:
         "logs/{scale}/fetch_benchmark/{benchmark}.log",
     benchmark:
@@ -119,16 +119,16 @@ rule fetch_benchmark:
 
 rule decontaminate:
     input:
-        problems=WORK + "/{scale}/data/deduplicated.parquet",
-        vectors=WORK + "/{scale}/data/deduplicated.npy",
+        problems=work("{scale}/data/deduplicated.parquet"),
+        vectors=work("{scale}/data/deduplicated.npy"),
         benchmarks=lambda wildcards: expand(
-            WORK + "/{scale}/benchmarks/{benchmark}.parquet",
+            work("{scale}/benchmarks/{benchmark}.parquet"),
             scale=wildcards.scale,
             benchmark=settings.scale(wildcards.scale).evaluation.suites["table"],
         ),
     output:
-        problems=WORK + "/{scale}/data/decontaminated.parquet",
-        removed=WORK + "/{scale}/data/removed/decontaminate.parquet",
+        problems=work("{scale}/data/decontaminated.parquet"),
+        removed=work("{scale}/data/removed/decontaminate.parquet"),
         report="results/{scale}/contamination.csv",
     log:
         "logs/{scale}/decontaminate/all.log",
@@ -158,12 +158,12 @@ rule decontaminate:
 
 rule select_gradable:
     input:
-        problems=WORK + "/{scale}/data/decontaminated.parquet",
+        problems=work("{scale}/data/decontaminated.parquet"),
         model=base_manifest,
     output:
-        problems=WORK + "/{scale}/data/train/train.parquet",
-        card=WORK + "/{scale}/data/train/README.md",
-        removed=WORK + "/{scale}/data/removed/select_gradable.parquet",
+        problems=work("{scale}/data/train/train.parquet"),
+        card=work("{scale}/data/train/README.md"),
+        removed=work("{scale}/data/removed/select_gradable.parquet"),
     log:
         "logs/{scale}/select_gradable/all.log",
     benchmark:
@@ -192,23 +192,20 @@ rule select_gradable:
 rule summarise_curation:
     input:
         sources=lambda wildcards: expand(
-            WORK + "/{scale}/data/sources/{source}.parquet",
+            work("{scale}/data/sources/{source}.parquet"),
             scale=wildcards.scale,
             source=settings.scale(wildcards.scale).curation.sources,
         ),
         removed=lambda wildcards: expand(
-            WORK + "/{scale}/data/removed/{step}.parquet",
+            work("{scale}/data/removed/{step}.parquet"),
             scale=wildcards.scale,
-            step=[
-                f"extract_answers-{name}"
-                for name in settings.scale(wildcards.scale).curation.sources
-            ]
+            step=[f"extract_answers-{name}" for name in settings.scale(wildcards.scale).curation.sources]
             + ["deduplicate", "decontaminate", "select_gradable"],
         ),
-        train=WORK + "/{scale}/data/train/train.parquet",
+        train=work("{scale}/data/train/train.parquet"),
     output:
         funnel="results/{scale}/curation.csv",
-        removed=WORK + "/{scale}/data/removed.parquet",
+        removed=work("{scale}/data/removed.parquet"),
     log:
         "logs/{scale}/summarise_curation/all.log",
     benchmark:
@@ -233,9 +230,9 @@ rule summarise_curation:
 
 rule schedule_prompts:
     input:
-        WORK + "/{scale}/data/train/train.parquet",
+        work("{scale}/data/train/train.parquet"),
     output:
-        WORK + "/{scale}/prompts/{segment}.jsonl",
+        work("{scale}/prompts/{segment}.jsonl"),
     log:
         "logs/{scale}/schedule_prompts/{segment}.log",
     benchmark:

@@ -3,15 +3,13 @@
 
 rule fetch_model:
     output:
-        WORK + "/{scale}/models/{system}/model.json",
+        work("{scale}/models/{system}/model.json"),
     log:
         "logs/{scale}/fetch_model/{system}.log",
     benchmark:
         "logs/{scale}/fetch_model/{system}.tsv"
     wildcard_constraints:
-        system="|".join(
-            sorted({name for scale in SCALES for name in dag.fetched(scale)})
-        ),
+        system="|".join(sorted({name for scale in SCALES for name in dag.fetched(scale)})),
     conda:
         "../../envs/cpu.yaml"
     threads: cpus("fetch_model")
@@ -31,16 +29,14 @@ rule fetch_model:
 
 rule distill_base:
     output:
-        manifest=WORK + "/{scale}/models/{system}/model.json",
-        weights=WORK + "/{scale}/models/{system}/model.safetensors",
+        manifest=work("{scale}/models/{system}/model.json"),
+        weights=work("{scale}/models/{system}/model.safetensors"),
     log:
         "logs/{scale}/distill_base/{system}.log",
     benchmark:
         "logs/{scale}/distill_base/{system}.tsv"
     wildcard_constraints:
-        system="|".join(
-            sorted({name for scale in SCALES for name in dag.distilled(scale)})
-        ),
+        system="|".join(sorted({name for scale in SCALES for name in dag.distilled(scale)})),
     conda:
         "../../envs/cpu.yaml"
     threads: cpus("distill_base")

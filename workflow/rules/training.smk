@@ -2,16 +2,9 @@
 # Half-done work lives in {WORK}/{scale}/runs/, which no rule declares, so that nothing is lost when a job is.
 
 
-def first_of_stage(wildcards):
-    """The preflight that a stage's first job waits for; it is old news to a job that has run."""
-    segment = dag.segment(wildcards.scale, wildcards.segment)
-    path = f"{WORK}/{wildcards.scale}/preflight/{segment.id}.json"
-    return ancient(path) if segment.starts_stage else []
-
-
 rule preflight:
     output:
-        WORK + "/{scale}/preflight/{segment}.json",
+        work("{scale}/preflight/{segment}.json"),
     log:
         "logs/{scale}/preflight/{segment}.log",
     benchmark:
@@ -19,7 +12,7 @@ rule preflight:
     priority: 100
     retries: 0
     conda:
-        "../../envs/cpu.yaml"
+        environment
     threads: cpus("preflight")
     resources:
         **request("preflight"),
@@ -36,32 +29,24 @@ rule preflight:
 rule train_segment:
     input:
         first_of_stage,
-        parent=lambda wildcards: (
-            manifest_of(
-                wildcards.scale, dag.segment(wildcards.scale, wildcards.segment).parent
-            )
-            if dag.segment(wildcards.scale, wildcards.segment).parent
-            else base_manifest(wildcards)
-        ),
-        prompts=WORK + "/{scale}/prompts/{segment}.jsonl",
+        parent=parent_manifest,
+        prompts=work("{scale}/prompts/{segment}.jsonl"),
     output:
-        manifest=WORK + "/{scale}/checkpoints/{segment}/checkpoint.json",
-        metrics=WORK + "/{scale}/checkpoints/{segment}/metrics.jsonl",
-        weights=WORK + "/{scale}/checkpoints/{segment}/model.safetensors",
+        manifest=work("{scale}/checkpoints/{segment}/checkpoint.json"),
+        metrics=work("{scale}/checkpoints/{segment}/metrics.jsonl"),
+        weights=work("{scale}/checkpoints/{segment}/model.safetensors"),
     log:
         "logs/{scale}/train_segment/{segment}.log",
     benchmark:
         "logs/{scale}/train_segment/{segment}.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        environment
     threads: cpus("train_segment")
     resources:
         **request("train_segment"),
     params:
-        settings=lambda wildcards: dag.training_digest(
-            wildcards.scale, wildcards.segment
-        ),
-        runs=WORK + "/{scale}/runs",
+        settings=lambda wildcards: dag.training_digest(wildcards.scale, wildcards.segment),
+        runs=work("{scale}/runs"),
     message:
         "Training segment {wildcards.segment} with OpenRLHF"
     shell:
@@ -78,7 +63,7 @@ rule train_segment:
 rule collect_metrics:
     input:
         lambda wildcards: expand(
-            WORK + "/{scale}/checkpoints/{segment}/metrics.jsonl",
+            work("{scale}/checkpoints/{segment}/metrics.jsonl"),
             scale=wildcards.scale,
             segment=[segment.id for segment in dag.segments(wildcards.scale)],
         ),

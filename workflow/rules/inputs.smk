@@ -1,0 +1,98 @@
+# The inputs of rules that depend on the settings: which checkpoint, which shards, which figures.
+
+
+def manifest_of(scale, system):
+    """The file that stands for a system's weights."""
+    segment = dag.checkpoint_of(scale, system)
+    if segment:
+        return f"{WORK}/{scale}/checkpoints/{segment}/checkpoint.json"
+    return f"{WORK}/{scale}/models/{system}/model.json"
+
+
+def base_manifest(wildcards):
+    return manifest_of(wildcards.scale, settings.scale(wildcards.scale).base)
+
+
+def system_manifest(wildcards):
+    return manifest_of(wildcards.scale, wildcards.system)
+
+
+def parent_manifest(wildcards):
+    """What a segment starts from: the checkpoint before it, or the base model."""
+    parent = dag.segment(wildcards.scale, wildcards.segment).parent
+    return manifest_of(wildcards.scale, parent) if parent else base_manifest(wildcards)
+
+
+def first_of_stage(wildcards):
+    """The preflight that a stage's first job waits for; it is old news to a job that has run."""
+    segment = dag.segment(wildcards.scale, wildcards.segment)
+    path = f"{WORK}/{wildcards.scale}/preflight/{segment.id}.json"
+    return ancient(path) if segment.starts_stage else []
+
+
+def suite_benchmarks(wildcards):
+    return expand(
+        work("{scale}/benchmarks/{benchmark}.parquet"),
+        scale=wildcards.scale,
+        benchmark=settings.scale(wildcards.scale).evaluation.suites[wildcards.suite],
+    )
+
+
+def suite_shards(wildcards):
+    shards = settings.scale(wildcards.scale).evaluation.shards[wildcards.suite]
+    return expand(
+        work("{scale}/samples/{system}/{suite}-{shard}of{shards}.parquet"),
+        scale=wildcards.scale,
+        system=wildcards.system,
+        suite=wildcards.suite,
+        shard=range(1, shards + 1),
+        shards=shards,
+    )
+
+
+def table_scores(wildcards):
+    return expand(
+        "results/{scale}/scores/{system}-table.json",
+        scale=wildcards.scale,
+        system=dag.evaluated(wildcards.scale),
+    )
+
+
+def table_grades(wildcards):
+    return expand(
+        work("{scale}/grades/{system}/table.parquet"),
+        scale=wildcards.scale,
+        system=dag.evaluated(wildcards.scale),
+    )
+
+
+def curve_scores(wildcards):
+    return [f"results/{wildcards.scale}/scores/{p.system}-{p.suite}.json" for p in dag.curve(wildcards.scale)]
+
+
+def figure_inputs(wildcards):
+    """Figures 1–4 draw training, figure 5 the table."""
+    results = f"results/{wildcards.scale}"
+    if wildcards.figure == "1":
+        return curve_scores(wildcards)
+    return [f"{results}/table.csv"] if wildcards.figure == "5" else [f"{results}/training.csv"]
+
+
+def tables_and_figures(scale):
+    names = ["table.csv", "table.md", "tokens.csv", "agreement.csv", "compute.csv", "settings.yaml"]
+    figures = [5]
+    if settings.scale(scale).training:
+        names += ["curation.csv", "training.csv"]
+        figures = [1, 2, 3, 4, 5]
+    return [f"results/{scale}/{name}" for name in names] + [f"results/{scale}/figures/figure-{n}.png" for n in figures]
+
+
+def results_of(scale):
+    """All that a scale yields."""
+    last = ["claims.csv", "ro-crate-metadata.json", "report.html"]
+    return tables_and_figures(scale) + [f"results/{scale}/{name}" for name in last]
+
+
+def evidence(wildcards):
+    """Everything that claims, provenance and the report speak of."""
+    return tables_and_figures(wildcards.scale)
