@@ -11,8 +11,9 @@ _PLAIN_INTEGER = re.compile(r"-?[0-9]{1,15}")
 
 
 def golds_of(golds: Golds) -> tuple[str, ...]:
-    """The accepted answers as a tuple of strings."""
-    return (golds,) if isinstance(golds, str) else tuple(str(gold) for gold in golds)
+    """The accepted answers as a tuple of strings; a number stands for its usual spelling."""
+    several = (golds,) if isinstance(golds, str | int | float) else golds
+    return tuple(str(gold) for gold in several)
 
 
 def grade_pair(golds: Golds, prediction: str, mode: Mode) -> Verdict:

@@ -80,7 +80,12 @@ def main(control: socket.socket, memory_mb: int) -> None:
 def load_libraries() -> None:
     """Import and exercise what grading needs, so that no task pays for it."""
     warnings.simplefilter("ignore")
-    for gold, answer in ((r"\frac{1}{2}", r"\sqrt{x}+\frac{2}{4}"), (r"\sqrt{8}", r"2\sqrt{2}"), ("odd", r"\alpha")):
+    for gold, answer in (
+        (r"\frac{1}{2}", r"\sqrt{x}+\frac{2}{4}"),
+        (r"\sqrt{8}", r"2\sqrt{2}"),
+        ("odd", r"\alpha"),
+        (r"\foo(", "x)"),
+    ):
         grade_pair(gold, answer, "paper")
         grade_pair(gold, answer, "strict")
     gc.collect()

@@ -33,7 +33,7 @@ BATCH = 512
 """Tasks a worker that are graded before their verdicts are handed out; bounds memory over endless input."""
 CACHE = 100_000
 START_SECONDS = 120.0
-MARGIN = 0.9
+MARGIN = 0.85
 """Share of the deadline after which a worker is killed, so that the verdict itself is on time."""
 
 

@@ -269,10 +269,10 @@ def _check_power(base: Node, exponent: Node) -> None:
         bits = abs(math.log2(abs(evaluate(base, dict.fromkeys(symbols(base), 1.5))) or 1.0))
     except (ArithmeticError, ValueError) as error:
         raise Refused("power beyond floats") from error
-    if symbols(base) and size > MAX_SYMBOLIC_EXPONENT:
+    if symbols(base) and not size <= MAX_SYMBOLIC_EXPONENT:
         raise Refused("exponent of an expression")
-    # a fraction's numerator and denominator grow even where its value stays near one
-    if size * max(bits, _digits(base) * 3.4) > MAX_POWER_BITS:
+    # a fraction's numerator and denominator grow even where its value stays near one; NaN fails any comparison
+    if not size * bits <= MAX_POWER_BITS or size * _digits(base) * 3.4 > MAX_POWER_BITS:
         raise Refused("power too large")
 
 

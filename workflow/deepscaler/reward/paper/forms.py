@@ -4,6 +4,7 @@
 Behaviour: `rewards/math_utils/utils.py` of DeepScaleR, whose verdicts OpenRLHF's `utils/math_utils.py` shares.
 """
 
+import logging
 import re
 import threading
 from typing import Any
@@ -167,6 +168,7 @@ def _converter() -> Any:
     if not hasattr(_local, "converter"):
         from pylatexenc.latex2text import LatexNodes2Text
 
+        logging.getLogger("pylatexenc").setLevel(logging.CRITICAL)  # it warns of every malformed answer
         _local.converter = LatexNodes2Text()
     return _local.converter
 

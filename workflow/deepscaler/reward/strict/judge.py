@@ -1,15 +1,16 @@
 """The layers of the strict grader, in order; the first that can decide does."""
 
 import re
+from contextlib import suppress
 from fractions import Fraction
 
 from ..verdicts import MAX_ANSWER, Refused, Verdict
-from . import external, words
+from . import words
 from .answers import has_thousands, parse_answer
 from .clean import clean
 from .compare import equal, kind_of
 from .expressions import read_number
-from .tree import Answer, Collection
+from .tree import Answer, Collection, Scalar
 
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 
@@ -23,10 +24,12 @@ def grade(gold: str, answer: str) -> Verdict:
     ours, theirs = (words.as_digits(clean(text)) for text in (gold, answer))
     if not ours or not theirs:
         return Verdict(False, "text: empty")
-    if ours == theirs or ours.replace(" ", "") == theirs.replace(" ", ""):
+    if ours == theirs or words.squeezed(ours) == words.squeezed(theirs):
         return Verdict(True, "clean-up: equal")
     if _NUMBER.fullmatch(ours) and _NUMBER.fullmatch(theirs):
         return Verdict(_exactly(ours) == _exactly(theirs), "numbers: compared exactly")
+    if words.unwrapped(ours) == words.unwrapped(theirs):
+        return Verdict(True, "words: equal")
     if (decided := words.compare(ours, theirs)) is not None:
         return Verdict(*decided)
     return _compare_trees(ours, theirs)
@@ -42,15 +45,26 @@ def _compare_trees(gold: str, answer: str) -> Verdict:
         try:
             trees.append(parse_answer(text))
         except Refused as refusal:
-            return external.compare(gold, answer, f"{name} not read ({refusal})")
-    kinds = (
-        f"{kind_of(trees[0])} and {kind_of(trees[1])}" if kind_of(trees[0]) != kind_of(trees[1]) else kind_of(trees[0])
-    )
+            return Verdict(False, f"text: differs, {name} not read ({refusal})")
+    kinds = " and ".join(dict.fromkeys(map(kind_of, trees)))
     if equal(trees[0], trees[1]):
         return Verdict(True, f"{kinds}: equal")
     if _equal_as_lists(gold, answer, trees):
         return Verdict(True, f"{kinds}: equal as lists")
+    if _equal_with_plain_unit(trees, (gold, answer)):
+        return Verdict(True, "scalar: equal, the unit as letters")
     return Verdict(False, f"{kinds}: differ")
+
+
+def _equal_with_plain_unit(trees: list[Answer], texts: tuple[str, str]) -> bool:
+    r"""`5 \text{ m/s}` and `5 m/s`, whose letters are symbols at first sight."""
+    for one, other, text in ((trees[0], trees[1], texts[1]), (trees[1], trees[0], texts[0])):
+        if isinstance(one, Scalar) and isinstance(other, Scalar) and one.unit and not other.unit:
+            number, unit, rest = text.rpartition(one.unit)
+            if unit and not rest and number.strip():
+                with suppress(Refused):
+                    return equal(one, parse_answer(number.strip()))
+    return False
 
 
 def _equal_as_lists(gold: str, answer: str, trees: list[Answer]) -> bool:

@@ -5,6 +5,8 @@ import re
 _WRAPPERS = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|mathit|mathsf|operatorname|emph|bf|rm)(?![A-Za-z])"
 )
+_WRAPPED = re.compile(_WRAPPERS.pattern + r"\s*\{([^{}]*)\}")
+_IDLE_SPACE = re.compile(r"(?<![0-9]) +| +(?![0-9 ])")
 _BRACKETS = re.compile(r"[{}$\s]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 _LETTERS = re.compile(r"[^\W\d_]+(?:[-,'’&.][^\W\d_]+)*")
@@ -15,6 +17,16 @@ _CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[.):])\s*\S.*", re.S)
 def plain(text: str) -> str:
     """The text without wrappers, braces, dollars, spaces and a final full stop; case kept."""
     return _BRACKETS.sub("", _WRAPPERS.sub("", text).replace("~", "")).rstrip(".").strip("\"'`")
+
+
+def squeezed(text: str) -> str:
+    """The text without the spaces that mean nothing; one between digits does, as in `1 1/2`."""
+    return _IDLE_SPACE.sub("", text)
+
+
+def unwrapped(text: str) -> str:
+    """The text without text commands and idle spaces, in lower case; other braces, which carry meaning, stay."""
+    return squeezed(_WRAPPED.sub(r"\1", text)).lower()
 
 
 _NUMERALS = (

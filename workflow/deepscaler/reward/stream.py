@@ -1,0 +1,109 @@
+"""Grading a JSON Lines file of any length: constant memory, verdicts in the order of the lines."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ..files import writing
+from ..progress import progress
+from .grade import golds_of
+from .pool import GradingPool
+from .verdicts import Golds, Mode, ResponseVerdict, ThinkRule, Verdict
+
+LINES = 4096
+"""Lines in memory at a time."""
+
+
+@dataclass
+class Summary:
+    """Counts over a file: all lines, right answers, and lines that hold no gradable pair."""
+
+    lines: int = 0
+    correct: int = 0
+    unreadable: int = 0
+
+
+def grade_pairs_file(source: Path, target: Path, mode: Mode, pool: GradingPool) -> Summary:
+    """Grade lines `{"id", "gold", "prediction"}` into lines `{"id", "correct", "reason"}`."""
+
+    def task(row: dict[str, Any]) -> tuple[Golds, str, Mode]:
+        return golds_of(_golds(row, "gold")), _text(row, "prediction"), mode
+
+    return _grade_file(source, target, task, pool.grade_pairs)
+
+
+def grade_responses_file(source: Path, target: Path, mode: Mode, think: ThinkRule, pool: GradingPool) -> Summary:
+    """Grade lines `{"id", "golds", "response"}` into lines `{"id", "correct", "reason", "answer", "well_formed"}`."""
+
+    def task(row: dict[str, Any]) -> tuple[Golds, str, Mode, ThinkRule]:
+        return golds_of(_golds(row, "golds")), _text(row, "response"), mode, think
+
+    return _grade_file(source, target, task, pool.grade_responses)
+
+
+def _grade_file(
+    source: Path,
+    target: Path,
+    task: Callable[[dict[str, Any]], Any],
+    grade: Callable[[list[Any]], Iterator[Verdict | ResponseVerdict]],
+) -> Summary:
+    summary = Summary()
+    bar = progress(total=_count_lines(source), what="grade", unit=" answers")
+    with source.open("rb") as lines, writing(target) as aside, aside.open("w", encoding="utf-8") as out:
+        while batch := list(islice(lines, LINES)):
+            read = [_read(line, task) for line in batch if line.strip()]
+            verdicts = grade([item for _, item, problem in read if not problem])
+            for identity, _, problem in read:
+                verdict = Verdict(False, problem) if problem else next(verdicts)
+                out.write(_written(identity, verdict) + "\n")
+                summary.lines += 1
+                summary.correct += verdict.correct
+                summary.unreadable += bool(problem)
+            bar.update(len(batch))
+    bar.close()
+    return summary
+
+
+def _read(line: bytes, task: Callable[[dict[str, Any]], Any]) -> tuple[Any, Any, str]:
+    """The line's id, its task, and what is wrong with it, empty if nothing is."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return None, None, f"line: not JSON ({type(error).__name__})"
+    if not isinstance(row, dict):
+        return None, None, "line: not a JSON object"
+    try:
+        return row.get("id"), task(row), ""
+    except (KeyError, TypeError) as error:
+        return row.get("id"), None, f"line: {error.args[0]}"
+
+
+def _golds(row: dict[str, Any], key: str) -> Golds:
+    """A string, a number or a non-empty list of them, under `gold` or `golds`."""
+    value = row.get(key, row.get("gold", row.get("golds")))
+    several = value if isinstance(value, list) else [value]
+    if not several or not all(isinstance(gold, str | int | float) for gold in several):
+        raise TypeError(f"{key!r} is neither text nor a list of texts")
+    return [str(gold) for gold in several]
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    value = row.get(key)
+    if not isinstance(value, str | int | float):
+        raise TypeError(f"{key!r} is not text")
+    return str(value)
+
+
+def _written(identity: Any, verdict: Verdict | ResponseVerdict) -> str:
+    row: dict[str, Any] = {"id": identity, "correct": verdict.correct, "reason": verdict.reason}
+    if isinstance(verdict, ResponseVerdict):
+        row |= {"answer": verdict.answer, "well_formed": verdict.well_formed}
+    return json.dumps(row)
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as handle:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: handle.read(1 << 20), b""))
