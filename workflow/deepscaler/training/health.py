@@ -7,10 +7,9 @@ A finding is told once, and again only after its rule has been quiet for a windo
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Literal
 
 from deepscaler.settings.health import Health
@@ -28,6 +27,8 @@ from deepscaler.training.metrics import (
 
 FINITE = (REWARD, LENGTH, KL, POLICY_LOSS, "ppo_kl", GRAD_NORM, ENTROPY, VLLM_KL)
 """Values that must be numbers wherever they are logged."""
+WINDOWED = (REWARD, LENGTH, TRUNCATED, ENTROPY)
+"""Values whose level is judged over a window."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class HealthMonitor:
         self.bounds = bounds
         self.stage: object = None
         self.rows: list[Row] = []
+        self.means: dict[str, list[tuple[int, float]]] = {}
+        """Of every full window: the step at which it ends, and its mean."""
         self.last_told: dict[str, int] = {}
         for row in history:
             self.observe(row)
@@ -63,10 +66,23 @@ class HealthMonitor:
             return []
         if row.get("stage") != self.stage:
             self.stage, self.rows, self.last_told = row.get("stage"), [], {}
-        step = int(row["step"])
-        self.rows = [earlier for earlier in self.rows if earlier["step"] < step]
+            self.means = {key: [] for key in WINDOWED}
+        self.rewind(int(row["step"]))
         self.rows.append(row)
+        for key in WINDOWED:
+            recent = (number(earlier, key) for earlier in self.rows[-self.bounds.window :])
+            values = [value for value in recent if value is not None]
+            if len(values) == self.bounds.window:
+                self.means[key].append((self.step, fmean(values)))
         return [finding for check in CHECKS for finding in check(self) if self.is_news(finding)]
+
+    def rewind(self, step: int) -> None:
+        """Forget what was seen of a step and of all after it."""
+        while self.rows and self.rows[-1]["step"] >= step:
+            self.rows.pop()
+        for means in self.means.values():
+            while means and means[-1][0] >= step:
+                means.pop()
 
     def is_news(self, finding: Finding) -> bool:
         before = self.last_told.get(finding.rule)
@@ -88,20 +104,9 @@ class HealthMonitor:
         return len(recent) == self.bounds.patience and all(v is not None and beyond(v) for v in recent)
 
     def windows(self, key: str) -> list[float]:
-        """The mean of every full window of the stage, in order."""
-        values = [value for row in self.rows if (value := number(row, key)) is not None]
-        size = self.bounds.window
-        if len(values) < size:
-            return []
-        means, window, total = [], deque[float](), 0.0
-        for value in values:
-            window.append(value)
-            total += value
-            if len(window) > size:
-                total -= window.popleft()
-            if len(window) == size:
-                means.append(total / size)
-        return means
+        """The mean of every full window of the stage, in order; empty where the newest is not full."""
+        means = self.means[key]
+        return [mean for _, mean in means] if means and means[-1][0] == self.step else []
 
 
 def number(row: Row, key: str) -> float | None:
