@@ -43,6 +43,9 @@ def main() -> None:
     start_ray(place)
     sys.argv = [MODULE, *sys.argv[1:]]
     runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # all is on disk; Ray's orderly farewell takes long, and the reaper ends its processes anyway
 
 
 def die_with_parent() -> None:

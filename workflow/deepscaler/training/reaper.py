@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 VARIABLE = "DEEPSCALER_LAUNCH"
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 2.0
 
 
 def start(token: str, folder: Path) -> "subprocess.Popen[bytes]":

@@ -132,6 +132,7 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
     remove(aside)
     aside.mkdir()
     for path in checkpoint.model_files(folder.hf):
+        path.chmod(0o644)  # upstream leaves the weights readable to their owner alone
         states.link(str(path), str(aside / path.name))
     rows = steps_of(read_rows(folder.metrics), segment.first, segment.last)
     write_jsonl(aside / checkpoint.METRICS, rows)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 TAIL_BYTES = 4 << 20
 COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-WORKER = re.compile(r"^\(?[\w.<>]*\(?[^)]*pid=\d+[^)]*\)\s?")
+WORKER = re.compile(r"^(?:\([^()]*pid=\d+[^()]*\)\s?)+")
 EXCEPTION = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception|Interrupt|Exit|Killed|Timeout))(?::\s|\s*$)")
 CONSEQUENCES = (
     "RayTaskError",

@@ -1,0 +1,49 @@
+"""The line that says what went wrong: the first cause, not the noise that follows it."""
+
+from pathlib import Path
+
+import pytest
+from deepscaler.training.trouble import last_useful_line
+
+RAY = """\
+\x1b[36m(PPOTrainer pid=3062)\x1b[0m INFO ppo_trainer.py:551] ✨ Global step 4: {'kl': 0.1}
+\x1b[36m(PolicyModelActor pid=2857)\x1b[0m Train epoch [1/1]: 0%|          | 0/2\r 50%|█████     | 1/2
+Traceback (most recent call last):
+  File "train_ppo_ray.py", line 180, in train
+    ray.get(ppo_trainer.fit.remote())
+ray.exceptions.RayTaskError(OSError): \x1b[36mray::PPOTrainer.fit()\x1b[39m (pid=3062, ip=10.0.0.1)
+  File "torch/serialization.py", line 850, in save
+RuntimeError: [enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "driver.log").write_text(text)
+    return tmp_path / "driver.log"
+
+
+def test_the_cause_is_told_not_its_wrapper(tmp_path: Path) -> None:
+    assert last_useful_line(write(tmp_path, RAY)).startswith("RuntimeError: [enforce fail")
+
+
+def test_the_engines_root_cause_comes_before_its_consequence(tmp_path: Path) -> None:
+    log = (
+        "(RolloutRayActor pid=7) (EngineCore pid=9) ValueError: max_model_len (99999) is greater than 1024\n"
+        "(RolloutRayActor pid=7) RuntimeError: Engine core initialization failed. See root cause above. Failed: {}\n"
+        "ray.exceptions.ActorDiedError: The actor died because of an error raised in its creation task\n"
+    )
+    assert last_useful_line(write(tmp_path, log)) == "ValueError: max_model_len (99999) is greater than 1024"
+
+
+def test_an_exception_that_a_later_step_outlived_is_not_blamed(tmp_path: Path) -> None:
+    log = "ValueError: old story\n✨ Global step 5: {}\nray.exceptions.ActorDiedError: The actor died unexpectedly\n"
+    assert last_useful_line(write(tmp_path, log)).startswith("ray.exceptions.ActorDiedError")
+
+
+@pytest.mark.parametrize(("log", "line"), [("", "its log is empty"), ("one\ntwo\n\n", "two")])
+def test_without_an_exception_the_last_line_must_do(tmp_path: Path, log: str, line: str) -> None:
+    assert last_useful_line(write(tmp_path, log)) == line
+
+
+def test_a_log_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert last_useful_line(tmp_path / "none.log") == "its log is empty"
