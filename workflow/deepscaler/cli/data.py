@@ -36,6 +36,11 @@ def curation_of(scale: str) -> Curation:
     return curation
 
 
+def replies_file(scale: str, job: str) -> Path:
+    """Where a job keeps the replies of a language model; outside the rules' outputs, so that a rerun finds them."""
+    return Path(settings.site().work) / scale / "data" / "replies" / f"{job}.jsonl"
+
+
 def fetch_source(
     scale: ScaleName,
     source: Annotated[str, typer.Option(help="A source of config/sources.yaml.")],
@@ -51,8 +56,8 @@ def extract_answers(scale: ScaleName, problems: Problems, output: Output, remove
     """Find every problem's answer: given, boxed, behind a choice's letter, or read by a language model."""
     from deepscaler.curation.extract_answers import extract_answers
 
-    cache = Path(settings.site().work) / scale / "data" / "replies" / f"{problems.stem}.jsonl"
-    extract_answers(problems, output, removed, review, curation_of(scale).extract_answers, cache)
+    replies = replies_file(scale, f"extract_answers-{problems.stem}")
+    extract_answers(problems, output, removed, review, curation_of(scale).extract_answers, replies)
 
 
 def deduplicate(
@@ -66,8 +71,10 @@ def deduplicate(
 ) -> None:
     """Keep one of each group of duplicates: of the best source, the earliest."""
     from deepscaler.curation.deduplicate import deduplicate
+    from deepscaler.curation.judge import judge_by
 
     curation = curation_of(scale)
+    model = curation.deduplicate.judge
     deduplicate(
         problems,
         output,
@@ -78,6 +85,7 @@ def deduplicate(
         curation.embedding,
         threads,
         settings.site().hub,
+        judge_by(model, replies_file(scale, "deduplicate")) if model else None,
     )
 
 

@@ -59,6 +59,8 @@ class LanguageModel(Strict):
     """Environment variable that holds the key. Where it is unset, only cached replies are used."""
     temperature: float = Field(default=0.0, ge=0)
     max_output_tokens: int = Field(default=1024, gt=0)
+    votes: int = Field(default=1, ge=1)
+    """Replies of which the majority counts; more than one only makes sense with a temperature above 0."""
     requests_per_minute: float = Field(default=60, gt=0)
     concurrency: int = Field(default=8, gt=0)
     timeout_seconds: float = Field(default=120, gt=0)
@@ -66,9 +68,9 @@ class LanguageModel(Strict):
     """Tries of one request; between them the wait doubles, or is what the server asks for."""
     longest_wait_seconds: float = Field(default=120, gt=0)
     max_requests: int = Field(default=0, ge=0)
-    """Requests of one job, tries included."""
+    """Requests of one job, tries and reruns included."""
     max_dollars: float = Field(default=0, ge=0)
-    """Of one job. Counted before a request at its highest possible price, afterwards at its real one."""
+    """Of one job, reruns included. Before a request its highest possible price is held back."""
     dollars_per_million_input: float = Field(default=0, ge=0)
     dollars_per_million_output: float = Field(default=0, ge=0)
 

@@ -1,0 +1,69 @@
+"""Answers out of official solutions, read by a language model (the paper: gemini-1.5-pro-002, three votes)."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepscaler.curation.endpoints import Question
+from deepscaler.curation.language_model import Reply, ask_all
+from deepscaler.curation.normalise import canonical
+from deepscaler.reward.response import boxed_answer
+from deepscaler.settings.curation import LanguageModel
+
+INSTRUCTION = r"""You are given a competition problem and its official solution. State the final answer that the
+solution arrives at. Do not solve the problem yourself and do not correct the solution.
+Reply with the answer alone, in LaTeX, inside \boxed{}.
+Where the problem offers choices, give the value of the right choice, not its letter.
+Where the problem asks for a proof, or the solution states no single final answer, reply \boxed{none}."""
+
+MAX_SOLUTION = 24_000
+"""Characters of a solution that are sent: its end, where the answer is."""
+MAX_ANSWER = 500
+NO_ANSWER = re.compile(r"(?:\\text\{)?\s*none\s*\}?\.?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ReadAnswer:
+    """The answer, or why there is none."""
+
+    answer: str | None
+    reason: str | None = None
+
+
+def read_solutions(pairs: list[tuple[str, str]], settings: LanguageModel, cache: Path) -> list[ReadAnswer]:
+    """The answer to each (problem, solution), in order, by the majority of `settings.votes` replies."""
+    questions = [
+        Question(INSTRUCTION, f"Problem:\n{problem}\n\nOfficial solution:\n{solution[-MAX_SOLUTION:]}", vote)
+        for problem, solution in pairs
+        for vote in range(settings.votes)
+    ]
+    replies = ask_all(questions, settings, cache, "reading solutions")
+    votes = settings.votes
+    return [majority(replies[start : start + votes]) for start in range(0, len(replies), votes)]
+
+
+def majority(replies: list[Reply]) -> ReadAnswer:
+    """The answer that more than half of the replies give."""
+    read = [read_reply(reply) for reply in replies]
+    counts = Counter(canonical(one.answer) for one in read if one.answer)
+    if not counts:
+        return read[0]
+    best, count = counts.most_common(1)[0]
+    if 2 * count <= len(read):
+        return ReadAnswer(None, f"replies disagree ({len(counts)} answers in {len(read)} replies)")
+    return next(one for one in read if one.answer and canonical(one.answer) == best)
+
+
+def read_reply(reply: Reply) -> ReadAnswer:
+    """The boxed answer of a reply; prose without a box is no answer."""
+    if reply.text is None:
+        return ReadAnswer(None, reply.reason)
+    answer = (boxed_answer(reply.text, "strict") or "").strip()
+    if not answer:
+        return ReadAnswer(None, "the reply has no box")
+    if NO_ANSWER.fullmatch(answer):
+        return ReadAnswer(None, "the solution has no single answer")
+    if len(answer) > MAX_ANSWER:
+        return ReadAnswer(None, "the reply's answer is too long")
+    return ReadAnswer(answer)
