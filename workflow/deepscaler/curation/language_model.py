@@ -91,7 +91,7 @@ class Asking:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self.settings.concurrency, len(self.questions))):
                         group.create_task(self.work(endpoint, waiting, bar.update))
-            except* Exception as several:
+            except ExceptionGroup as several:
                 raise several.exceptions[0] from None
             finally:
                 await endpoint.close()

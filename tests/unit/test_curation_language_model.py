@@ -1,0 +1,258 @@
+"""The client of language models, against a real server that misbehaves."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from chat_server import serving
+from deepscaler.curation import language_model
+from deepscaler.curation.endpoints import Question, retry_after
+from deepscaler.curation.judge import judge_by
+from deepscaler.curation.language_model import ask_all
+from deepscaler.curation.read_solutions import read_solutions
+from deepscaler.curation.replies import Replies
+from deepscaler.errors import JobError, UserError
+from deepscaler.settings.curation import LanguageModel
+
+QUESTIONS = [Question("Answer.", f"question {number}") for number in range(30)]
+TROUBLES = ["", "status:429,0.05", "status:500", "status:503,0.1", "cut", "garbage", "empty", "empty:choices", "hang:3"]
+
+
+@pytest.fixture(autouse=True)
+def a_key_and_short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", "secret")
+    monkeypatch.setattr(language_model, "FIRST_WAIT_SECONDS", 0.01)
+
+
+def model(url: str, **changes: object) -> LanguageModel:
+    given: dict[str, object] = {
+        "api": "openai",
+        "model": "reader",
+        "base_url": f"{url}/v1",
+        "key_variable": "TEST_KEY",
+        "requests_per_minute": 60_000,
+        "timeout_seconds": 1.5,
+        "max_requests": 1000,
+        "max_dollars": 1,
+    }
+    return LanguageModel.model_validate({**given, **changes})
+
+
+def trouble_once(question: str, number: int) -> str:
+    """Each question meets one kind of trouble in its first try."""
+    place = int(question.split()[-1])
+    return TROUBLES[place % len(TROUBLES)] if number == 1 else ""
+
+
+def test_every_trouble_is_survived_and_no_question_is_lost_or_asked_twice(tmp_path: Path) -> None:
+    cache = tmp_path / "replies.jsonl"
+    with serving(trouble_once) as server:
+        replies = ask_all(QUESTIONS, model(server.url), cache)
+        assert [reply.text for reply in replies] == [rf"\boxed{{{question.text}}}" for question in QUESTIONS]
+        assert set(server.answered.values()) == {1}
+        before = sum(server.tries.values())
+        assert ask_all(QUESTIONS, model(server.url), cache) == replies
+        assert sum(server.tries.values()) == before, "a rerun costs nothing"
+
+
+def test_equal_questions_are_asked_once(tmp_path: Path) -> None:
+    with serving() as server:
+        replies = ask_all([QUESTIONS[0]] * 5, model(server.url), tmp_path / "replies.jsonl")
+    assert len({reply.text for reply in replies}) == 1
+    assert sum(server.tries.values()) == 1
+
+
+def test_the_rate_and_the_concurrency_are_kept(tmp_path: Path) -> None:
+    with serving(delay=0.1) as server:
+        ask_all(QUESTIONS[:12], model(server.url, requests_per_minute=600, concurrency=3), tmp_path / "replies.jsonl")
+    assert server.most_at_once <= 3
+    assert server.times[-1] - server.times[0] >= 10 * 0.1 * 0.9, "twelve requests at ten a second"
+
+
+def test_the_wait_that_a_server_asks_for_holds_for_all(tmp_path: Path) -> None:
+    def busy_once(question: str, number: int) -> str:
+        return "status:429,0.8" if question == "question 0" and number == 1 else ""
+
+    with serving(busy_once) as server:
+        ask_all(QUESTIONS[:6], model(server.url, concurrency=1), tmp_path / "replies.jsonl")
+    assert server.times[1] - server.times[0] >= 0.75
+
+
+def test_a_budget_of_requests_holds_over_reruns(tmp_path: Path) -> None:
+    cache = tmp_path / "replies.jsonl"
+    with serving() as server:
+        first = ask_all(QUESTIONS, model(server.url, max_requests=10), cache)
+        ask_all(QUESTIONS, model(server.url, max_requests=10), cache)
+        assert sum(server.tries.values()) == 10
+        assert Counter(reply.reason for reply in first) == {None: 10, "the budget is spent": 20}
+        assert all(reply.text for reply in ask_all(QUESTIONS, model(server.url, max_requests=30), cache))
+
+
+def test_a_budget_in_dollars_is_never_exceeded(tmp_path: Path) -> None:
+    cache = tmp_path / "replies.jsonl"
+    prices = {"dollars_per_million_input": 1000.0, "dollars_per_million_output": 1000.0, "max_output_tokens": 5}
+    with serving() as server:
+        ask_all(QUESTIONS, model(server.url, max_dollars=0.2, **prices), cache)
+    spent = Replies(cache).dollars
+    assert spent == pytest.approx(0.016 * sum(server.tries.values()))
+    assert 0.1 < spent <= 0.2
+
+
+def test_tries_that_may_have_been_charged_count(tmp_path: Path) -> None:
+    prices = {"dollars_per_million_output": 1000.0, "max_output_tokens": 10}
+    cache = tmp_path / "replies.jsonl"
+    with serving(lambda question, number: "cut" if number == 1 else "") as server:
+        ask_all(QUESTIONS[:1], model(server.url, **prices), cache)
+    assert Replies(cache).dollars == pytest.approx(0.010 + 0.005)
+    assert Replies(cache).requests == 2
+
+
+def test_without_a_key_only_the_cache_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "replies.jsonl"
+    with serving() as server:
+        ask_all(QUESTIONS[:2], model(server.url), cache)
+        monkeypatch.delenv("TEST_KEY")
+        replies = ask_all(QUESTIONS[:3], model(server.url), cache)
+    assert [bool(reply.text) for reply in replies] == [True, True, False]
+    assert replies[2].reason == "no key in $TEST_KEY and nothing cached"
+
+
+def test_a_wrong_key_is_one_line_at_once(tmp_path: Path) -> None:
+    with serving(lambda question, number: "status:401") as server, pytest.raises(UserError, match="answers 401"):
+        ask_all(QUESTIONS, model(server.url, concurrency=2), tmp_path / "replies.jsonl")
+    assert sum(server.tries.values()) <= 4
+
+
+def test_one_refused_question_does_not_stop_the_others(tmp_path: Path) -> None:
+    def too_long(question: str, number: int) -> str:
+        return "status:400" if question == "question 3" else ""
+
+    with serving(too_long) as server:
+        replies = ask_all(QUESTIONS[:6], model(server.url), tmp_path / "replies.jsonl")
+    assert [number for number, reply in enumerate(replies) if reply.text is None] == [3]
+    assert (replies[3].reason or "").startswith("the model's server refuses: 400")
+
+
+def test_what_fails_in_every_try_fails_the_job_and_keeps_the_rest(tmp_path: Path) -> None:
+    cache = tmp_path / "replies.jsonl"
+
+    def one_never(question: str, number: int) -> str:
+        return "status:500" if question == "question 3" else ""
+
+    with serving(one_never) as server:
+        with pytest.raises(JobError, match="1 of 6 questions failed in every try"):
+            ask_all(QUESTIONS[:6], model(server.url, attempts=3), cache)
+        assert server.tries["question 3"] == 3
+    with serving() as server:
+        replies = ask_all(QUESTIONS[:6], model(server.url), cache)
+    assert all(reply.text for reply in replies)
+    assert dict(server.tries) == {"question 3": 1}
+
+
+def test_a_dead_server_ends_the_job_early(tmp_path: Path) -> None:
+    many = [Question("Answer.", f"question {number}") for number in range(500)]
+    with serving(lambda question, number: "status:502") as server, pytest.raises(JobError, match="in a row failed"):
+        ask_all(many, model(server.url, attempts=2, concurrency=4), tmp_path / "replies.jsonl")
+    assert len(server.tries) < 60
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from deepscaler.curation.endpoints import Question
+from deepscaler.curation.language_model import ask_all
+from deepscaler.settings.curation import LanguageModel
+model = LanguageModel(api="openai", model="reader", base_url=sys.argv[1] + "/v1", key_variable="TEST_KEY",
+                      requests_per_minute=60000, concurrency=4, max_requests=1000, max_dollars=1)
+questions = [Question("Answer.", f"question {number}") for number in range(30)]
+print(sum(reply.text is not None for reply in ask_all(questions, model, Path(sys.argv[2]))))
+"""
+
+
+def test_kills_lose_nothing(tmp_path: Path) -> None:
+    cache = tmp_path / "replies.jsonl"
+    command = [sys.executable, "-c", CHILD, "", str(cache)]
+    with serving(delay=0.1) as server:
+        command[3] = server.url
+        for goal in (5, 15):
+            child = subprocess.Popen(command, env={**os.environ, "TEST_KEY": "k"}, stdout=subprocess.PIPE)
+            deadline = time.monotonic() + 60
+            while sum(server.answered.values()) < goal and time.monotonic() < deadline:
+                time.sleep(0.01)
+            os.kill(child.pid, signal.SIGKILL)
+            child.communicate()
+        with cache.open("ab") as handle:
+            handle.write(b'{"key": "torn')
+        replies = ask_all(QUESTIONS, model(server.url), cache)
+    assert all(reply.text for reply in replies)
+    repeated = sum(server.answered.values()) - len(QUESTIONS)
+    assert repeated <= 2 * 4, "only what was in flight at a kill is asked again"
+    lines = [line for line in cache.read_text().splitlines() if line.endswith("}")]
+    assert len(lines) == len({line.split('"')[3] for line in lines}) == len(QUESTIONS)
+
+
+def test_gemini_speaks_its_own_api(tmp_path: Path) -> None:
+    def trouble(question: str, number: int) -> str:
+        place = int(question.split()[-1])
+        return ["", "status:429,0.05", "status:500", "cut", "empty", "garbage"][place % 6] if number == 1 else ""
+
+    settings = model("", api="gemini", base_url=None, timeout_seconds=5)
+    with serving(trouble) as server:
+        settings = settings.model_copy(update={"base_url": server.url})
+        replies = ask_all(QUESTIONS[:6], settings, tmp_path / "replies.jsonl")
+    assert [reply.text for reply in replies] == [rf"\boxed{{{question.text}}}" for question in QUESTIONS[:6]]
+    assert server.bodies[0]["systemInstruction"]["parts"][0]["text"] == "Answer."
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "reason"),
+    [
+        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}", None),
+        (r"The answer is \boxed{7}.", "7", None),
+        ("The solution arrives at one half.", None, "the reply has no box"),
+        (r"\boxed{none}", None, "the solution has no single answer"),
+        (r"\boxed{\text{None}}", None, "the solution has no single answer"),
+        (r"\boxed{" + "1" * 600 + "}", None, "the reply's answer is too long"),
+    ],
+)
+def test_replies_are_read_with_care(tmp_path: Path, said: str, answer: str | None, reason: str | None) -> None:
+    with serving(answer=lambda question: said) as server:
+        (read,) = read_solutions([("What?", "So.")], model(server.url), tmp_path / "replies.jsonl")
+    assert (read.answer, read.reason) == (answer, reason)
+
+
+def test_votes(tmp_path: Path) -> None:
+    def vote(question: str, number: int) -> str:
+        return r"say:\boxed{2}" if "first" in question and number == 2 else ""
+
+    settings = model("", votes=3, concurrency=1, temperature=0.7)
+    with serving(vote, answer=lambda question: r"\boxed{1}") as server:
+        settings = settings.model_copy(update={"base_url": f"{server.url}/v1"})
+        first, second = read_solutions([("first", "s"), ("second", "s")], settings, tmp_path / "replies.jsonl")
+    assert (first.answer, second.answer) == ("1", "1")
+    assert sorted(server.tries.values()) == [3, 3]
+
+    with serving(lambda question, number: rf"say:\boxed{{{number}}}") as server:
+        settings = settings.model_copy(update={"base_url": f"{server.url}/v1"})
+        (split,) = read_solutions([("third", "s")], settings, tmp_path / "other.jsonl")
+    assert split.reason == "replies disagree (3 answers in 3 replies)"
+
+
+def test_the_judge_answers_or_abstains(tmp_path: Path) -> None:
+    words = {"a": "Same.", "b": "They are different", "c": "same or different?"}
+    with serving(answer=lambda question: words[question.split()[1]]) as server:
+        judge = judge_by(model(server.url), tmp_path / "replies.jsonl")
+        assert judge([("a", "x"), ("b", "x"), ("c", "x")]) == [True, False, None]
+
+
+def test_retry_after_in_seconds_and_as_a_date() -> None:
+    later = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 100))
+    assert retry_after({"retry-after": "2.5"}) == 2.5
+    assert 97 < (retry_after({"retry-after": later}) or 0) < 101
+    assert retry_after({"retry-after": "soon"}) is None
+    assert retry_after({}) is None
