@@ -53,7 +53,7 @@ def _value(node: Node) -> str:
         return f"{rational} (exact)"
     try:
         value, error = Evaluator({}).value(node)
-    except NoValue as problem:
+    except (NoValue, Refused) as problem:
         return f"none without values for its symbols ({problem})"
     return f"{value.real:.15g}{value.imag:+.15g}i, within {error:.1g}" if value.imag else f"{value.real:.15g}"
 

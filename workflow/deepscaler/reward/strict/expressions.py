@@ -16,9 +16,12 @@ from .tree import Node, negate, number
 
 MAX_DEPTH = 40
 MAX_FACTORS = 150
+MAX_DERIVATIVE_DEPTH = 5
+"""Nesting up to which a fraction is tried as a derivative first; the trial may double the work."""
 _FUNCTION_LETTERS = re.compile(r"(?:[fghFGHP]|\\phi|\\psi)(?:_\w+)?'*")
 _PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
 _ROUNDINGS = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
+_PLAIN_FRACTION = re.compile(r"(?:\{([0-9]+)\}|([0-9]))(?:\{([0-9]+)\}|([0-9]))")
 _DIFFERENTIAL = re.compile(r"d|\\partial")
 _PADDING: list[Token] = [("end", "")] * 8
 """More than anything looks ahead."""
@@ -32,6 +35,8 @@ class ExpressionParser:
         self.place = 0
         self.depth = 0
         self.bars = 0
+        self.groups: dict[int, tuple[Node, int]] = {}
+        """Brackets already read, by their place: so that trying a function's argument does not double the work."""
 
     def peek(self, ahead: int = 0) -> Token:
         return self.tokens[self.place + ahead]
@@ -178,6 +183,9 @@ class ExpressionParser:
         if kind == "name":
             return self.named(value)
         if kind == "open" and value in _PAIRS:
+            if self.place - 1 in self.groups:
+                node, self.place = self.groups[self.place - 1]
+                return node
             return self.group(value)
         if (kind, value) == ("operator", "|"):
             return self.absolute()
@@ -210,12 +218,8 @@ class ExpressionParser:
         plain = [self.peek(ahead) for ahead in range(7)]
         kinds = [kind for kind, _ in plain]
         if plain[0] == ("name", "frac"):
-            start = self.place
-            self.place += 1
-            above, below = self.argument(), self.argument()
-            if _is_integer(above) and _is_integer(below) and 0 < above.number < below.number:
-                return number(whole.number + above.number / below.number)
-            self.place = start
+            if (fraction := self.plain_fraction()) is not None:
+                return number(whole.number + fraction)
         elif kinds[0] == kinds[2] == "number" and plain[1] == ("operator", "/") and kinds[3] != "number":
             above, below = read_number(plain[0][1]), read_number(plain[2][1])
             if _is_integer(above) and _is_integer(below) and 0 < above.number < below.number:
@@ -229,6 +233,20 @@ class ExpressionParser:
             return read_number(text)
         return whole
 
+    def plain_fraction(self) -> Fraction | None:
+        r"""The proper fraction of two integers that stands here as `\frac12` or `\frac{1}{2}`, consumed; else None."""
+        spelling = "".join(value for _, value in self.tokens[self.place + 1 : self.place + 7])
+        match = _PLAIN_FRACTION.match(spelling)
+        if match is None:
+            return None
+        above, below = (int(match.group(1) or match.group(2)), int(match.group(3) or match.group(4)))
+        if not 0 < above < below:
+            return None
+        self.place += 1
+        self.argument()
+        self.argument()
+        return Fraction(above, below)
+
     def letter(self, name: str) -> Node:
         if name == "e":
             return Node("constant", "e")
@@ -238,16 +256,13 @@ class ExpressionParser:
         if braced or self.peek() == ("open", "("):
             start = self.place
             self.place += 1 + braced
-            try:
-                arguments = self.arguments(")")
-                if braced:
-                    self.expect("close", "}")
-            except Refused:
-                self.place = start
-                return Node("symbol", name)
+            arguments = self.arguments(")")
+            if braced:
+                self.expect("close", "}")
             simple = len(arguments) == 1 and arguments[0].kind in ("symbol", "number")
             if len(arguments) > 1 or _FUNCTION_LETTERS.fullmatch(name) or simple:
                 return Node("opaque", name, arguments)
+            self.groups[start] = (arguments[0], self.place)
             self.place = start
         return Node("symbol", name)
 
@@ -265,7 +280,9 @@ class ExpressionParser:
         if (kind, value) == ("open", "{"):
             self.place += 1
             return self.group("{")
-        if kind == "number" and len(value) > 1 and value[0].isdigit():
+        if kind == "number" and len(value) > 1:
+            if not value[:2].isdigit() or "e" in value.lower():
+                raise Refused("a number cut in two")
             self.tokens[self.place] = ("number", value[1:])
             return read_number(value[0])
         if kind == "operator" and value in "+-":
@@ -313,7 +330,7 @@ class ExpressionParser:
             self.place += 1
             return Node("opaque", "frac", self.arguments(")"))
         start = self.place
-        if self.at_differential():
+        if self.depth < MAX_DERIVATIVE_DEPTH and self.at_differential():
             with suppress(Refused):
                 return self.derivative()
             self.place = start

@@ -32,8 +32,13 @@ def equal_sets(gold: Answer, answer: Answer) -> bool:
     """
     one, other = real_set(gold), real_set(answer)
     samples = _samples(one.critical + other.critical)
-    verdicts = [(one.contains(x), other.contains(x)) for x in samples]
-    return all(a == b for a, b in verdicts) and any(a is not None for a, _ in verdicts)
+    defined = False
+    for x in samples:
+        inside = one.contains(x)
+        if inside != other.contains(x):
+            return False
+        defined |= inside is not None
+    return defined
 
 
 def is_set_like(answer: Answer) -> bool:

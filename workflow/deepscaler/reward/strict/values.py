@@ -8,12 +8,14 @@ import math
 from collections.abc import Mapping
 from fractions import Fraction
 
+from ..verdicts import Refused
 from .tree import Node, symbols
 
 MAX_BITS = 6000
 MAX_EXACT_FACTORIAL = 1000
 MAX_TERMS = 300
-MAX_STEPS = 20_000
+MAX_NESTED_SERIES = 2
+MAX_STEPS = 6000
 EPSILON = 2.0**-52
 
 Value = tuple[complex, float]
@@ -21,7 +23,11 @@ Value = tuple[complex, float]
 
 
 class NoValue(Exception):
-    """The expression has no such value here: a pole, an overflow, a symbol without a value, or too much work."""
+    """The expression has no such value here: a pole, an overflow, or a symbol without a value."""
+
+
+class TooMuchWork(Refused):
+    """Evaluating the expression at one point takes more steps than any honest answer needs."""
 
 
 def exact(node: Node) -> Fraction | None:
@@ -137,6 +143,8 @@ class Evaluator:
         self.decimals_rounded = decimals_rounded
         self.log_base = log_base
         self.steps = 0
+        self.nested = 0
+        self.indexed: dict[int, bool] = {}
 
     def value(self, node: Node) -> Value:
         """Value and error bound.
@@ -155,7 +163,7 @@ class Evaluator:
     def _value(self, node: Node) -> Value:
         self.steps += 1
         if self.steps > MAX_STEPS:
-            raise NoValue("too much work")
+            raise TooMuchWork("too many steps to evaluate")
         method = getattr(self, "_" + node.kind)
         value: Value = method(node)
         return value
@@ -232,9 +240,15 @@ class Evaluator:
         except NoValue:
             return self._opaque_series(node)
         countable = all(abs(end - round(end.real)) < 1e-9 for end in (start, stop))
-        if not countable or stop.real - start.real > MAX_TERMS or has_opaque_index(body, variable.name):
+        if (
+            self.nested >= MAX_NESTED_SERIES
+            or not countable
+            or stop.real - start.real > MAX_TERMS
+            or self._has_opaque_index(body, variable.name)
+        ):
             return self._opaque_series(node)
         shadowed = self.point.get(variable.name)
+        self.nested += 1
         total, error = (0j, 0.0) if node.name == "sum" else (1 + 0j, 0.0)
         for index in range(round(start.real), round(stop.real) + 1):
             self.point[variable.name] = float(index)
@@ -243,8 +257,16 @@ class Evaluator:
                 total, error = total + value, error + bound + EPSILON * abs(total)
             else:
                 total, error = total * value, error * abs(value) + abs(total) * bound + EPSILON * abs(total * value)
+        self.nested -= 1
         self._restore(variable.name, shadowed)
         return total, error
+
+    def _has_opaque_index(self, body: Node, variable: str) -> bool:
+        """Whether a symbol of `body` carries the series' variable in its subscript, as in a_{k}."""
+        if id(body) not in self.indexed:
+            names = symbols(body)
+            self.indexed[id(body)] = any("_" in name and variable in name.partition("_")[2] for name in names)
+        return self.indexed[id(body)]
 
     def _opaque_series(self, node: Node) -> Value:
         variable, lower, upper, body = node.parts
@@ -352,11 +374,6 @@ def _binomial(n: float, k: float) -> float:
         total += direction * math.lgamma(argument)
         sign *= math.copysign(1, math.gamma(argument)) if argument < 170 else 1
     return sign * math.exp(total)
-
-
-def has_opaque_index(body: Node, variable: str) -> bool:
-    """Whether a symbol of `body` carries the series' variable in its subscript, as in a_{k}."""
-    return any("_" in name and variable in name.partition("_")[2] for name in symbols(body))
 
 
 _ELEMENTARY = {

@@ -25,8 +25,8 @@ def squeezed(text: str) -> str:
 
 
 def unwrapped(text: str) -> str:
-    """The text without text commands and idle spaces, in lower case; other braces, which carry meaning, stay."""
-    return squeezed(_WRAPPED.sub(r"\1", text)).lower()
+    """The text without text commands and idle spaces; other braces, which carry meaning, stay."""
+    return squeezed(_WRAPPED.sub(r"\1", text))
 
 
 _NUMERALS = (
