@@ -1,4 +1,4 @@
-"""Bounds within which a training run is healthy: `training.health` of a scale. docs/plan.md gives each its reason."""
+"""Bounds within which a training run is healthy, each with its reason: `training.health` of a scale."""
 
 from pydantic import Field
 
