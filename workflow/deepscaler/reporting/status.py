@@ -185,12 +185,12 @@ def curve_table(rows: list[Row], stage: str, width: int) -> "RenderableType":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
-    for name in ("", f"stage {stage}, steps {rows[0]['step']:,} to {rows[-1]['step']:,}", "last", "first"):
-        table.add_column(name, justify="right" if name in ("last", "first") else "left", no_wrap=True)
+    for name in ("", f"stage {stage}, steps {rows[0]['step']:,} to {rows[-1]['step']:,}", "first", "last"):
+        table.add_column(name, justify="right" if name in ("first", "last") else "left", no_wrap=True)
     for title, key, form in CURVES:
         values = [float(row[key]) for row in rows if isinstance(row.get(key), int | float)]
         if values:
-            table.add_row(title, sparkline(values, width), form.format(values[-1]), form.format(values[0]))
+            table.add_row(title, sparkline(values, width), form.format(values[0]), form.format(values[-1]))
     return table
 
 
