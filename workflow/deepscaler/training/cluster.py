@@ -22,15 +22,13 @@ from deepscaler.training.trouble import last_useful_line
 if TYPE_CHECKING:
     from deepscaler.training.launch import Launch
 
-START_SECONDS = 300
+START_SECONDS = 600
 
 
-def start(launch: "Launch", environment: dict[str, str], folder: Path, stack: ExitStack) -> RayPlace:
-    """Ray for a launch, as its driver is to find it; what is started ends with `stack`."""
-    if launch.nodes == 1:
-        from deepscaler.training.launch import local_place
-
-        return local_place(launch, folder)
+def start(
+    launch: "Launch", environment: dict[str, str], folder: Path, stack: ExitStack
+) -> tuple[RayPlace, list["Node"]]:
+    """Ray on a launch's nodes, as its driver is to find it; what is started ends with `stack`."""
     hosts = allocated_nodes()
     if len(hosts) < launch.nodes:
         raise UserError(
@@ -38,13 +36,14 @@ def start(launch: "Launch", environment: dict[str, str], folder: Path, stack: Ex
             os.environ.get("SLURM_JOB_ID", "no SLURM job"),
             "submit it through the slurm profile, or set the layout's nodes to what you have",
         )
-    here, others = order(hosts)[0], order(hosts)[1 : launch.nodes]
-    address, port = address_of_this_node(), free_port()
+    here, *others = order(hosts)[: launch.nodes]
+    address, port = address_of_this_node(others[0]), free_port()
     head = stack.enter_context(Node(launch, environment, here, ["head", address, str(port)]))
-    wait_until_it_answers(address, port, head, launch.logs / f"node-{here}.log")
-    for host in others:
-        stack.enter_context(Node(launch, environment, host, ["worker", address, str(port)]))
-    return RayPlace(f"{address}:{port}", address, launch.nodes, None, None, str(folder / "ray"), None)
+    wait_until_it_answers(address, port, head)
+    workers = [Node(launch, environment, host, ["worker", address, str(port)]) for host in others]
+    for worker in workers:
+        stack.enter_context(worker)
+    return RayPlace(f"{address}:{port}", address, launch.nodes, None, None, str(folder / "ray"), None), [head, *workers]
 
 
 def allocated_nodes() -> list[str]:
@@ -69,8 +68,19 @@ def order(hosts: list[str]) -> list[str]:
     return sorted(hosts, key=lambda host: host.split(".")[0] != this)
 
 
-def address_of_this_node() -> str:
-    return socket.gethostbyname(socket.gethostname())
+def address_of_this_node(other: str) -> str:
+    """The address at which another node finds this one.
+
+    A node's own name may stand for a loopback address in its /etc/hosts; then it is the address from which the other
+    is reached, unless that is a loopback one too: then all nodes are on one computer, and the name tells them apart.
+    """
+    named = socket.gethostbyname(socket.gethostname())
+    if not named.startswith("127."):
+        return named
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((other, 9))  # sends nothing
+        routed: str = probe.getsockname()[0]
+    return named if routed.startswith("127.") else routed
 
 
 def free_port() -> int:
@@ -84,20 +94,26 @@ class Node:
     """A Ray node under srun, ended with the block."""
 
     def __init__(self, launch: "Launch", environment: dict[str, str], host: str, role: list[str]) -> None:
-        log = launch.logs / f"node-{host}.log"
+        self.host, self.log = host, launch.logs / f"node-{host}.log"
         command = [
             *("srun", "--nodes=1", "--ntasks=1", f"--nodelist={host}", "--overlap", "--export=ALL"),
             *(f"--cpus-per-task={launch.cpus}", "--kill-on-bad-exit=1"),
             *(sys.executable, "-m", "deepscaler.training.node", *role),
             *(str(launch.gpus_per_node), str(launch.cpus), launch.device),
         ]
-        with log.open("ab") as handle:
+        with self.log.open("ab") as handle:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=handle, stderr=subprocess.STDOUT, env=environment
             )
 
-    def __enter__(self) -> "subprocess.Popen[bytes]":
-        return self.process
+    def raise_if_ended(self) -> None:
+        """A node that is lost ends the launch at once: what waits for it would wait for minutes, or for ever."""
+        code = self.process.poll()
+        if code is not None:
+            raise JobError(f"Ray on {self.host} ended with exit code {code}: {last_useful_line(self.log)}", self.log)
+
+    def __enter__(self) -> "Node":
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
@@ -108,14 +124,13 @@ class Node:
             self.process.wait()
 
 
-def wait_until_it_answers(address: str, port: int, head: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_until_it_answers(address: str, port: int, head: Node) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if head.poll() is not None:
-            raise JobError(f"Ray's head ended with exit code {head.returncode}: {last_useful_line(log)}", log)
+        head.raise_if_ended()
         with socket.socket() as probe:
             probe.settimeout(1)
             if probe.connect_ex((address, port)) == 0:
                 return
         time.sleep(0.2)
-    raise JobError(f"Ray's head does not answer on {address}:{port} after {START_SECONDS} s", log)
+    raise JobError(f"Ray's head does not answer on {address}:{port} after {START_SECONDS} s", head.log)

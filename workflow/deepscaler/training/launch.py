@@ -58,10 +58,16 @@ def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
         folder = Path(tempfile.mkdtemp(prefix="dsr-", dir="/tmp"))  # short: a Unix socket's path is 107 bytes at most
         stack.enter_context(reaped(token, folder))
         environment = base_environment(launch, token, folder)
-        place = cluster.start(launch, environment, folder, stack)
+        nodes: list[cluster.Node] = []
+        if launch.nodes == 1:
+            place = local_place(launch, folder)
+        else:
+            place, nodes = cluster.start(launch, environment, folder, stack)
         process = start_driver(launch, environment | place.to_environment())
         while (code := process.poll()) is None:
             meanwhile()
+            for node in nodes:
+                node.raise_if_ended()
             time.sleep(POLL_SECONDS)
         meanwhile()
         if code != 0:

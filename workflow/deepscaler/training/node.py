@@ -7,7 +7,6 @@ It ends when srun ends it, and takes everything that Ray started on this node wi
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import uuid
 from pathlib import Path
 
 from deepscaler.training import reaper
+from deepscaler.training.cluster import address_of_this_node, free_port
 
 
 def main() -> None:
@@ -35,19 +35,20 @@ def main() -> None:
 
 
 def command(role: str, address: str, port: str, gpus: int, cpus: int, device: str, folder: Path) -> list[str]:
-    """`ray start` in the foreground. CPUs are slots, of which every actor asks for a share."""
+    """`ray start` in the foreground. CPUs are slots, of which every actor asks for a share.
+
+    Ray's own default ports are the same for every Ray on a computer; these are free ones, so that two jobs on one node
+    don't take each other's.
+    """
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-    ray += [f"--num-gpus={gpus}", f"--num-cpus={max(cpus, 4 * gpus, 16)}"]
+    ray += [f"--num-gpus={gpus}", f"--num-cpus={max(cpus, 4 * gpus, 16)}", f"--temp-dir={folder / 'ray'}"]
+    ray += ["--min-worker-port=0", "--max-worker-port=0", f"--dashboard-agent-listen-port={free_port()}"]
     if device == "cpu":
         ray += [f"--object-store-memory={512 << 20}"]
     if role == "head":
-        return [
-            *ray,
-            *("--head", f"--node-ip-address={address}", f"--port={port}"),
-            *("--include-dashboard=false", f"--temp-dir={folder / 'ray'}"),
-        ]
-    here = socket.gethostbyname(socket.gethostname())
-    return [*ray, f"--address={address}:{port}", f"--node-ip-address={here}"]
+        ray += ["--head", f"--port={port}", "--include-dashboard=false", f"--ray-client-server-port={free_port()}"]
+        return [*ray, f"--node-ip-address={address}"]
+    return [*ray, f"--address={address}:{port}", f"--node-ip-address={address_of_this_node(address)}"]
 
 
 if __name__ == "__main__":
