@@ -143,8 +143,9 @@ def test_prediction_and_ledger_side_by_side(tmp_path: Path) -> None:
     sample = next(entry for entry in plain["rules"] if entry["rule"] == "sample")["seconds"]["expected"]
     measured = sum(entry["measured_seconds"] for entry in data["rules"])
     assert measured == pytest.approx(plain["hours"]["expected"] * 3600 + sample, rel=0.01)
-    # the refit takes up what was wrong
-    assert data["comparison"]["ratio"] == pytest.approx(1.0, abs=0.01)
+    assert data["comparison"]["largest_error"] == "sample"
+    assert data["comparison"]["ratio"] == pytest.approx(1 - sample / measured, abs=0.01)
+    # and the refit takes up what was wrong
     assert next(e for e in data["rules"] if e["rule"] == "sample")["seconds"]["expected"] == pytest.approx(
         2 * sample, rel=0.02
     )

@@ -1,7 +1,9 @@
 """The cost model: its formulas against brute force, its totals against what others measured and published."""
 
+import ast
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy
 import pytest
@@ -187,3 +189,14 @@ def test_a_context_between_the_known_ones_lies_between_their_lengths() -> None:
     between = expected_lengths(12_288, from_base=True)
     assert FROM_BASE[8192][0] < between.mean < FROM_BASE[16384][0]
     assert math.isclose(expected_lengths(32_768, from_base=False).mean, AFTER_SHORTER[24576][0] * 32_768 / 24_576)
+
+
+def test_the_model_needs_settings_alone() -> None:
+    """So that training can ask it before anything starts."""
+    import deepscaler.training.cost as package
+
+    allowed = ("deepscaler.errors", "deepscaler.settings", "deepscaler.training.cost")
+    for path in sorted(Path(package.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("deepscaler."):
+                assert node.module.startswith(allowed), f"{path.name} imports {node.module}"

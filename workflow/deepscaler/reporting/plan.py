@@ -19,7 +19,7 @@ from deepscaler.training.cost.calibration import calibration
 from deepscaler.training.cost.estimate import Price, SamplingPrice, StagePrice, estimate, training_shape
 from deepscaler.training.cost.hardware import CARDS, card
 from deepscaler.training.cost.planned import TOTAL, of_processors
-from deepscaler.training.cost.processor import ProcessorPrice, estimate_processor, refitted
+from deepscaler.training.cost.processor import Pace, ProcessorPrice, estimate_processor, refitted
 from deepscaler.training.cost.ranges import Range
 from deepscaler.training.cost.refit import Refit, refit
 from deepscaler.training.cost.workload import Case, case_of
@@ -84,11 +84,12 @@ def refit_case(case: Case, run: Path) -> Refit:
 def processor_plan(scale: str, from_run: Path | None) -> Json:
     """A scale on CPU cores: seconds of every rule, beside what a run measured."""
     ledger = read_ledger(scale, from_run)
-    price = estimate_processor(scale)
+    paces: dict[str, Pace] = {}
     if from_run:
         if not ledger:
             raise UserError("no jobs to measure", from_run, "give compute.csv, or a folder of benchmark files (*.tsv)")
-        price = estimate_processor(scale, refitted(scale, ledger.jobs))
+        paces = refitted(scale, ledger.jobs)
+    price = estimate_processor(scale, paces)
     hours = of_processors(price)[TOTAL, ""]
     return {
         "scale": scale,
@@ -114,7 +115,8 @@ def processor_plan(scale: str, from_run: Path | None) -> Json:
         ],
         "budget": budget_json(scale, hours),
         "calibration": calibration().as_json(),
-        "comparison": asdict(compare(price, ledger)) if ledger else None,
+        "comparison": asdict(compare(estimate_processor(scale), ledger)) if ledger else None,
+        "paces": {rule: asdict(pace) for rule, pace in sorted(paces.items())},
         "warnings": [],
     }
 

@@ -1,6 +1,6 @@
 """From settings to work: what a scale's stages and evaluations ask of the machines."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from deepscaler import settings
 from deepscaler.errors import UserError, refuse_unknown
@@ -36,7 +36,6 @@ class Case:
     systems: Systems
     stages: tuple[Work, ...]
     evaluations: tuple["Sampling", ...]
-    notes: tuple[str, ...] = field(default=())
 
     def stage(self, name: str) -> Work:
         for work in self.stages:
