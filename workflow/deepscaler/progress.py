@@ -6,7 +6,6 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-
 LINE = "{desc}: {n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
