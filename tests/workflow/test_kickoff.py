@@ -1,0 +1,30 @@
+"""The paper's run, started where it cannot run: it stops before anything else has been done."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has GPUs")
+def test_it_stops_at_preflight_with_a_list_and_nothing_half_made(root: Path, tmp_path: Path) -> None:
+    for name in ("config", "envs", "workflow/rules", "workflow/notebooks"):
+        shutil.copytree(root / name, tmp_path / name)
+    shutil.copyfile(root / "Snakefile", tmp_path / "Snakefile")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("DEEPSCALER_")}
+    environment |= {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")}
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/table.csv"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 1
+    told = done.stdout + done.stderr
+    for word in ("no NVIDIA GPU", "8k needs one node of 8 × A100", "weights of", "approved"):
+        assert word in told, told[-3000:]
+    assert "nothing was started" in told
+    made = [path for folder in ("work", "results") for path in (tmp_path / folder).rglob("*") if path.is_file()]
+    assert made == []
+    assert [path.name for path in (tmp_path / "logs" / "paper").iterdir()] == ["preflight"]
