@@ -98,3 +98,14 @@ def register(app: typer.Typer) -> None:
 
         run, kept = results or Path("results") / scale, reference or Path("results/reference") / scale
         module.keep(run, kept) if keep else module.check(scale, run, kept)
+
+    @verb(app)
+    def publish_table(
+        scale: ScaleName,
+        table: Annotated[Path, typer.Option(help="The scale's table.csv.")],
+        output: Output,
+    ) -> None:
+        """Put a scale's finished table where the headline command asks for it."""
+        from deepscaler.reporting import publish_table as module
+
+        module.publish_table(scale, table, output)

@@ -86,11 +86,10 @@ def make_model(architecture: Architecture, tokenizer: Any) -> Any:
         **architecture.model_dump(),
         vocab_size=-(-len(tokenizer) // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE,
         tie_word_embeddings=False,
-        rope_theta=10000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        attn_implementation="sdpa",
     )
     return Qwen2ForCausalLM(config)
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -39,9 +40,20 @@ def schema_of(name: str) -> str:
     elif name in ("scale", "recipe"):  # the name is the file's; what `extends` brings need not be repeated
         del schema["properties"]["name"]
         schema["properties"]["extends"] = {"type": "string", "description": "Settings to start from: a file beside."}
-        schema.pop("required", None)
+        drop_required(schema)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": f"DeepScaleR {name}"}
     return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def drop_required(schema: Any) -> None:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("required"), list):
+            del schema["required"]
+        for value in schema.values():
+            drop_required(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            drop_required(value)
 
 
 def schemas(check: bool = False) -> list[Path]:

@@ -1,0 +1,106 @@
+"""Facts about the DAG of every scale, from dry runs: what would run, and what it would write."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from deepscaler import settings
+from deepscaler.settings import dag
+
+SCALES = ["mini", "released", "paper"]
+STAT = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def jobs(snakemake):
+    """Scale → rule → number of jobs, as if nothing had been made yet."""
+    found = {}
+    for scale in SCALES:
+        run = snakemake(scale, "--dry-run", "--forceall", "--quiet", "rules")
+        assert run.returncode == 0, run.stderr
+        stats = (run.stdout + run.stderr).split("Job stats:")[1].split("\n\n")[0]
+        found[scale] = {rule: int(number) for rule, number in STAT.findall(stats)}
+    return found
+
+
+@pytest.fixture(scope="module")
+def outputs(snakemake):
+    """Scale → every file that its jobs write."""
+    found = {}
+    for scale in SCALES:
+        run = snakemake(scale, "--summary", "--forceall")
+        assert run.returncode == 0, run.stderr
+        rows = [line.split("\t") for line in run.stdout.splitlines() if "\t" in line]
+        found[scale] = [row[0] for row in rows[1:]]
+    return found
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_stage_shard_and_system_is_a_job(jobs, scale):
+    chosen = settings.scale(scale)
+    scored = dag.scored(scale)
+    expected = Counter(
+        {
+            "train_segment": len(dag.segments(scale)),
+            "schedule_prompts": len(dag.segments(scale)),
+            "fetch_model": len(dag.fetched(scale)),
+            "distill_base": len(dag.distilled(scale)),
+            "sample": sum(chosen.evaluation.shards[suite] for _, suite in scored),
+            "grade_samples": len(scored),
+            "score": len(scored),
+            "fetch_benchmark": len(chosen.evaluation.suites["table"]),
+            "fetch_source": len(chosen.curation.sources) if chosen.curation else 0,
+            "extract_answers": len(chosen.curation.sources) if chosen.curation else 0,
+            "draw_figure": 5 if chosen.training else 1,
+            "tabulate": 1,
+            "publish_table": int(scale == "paper"),
+        }
+    )
+    assert {rule: jobs[scale].get(rule, 0) for rule in expected} == dict(expected)
+
+
+def test_the_paper_is_all_there(jobs):
+    """The paper's three stages, in segments of a queue's length; the numbers are the recipe's, counted by hand."""
+    assert [(s.id, s.first, s.last) for s in dag.segments("paper") if s.starts_stage] == [
+        ("8k-1", 0, dag.segments("paper")[0].last),
+        ("16k-1", 0, next(s for s in dag.segments("paper") if s.id == "16k-1").last),
+        ("24k-1", 0, next(s for s in dag.segments("paper") if s.id == "24k-1").last),
+    ]
+    stages = settings.recipe("deepscaler").stages
+    assert [stage.steps for stage in stages] == [dag.last_segment("paper", stage.name).last for stage in stages]
+    assert jobs["paper"]["sample"] >= 8 * 9
+
+
+def test_mini_hands_over_within_a_stage():
+    """At least one stage is cut into two segments, so that every run exercises the hand-over."""
+    assert max(Counter(segment.stage for segment in dag.segments("mini")).values()) >= 2
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_scale_writes_only_its_own_files(outputs, scale):
+    work = settings.site().work
+    own = (f"results/{scale}/", f"{work}/{scale}/")
+    foreign = [name for name in outputs[scale] if not name.startswith(own)]
+    assert foreign == (["results/table.csv"] if scale == "paper" else [])
+    assert len(outputs[scale]) == len(set(outputs[scale])) > 20
+
+
+def test_scales_run_the_same_rules(jobs):
+    """What mini runs is what the paper runs: the rules differ only in how weights are come by, and in the last copy."""
+    differ = set(jobs["mini"]) ^ set(jobs["paper"])
+    assert differ <= {"mini", "paper", "distill_base", "fetch_model", "publish_table"}
+
+
+def test_the_headline_command_as_it_is_typed(snakemake, root):
+    assert (root / "slurm").resolve() == root / "profiles" / "slurm"
+    run = snakemake("--profile", "slurm", "results/table.csv", "-n")
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    "profile", sorted(path.parent.name for path in (Path(__file__).parents[2]).glob("profiles/*/config.yaml"))
+)
+def test_every_profile_is_accepted(snakemake, profile):
+    run = snakemake("--profile", f"profiles/{profile}", "mini", "-n")
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,91 @@
+"""What holds for every rule: its parts, its one command, and that rule, verb, module and log folder share a name."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TARGETS = {"mini", "released", "paper"}
+FLAG = re.compile(r"--([a-z-]+)")
+
+
+@pytest.fixture(scope="module")
+def rules(workflow):
+    return {rule.name: rule for rule in workflow.rules if rule.name not in TARGETS}
+
+
+@pytest.fixture(scope="module")
+def verbs():
+    import typer
+    from deepscaler.cli import build
+
+    return typer.main.get_command(build()).commands
+
+
+def test_there_are_rules(rules):
+    assert len(rules) >= 20
+
+
+def test_every_rule_has_all_its_parts(rules):
+    for name, rule in rules.items():
+        for part in ("output", "log", "benchmark", "message", "conda_env", "resources", "shellcmd"):
+            assert getattr(rule, part), f"{name} has no {part}"
+        assert {"mem_mb", "runtime"} <= set(rule.resources), f"{name} does not say what it needs"
+        assert not rule.is_run, f"{name} has a run: block; logic belongs into the package"
+        assert not rule.is_script, name
+        assert not rule.is_notebook, name
+
+
+def test_rules_without_input_make_something_from_nothing(rules):
+    """Where data, weights and settings come in; every other rule says what it reads."""
+    sources = {"fetch_source", "fetch_benchmark", "fetch_model", "distill_base", "resolve_settings", "preflight"}
+    assert {name for name, rule in rules.items() if not rule.input} == sources
+
+
+def test_a_rule_is_one_call_of_its_own_verb(rules, verbs):
+    for name, rule in rules.items():
+        command = " ".join(rule.shellcmd.split())
+        assert command.startswith(f"deepscaler {name} "), f"{name}: {command}"
+        assert command.endswith(" 2>&1 | tee {log}"), f"{name} does not keep its output in its log"
+        body = command.removesuffix(" 2>&1 | tee {log}")
+        assert not re.search(r"[|;&<>`$]", body), f"{name} does more than one call: {command}"
+        assert name in verbs, f"{name} is no verb of the CLI"
+
+
+def test_a_rule_gives_its_verb_the_flags_that_it_takes(rules, verbs):
+    for name, rule in rules.items():
+        given = {f"--{flag}" for flag in FLAG.findall(rule.shellcmd)}
+        options = [parameter for parameter in verbs[name].params if parameter.name != "help"]
+        known = {flag for parameter in options for flag in parameter.opts}
+        required = {parameter.opts[0] for parameter in options if parameter.required}
+        assert given <= known, f"{name} gives {sorted(given - known)}"
+        assert required <= given, f"{name} does not give {sorted(required - given)}"
+
+
+def test_a_verb_is_a_module(rules, root):
+    modules = {path.stem for path in (root / "workflow" / "deepscaler").glob("*/*.py")}
+    assert set(rules) <= modules
+
+
+def test_logs_and_benchmarks_lie_in_a_folder_of_the_rules_name(rules):
+    for name, rule in rules.items():
+        for path in (str(rule.log[0]), str(rule.benchmark)):
+            assert re.match(rf"logs/(\{{scale,[^}}]*\}}|paper)/{name}/", path), path
+
+
+def test_rules_do_not_reach_into_the_package_nor_it_into_snakemake(root):
+    """No logic in rules beyond names; no Snakemake object in the package."""
+    for path in (root / "workflow" / "deepscaler").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"^\s*(from|import) snakemake", text, re.MULTILINE), path
+    for path in [root / "Snakefile", *(root / "workflow" / "rules").glob("*.smk")]:
+        assert not re.search(r"^\s*(run|script|notebook|wrapper):", path.read_text(encoding="utf-8"), re.MULTILINE), (
+            path
+        )
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "workflow" / "rules").glob("*.smk")), ids=lambda p: p.stem
+)
+def test_rule_files_are_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 400
