@@ -22,7 +22,7 @@ include: "workflow/rules/report.smk"
 
 
 onerror:
-    for line in failures.describe(log):
+    for line in failures.describe(*log):
         print(line, file=sys.stderr)
 
 
@@ -54,4 +54,5 @@ rule paper:
         "The paper's results are in results/paper/ and results/table.csv"
 
 
-or_refuse(check_targets, sys.argv, [rule.name for rule in workflow.rules])
+if workflow.is_main_process:  # a job's own Snakemake has a command line that nobody typed
+    or_refuse(check_targets, sys.argv, [rule.name for rule in workflow.rules])

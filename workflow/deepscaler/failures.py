@@ -9,9 +9,9 @@ FAILED_JOB = re.compile(r"^Error in rule (\w+):\n((?:    .*\n|\n)*)", re.MULTILI
 JOB_LOG = re.compile(r"^    log: (\S+?)(?:,| \(check)", re.MULTILINE)
 
 
-def describe(snakemake_log: str | Path) -> list[str]:
-    """A line for every job that Snakemake reports as failed in its own log."""
-    text = Path(snakemake_log).read_text(encoding="utf-8", errors="replace")
+def describe(*snakemake_logs: str | Path) -> list[str]:
+    """A line for every job that Snakemake reports as failed in its own logs."""
+    text = "".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in snakemake_logs)
     lines: dict[str, None] = {}
     for rule, details in FAILED_JOB.findall(text):
         log = JOB_LOG.search(details)
