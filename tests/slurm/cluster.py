@@ -1,8 +1,8 @@
 """A real SLURM cluster on this machine, for the tests: controller, munge and a slurmd for every node.
 
 The GPUs are pretended (character devices that SLURM hands out and counts), all else is SLURM as Debian ships it.
-A node is a PID, mount and host name namespace of its own: it has its own process list, its own /etc/slurm and its own
-name, and killing its first process kills everything on it at once, as a power failure would. Nothing is written
+A node is a PID, mount and host name namespace of its own: it has its own process list, its own /etc/slurm and /tmp and
+its own name, and killing its first process kills everything on it at once, as a power failure would. Nothing is written
 outside of the cluster's folder, and nothing survives the `with` block.
 """
 
@@ -54,14 +54,16 @@ class Unavailable(Exception):
 class Cluster:
     """`with Cluster(Shape()) as cluster:`; then `cluster.environment` makes sbatch, squeue and snakemake find it."""
 
-    def __init__(self, shape: Shape | None = None) -> None:
+    def __init__(self, shape: Shape | None = None, shared: tuple[Path, ...] = ()) -> None:
+        """`shared` are folders below /tmp that all nodes see; the rest of /tmp is each node's own."""
         self.shape = shape or Shape()
+        self.shared = shared
         self.folder = Path()
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> "Cluster":
         install()
-        self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
         try:
             self.write_settings()
             self.start_munge()
@@ -136,13 +138,19 @@ class Cluster:
         wait_until(lambda: self.ask("scontrol", "ping").returncode == 0, 20, "slurmctld to answer")
 
     def start_node(self, node: str) -> None:
-        script = (
-            f"hostname {node} && mount -t proc proc /proc && mount --bind {self.folder}/hosts /etc/hosts"
-            f" && mount --bind {self.folder}/etc /etc/slurm"
-            # not exec: a shell as first process also reaps what the node's dead jobs leave
-            f" && slurmd -D -N {node} & wait"
-        )
-        self.start(node, ["unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script])
+        temporary = self.folder / "tmp" / node
+        lines = ["set -e", f"hostname {node}", "mount -t proc proc /proc"]
+        lines += [f"mount --bind {self.folder}/hosts /etc/hosts", f"mount --bind {self.folder}/etc /etc/slurm"]
+        for path in (self.folder, *self.shared):
+            if path.is_relative_to("/tmp"):
+                here = temporary / path.relative_to("/tmp")
+                here.mkdir(parents=True, exist_ok=True)
+                lines.append(f"mount --bind {path} {here}")
+        lines += [f"mount --rbind {temporary} /tmp"]
+        # not exec: a shell as first process also reaps what the node's dead jobs leave
+        lines += [f"slurmd -D -N {node} & wait"]
+        namespaces = ["unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child"]
+        self.start(node, [*namespaces, "sh", "-c", "\n".join(lines)])
 
     def start(self, name: str, command: list[str | Path], user: str | None = None) -> None:
         with (self.folder / "log" / f"{name}.out").open("ab") as out:

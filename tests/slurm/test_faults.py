@@ -23,6 +23,7 @@ def jobs_of(cluster: Cluster, name: str) -> list[dict[str, str]]:
     return sorted(found, key=lambda job: int(job["JobId"]))
 
 
+@pytest.mark.timeout(500)
 def test_lost_jobs_are_handed_in_again(checkout: Checkout, cluster: Cluster) -> None:
     """One run in which the controller is away for a while, and then each fault hits a job of its own.
 
@@ -63,6 +64,7 @@ def test_lost_jobs_are_handed_in_again(checkout: Checkout, cluster: Cluster) -> 
     assert not (checkout.folder / targets[3]).read_text(encoding="utf-8").startswith(node), "handed in elsewhere"
 
 
+@pytest.mark.timeout(500)
 def test_snakemake_killed_and_started_again(copy_checkout: Callable[[], Checkout], cluster: Cluster) -> None:
     """The job that still runs is waited for, the one that still waits is cancelled: never two writers."""
     checkout = copy_checkout()
