@@ -216,8 +216,11 @@ def wanted(name: str, pin: Pin) -> bool:
 
 def listed(folder: Path) -> list[str]:
     """The files of a repository's folder, without what downloaders keep in hidden folders."""
-    paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
-    return [path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)]
+    names = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        names += [(Path(place) / name).relative_to(folder).as_posix() for name in files if not name.startswith(".")]
+    return sorted(names)
 
 
 def first_line(error: BaseException) -> str:

@@ -1,7 +1,6 @@
 """A benchmark as a table of problems: fetched by pin, or drawn for the miniature."""
 
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,15 +31,13 @@ def fetch_benchmark(benchmark: str, output: Path) -> None:
 def fetched_rows(entry: Benchmark, output: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """The rows of a set's data files, and where they came from."""
     assert entry.repository is not None
-    output.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
-        host: hub.Host = "github" if entry.kind == "github" else "dataset"
-        pin = hub.Pin(host, entry.repository, entry.revision, entry.files)
-        snapshot = hub.fetch(pin, aside, settings.site().hub)
-        rows = [row for name in entry.files for row in hub.read_rows(aside / name)]
-    finally:
-        remove(aside)
+    aside = output.with_name(f".{output.name}.fetched")
+    aside.mkdir(parents=True, exist_ok=True)
+    host: hub.Host = "github" if entry.kind == "github" else "dataset"
+    pin = hub.Pin(host, entry.repository, entry.revision, entry.files)
+    snapshot = hub.fetch(pin, aside, settings.site().hub)
+    rows = [row for name in entry.files for row in hub.read_rows(aside / name)]
+    remove(aside)
     facts = {
         "repository": entry.repository,
         "revision": snapshot.revision or "",
