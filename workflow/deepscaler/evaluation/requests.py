@@ -11,7 +11,8 @@ from typing import Any
 
 from deepscaler import records
 from deepscaler.errors import UserError
-from deepscaler.models.templates import prompt_token_ids
+from deepscaler.files import read_json
+from deepscaler.models.templates import prompt_text, prompt_token_ids
 from deepscaler.settings import dag, scale
 from deepscaler.settings.models import Prompting
 
@@ -73,6 +74,7 @@ def read_problems(benchmarks: Iterable[Path]) -> list[dict[str, Any]]:
 
 def plan(problems: list[dict[str, Any]], protocol: Protocol, tokenizer: Any) -> list[Request]:
     """Every request of a suite. A prompt that leaves no room for an answer is refused before anything starts."""
+    check_think_rule(tokenizer, protocol.prompting)
     requests = []
     for row in problems:
         prompt = tuple(prompt_token_ids(tokenizer, row["problem"], protocol.prompting))
@@ -87,6 +89,28 @@ def plan(problems: list[dict[str, Any]], protocol: Protocol, tokenizer: Any) -> 
             for sample in range(protocol.samples)
         ]
     return requests
+
+
+def check_think_rule(tokenizer: Any, prompting: Prompting) -> None:
+    """Refuse a think rule under which every answer would be wrong, whatever the model says."""
+    opened = prompt_text(tokenizer, "?", prompting).rstrip().endswith("<think>")
+    if opened and prompting.think != "prefilled":
+        raise UserError(
+            f"the chat template opens <think>, but the system's think rule is {prompting.think!r}",
+            tokenizer.name_or_path,
+            "set `prompting: { think: prefilled }` in config/models.yaml",
+        )
+
+
+def check_context(folder: Path, context: int) -> None:
+    """Refuse a context beyond the positions that a model was made for."""
+    positions = read_json(folder / "config.json").get("max_position_embeddings")
+    if positions and context > positions:
+        raise UserError(
+            f"context {context} is more than the model's {positions} positions",
+            folder,
+            "set `sampling: { context: … }` for the system in config/models.yaml",
+        )
 
 
 def shard_of(requests: list[Request], shard: int, shards: int) -> list[Request]:

@@ -14,7 +14,7 @@ from deepscaler import records, settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.evaluation import engine
 from deepscaler.evaluation.partial import Partial
-from deepscaler.evaluation.requests import Protocol, Request, plan, protocol, read_problems, shard_of
+from deepscaler.evaluation.requests import Protocol, Request, check_context, plan, protocol, read_problems, shard_of
 from deepscaler.files import digest_of, read_json
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.progress import progress
@@ -29,6 +29,7 @@ def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: 
         raise UserError("no manifest of a model", model)
     engine.prepare(settings.scale(scale).device)
     how = protocol(scale, system)
+    check_context(model.parent, how.context)
     tokenizer = load_tokenizer(model.parent)
     requests = shard_of(plan(read_problems(benchmarks), how, tokenizer), shard, shards)
     engine_settings = settings_of(scale, how)
