@@ -30,6 +30,14 @@ plan: $(VENV)/installed ## what a scale costs before it starts: GPU-hours, dolla
 dag: $(VENV)/installed ## what a scale would run, as a list of jobs; runs nothing (SCALE=paper)
 	@$(BIN)/snakemake --dry-run --quiet rules $(SCALE)
 
+.PHONY: check
+check: $(VENV)/installed ## a run of mini against the one that is kept for comparison, results/reference/mini/
+	@$(BIN)/deepscaler check --scale mini
+
+.PHONY: reference
+reference: $(VENV)/installed ## keep the run in results/mini/ for comparison, as results/reference/mini/
+	@$(BIN)/deepscaler check --scale mini --keep
+
 ##@ Test
 .PHONY: test
 test: $(VENV)/installed ## all tests: unit (2 min), the DAG's facts, mini end to end, SLURM where it is installed
