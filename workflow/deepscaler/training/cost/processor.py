@@ -25,13 +25,13 @@ PACES: dict[str, Pace] = {
     "distill_base": Pace(150),
     "train_segment": Pace(100, 3500),  # launches of the driver, Ray's actors and vLLM; then rollout and update
     "sample": Pace(25, 9000),
-    "deduplicate": Pace(20),  # loads an embedding model
-    "decontaminate": Pace(20),
+    "deduplicate": Pace(16),  # loads an embedding model
+    "decontaminate": Pace(13),
     "select_gradable": Pace(8),
-    "grade_samples": Pace(8),
+    "grade_samples": Pace(2.5),
     "draw_figure": Pace(10),  # a notebook's kernel
 }
-LIGHT = Pace(2)
+LIGHT = Pace(1.5)
 """Every other rule: start Python (1.3 s of processor time measured), read a table, write one."""
 STEP_SECONDS = 1.5
 """Of a training step beside its tokens: weight sync, Ray."""
