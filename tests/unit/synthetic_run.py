@@ -10,9 +10,14 @@ import shutil
 from pathlib import Path
 
 from deepscaler import records, settings
+from deepscaler.curation.summarise_curation import COLUMNS
 from deepscaler.evaluation.score import score
 from deepscaler.evaluation.tabulate import tabulate
 from deepscaler.files import sha256, write_json, write_jsonl
+from deepscaler.reporting.account_compute import account_compute
+from deepscaler.reporting.check_claims import check_claims
+from deepscaler.reporting.record_provenance import record_provenance
+from deepscaler.reporting.resolve_settings import resolve_settings
 from deepscaler.settings import dag
 from deepscaler.training import metrics
 from deepscaler.training.collect_metrics import collect_metrics
@@ -25,6 +30,10 @@ FACTS = {
     "protocol": json.dumps({"context": 320, "temperature": 0.6, "top_p": 0.95, "seed": 42}),
     "versions": json.dumps({"vllm": "0.0"}),
 }
+DOT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+"""A picture of one pixel, where a figure would be."""
 HOSTILE = "<script>alert('x')</script> & \"quoted\""
 """In every problem and completion: a report must show it and never run it."""
 
@@ -48,7 +57,9 @@ def make(folder: Path, seed: int = 1) -> None:
     make_training(folder, generator)
     make_models(folder)
     make_benchmark_files(folder)
+    make_curation(folder)
     make_job_records(folder)
+    make_reports(folder)
 
 
 def work(folder: Path) -> Path:
@@ -149,6 +160,35 @@ def make_benchmark_files(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         line = f"{seconds}\t0:00:00\t2048.00\t4096.00\t1.0\t1.0\t0.0\t0.0\t150.0\t{cpu}\n"
         path.write_text(header + line, encoding="utf-8")
+
+
+def make_curation(folder: Path) -> None:
+    results = folder / "results" / SCALE
+    (results / "curation.csv").write_text(
+        f"{','.join(COLUMNS)}\nmini-aime,10,1,2,3,0,4\ntotal,10,1,2,3,0,4\n", encoding="utf-8"
+    )
+    (results / "contamination.csv").write_text("source\n", encoding="utf-8")
+
+
+def make_reports(folder: Path) -> None:
+    """The outputs of reporting's own verbs, up to the report."""
+    results = folder / "results" / SCALE
+    resolve_settings(SCALE, results / "settings.yaml")
+    account_compute(SCALE, folder / "logs" / SCALE, results / "compute.csv")
+    (results / "figures").mkdir()
+    for number in range(1, 6):
+        (results / "figures" / f"figure-{number}.png").write_bytes(DOT)
+        (results / "figures" / f"figure-{number}.pdf").write_bytes(b"%PDF-1.4")
+    shutil.copytree(folder / "workflow" / "notebooks", results / "notebooks")
+    check_claims(SCALE, folder / "config" / "claims.yaml", results, results / "claims.csv")
+    record_provenance(SCALE, results, work(folder), results / "ro-crate-metadata.json")
+
+
+def data_of(results: Path, number: int) -> list[Path]:
+    """What the rule gives the notebook of a figure."""
+    if number == 1:
+        return [results / "scores" / f"{point.system}-{point.suite}.json" for point in dag.curve(SCALE)]
+    return [results / ("table.csv" if number == 5 else "training.csv")]
 
 
 def make_job_records(folder: Path) -> None:

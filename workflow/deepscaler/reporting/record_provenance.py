@@ -140,7 +140,7 @@ class Crate:
             dest_path=f"{SOURCE}/Snakefile",
             properties={
                 "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
-                "name": "Snakefile",
+                "name": self.snakefile,
                 "sha256": digest,
                 "contentSize": str(size),
                 "version": commit() or "unknown",

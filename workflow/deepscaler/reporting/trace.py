@@ -38,10 +38,10 @@ def trace(table: Path, row: str | None, column: str | None, verify: bool) -> Non
     scale = table.resolve().parent.name
     results = Results(scale, table.resolve().parent)
     cell = Cell(system_of(scale, row), column or "average") if row else None
-    lineage = Lineage.read(results.folder / CRATE)
+    keep, lineage = keep_of(scale, cell), Lineage.read(results.folder / CRATE)
     if cell:
         print(describe(results, cell))
-    walked = list(lineage.walk(name_of(str(table.resolve())), keep_of(scale, cell)))
+    walked = list(lineage.walk(name_of(str(table.resolve())), keep))
     for depth, source, again in walked:
         print(line_of(depth, source, again))
     if verify:

@@ -1,5 +1,6 @@
 """The paper's checkable statements, and the miniature's own: config/claims.yaml."""
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -190,7 +191,11 @@ def claims_path() -> Path:
 
 def claims(path: Path | None = None) -> ClaimFile:
     """config/claims.yaml, or another file of its shape."""
-    path = path or claims_path()
+    return load(path or claims_path())
+
+
+@cache
+def load(path: Path) -> ClaimFile:
     loaded = validate(ClaimFile, read_yaml(path), path)
     if unknown := sorted(set(loaded.effort) - set(scale_names())):
         raise UserError(f"effort is given for an unknown scale {unknown[0]!r}", path)

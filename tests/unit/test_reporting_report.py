@@ -1,0 +1,87 @@
+"""report.html: self-contained, safe with hostile text, readable on a laptop and a phone."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from deepscaler.reporting.write_report import plain, write_report
+from synthetic_run import HOSTILE
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture
+def page(run: Path) -> Path:
+    output = run / "results/mini/report.html"
+    write_report("mini", run / "results/mini", run / "work/mini", output)
+    return output
+
+
+def test_it_holds_everything(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for part in ("DeepScaleR 24K", "Figure 5.", "not run", "train_segment", "mini-aime", "Completions", "openrlhf"):
+        assert part in text, part
+    assert text.count("data:image/png;base64,") == 5
+    assert text.count('<details class="specimen">') >= 8
+
+
+def test_untrusted_text_is_shown_and_never_run(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert HOSTILE not in text
+    assert "&lt;script&gt;alert" in text
+    assert "<script" not in text
+
+
+def test_it_asks_no_network_for_anything(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_without_results_it_still_is_a_page(run: Path) -> None:
+    empty = run / "results" / "empty"
+    empty.mkdir()
+    write_report("mini", empty, run / "nowhere", empty / "report.html")
+    assert "There is no table yet." in (empty / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("3", "3"),
+        ("3.0", "3"),
+        ("3.14159", "3.14"),
+        ("0.0004", "0.0004"),
+        ("12345.6", "12,345.60"),
+        ("-", "-"),
+        ("8k", "8k"),
+    ],
+)
+def test_numbers_read_well(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)")
+def test_in_a_browser(page: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for width in (1280, 390):
+            tab = browser.new_page(viewport={"width": width, "height": 900})
+            heard: list[str] = []
+            tab.on("console", lambda message, heard=heard: heard.append(message.text))
+            tab.on("pageerror", lambda error, heard=heard: heard.append(str(error)))
+            tab.on("dialog", lambda dialog, heard=heard: (heard.append(dialog.message), dialog.dismiss()))
+            asked: list[str] = []
+            tab.on("request", lambda request, asked=asked: asked.append(request.url))
+            tab.goto(page.as_uri())
+            tab.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+            assert tab.evaluate("Array.from(document.images).every(image => image.naturalWidth > 0)")
+            assert not heard
+            assert [url for url in asked if not url.startswith("data:")] == [page.as_uri()]
+        browser.close()
