@@ -34,6 +34,11 @@ SCALES = settings.scale_names()
 workflow.localrules(*resources.local_rules())
 
 
+if settings.site().image:
+
+    container: settings.site().image
+
+
 wildcard_constraints:
     scale="|".join(SCALES),
     stage=r"[a-z0-9.]+",

@@ -24,3 +24,5 @@ class Site(Strict):
     """The type name of the GPUs in the cluster's gres, as `sinfo -o %G` prints it; None where they have no type."""
     network: Literal["nodes", "login"] = "nodes"
     """Where the internet is reached: from every node, or from the login node alone, which then fetches."""
+    image: str | None = None
+    """An Apptainer image built from envs/gpu.def, in which jobs run under `--sdm apptainer`."""
