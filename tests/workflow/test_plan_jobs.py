@@ -17,12 +17,13 @@ def workflow_jobs(root: Path, work: Path, target: str) -> dict[str, int]:
     """Rule → jobs of a dry run in which nothing is there yet."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--cores", "1", target]
     environment = {**os.environ, "DEEPSCALER_WORK": str(work)}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     table = (done.stdout + done.stderr).split("Job stats:")[-1]
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
 
 
+@pytest.mark.timeout(300)
 def test_jobs_of_the_miniature(root: Path, tmp_path: Path) -> None:
     found = workflow_jobs(root, tmp_path, "mini")
     del found["total"], found["mini"]
@@ -32,6 +33,7 @@ def test_jobs_of_the_miniature(root: Path, tmp_path: Path) -> None:
     assert dict(planned) == found
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("scale", ["paper"])
 def test_jobs_on_gpus(root: Path, tmp_path: Path, scale: str) -> None:
     found = workflow_jobs(root, tmp_path, scale)
