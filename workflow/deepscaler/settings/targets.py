@@ -1,7 +1,7 @@
 """What was typed after `snakemake`, and every settings file, checked before the DAG is built."""
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import takewhile
 from pathlib import PurePath
 
 from deepscaler.errors import UserError, nearest, refuse_unknown
@@ -11,15 +11,15 @@ from deepscaler.settings.load import scale, scale_names, site
 def check_targets(arguments: Sequence[str], rules: Iterable[str]) -> None:
     """Refuse what no rule could make, with the nearest name: a path of an unknown scale, a misspelt rule.
 
-    `arguments` is the whole command line. A word that may be an option's value is left to Snakemake.
+    `arguments` is the whole command line. A word after an option may be the option's value, and is left to Snakemake.
     """
     known = [*rules]
-    for before, word in pairwise(map(str, arguments)):
+    for word in arguments[1:]:
         name = scale_in(word)
         if name is not None and name not in scale_names():
             raise refuse_unknown("scale", name, scale_names(), word)
-        plain = word.replace("_", "").replace("-", "").isalnum()
-        if plain and not word.startswith("-") and not before.startswith("-") and word not in known:
+    for word in takewhile(lambda argument: not argument.startswith("-"), arguments[1:]):
+        if word.replace("_", "").isalnum() and word not in known:
             guess = nearest(word, known)
             hint = f"did you mean {guess!r}?" if guess else f"scales: {', '.join(scale_names())}; or a file: results/…"
             raise UserError(f"no rule or scale {word!r}", "the command line", hint)

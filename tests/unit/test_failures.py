@@ -1,0 +1,102 @@
+"""A failed job is named with its log and the log's last useful line; misspelt targets are refused."""
+
+import pytest
+from deepscaler import failures
+from deepscaler.errors import UserError
+from deepscaler.settings.targets import check_targets, scale_in
+
+SNAKEMAKE_LOG = """\
+Building DAG of jobs...
+[Sun Nov 22 10:00:00 2026]
+Error in rule sample:
+    message: Sampling mini-base on suite table, shard 1 of 1
+    jobid: 7
+    input: work/mini/models/mini-base/model.json
+    output: work/mini/samples/mini-base/table-1of1.parquet
+    log: {log} (check log file(s) for error details)
+    shell:
+        deepscaler sample --scale mini 2>&1 | tee {log}
+        (command exited with non-zero exit code)
+Removing output files of failed job sample since they might be corrupted:
+"""
+
+
+@pytest.fixture
+def logs(tmp_path):
+    log = tmp_path / "sample.log"
+    run = tmp_path / "snakemake.log"
+    run.write_text(SNAKEMAKE_LOG.format(log=log))
+    return run, log
+
+
+def test_the_line_for_people_is_found_among_chatter(logs):
+    run, log = logs
+    log.write_text(
+        "INFO starting\ndeepscaler: no such model [x.json]. Hint: fetch it\nsampling:  40%|####      | 4/10\n\n"
+    )
+    assert failures.describe(run) == [
+        f"sample failed: deepscaler: no such model [x.json]. Hint: fetch it (all of it: {log})"
+    ]
+
+
+def test_of_a_line_that_was_written_over_the_end_counts(logs):
+    run, log = logs
+    log.write_text("step 1\rstep 2\rValueError: bad\n")
+    assert "ValueError: bad (all" in failures.describe(run)[0]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", None])
+def test_an_empty_or_missing_log_is_said_to_be_so(logs, text):
+    run, log = logs
+    if text is not None:
+        log.write_text(text)
+    assert "its log is empty" in failures.describe(run)[0]
+
+
+def test_a_long_log_is_read_from_its_end(logs):
+    run, log = logs
+    log.write_text("x" * 10_000_000 + "\nOutOfMemoryError\n")
+    assert "OutOfMemoryError" in failures.describe(run)[0]
+
+
+def test_a_run_without_failures_has_nothing_to_say(tmp_path):
+    (tmp_path / "log").write_text("Nothing to be done\n")
+    assert failures.describe(tmp_path / "log") == []
+
+
+RULES = ["mini", "paper", "tabulate"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["snakemake", "minni"], "did you mean 'mini'?"),
+        (["snakemake", "results/papr/table.csv"], "did you mean 'paper'?"),
+        (["snakemake", "--cores", "2", "results/mini/table.csv", "work/relased/x"], "did you mean 'released'?"),
+    ],
+)
+def test_misspelt_targets_are_refused(arguments, said):
+    with pytest.raises(UserError, match=said.replace("?", r"\?")):
+        check_targets(arguments, RULES)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["snakemake", "mini", "-n"],
+        ["snakemake", "--profile", "profiles/laptop", "--cores", "2", "mini"],
+        ["snakemake", "results/table.csv"],
+        ["snakemake", "--config", "a=b", "paper"],
+        ["snakemake", "results/mini/table.csv", "--rerun-triggers", "mtime"],
+        ["snakemake", "--rerun-triggers", "mtime", "params", "--quiet", "all", "rules", "--", "mini"],
+        ["python", "-m", "pytest"],
+    ],
+)
+def test_what_is_well_typed_passes(arguments):
+    check_targets(arguments, RULES)
+
+
+def test_paths_know_their_scale():
+    assert scale_in("results/mini/figures/figure-1.png") == "mini"
+    assert scale_in("results/table.csv") is None
+    assert scale_in("docs/plan.md") is None
