@@ -35,6 +35,10 @@ CACHE = 100_000
 START_SECONDS = 120.0
 MARGIN = 0.85
 """Share of the deadline after which a worker is killed, so that the verdict itself is on time."""
+STARVED = 0.2
+"""Share of its time on a processor below which a task was starved by other programs rather than slow."""
+PATIENCE = 10
+"""Deadlines that a starved task is given at most: a verdict should not depend on what else the machine does."""
 
 
 class _Nursery:
@@ -96,16 +100,16 @@ class _Worker:
         self.tasks: deque[Task] = deque()
         self.suspect: Task | None = None
         self.deadline = 0.0
+        self.last_deadline = 0.0
+        self.cpu = 0.0
         self.graded = 0
         connection.settimeout(10)
 
     def assign(self, tasks: list[Task], seconds: float) -> None:
         self.tasks.extend(tasks)
-        self.deadline = time.monotonic() + seconds
-        try:
+        self.start_clock(seconds)
+        with suppress(OSError):  # dead already: the next look at its connection finds that out
             send(self.connection, tasks)
-        except OSError:
-            self.deadline = 0.0  # dead already: the next look finds it overdue
 
     def collect(self, seconds: float) -> list[tuple[Task, Verdict]] | None:
         """Verdicts that have arrived, or None when the worker has died."""
@@ -117,8 +121,23 @@ class _Worker:
             return None
         verdicts = [(self.tasks.popleft(), Verdict(*value)) for value in self.inbox.feed(piece)]
         self.graded += len(verdicts)
-        self.deadline = time.monotonic() + seconds
+        self.start_clock(seconds)
         return verdicts
+
+    def start_clock(self, seconds: float) -> None:
+        """Give the task at hand `seconds`."""
+        self.deadline = time.monotonic() + seconds
+        self.last_deadline = self.deadline + PATIENCE * seconds
+        self.cpu = cpu_seconds(self.pid)
+
+    def is_overdue(self, now: float, seconds: float) -> bool:
+        """Whether the task has had its time; one that the machine hardly let run is given more, within limits."""
+        if now < self.deadline:
+            return False
+        if now < self.last_deadline and cpu_seconds(self.pid) - self.cpu < STARVED * seconds:
+            self.deadline = now + seconds
+            return False
+        return True
 
 
 class GradingPool:
@@ -240,31 +259,31 @@ class GradingPool:
         busy = {worker.connection: worker for worker in team if worker.tasks}
         patience = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
         readable = poll(list(busy), patience)
+        now = time.monotonic()  # before any replacement, which may take long and is not the other workers' fault
         for connection in readable:
             worker = busy.pop(connection)
             arrived = worker.collect(self.seconds * MARGIN)
-            if arrived is None:
-                verdicts.update(self._bury(team, worker, pending, "worker died, out of memory or stack"))
-            else:
-                verdicts.update(arrived)
+            verdicts.update(self._bury(team, worker, pending, died=True) if arrived is None else arrived)
         for worker in busy.values():
-            if worker.deadline <= time.monotonic():
-                verdicts.update(self._bury(team, worker, pending, f"took over {self.seconds:g} s"))
+            if worker.is_overdue(now, self.seconds * MARGIN):
+                verdicts.update(self._bury(team, worker, pending, died=False))
 
-    def _bury(self, team: list[_Worker], worker: _Worker, pending: deque[Task], why: str) -> dict[Task, Verdict]:
+    def _bury(self, team: list[_Worker], worker: _Worker, pending: deque[Task], died: bool) -> dict[Task, Verdict]:
         """Replace a worker; the task it was at is wrong, the rest goes back to the queue.
 
         A worker that died by itself may have done so between tasks: its task has a second chance, alone.
         """
         lost = worker.tasks.popleft()
         pending.extendleft(reversed(worker.tasks))
+        worker.tasks.clear()
         successor = team[team.index(worker)] = self._replace(worker)
-        if worker.deadline > time.monotonic() and lost != worker.suspect:
+        if died and lost != worker.suspect:
             successor.suspect = lost
             successor.assign([lost], self.seconds * MARGIN)
             return {}
         with self._lock:
             self.killed += 1
+        why = "worker died, out of memory or stack" if died else f"took over {self.seconds:g} s"
         return {lost: Verdict(False, f"killed: {why}")}
 
     def _borrow(self, tasks: int) -> list[_Worker]:
@@ -278,15 +297,24 @@ class GradingPool:
                 slots.append(self._free.get_nowait())
             except queue.Empty:
                 break
-        return [slot if slot is not None else self._fork() for slot in slots]
+        team: list[_Worker] = []
+        try:
+            team.extend(slot if slot is not None else self._fork() for slot in slots)
+        except BaseException:
+            for slot in [*team, *([None] * (len(slots) - len(team)))]:
+                self._free.put(slot)  # a slot that is lost would be waited for for ever
+            raise
+        return team
 
     def _give_back(self, worker: _Worker) -> None:
-        if worker.tasks:  # we are leaving in an exception: its answers would be taken for another's
-            worker.tasks.clear()
-            worker = self._replace(worker)
-        elif worker.graded >= self.lifetime:
-            worker = self._replace(worker)
-        self._free.put(worker)
+        if worker.tasks or worker.graded >= self.lifetime:
+            # with tasks left we are leaving in an exception: their verdicts would be taken for another's
+            with self._lock, suppress(OSError):
+                self._ensure_nursery().kill(worker)
+            self._free.put(None)
+        else:
+            worker.suspect = None
+            self._free.put(worker)
 
     def _replace(self, worker: _Worker) -> _Worker:
         with self._lock, suppress(OSError):  # the nursery may be gone, and its workers with it
@@ -307,6 +335,15 @@ class GradingPool:
         if self._nursery is None:
             self._nursery = _Nursery(self.memory_mb)
         return self._nursery
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def poll(connections: list[socket.socket], seconds: float) -> list[socket.socket]:

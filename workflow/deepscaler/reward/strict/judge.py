@@ -39,6 +39,16 @@ def grade(gold: str, answer: str) -> Verdict:
         return Verdict(False, f"refused: {refusal}")
 
 
+def unreadable(text: str) -> str | None:
+    """Why the parser does not read a text that is no word either; None where it does."""
+    cleaned = clean(text)
+    try:
+        parse_answer(cleaned)
+    except Refused as refusal:
+        return None if words.plain(cleaned).isalpha() and "\\begin" not in cleaned else str(refusal)
+    return None
+
+
 def _exactly(text: str) -> Fraction:
     return read_number(text.lstrip("-")).number * (-1 if text.startswith("-") else 1)
 
