@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         output: Annotated[Path | None, typer.Option(help="Record to write where nothing is missing.")] = None,
     ) -> None:
-        """Check that this machine is ready to train (GPUs, versions, disk, weights, budget); list all that is missing."""
+        """Check that this machine is ready to train (GPUs, versions, disk, weights, budget); list what is missing."""
         from deepscaler.training import preflight as module
 
         module.preflight(scale, segment, output)
