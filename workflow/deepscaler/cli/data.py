@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
         decontaminate,
         select_gradable,
         summarise_curation,
+        pin,
     ):
         verb(app)(function)
 
@@ -161,3 +162,12 @@ def summarise_curation(
 
     curation_of(scale)
     summarise_curation(sources, removed_parts, train, funnel, removed)
+
+
+def pin(
+    sources: Annotated[list[str] | None, typer.Option(help="Sources to pin; all without this.")] = None,
+) -> None:
+    """Write the sources' present commits and digests to config/sources.lock.yaml; needs the network or a mirror."""
+    from deepscaler.curation.pin import pin
+
+    pin(sources or [], settings.project_root() / "config" / "sources.lock.yaml")

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import tempfile
 from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
@@ -27,12 +26,10 @@ def fetch_source(source: str, output: Path, seed: int) -> None:
         raise refuse_unknown("source", source, list(known), "config/sources.yaml")
     entry = known[source]
     output.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
-        snapshot = bring(source, entry, aside, seed)
-        rows = list(read_rows([aside / name for name in in_order(entry, snapshot.digests)]))
-    finally:
-        remove(aside)
+    aside = output.with_name(f".{source}.repository")  # what a cut connection leaves there is used again
+    snapshot = bring(source, entry, aside, seed)
+    rows = list(read_rows([aside / name for name in in_order(entry, snapshot.digests)]))
+    remove(aside)
     ours = [row for row in rows if row.defect or belongs(row.values, entry)]
     problems = as_problems(source, entry, ours)
     defects = Counter(json.loads(problem["metadata"]).get(DEFECT) for problem in problems)
@@ -54,11 +51,15 @@ def fetch_source(source: str, output: Path, seed: int) -> None:
 def bring(source: str, entry: Source, into: Path, seed: int) -> hub.Snapshot:
     """The source's repository in a folder: fetched and verified, or written by the miniature."""
     if entry.kind == "synthetic":
+        remove(into)
         write_source(source, into, seed)
         return hub.Snapshot(f"seed {seed}", {name: sha256(into / name) for name in hub.listed(into)}, "none")
-    assert entry.repository is not None
-    pin = hub.Pin("github" if entry.kind == "github" else "dataset", entry.repository, entry.revision, entry.files)
-    return hub.fetch(pin, into, settings.site().hub)
+    return hub.fetch(pin_of(entry), into, settings.site().hub)
+
+
+def pin_of(entry: Source) -> hub.Pin:
+    assert entry.repository is not None  # settings.Source: a source that is fetched has one
+    return hub.Pin("github" if entry.kind == "github" else "dataset", entry.repository, entry.revision, entry.files)
 
 
 def in_order(entry: Source, found: dict[str, str]) -> list[str]:

@@ -48,6 +48,31 @@ class SourceFile(Strict):
     sources: dict[Name, Source]
 
 
+class PinnedSource(Strict):
+    """What `deepscaler pin` found of a source: its part of config/sources.lock.yaml."""
+
+    repository: str
+    revision: str | None
+    files: dict[str, str]
+    """Data file → SHA-256."""
+
+
+class PinFile(Strict):
+    pins: dict[Name, PinnedSource]
+
+
+def with_pins(sources: dict[str, Source], pins: dict[str, PinnedSource]) -> dict[str, Source]:
+    """Sources with their pins: those of the settings stay, and the lock file's fill what the settings leave open."""
+    return {name: with_pin(source, pins.get(name)) for name, source in sources.items()}
+
+
+def with_pin(source: Source, pin: PinnedSource | None) -> Source:
+    if pin is None or pin.repository != source.repository or source.revision not in (None, pin.revision):
+        return source
+    exact = {name: digest for name, digest in source.files.items() if digest}
+    return source.model_copy(update={"revision": pin.revision, "files": {**pin.files, **exact}})
+
+
 class LanguageModel(Strict):
     """A chat model behind an API, what it may cost, and how hard it is driven."""
 

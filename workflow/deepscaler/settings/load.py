@@ -16,7 +16,7 @@ from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import digest_of
 from deepscaler.settings.base import validate
 from deepscaler.settings.benchmarks import Benchmark, BenchmarkFile
-from deepscaler.settings.curation import Source, SourceFile
+from deepscaler.settings.curation import PinFile, Source, SourceFile, with_pins
 from deepscaler.settings.models import System, SystemFile
 from deepscaler.settings.recipe import Recipe
 from deepscaler.settings.scale import Scale
@@ -70,7 +70,14 @@ def benchmarks() -> dict[str, Benchmark]:
 
 @cache
 def sources() -> dict[str, Source]:
-    """config/sources.yaml"""
+    """config/sources.yaml, with the pins that `deepscaler pin` left in config/sources.lock.yaml"""
+    lock = project_root() / "config" / "sources.lock.yaml"
+    pins = validate(PinFile, {"pins": read_yaml(lock)}, lock).pins if lock.exists() else {}
+    return with_pins(sources_as_written(), pins)
+
+
+def sources_as_written() -> dict[str, Source]:
+    """config/sources.yaml alone"""
     path = project_root() / "config" / "sources.yaml"
     return validate(SourceFile, {"sources": read_yaml(path)}, path).sources
 
