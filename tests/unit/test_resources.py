@@ -1,0 +1,104 @@
+"""What jobs ask for, and what is said when SLURM refuses; SLURM itself is asked in tests/slurm."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from deepscaler.errors import UserError
+from deepscaler.settings import cluster, load, resources
+
+
+@pytest.fixture(autouse=True)
+def site(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Site settings that a test sets by variables."""
+    monkeypatch.setenv("DEEPSCALER_ROOT", str(root))
+    for key in ("ACCOUNT", "QOS", "GPU_CONSTRAINT", "CPU_PARTITION", "GPU_PARTITION"):
+        monkeypatch.setenv(f"DEEPSCALER_{key}", "")
+    monkeypatch.setenv("DEEPSCALER_GPU_MODEL", "a100")
+    monkeypatch.setenv("DEEPSCALER_NETWORK", "nodes")
+    forget()
+    yield monkeypatch
+    forget()
+
+
+def forget() -> None:
+    load.site.cache_clear()
+    resources.request.cache_clear()
+
+
+def test_one_node_is_a_gres_and_nothing_else() -> None:
+    asked = resources.request("paper", "train_segment", "8k-1")
+    assert asked["gres"] == "gpu:a100:8"
+    assert asked["gpus"] == 8
+    assert not {"nodes", "tasks", "tasks_per_gpu", "mpi", "slurm_account", "qos"} & set(asked)
+
+
+def test_many_nodes_are_a_task_each_without_the_plugins_srun() -> None:
+    asked = resources.request("paper", "train_segment", "16k-1")
+    expected = {"nodes": 4, "gres": "gpu:a100:8", "tasks": 4, "tasks_per_gpu": 0, "mpi": "srun", "gpus": 32}
+    assert asked.items() >= expected.items()
+
+
+def test_a_preflight_is_of_one_node_of_its_stage() -> None:
+    asked = resources.request("paper", "preflight", "24k-1")
+    assert asked["gres"] == "gpu:a100:8"
+    assert "nodes" not in asked
+
+
+@pytest.mark.parametrize("scale", ["mini", "paper", "released"])
+@pytest.mark.parametrize("rule", ["deduplicate", "schedule_prompts", "tabulate", "fetch_model"])
+def test_small_jobs_ask_for_no_gpu(scale: str, rule: str) -> None:
+    assert set(resources.request(scale, rule)) == {"mem_mb", "runtime"}
+
+
+def test_what_a_job_sets_is_among_its_rules_keys(site: pytest.MonkeyPatch) -> None:
+    for key in ("ACCOUNT", "QOS", "GPU_CONSTRAINT", "CPU_PARTITION", "GPU_PARTITION"):
+        site.setenv(f"DEEPSCALER_{key}", key.lower())
+    forget()
+    for rule, segment in [("sample", None), ("train_segment", "16k-1"), ("preflight", "8k-1"), ("tabulate", None)]:
+        assert set(resources.request("paper", rule, segment)) <= set(resources.keys(rule)), rule
+    asked = resources.request("paper", "sample")
+    assert (asked["slurm_account"], asked["slurm_partition"]) == ("account", "gpu_partition")
+    assert (asked["qos"], asked["constraint"]) == ("qos", "gpu_constraint")
+    assert resources.request("paper", "tabulate")["slurm_partition"] == "cpu_partition"
+    assert "constraint" not in resources.request("paper", "tabulate")
+
+
+def test_gpus_without_a_type(site: pytest.MonkeyPatch) -> None:
+    site.setenv("DEEPSCALER_GPU_MODEL", "")
+    forget()
+    assert resources.request("paper", "sample")["gres"] == "gpu:1"
+
+
+def test_who_fetches(site: pytest.MonkeyPatch) -> None:
+    assert resources.local_rules() == []
+    site.setenv("DEEPSCALER_NETWORK", "login")
+    forget()
+    assert set(resources.local_rules()) == {"fetch_source", "fetch_benchmark", "fetch_model", "extract_answers"}
+    site.setenv("DEEPSCALER_NETWORK", "moon")
+    forget()
+    with pytest.raises(UserError, match=r"network.*'nodes' or 'login'"):
+        load.site()
+
+
+@pytest.mark.parametrize(
+    ("reason", "flags", "hint"),
+    [
+        ("Invalid account or account/partition combination specified", ["--account=me"], "account is me"),
+        ("Invalid account or account/partition combination specified", [], "account is not set"),
+        ("Invalid qos specification", ["--qos=high"], "qos is high"),
+        ("Invalid feature specification", [], "gpu_constraint"),
+        ("Requested node configuration is not available", [], "training.layout"),
+        ("Requested time limit is invalid (missing or exceeds some limit)", [], "wall time"),
+        ("Job violates accounting/QOS policy (job submit limit, …)", ["--qos=high"], "a limit of your account or QOS"),
+    ],
+)
+def test_a_refusal_names_the_setting(reason: str, flags: list[str], hint: str) -> None:
+    assert hint in (cluster.hint_for(reason, flags) or "")
+
+
+def test_every_kind_of_job_is_tried_once() -> None:
+    kinds = {tuple(cluster.sbatch_flags(request)) for request in cluster.requests_of("paper")}
+    assert any("--nodes=4" in kind and "--gres=gpu:a100:8" in kind for kind in kinds)
+    assert any("--gres=gpu:a100:1" in kind for kind in kinds)
+    assert len(kinds) < 12
