@@ -77,7 +77,7 @@ def hint_for(reason: str, flags: list[str]) -> str | None:
     given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
     word = reason.lower()
     if "policy" in word:
-        return "a limit of your account or QOS on jobs, GPUs or wall time: `sacctmgr show qos`, `sacctmgr show associations`"
+        return "a limit of your account or QOS on jobs, GPUs or wall time: `sacctmgr show qos` and `… associations`"
     if "account" in word:
         return f"account is {given.get('account', 'not set')}; `sacctmgr show associations user=$USER` lists yours"
     if "partition" in word and "time limit" not in word:
