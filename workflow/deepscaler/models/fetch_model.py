@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deepscaler import hub, settings
 from deepscaler.errors import UserError, refuse_unknown
-from deepscaler.files import replace, write_json
+from deepscaler.files import remove, replace, write_json
 from deepscaler.models.manifest import manifest_for
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.settings.models import Published
@@ -28,6 +28,7 @@ def fetch_model(system: str, output: Path) -> None:
     pin = hub.Pin("model", entry.repository, entry.revision, entry.files, PATTERNS)
     snapshot = hub.fetch(pin, aside, settings.site().hub)
     check_usable(aside, entry)
+    remove(aside / ".cache")  # the downloader's own records
     manifest = manifest_for(
         aside, system, packages=PACKAGES, repository=entry.repository, revision=snapshot.revision
     ).model_copy(update={"files": snapshot.digests, "verified": snapshot.verified})

@@ -1,0 +1,227 @@
+"""A tiny model in the hub's format through exactly the path of `released`, on the real engine.
+
+fetch by pin → prompt → sample → grade → score → table, by the CLI as the rules call it. The model's weights are random:
+what it says is worthless, and everything about how it is asked, cut, kept and counted is the same.
+"""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from deepscaler import records
+from deepscaler.miniature.tokenizer import build_tokenizer
+from deepscaler.settings.models import Prompting
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SYSTEMS = {
+    "thinking": {"think": "prefilled"},
+    "instruct": {"think": "none", "suffix": "", "system": "Box it."},
+}
+CHATML = (
+    "{{ bos_token }}{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+SCALE = {
+    "description": "Two tiny systems",
+    "device": "cpu",
+    "seed": 7,
+    "base": "thinking",
+    "evaluation": {
+        "systems": [*SYSTEMS, "o1-preview"],
+        "suites": {"table": ["first", "second"]},
+        "shards": {"table": 1},
+        "samples": 4,
+        "max_new_tokens": 64,
+        "context": 256,
+    },
+    "resources": {"default": {"mem_mb": 2000, "minutes": 10, "cpus": 1}},
+}
+
+
+def write_model(folder: Path, template: str | None) -> None:
+    """A model of the miniature's shape with random weights, as `hf download --local-dir` leaves one."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = build_tokenizer(Prompting().suffix)
+    tokenizer.chat_template = template or tokenizer.chat_template
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=(len(tokenizer) + 63) // 64 * 64,
+        **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2},
+        **{"num_key_value_heads": 1, "max_position_embeddings": 512, "tie_word_embeddings": False},
+        **{"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id},
+    )
+    Qwen2ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    record = folder / ".cache/huggingface/download/config.json.metadata"
+    record.parent.mkdir(parents=True)
+    record.write_text(f"{COMMIT}\netag\n0.0\n")
+
+
+@pytest.fixture(scope="module")
+def project(root, tmp_path_factory):
+    """A checkout with a scale, two models and two benchmarks of its own, and a local hub that holds them."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(root / "config", folder / "config")
+    for name in SYSTEMS:
+        write_model(folder / "hub" / "acme" / name, CHATML if name == "instruct" else None)
+    for name in ("first", "second"):
+        data = folder / "hub" / "datasets" / "acme" / name
+        data.mkdir(parents=True)
+        rows = [{"problem": f"add:a{i}b{len(name)}c3", "answer": [str(i)]} for i in range(6)]
+        (data / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    extend(folder / "config/models.yaml", {name: published(name, how) for name, how in SYSTEMS.items()})
+    columns = {"first": "aime_2024", "second": "math_500"}
+    extend(folder / "config/benchmarks.yaml", {name: test_set(name, column) for name, column in columns.items()})
+    (folder / "config/scales/tiny.yaml").write_text(yaml.safe_dump(SCALE))
+    return folder
+
+
+def published(name, prompting):
+    return {
+        **{"kind": "published", "title": name.title(), "parameters": 0.001, "repository": f"acme/{name}"},
+        **{"revision": COMMIT, "prompting": prompting, "paper": {"aime_2024": 1.5}},
+    }
+
+
+def test_set(name, column):
+    entry = {"kind": "hub", "title": name, "column": column, "size": 6, "repository": f"acme/{name}"}
+    return {**entry, "files": {"test.jsonl": None}}
+
+
+test_set.__test__ = False
+
+
+def extend(path: Path, entries: dict) -> None:
+    path.write_text(path.read_text() + yaml.safe_dump(entries))
+
+
+def start(project: Path, *arguments: object) -> subprocess.Popen:
+    command = [sys.executable, "-c", "from deepscaler.cli import main; main()", *map(str, arguments)]
+    environment = {**os.environ, "DEEPSCALER_ROOT": str(project), "DEEPSCALER_HUB": str(project / "hub")}
+    return subprocess.Popen(
+        command, env=environment, cwd=project, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def deepscaler(project: Path, *arguments: object, code: int = 0) -> str:
+    process = start(project, *arguments)
+    output = process.communicate(timeout=900)[0]
+    assert process.returncode == code, output
+    return output
+
+
+@pytest.fixture(scope="module")
+def fetched(project):
+    """Both models and both benchmarks, fetched."""
+    for name in ("first", "second"):
+        place = project / f"work/{name}.parquet"
+        deepscaler(project, "fetch_benchmark", "--scale", "tiny", "--benchmark", name, "--output", place)
+    for name in SYSTEMS:
+        place = project / f"work/models/{name}/model.json"
+        printed = deepscaler(project, "fetch_model", "--scale", "tiny", "--system", name, "--output", place)
+        assert f"acme/{name}@{COMMIT}" in printed
+        assert json.loads(place.read_text())["verified"] == "revision"
+    return project
+
+
+def sampling(project: Path, system: str, output: Path, shard: int = 1, shards: int = 1) -> list[object]:
+    model, sets = (
+        project / f"work/models/{system}/model.json",
+        [project / f"work/{n}.parquet" for n in ("first", "second")],
+    )
+    return [
+        *("sample", "--scale", "tiny", "--system", system, "--model", model, "--benchmarks", *sets),
+        *("--shard", shard, "--shards", shards, "--output", output),
+    ]
+
+
+@pytest.fixture(scope="module")
+def sampled(fetched):
+    """Every system's samples in one shard."""
+    for name in SYSTEMS:
+        printed = deepscaler(fetched, *sampling(fetched, name, fetched / f"work/{name}-1of1.parquet"))
+        assert "tokens/s" in printed
+    return fetched
+
+
+def rows_of(*paths: Path) -> list[dict]:
+    rows = [row for path in paths for row in records.read(path, records.COMPLETION).to_pylist()]
+    return sorted(rows, key=lambda row: (row["problem_id"], row["sample"]))
+
+
+def test_every_completion_is_stored_with_what_made_it(sampled):
+    path = sampled / "work/thinking-1of1.parquet"
+    rows = rows_of(path)
+    assert len(rows) == 2 * 6 * 4
+    assert len({row["seed"] for row in rows}) == len(rows)
+    assert all(0 < row["tokens"] <= 64 and row["finish_reason"] in ("stop", "length") for row in rows)
+    facts = {key: json.loads(value) for key, value in records.facts(path).items()}
+    assert facts["model"]["revision"] == COMMIT
+    assert facts["protocol"]["temperature"] == 0.6
+    assert facts["versions"]["torch"]
+    assert facts["engine"]["context"] == 256
+
+
+def test_four_shards_give_the_samples_of_one(sampled):
+    paths = [sampled / f"work/thinking-{shard}of4.parquet" for shard in (1, 2, 3, 4)]
+    for shard, path in enumerate(paths, start=1):
+        deepscaler(sampled, *sampling(sampled, "thinking", path, shard, 4))
+        assert len(rows_of(path)) == 12
+    assert rows_of(*paths) == rows_of(sampled / "work/thinking-1of1.parquet")
+
+
+def test_the_table_of_both_systems_and_a_reported_one(sampled):
+    sets = [sampled / f"work/{n}.parquet" for n in ("first", "second")]
+    for name in SYSTEMS:
+        common = ["--scale", "tiny", "--system", name]
+        grades, scores = sampled / f"work/grades/{name}.parquet", sampled / f"results/{name}.json"
+        samples = ["--samples", sampled / f"work/{name}-1of1.parquet", "--benchmarks", *sets]
+        deepscaler(sampled, "grade_samples", *common, *samples, "--output", grades)
+        deepscaler(sampled, "score", *common, "--suite", "table", "--grades", grades, "--output", scores)
+    names = {"--table": "csv", "--markdown": "md", "--tokens": "t", "--agreement": "a", "--comparisons": "c"}
+    outputs = [part for flag, name in names.items() for part in (flag, sampled / "results" / name)]
+    scores = [sampled / f"results/{name}.json" for name in SYSTEMS]
+    grades = [sampled / f"work/grades/{name}.parquet" for name in SYSTEMS]
+    deepscaler(sampled, "tabulate", "--scale", "tiny", "--scores", *scores, "--grades", *grades, *outputs)
+    with (sampled / "results/csv").open() as handle:
+        table = list(csv.DictReader(handle))
+    assert [row["model"] for row in table] == ["Thinking", "Instruct", "O1-Preview"]
+    assert table[0]["aime_2024"] == table[0]["math_500"] == "0.0000"  # measured, and nothing was right
+    assert table[2]["math_500"] == "81.4000"
+    assert [row["average"] for row in table] == ["-", "-", "-"]  # three of the five sets are missing
+    assert table[0]["revision"] == COMMIT
+    assert "| O1-Preview † | 40.0 | 81.4 | - |" in (sampled / "results/md").read_text().replace("**", "")
+
+
+def test_a_killed_shard_resumes_with_what_it_had(sampled):
+    whole, cut = sampled / "work/instruct-1of1.parquet", sampled / "work/cut.parquet"
+    process = start(sampled, *sampling(sampled, "instruct", cut))
+    deadline = time.monotonic() + 600
+    while not (kept := kept_lines(cut)) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    kept = kept_lines(cut)
+    assert kept
+    assert not cut.exists()
+    printed = deepscaler(sampled, *sampling(sampled, "instruct", cut))
+    assert f"{kept} of them kept from before" in printed
+    assert rows_of(cut) == rows_of(whole)
+    assert not list(cut.parent.glob(".cut.parquet.*"))
+
+
+def kept_lines(output: Path) -> int:
+    partial = next(output.parent.glob(f".{output.name}.*.partial"), None)
+    return partial.read_bytes().count(b"\n") if partial else 0

@@ -1,0 +1,241 @@
+"""What is asked of the engine, how finished requests are kept, and what is refused before it starts."""
+
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+
+import pytest
+from deepscaler import records, settings
+from deepscaler.errors import UserError
+from deepscaler.evaluation import grade_samples, sample
+from deepscaler.evaluation.engine import EngineSettings
+from deepscaler.evaluation.partial import Partial
+from deepscaler.evaluation.requests import Protocol, check_context, plan, protocol, seed_of, shard_of
+from deepscaler.miniature.tokenizer import build_tokenizer
+from deepscaler.models.templates import chat_messages, load_tokenizer, prompt_text, prompt_token_ids
+from deepscaler.settings.models import Prompting
+
+HOW = Protocol(4, 0.6, 0.95, 256, 320, 42, Prompting())
+PROBLEMS = [{"id": f"set/{i:04d}", "benchmark": "set", "problem": f"add:a{i % 10}b2"} for i in range(25)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer(Prompting().suffix)
+
+
+def completion(request):
+    return {
+        **{"id": request.id, "system": "s", "benchmark": request.benchmark, "problem_id": request.problem_id},
+        **{"sample": request.sample, "seed": request.seed, "response": "ü\n\\boxed{1}", "tokens": 3},
+        **{"prompt_tokens": len(request.prompt), "finish_reason": "stop"},
+    }
+
+
+def test_a_prompt_is_the_papers(tokenizer):
+    messages = chat_messages("What is 1+1?", Prompting())
+    assert messages == [
+        {
+            "role": "user",
+            "content": "What is 1+1? Let's think step by step and output the final answer within \\boxed{}.",
+        }
+    ]
+    ids = prompt_token_ids(tokenizer, "add:a1b2", Prompting())
+    assert ids.count(tokenizer.bos_token_id) == 1
+    assert tokenizer.decode(ids) == prompt_text(tokenizer, "add:a1b2", Prompting())
+    assert tokenizer.decode(ids).endswith("<think>\n")
+
+
+def test_a_system_prompt_and_a_suffix_of_ones_own():
+    prompting = Prompting(system="Be brief.", suffix="", think="none")
+    assert chat_messages("1+1?", prompting) == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "1+1?"},
+    ]
+    assert chat_messages("1+1?", Prompting(separator="\n", suffix="Box it."))[0]["content"] == "1+1?\nBox it."
+
+
+@pytest.mark.parametrize("shards", [1, 3, 4, 7])
+def test_shards_are_even_and_together_everything(tokenizer, shards):
+    requests = plan(PROBLEMS, HOW, tokenizer)
+    cut = [shard_of(requests, shard, shards) for shard in range(1, shards + 1)]
+    assert sorted(r.id for part in cut for r in part) == sorted(r.id for r in requests)
+    assert max(map(len, cut)) - min(map(len, cut)) <= 1
+    assert len({r.seed for r in requests}) == len(requests) == 100
+    if shards == 4:
+        assert all({r.problem_id for r in part} == {row["id"] for row in PROBLEMS} for part in cut)
+
+
+def test_a_seed_depends_on_run_problem_and_sample_alone():
+    assert seed_of(42, "set/0001", 3) == seed_of(42, "set/0001", 3)
+    assert len({seed_of(s, p, n) for s in (1, 2) for p in ("a/1", "a/11") for n in (1, 11)}) == 8
+    assert 0 <= seed_of(42, "set/0001", 3) < 2**62
+
+
+def test_no_such_shard(tokenizer):
+    with pytest.raises(UserError, match="no shard 5 of 4"):
+        shard_of(plan(PROBLEMS, HOW, tokenizer), 5, 4)
+
+
+def test_a_prompt_longer_than_the_context_is_named_before_anything_starts(tokenizer):
+    long = [*PROBLEMS, {"id": "set/0025", "benchmark": "set", "problem": "a" * 400}]
+    with pytest.raises(UserError, match=r"the prompt of set/0025 has 40\d tokens, the context holds 320"):
+        plan(long, HOW, tokenizer)
+
+
+@pytest.mark.parametrize("think", ["required", "none"])
+def test_a_think_rule_that_makes_every_answer_wrong_is_refused(tokenizer, think):
+    with pytest.raises(UserError, match="the chat template opens <think>"):
+        plan(PROBLEMS, dataclasses.replace(HOW, prompting=Prompting(think=think)), tokenizer)
+
+
+def test_a_context_beyond_the_models_positions(tmp_path):
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 4096}')
+    check_context(tmp_path, 4096)
+    with pytest.raises(UserError, match="context 34816 is more than the model's 4096 positions"):
+        check_context(tmp_path, 34816)
+
+
+def test_a_system_is_sampled_as_it_was_meant_to_be():
+    assert protocol("released", "qwen2.5-math-7b-instruct").context == 4096
+    ours = protocol("released", "deepscaler-1.5b-preview")
+    assert (ours.samples, ours.temperature, ours.top_p, ours.max_new_tokens) == (16, 0.6, 0.95, 32768)
+    assert protocol("paper", "8k-1").prompting == ours.prompting
+
+
+def test_no_prefill_is_ever_cut_on_a_cpu():
+    """Requests with seeds fail there when it is: a step must hold a full context of every request in flight."""
+    for context in (320, 4096):
+        arguments = EngineSettings("cpu", context, 0).arguments()
+        assert arguments["max_num_batched_tokens"] >= arguments["max_num_seqs"] * context
+
+
+def test_what_was_kept_is_found_again_and_nothing_else(tokenizer, tmp_path):
+    requests = plan(PROBLEMS, HOW, tokenizer)
+    rows = [completion(request) for request in requests]
+    with Partial(tmp_path / "a.parquet", "0" * 64) as partial:
+        for row in rows[:7]:
+            partial.keep(row)
+    with partial.path.open("ab") as handle:
+        handle.write(b'{"id": "torn')  # as a killed process leaves it
+    with Partial(tmp_path / "a.parquet", "1" * 64) as other:
+        assert list(other.rows()) == []
+    with Partial(tmp_path / "a.parquet", "0" * 64) as again:
+        assert list(again.rows()) == rows[:7]
+        again.keep(rows[7])
+        assert list(again.rows()) == rows[:8]
+        again.discard()
+    assert not again.path.exists()
+
+
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
+    """A file-size limit stands for the full disk: the same error comes from the same call."""
+    program = f"""
+import resource, signal, sys
+from pathlib import Path
+from deepscaler.errors import JobError
+from deepscaler.evaluation.partial import Partial
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+with Partial(Path({str(tmp_path / "a.parquet")!r}), "0" * 64) as partial:
+    for number in range(1000):
+        try:
+            partial.keep({{"id": number, "response": "x" * 300}})
+        except JobError as error:
+            print(number, error)
+            sys.exit(1)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    number = int(done.stdout.split()[0])
+    assert "could not keep a sample: File too large" in done.stdout
+    assert "what was kept stays; run it again" in done.stdout
+    with Partial(tmp_path / "a.parquet", "0" * 64) as partial:
+        assert [row["id"] for row in partial.rows()] == list(range(number))
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 5000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("nothing", "no manifest of a model"),
+        ("tokenizer", "no tokenizer can be loaded"),
+        ("files", "not a model's manifest"),
+    ],
+)
+def test_a_broken_model_is_refused_before_the_engine_starts(tokenizer, tmp_path, change, message):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text('{"model_type": "qwen2"}')
+    if change != "tokenizer":
+        tokenizer.save_pretrained(model)
+    if change != "nothing":
+        files = {} if change == "files" else {"model.safetensors": "0" * 64}
+        (model / "model.json").write_text(json.dumps({"files": files}))
+    records.write(
+        tmp_path / "set.parquet",
+        [{**row, "answers": ["1"], "flags": [], "metadata": "{}"} for row in PROBLEMS],
+        records.BENCHMARK_PROBLEM,
+    )
+    with pytest.raises(UserError, match=message):
+        sample.sample(
+            "mini", "mini-base", model / "model.json", [tmp_path / "set.parquet"], 1, 1, tmp_path / "out.parquet"
+        )
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_tokenizer_is_loaded_from_its_folder_only(tmp_path, tokenizer):
+    tokenizer.save_pretrained(tmp_path)
+    assert load_tokenizer(tmp_path).chat_template == tokenizer.chat_template
+
+
+@pytest.fixture
+def suite(tmp_path, tokenizer):
+    """Two shards of a suite's samples, as `sample` writes them."""
+    rows = [{**row, "answers": ["1"], "flags": [], "metadata": "{}"} for row in PROBLEMS]
+    records.write(tmp_path / "set.parquet", rows, records.BENCHMARK_PROBLEM)
+    requests = plan(PROBLEMS, dataclasses.replace(HOW, samples=settings.scale("mini").evaluation.samples), tokenizer)
+    for shard in (1, 2):
+        part = [{k: completion(r)[k] for k in records.COMPLETION.names} for r in shard_of(requests, shard, 2)]
+        records.write(tmp_path / f"{shard}.parquet", part, records.COMPLETION, {"model": "A"})
+    return tmp_path
+
+
+def grade(suite, *shards):
+    paths = [suite / f"{shard}.parquet" for shard in shards]
+    grade_samples.grade_samples("mini", "mini-base", paths, [suite / "set.parquet"], suite / "grades.parquet", 1)
+    return records.read(suite / "grades.parquet", records.GRADE).to_pylist()
+
+
+def test_grades_are_ordered_by_problem_and_sample_and_of_both_graders(suite):
+    rows = grade(suite, 2, 1)
+    assert [(row["problem_id"], row["sample"]) for row in rows[:17]][-1] == ("set/0001", 0)
+    assert len(rows) == 25 * 16
+    assert {row["paper_reason"] for row in rows} == {"format: think tags missing"}
+    assert not any(row["paper"] or row["strict"] or row["well_formed"] for row in rows)
+
+
+def test_a_missing_shard_is_said(suite):
+    with pytest.raises(UserError, match=r"200 samples missing, first \('set/0000', 1\)"):
+        grade(suite, 1)
+
+
+def test_a_shard_given_twice_is_said(suite):
+    with pytest.raises(UserError, match="samples occur twice"):
+        grade(suite, 1, 2, 2)
+
+
+def test_shards_of_different_models_do_not_mix(suite):
+    rows = records.read(suite / "2.parquet", records.COMPLETION).to_pylist()
+    records.write(suite / "2.parquet", rows, records.COMPLETION, {"model": "B"})
+    with pytest.raises(UserError, match="shards of different models, settings or versions"):
+        grade(suite, 1, 2)
+
+
+def test_samples_of_another_benchmark_are_said(suite):
+    rows = records.read(suite / "2.parquet", records.COMPLETION).to_pylist()
+    records.write(suite / "2.parquet", [{**row, "problem_id": "other/0"} for row in rows], records.COMPLETION)
+    with pytest.raises(UserError, match="in none of the benchmarks"):
+        grade(suite, 2)
