@@ -30,6 +30,16 @@ plan: $(VENV)/installed ## what a scale costs before it starts: GPU-hours, dolla
 dag: $(VENV)/installed ## what a scale would run, as a list of jobs; runs nothing (SCALE=paper)
 	@$(BIN)/snakemake --dry-run --quiet rules $(SCALE)
 
+.PHONY: picture
+picture: $(VENV)/installed ## docs/dag.md: a picture of the rules and what feeds what
+	@{ printf '# The rules\n\nMade by `make picture`; an arrow goes from a rule to one that needs it.\n\n```mermaid\n'; \
+		$(BIN)/snakemake --rulegraph mermaid-js mini released paper 2>/dev/null | sed -E '/^---$$|^title:|style id/d'; \
+		printf '```\n'; } > docs/.dag.md && mv docs/.dag.md docs/dag.md
+
+.PHONY: docs
+docs: $(VENV)/installed ## the numbers in README.md and docs/ from their sources
+	@$(BIN)/deepscaler write_docs
+
 .PHONY: check
 check: $(VENV)/installed ## a run of mini against the one that is kept for comparison, results/reference/mini/
 	@$(BIN)/deepscaler check --scale mini
@@ -71,6 +81,7 @@ lint: $(VENV)/installed ## ruff, snakefmt, snakemake --lint, mypy, generated fil
 	@$(BIN)/mypy
 	@$(BIN)/python envs/seal.py --check
 	@$(BIN)/deepscaler schemas --check
+	@$(BIN)/deepscaler write_docs --check
 
 .PHONY: format
 format: $(VENV)/installed ## ruff and snakefmt, applied

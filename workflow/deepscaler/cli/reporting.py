@@ -109,3 +109,12 @@ def register(app: typer.Typer) -> None:
         from deepscaler.reporting import publish_table as module
 
         module.publish_table(scale, table, output)
+
+    @verb(app)
+    def write_docs(
+        check: Annotated[bool, typer.Option("--check", help="Only say which file is behind its sources.")] = False,
+    ) -> None:
+        """Fill in the numbers of README.md and docs/ from their sources."""
+        from deepscaler.reporting import write_docs as module
+
+        module.write_docs(check)

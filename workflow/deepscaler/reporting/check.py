@@ -21,19 +21,8 @@ TRAINING_POINTS = 12.0
 """Percentage points by which an average after training may differ between runs: see docs/ARTIFACT.md."""
 SAMPLING_ERRORS = 4.0
 """Standard errors by which a model that was not trained may differ: only sampling varies there."""
-KEPT = (
-    "table.csv",
-    "table.md",
-    "tokens.csv",
-    "agreement.csv",
-    "comparisons.csv",
-    "curation.csv",
-    "contamination.csv",
-    "training.csv",
-    "compute.csv",
-    "claims.csv",
-    "settings.yaml",
-)
+KEPT = ("*.csv", "table.md", "settings.yaml", "figures/*.png")
+"""Of a run, for the reference: what is compared, and what the documents show."""
 
 
 def check(scale: str, folder: Path, reference: Path) -> None:
@@ -61,10 +50,10 @@ def keep(folder: Path, reference: Path) -> None:
     if not (folder / "table.csv").is_file():
         raise UserError("there are no results to keep", folder)
     with writing(reference) as aside:
-        aside.mkdir()
-        for name in KEPT:
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, aside / name)
+        for path in sorted(path for pattern in KEPT for path in folder.glob(pattern)):
+            copy = aside / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def settings_differ(fresh: Results, kept: Results) -> Iterator[str]:

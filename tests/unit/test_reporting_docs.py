@@ -1,0 +1,98 @@
+"""The numbers in README.md and docs/ are those of their sources."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from deepscaler import settings
+from deepscaler.errors import JobError, UserError
+from deepscaler.reporting.account_compute import planned_hours
+from deepscaler.reporting.check import keep
+from deepscaler.reporting.write_docs import BLOCKS, documents, filled, write_docs
+from deepscaler.settings.claims import claims
+from deepscaler.training.cost.processor import estimate_processor
+
+TABLES = ("claims-mini", "claims-released", "claims-paper", "claims-arithmetic")
+
+
+def test_documents_are_up_to_date(root: Path) -> None:
+    write_docs(check=True)
+    assert {path.name for path in documents(root)} >= {"CLAIMS.md", "ARTIFACT.md"}
+
+
+@pytest.fixture
+def page(run: Path) -> Path:
+    path = run / "README.md"
+    path.write_text("A <!-- begin mini-table -->\nold\n<!-- end mini-table --> B\n", encoding="utf-8")
+    return path
+
+
+def test_a_block_is_filled_from_the_reference(run: Path, page: Path) -> None:
+    assert "Not run yet" in filled(page)
+    keep(run / "results/mini", run / "results/reference/mini")
+    with pytest.raises(JobError, match=r"README\.md"):
+        write_docs(check=True)
+    write_docs(check=False)
+    write_docs(check=True)
+    text = page.read_text(encoding="utf-8")
+    assert "DeepScaleR 24K" in text
+    assert text.startswith("A <!-- begin")
+    assert text.endswith("end mini-table --> B\n")
+
+
+def test_measured_values_come_from_the_reference_run(run: Path) -> None:
+    assert "| – | not run |" in BLOCKS["claims-mini"]()
+    keep(run / "results/mini", run / "results/reference/mini")
+    (line,) = [line for line in BLOCKS["claims-mini"]().splitlines() if "**mini-steps**" in line]
+    assert line.endswith("| 36 | met |")
+    assert "train_segment" in BLOCKS["mini-compute"]()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<!-- begin mini-tabel -->\n<!-- end mini-tabel -->", "did you mean 'mini-table'"),
+        ("<!-- begin mini-table -->\n", "a block is not closed"),
+    ],
+)
+def test_a_wrong_block_is_refused(run: Path, text: str, message: str) -> None:
+    (run / "README.md").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        write_docs(check=True)
+
+
+def test_every_claim_is_in_one_table() -> None:
+    found = re.findall(r"^\| \*\*([a-z0-9-]+)\*\*", "".join(BLOCKS[name]() for name in TABLES), re.MULTILINE)
+    assert sorted(found) == sorted(claim.id for claim in claims().claims)
+
+
+def test_the_effort_is_what_the_plan_says() -> None:
+    for scale, effort in claims().effort.items():
+        if settings.scale(scale).device == "cpu":
+            seconds = estimate_processor(scale).seconds
+            assert seconds.low <= effort.machine_hours * 3600 <= seconds.high
+        else:
+            assert effort.machine_hours == pytest.approx(planned_hours(scale)["total", ""][1], rel=0.1), scale
+
+
+def test_the_picture_of_the_dag_has_every_rule(root: Path) -> None:
+    picture = (root / "docs" / "dag.md").read_text(encoding="utf-8")
+    rules = set()
+    for path in (root / "workflow" / "rules").glob("*.smk"):
+        rules |= set(re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), re.MULTILINE))
+    assert rules <= set(re.findall(r"\[(\w+)\]", picture))
+
+
+def test_the_reference_is_replaced_whole(run: Path) -> None:
+    kept = run / "results/reference/mini"
+    kept.mkdir(parents=True)
+    (kept / "old.csv").write_text("", encoding="utf-8")
+    keep(run / "results/mini", kept)
+    names = {path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file()}
+    assert {"table.csv", "table.md", "settings.yaml", "claims.csv", "figures/figure-1.png"} <= names
+    assert "old.csv" not in names
+    assert not any(name.startswith(("notebooks", "source", "scores")) for name in names)
+    shutil.rmtree(run / "results/mini")
+    with pytest.raises(UserError, match="no results to keep"):
+        keep(run / "results/mini", kept)

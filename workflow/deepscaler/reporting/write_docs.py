@@ -1,0 +1,155 @@
+"""Numbers in README.md and docs/, filled in from their sources, between markers that a reader does not see:
+
+    <!-- begin mini-table --> … <!-- end mini-table -->
+
+`--check` says which file is behind its sources; a test and `make lint` ask it.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from deepscaler import settings
+from deepscaler.errors import JobError, UserError, refuse_unknown
+from deepscaler.files import write_text
+from deepscaler.reporting.check_claims import Finding, expectation, shown
+from deepscaler.reporting.measure import measure
+from deepscaler.reporting.results import Results, number
+from deepscaler.settings.claims import Claim, Constant, claims
+
+BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
+PENDING = "*Not run yet.*\n"
+
+
+def write_docs(check: bool) -> None:
+    """Fill in all blocks of README.md and docs/.
+
+    Raises:
+        JobError: with `check`, where a file differs from what its sources say.
+    """
+    root = settings.project_root()
+    stale = [path for path in documents(root) if filled(path) != path.read_text(encoding="utf-8")]
+    if check and stale:
+        names = ", ".join(str(path.relative_to(root)) for path in stale)
+        raise JobError(f"behind their sources: {names}", hint="deepscaler write_docs")
+    for path in [] if check else stale:
+        write_text(path, filled(path))
+        print(f"wrote {path.relative_to(root)}")
+
+
+def documents(root: Path) -> list[Path]:
+    return [path for path in (root / "README.md", *sorted((root / "docs").glob("*.md"))) if path.is_file()]
+
+
+def filled(path: Path) -> str:
+    """A document with its blocks as their sources have them now."""
+
+    def fill(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in BLOCKS:
+            raise refuse_unknown("block", name, list(BLOCKS), path)
+        return match[1] + BLOCKS[name]() + match[3]
+
+    text = path.read_text(encoding="utf-8")
+    if text.count("<!-- begin ") != len(BLOCK.findall(text)):
+        raise UserError("a block is not closed", path, "<!-- begin NAME --> needs its <!-- end NAME -->")
+    return BLOCK.sub(fill, text)
+
+
+def reference(scale: str) -> Results:
+    """The run of a scale that is kept for comparison."""
+    return Results(scale, settings.project_root() / "results" / "reference" / scale)
+
+
+def mini_table() -> str:
+    """Pass@1 of the reference run."""
+    path = reference("mini").folder / "table.md"
+    return path.read_text(encoding="utf-8").rstrip() + "\n" if path.is_file() else PENDING
+
+
+def mini_compute() -> str:
+    """What the reference run took, a line a rule that mattered."""
+    results = reference("mini")
+    where = results.folder / "compute.csv"
+    if not results.compute:
+        return PENDING
+    rows = [
+        [
+            row["rule"],
+            row["stage"],
+            row["jobs"],
+            f"{60 * (number(row, 'wall_hours', where) or 0):.1f}",
+            row["peak_memory_gb"],
+        ]
+        for row in results.compute
+        if (number(row, "wall_hours", where) or 0) * 3600 >= 10
+    ]
+    return markdown(["rule", "stage", "jobs", "minutes", "peak memory (GB)"], rows)
+
+
+def effort() -> str:
+    """Scale by scale: the command, and what it takes."""
+    rows = [
+        [f"`{scale}`", f"`{e.command}`", f"{e.human_minutes:g}", f"{e.machine_hours:g} ({e.machine})"]
+        for scale, e in claims().effort.items()
+    ]
+    return markdown(["scale", "command", "human minutes", "machine hours"], rows)
+
+
+def claims_of(belongs: Callable[[Claim], bool]) -> Callable[[], str]:
+    """A table of some claims, with what the reference runs measured."""
+
+    def block() -> str:
+        rows = [claim_row(claim) for claim in claims().claims if belongs(claim)]
+        return markdown(["claim", "where", "scales", "expected", "why this tolerance", "measured", "verdict"], rows)
+
+    return block
+
+
+def claim_row(claim: Claim) -> list[str]:
+    note = f"<br>{claim.note}" if claim.note else ""
+    scales = "any" if is_arithmetic(claim) else " ".join(f"`{scale}`" for scale in claim.scales)
+    place = [f"**{claim.id}** {claim.statement}{note}", claim.place, scales]
+    return [*place, expectation(claim), claim.reason, *found_in_reference(claim)]
+
+
+def found_in_reference(claim: Claim) -> tuple[str, str]:
+    """(measured, verdict) of the reference run of the first scale that has one; arithmetic needs none."""
+    if is_arithmetic(claim):
+        finding = Finding(claim, measure(reference(claim.scales[0]), claim.measure))
+        return shown(finding), finding.verdict
+    rows = [row for scale in claim.scales for row in reference(scale).claims if row["id"] == claim.id]
+    return next(((row["measured"], row["verdict"]) for row in rows if row["measured"]), ("–", "not run"))
+
+
+def markdown(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def is_arithmetic(claim: Claim) -> bool:
+    return isinstance(claim.measure, Constant)
+
+
+def is_mini(claim: Claim) -> bool:
+    return claim.scales == ["mini"]
+
+
+def is_released(claim: Claim) -> bool:
+    return "released" in claim.scales and not is_arithmetic(claim)
+
+
+def is_paper(claim: Claim) -> bool:
+    return claim.scales == ["paper"]
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "mini-table": mini_table,
+    "mini-compute": mini_compute,
+    "effort": effort,
+    "claims-mini": claims_of(is_mini),
+    "claims-released": claims_of(is_released),
+    "claims-paper": claims_of(is_paper),
+    "claims-arithmetic": claims_of(is_arithmetic),
+}
+"""What can be filled in; a claim is in exactly one of the four tables."""
