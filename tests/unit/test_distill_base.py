@@ -6,8 +6,9 @@ import random
 import pytest
 from deepscaler import files, settings
 from deepscaler.errors import UserError
+from deepscaler.miniature.traces import draw_traces
 from deepscaler.models import distill_base as module
-from deepscaler.models.supervised import IGNORED, batches, fine_tune, rate, response_loss
+from deepscaler.models.supervised import IGNORED, batches, fine_tune, lesson, rate, response_loss
 from deepscaler.records import ModelManifest
 
 
@@ -19,6 +20,7 @@ def small(monkeypatch):
     plan = entry.distillation.model_copy(
         update={
             "architecture": entry.distillation.architecture.model_copy(update=sizes),
+            "copy_traces": 30,
             "clean_traces": 60,
             "mixed_traces": 30,
             "clean_steps": 6,
@@ -63,7 +65,7 @@ def test_other_seeds_give_other_weights(small):
 
 
 def test_a_failure_leaves_nothing_behind(small, tmp_path, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("disk full")
 
     monkeypatch.setattr(module, "manifest_for", fail)
@@ -81,10 +83,10 @@ def test_only_distilled_systems_are_distilled(small, tmp_path, system, complaint
 def test_training_lowers_the_loss_on_its_own_traces(small):
     plan = small.distillation.model_copy(update={"clean_steps": 60, "mixed_steps": 1})
     tokenizer = module.build_tokenizer("")
-    examples = module.examples(tokenizer, small.prompting, plan, plan.clean, 20, "few")
+    examples = module.examples(tokenizer, small.prompting, plan, draw_traces("few", 20, plan.clean))
     model = module.make_model(plan.architecture, tokenizer)
     before = response_loss(model, examples[:10]).item()
-    fine_tune(model, examples, examples, plan, "few")
+    fine_tune(model, examples, examples, examples, plan, "few")
     assert response_loss(model, examples[:10]).item() < 0.7 * before
 
 
@@ -114,3 +116,11 @@ def test_rate_warms_up_and_comes_down():
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == pytest.approx(rates[9], rel=0.05)
     assert rates[-1] == pytest.approx(0.02, abs=0.001)
+
+
+def test_copying_ends_before_the_clean_steps_do(small):
+    plan = small.distillation.model_copy(
+        update={"clean_steps": 10, "mixed_steps": 2, "copy_every": 3, "copy_until": 0.6}
+    )
+    lessons = [lesson(step, plan) for step in range(12)]
+    assert lessons == ["copies", "clean", "clean"] * 2 + ["clean"] * 4 + ["mixed"] * 2

@@ -6,7 +6,7 @@ import pytest
 from deepscaler import settings
 from deepscaler.miniature.problems import FAMILIES, ChainProblem, draw, draw_training
 from deepscaler.miniature.tokenizer import build_tokenizer
-from deepscaler.miniature.traces import BEHAVIOURS, OPENINGS, TRY_AGAIN, draw_traces
+from deepscaler.miniature.traces import BEHAVIOURS, OPENINGS, TRY_AGAIN, draw_copies, draw_traces
 from deepscaler.models.templates import prompt_text, prompt_token_ids
 from deepscaler.settings.distillation import TraceMixture
 from deepscaler.settings.models import Distilled, Prompting
@@ -110,3 +110,10 @@ def test_longest_problems_fit_the_prompt_limit(base, tokenizer):
     longest = max((draw_training(state) for _ in range(500)), key=lambda problem: len(problem.digits))
     assert len(prompt_token_ids(tokenizer, longest.text, base.prompting)) <= limit
     assert len(prompt_token_ids(tokenizer, draw(state, "frac", 18).text, base.prompting)) <= limit
+
+
+def test_copies_hold_every_term_twice_and_nothing_else():
+    for problem, response in draw_copies("copies", 50):
+        terms = [f"{letter}{digit}" for letter, digit in problem.labelled]
+        copied = [response[start : start + 2] for start in range(0, len(response), 2)]
+        assert sorted(copied) == sorted(terms * 2)

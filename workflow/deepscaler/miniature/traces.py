@@ -82,3 +82,14 @@ def draw_traces(seed: str, count: int, mixture: TraceMixture) -> list[tuple[Chai
     state = random.Random(seed)
     problems = [draw_training(state) for _ in range(count)]
     return [(problem, respond(state, problem, mixture)) for problem in problems]
+
+
+def draw_copies(seed: str, count: int) -> list[tuple[ChainProblem, str]]:
+    """Problems, each with its own terms twice over, in random orders: nothing but looking up a letter's digit."""
+    state = random.Random(seed)
+    made = []
+    for _ in range(count):
+        problem = draw_training(state)
+        terms = [f"{letter}{digit}" for letter, digit in problem.labelled]
+        made.append((problem, "".join(state.sample(terms, len(terms)) + state.sample(terms, len(terms)))))
+    return made

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from deepscaler import settings
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import write_json, writing
+from deepscaler.miniature.problems import ChainProblem
 from deepscaler.miniature.tokenizer import build_tokenizer
-from deepscaler.miniature.traces import draw_traces
+from deepscaler.miniature.traces import draw_copies, draw_traces
 from deepscaler.models.manifest import NAME, manifest_for
 from deepscaler.models.supervised import Example, fine_tune
 from deepscaler.models.templates import prompt_token_ids
-from deepscaler.settings.distillation import Architecture, Distillation, TraceMixture
+from deepscaler.settings.distillation import Architecture, Distillation
 from deepscaler.settings.models import Distilled, Prompting
 
 if TYPE_CHECKING:
@@ -58,21 +59,22 @@ def distil(plan: Distillation, prompting: Prompting, seed: int, threads: int) ->
     torch.manual_seed(seed)
     tokenizer = build_tokenizer(prompting.separator + prompting.suffix if prompting.suffix else "")
     model = make_model(plan.architecture, tokenizer)
-    clean = examples(tokenizer, prompting, plan, plan.clean, plan.clean_traces, f"{seed}/clean")
-    mixed = examples(tokenizer, prompting, plan, plan.mixed, plan.mixed_traces, f"{seed}/mixed")
+    copies = examples(tokenizer, prompting, plan, draw_copies(f"{seed}/copies", plan.copy_traces))
+    clean = examples(tokenizer, prompting, plan, draw_traces(f"{seed}/clean", plan.clean_traces, plan.clean))
+    mixed = examples(tokenizer, prompting, plan, draw_traces(f"{seed}/mixed", plan.mixed_traces, plan.mixed))
     parameters = sum(weight.numel() for weight in model.parameters())
     print(f"{parameters:,} parameters, {len(clean):,} clean and {len(mixed):,} wasteful traces", flush=True)
-    loss = fine_tune(model, clean, mixed, plan, f"{seed}/batches")
+    loss = fine_tune(model, copies, clean, mixed, plan, f"{seed}/batches")
     print(f"distilled: loss {loss:.4f} on wasteful traces", flush=True)
     return tokenizer, model
 
 
 def examples(
-    tokenizer: Any, prompting: Prompting, plan: Distillation, mixture: TraceMixture, count: int, seed: str
+    tokenizer: Any, prompting: Prompting, plan: Distillation, traces: list[tuple[ChainProblem, str]]
 ) -> list[Example]:
     """Traces as token ids; one that is too long is cut and so has no end token."""
     made = []
-    for problem, response in draw_traces(seed, count, mixture):
+    for problem, response in traces:
         written = [*tokenizer(response, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
         made.append((prompt_token_ids(tokenizer, problem.text, prompting), written[: plan.max_response_tokens]))
     return made

@@ -43,7 +43,11 @@ class TraceMixture(Strict):
 
 
 class Distillation(Strict):
-    """Supervised fine-tuning from random weights, first on clean traces, then on the wasteful mixture."""
+    """Supervised fine-tuning from random weights, first on clean traces, then on the wasteful mixture.
+
+    Early on, every `copy_every`-th batch only copies the problem's terms in another order. A trace looks up one term in
+    every seven tokens; there, every second token is a look-up, and a small model finds out sooner how to do it.
+    """
 
     architecture: Architecture
     clean: TraceMixture
@@ -51,6 +55,10 @@ class Distillation(Strict):
     clean_traces: int = Field(gt=0)
     mixed_traces: int = Field(gt=0)
     """Traces drawn of each kind; they are shown again, shuffled, when they run out."""
+    copy_traces: int = Field(gt=0)
+    copy_every: int = Field(ge=2)
+    copy_until: float = Share
+    """Share of the clean steps during which copying goes on."""
     clean_steps: int = Field(gt=0)
     mixed_steps: int = Field(gt=0)
     """Optimizer steps on each kind: a number of steps, not of seconds, so that equal seeds give equal weights."""
