@@ -1,8 +1,8 @@
 """Ray across the nodes of a SLURM allocation: a head on this node and a worker on each other, all under srun.
 
 SLURM gives the job its nodes; `SLURM_JOB_NODELIST` is not there in a job of Snakemake's, so squeue is asked. The head
-listens on ports of this job's own, the workers join it when it answers, and the driver waits until all are there: each
-by condition, none by sleeping. Every node has a reaper, so that nothing is left when a task is killed.
+listens on ports of this job's own, the workers join it when it answers, and the driver starts when all have: each by
+condition, none by sleeping. Every node has a reaper, so that nothing is left when a task is killed.
 """
 
 import os
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from deepscaler.training.launch import Launch
 
 START_SECONDS = 600
+STARTED = b"Ray runtime started."
+"""What `ray start` prints."""
 
 
 def start(
@@ -40,10 +42,11 @@ def start(
     address, port = address_of_this_node(others[0]), free_port()
     head = stack.enter_context(Node(launch, environment, here, ["head", address, str(port)]))
     wait_until_it_answers(address, port, head)
-    workers = [Node(launch, environment, host, ["worker", address, str(port)]) for host in others]
-    for worker in workers:
-        stack.enter_context(worker)
-    return RayPlace(f"{address}:{port}", address, launch.nodes, None, None, str(folder / "ray"), None), [head, *workers]
+    nodes = [head]
+    for host in others:
+        nodes.append(stack.enter_context(Node(launch, environment, host, ["worker", address, str(port)])))
+    wait_until_started(nodes)
+    return RayPlace(f"{address}:{port}", address, launch.nodes, None, None, str(folder / "ray"), None), nodes
 
 
 def allocated_nodes() -> list[str]:
@@ -106,6 +109,10 @@ class Node:
                 command, stdin=subprocess.DEVNULL, stdout=handle, stderr=subprocess.STDOUT, env=environment
             )
 
+    def has_started(self) -> bool:
+        """Whether Ray says so, which it does when the node has joined; the head answers on its port long before."""
+        return STARTED in self.log.read_bytes()
+
     def raise_if_ended(self) -> None:
         """A node that is lost ends the launch at once: what waits for it would wait for minutes, or for ever."""
         code = self.process.poll()
@@ -134,3 +141,14 @@ def wait_until_it_answers(address: str, port: int, head: Node) -> None:
                 return
         time.sleep(0.2)
     raise JobError(f"Ray's head does not answer on {address}:{port} after {START_SECONDS} s", head.log)
+
+
+def wait_until_started(nodes: list[Node]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while late := [node for node in nodes if not node.has_started()]:
+        for node in nodes:
+            node.raise_if_ended()
+        if time.monotonic() > deadline:
+            hosts = ", ".join(node.host for node in late)
+            raise JobError(f"Ray has not started after {START_SECONDS} s on {hosts}", late[0].log)
+        time.sleep(0.2)
