@@ -42,9 +42,8 @@ def start(
     address, port = address_of_this_node(others[0]), free_port()
     head = stack.enter_context(Node(launch, environment, here, ["head", address, str(port)]))
     wait_until_it_answers(address, port, head)
-    nodes = [head]
-    for host in others:
-        nodes.append(stack.enter_context(Node(launch, environment, host, ["worker", address, str(port)])))
+    worker = ["worker", address, str(port)]
+    nodes = [head, *(stack.enter_context(Node(launch, environment, host, worker)) for host in others)]
     wait_until_started(nodes)
     return RayPlace(f"{address}:{port}", address, launch.nodes, None, None, str(folder / "ray"), None), nodes
 
