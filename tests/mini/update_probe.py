@@ -1,9 +1,10 @@
-"""Run in a process of its own, with the overlay on PYTHONPATH: one optimizer update by OpenRLHF's own trainer class.
+"""Run in a process of its own, with the overlay on PYTHONPATH: optimizer updates by OpenRLHF's own trainer class.
 
-    python update_probe.py MODEL ZERO_STAGE MAX_TOKENS SEQUENCES OUT.json
+    python update_probe.py MODEL OUT.json
 
-Feeds fixed experiences to upstream's ActorPPOTrainer, packed into micro-batches of at most MAX_TOKENS, and writes the
-gradient norm and the change of the weights.
+The same experiences make one update each time: in one micro-batch or in several, packed or padded, at ZeRO 2 and 3, and
+with upstream as it is ("plain") or with the hooks that a segment's workers have ("hooked"). Written are the gradient
+norm, what is logged, and the change of the fp32 weights.
 """
 
 import json
@@ -11,34 +12,45 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
+
+SEQUENCES = 16
+CASES = [
+    (zero, tokens, how, packed)
+    for zero in (2, 3)
+    for tokens, how, packed in (
+        (100_000, "plain", True),
+        (250, "plain", True),
+        (100_000, "hooked", True),
+        (250, "hooked", True),
+    )
+] + [(2, 100_000, "plain", False)]
 
 
 def main() -> None:
-    model, zero_stage, max_tokens, sequences, out = sys.argv[1:]
+    model, out = sys.argv[1:]
     with socket.socket() as probe:
         probe.bind(("", 0))
         port = probe.getsockname()[1]
-    os.environ |= {
-        "RANK": "0",
-        "WORLD_SIZE": "1",
-        "LOCAL_RANK": "0",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
+    os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    results = [update(model, *case) for case in CASES]
+    Path(out).write_text(json.dumps(results))
 
+
+def update(model: str, zero: int, tokens: int, how: str, packed: bool) -> dict[str, Any]:
     import torch
-    from deepscaler.settings import dag
-    from deepscaler.training.command import Places, segment_flags
-    from deepscaler.training.validate import resolve
+    from deepscaler.training import hooks
     from openrlhf.models import Actor
-    from openrlhf.trainer.ray.ppo_actor import ActorPPOTrainer
+    from openrlhf.trainer.ray import ppo_actor
     from openrlhf.utils import get_strategy
+    from openrlhf.utils.deepspeed import deepspeed
 
-    here = Path(model)
-    flags = segment_flags("mini", dag.segment("mini", "8k-1"), Places(here, here, here, here, here / "r.py", here))
-    changes = ["--ds.zero_stage", zero_stage, "--train.max_tokens_per_gpu", max_tokens]
-    changes += ["--train.batch_size", sequences, "--rollout.batch_size", str(int(sequences) // 8)]
-    args = resolve([*flags, *changes])
+    upstream = deepspeed.get_train_ds_config, ppo_actor.ActorPPOTrainer.ppo_train
+    if how == "hooked":
+        hooks.accumulate_until_step(deepspeed)
+        hooks.log_means_of_updates(ppo_actor)
+    args = arguments(model, zero, tokens)
     strategy = get_strategy(args)
     strategy.setup_distributed()
     torch.manual_seed(0)
@@ -47,48 +59,63 @@ def main() -> None:
         attn_implementation=args.ds.attn_implementation,
         param_dtype="bf16",
         ds_config=strategy.get_ds_train_config(),
-        packing_samples=True,
+        packing_samples=packed,
         temperature=args.rollout.temperature,
     )
-    settings = {
-        "optim": "adam",
-        "adam": vars(args.actor.adam),
-        "lr_scheduler": "constant",
-        "max_norm": args.actor.max_norm,
-    }
-    actor, optimizer, scheduler = strategy.prepare((actor, {**settings, "lr_warmup_ratio": 0.0, "scheduler_steps": 10}))
-    trainer = ActorPPOTrainer(
-        strategy, actor, None, optimizer, scheduler, micro_train_batch_size=1, dataloader_pin_memory=False
+    optimizer = {"optim": "adam", "adam": vars(args.actor.adam), "max_norm": args.actor.max_norm}
+    schedule = {"lr_scheduler": "constant", "lr_warmup_ratio": 0.0, "scheduler_steps": 10}
+    actor, optim, scheduler = strategy.prepare((actor, optimizer | schedule))
+    trainer = ppo_actor.ActorPPOTrainer(
+        strategy, actor, None, optim, scheduler, micro_train_batch_size=1, dataloader_pin_memory=False
     )
-    before = weights(actor, zero_stage)
-    for experience in experiences(int(sequences), actor):
+    before = weights(actor)
+    for experience in experiences(actor):
         trainer.replay_buffer.append(experience)
     status = trainer.ppo_train(0.001)
-    after = weights(actor, zero_stage)
+    after = weights(actor)
     change = torch.cat([(after[name] - before[name]).flatten() for name in sorted(before)])
+    deepspeed.get_train_ds_config, ppo_actor.ActorPPOTrainer.ppo_train = upstream
     result = {
+        "zero": zero,
+        "tokens": tokens,
+        "how": how,
+        "packed": packed,
         "micro_batches": len(trainer.replay_buffer),
-        "grad_norm": status["actor_grad_norm"],
-        "policy_loss": status["policy_loss"],
+        "status": {
+            key: float(status[key]) for key in ("actor_grad_norm", "policy_loss", "kl", "entropy_loss", "ppo_kl")
+        },
         "change": change[::97].tolist(),
     }
-    Path(out).write_text(json.dumps(result))
+    print({key: value for key, value in result.items() if key != "change"}, flush=True)
+    return result
 
 
-def weights(actor, zero_stage):
-    """fp32 master weights, where the bf16 ones would round the change away."""
+def arguments(model: str, zero: int, tokens: int) -> Any:
+    from deepscaler.settings import dag
+    from deepscaler.training.command import Places, segment_flags
+    from deepscaler.training.validate import resolve
+
+    here = Path(model)
+    flags = segment_flags("mini", dag.segment("mini", "8k-1"), Places(here, here, here, here, here / "r.py", here))
+    changes = ["--ds.zero_stage", zero, "--train.max_tokens_per_gpu", tokens]
+    changes += ["--train.batch_size", SEQUENCES, "--rollout.batch_size", SEQUENCES // 8]
+    return resolve([*flags, *map(str, changes)])
+
+
+def weights(actor: Any) -> dict[str, Any]:
+    """The fp32 masters, since bf16 would round most of a change away."""
     from deepspeed.utils import safe_get_full_fp32_param
 
     return {name: safe_get_full_fp32_param(p).clone() for name, p in actor.model.module.named_parameters()}
 
 
-def experiences(count, actor):
-    """Sequences of different lengths, with old log-probabilities near the policy's and mixed advantages."""
+def experiences(actor: Any) -> Any:
+    """Sequences of different lengths with mixed advantages; the old policy is the policy, the reference a bit off."""
     import torch
     from openrlhf.trainer.ppo_utils.experience import Experience
 
     generator = torch.Generator().manual_seed(1)
-    for number in range(count):
+    for number in range(SEQUENCES):
         length = 24 + 5 * (number % 7)
         tokens = torch.randint(8, 100, (1, length), generator=generator)
         attention = torch.ones_like(tokens)

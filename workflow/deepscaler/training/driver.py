@@ -15,6 +15,8 @@ import signal
 import sys
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 VARIABLE = "DEEPSCALER_RAY"
 MODULE = "openrlhf.cli.train_ppo_ray"
@@ -32,6 +34,8 @@ class RayPlace:
     gpus: int | None
     folder: str
     object_store_bytes: int | None
+    warm: bool = False
+    """Fork the workers from this process, imports and all (cpu/warm.py)."""
 
     def to_environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}
@@ -55,8 +59,6 @@ def die_with_parent() -> None:
 
 
 def start_ray(place: RayPlace) -> None:
-    import ray
-
     from deepscaler.training.hooks import install
 
     worker_environment = {
@@ -64,7 +66,13 @@ def start_ray(place: RayPlace) -> None:
         "NCCL_DEBUG": os.environ.get("NCCL_DEBUG", "WARN"),
         "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS": os.environ.get("RAY_ENABLE_ZERO_COPY_TORCH_TENSORS", "1"),
     }
-    runtime = {"env_vars": worker_environment, "worker_process_setup_hook": install}
+    runtime: dict[str, Any] = {"env_vars": worker_environment, "worker_process_setup_hook": install}
+    if place.warm:
+        from deepscaler.training.cpu import warm
+
+        runtime["py_executable"] = warm.start(Path(place.folder).parent)
+    import ray
+
     if place.address:
         ray.init(address=place.address, _node_ip_address=place.node_address, runtime_env=runtime)
         wait_for_nodes(place.nodes)

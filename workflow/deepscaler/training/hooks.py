@@ -1,7 +1,7 @@
-"""What OpenRLHF's trainer lacks for a chain of segments, added in its own process before it is imported.
+"""What OpenRLHF lacks for a chain of segments, added in its processes before its modules are imported.
 
-Ray calls `install` in every worker as it starts (`worker_process_setup_hook`); only the process that holds the trainer
-ever imports `ppo_trainer`, and is changed in five places:
+Ray calls `install` in every worker as it starts (`worker_process_setup_hook`). Nothing here differs between CPU and
+GPU. In the process of the trainer:
 
 1. **Order.** Upstream shuffles prompts with an unseeded generator. The schedule's order is the order.
 2. **Position.** A state that the segment before left has its loader at the end of *that* segment's prompts; this one
@@ -12,7 +12,13 @@ ever imports `ppo_trainer`, and is changed in five places:
 5. **States.** One is saved at the segment's last step whatever `save_steps` is, and each is marked complete once all
    ranks have written it (upstream writes `latest` first).
 
-The learning rate's horizon is the stage's, not the file's. Nothing here differs between CPU and GPU.
+The learning rate's horizon is the stage's, not the file's. In the processes that hold the model:
+
+6. **Gradients.** With micro-batches packed to a number of tokens, upstream calls `backward` several times and `step`
+   once, but leaves DeepSpeed to think that each `backward` is a whole update. At ZeRO 2 only the last micro-batch's
+   gradient is then used. DeepSpeed has a mode for just this, `managed_gradient_accumulation: false`.
+7. **Means.** Loss, KL and entropy of a micro-batch are logged as its part of the update's mean, and then averaged over
+   micro-batches, which divides them by their number once more.
 """
 
 from pathlib import Path
@@ -23,7 +29,10 @@ from deepscaler.training.imports import when_imported
 
 TRAINER = "openrlhf.trainer.ppo_trainer"
 STRATEGY = "openrlhf.utils.deepspeed.deepspeed"
+CONFIGURATION = "openrlhf.utils.deepspeed.deepspeed_utils"
+ACTOR = "openrlhf.trainer.ray.ppo_actor"
 MADE_FOR = "0.11.2"
+PARTS_OF_MEANS = {"policy_loss", "kl", "entropy_loss"}
 PASSES = 64
 """How often a prompt file may be read, where filtering uses it up."""
 
@@ -35,6 +44,8 @@ def install() -> None:
         return
     when_imported(STRATEGY, lambda module: keep_order(module, bounds))
     when_imported(TRAINER, lambda module: keep_bounds(module, bounds))
+    when_imported(CONFIGURATION, accumulate_until_step)
+    when_imported(ACTOR, log_means_of_updates)
 
 
 def keep_order(module: Any, bounds: Bounds) -> None:
@@ -105,6 +116,29 @@ def keep_bounds(module: Any, bounds: Bounds) -> None:
     base.init_checkpoint_states = at_own_position
     base.save_logs_and_checkpoints = with_row_and_mark
     generator.generate_samples = until_last_step
+
+
+def accumulate_until_step(module: Any) -> None:
+    get_train_ds_config = module.get_train_ds_config
+
+    def unmanaged(*arguments: Any, **named: Any) -> dict[str, Any]:
+        return {**get_train_ds_config(*arguments, **named), "managed_gradient_accumulation": False}
+
+    module.get_train_ds_config = unmanaged
+
+
+def log_means_of_updates(module: Any) -> None:
+    ppo_train = module.ActorPPOTrainer.ppo_train
+
+    def with_means(self: Any, kl_ctl: float) -> dict[str, Any]:
+        status: dict[str, Any] = ppo_train(self, kl_ctl)
+        updates = self.replay_buffer.dynamic_optimizer_step  # a 1 for each micro-batch that ends an update
+        if self.args.train.dynamic_batch_enable and sum(updates):
+            for key in PARTS_OF_MEANS & status.keys():
+                status[key] *= len(updates) / sum(updates)
+        return status
+
+    module.ActorPPOTrainer.ppo_train = with_means
 
 
 def mark_complete(path: Path, step: int, ranks: int) -> None:

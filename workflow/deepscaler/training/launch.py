@@ -100,6 +100,7 @@ def base_environment(launch: Launch, token: str, folder: Path) -> dict[str, str]
         "VLLM_NO_USAGE_STATS": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
+        "RAY_worker_niceness": "0",  # 15 by default: starved by anything else that runs
         "TMPDIR": str(folder),
         **launch.environment,
     }
@@ -150,4 +151,5 @@ def local_place(launch: Launch, folder: Path) -> RayPlace:
         gpus=launch.gpus_per_node,
         folder=str(folder / "ray"),
         object_store_bytes=CPU_OBJECT_STORE if on_cpu else None,
+        warm=on_cpu,
     )

@@ -12,7 +12,8 @@ import io
 import os
 import sys
 from datetime import datetime
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,12 +40,12 @@ def resolve(flags: list[str]) -> Any:
 
 
 def installed() -> Path:
-    """The folder of the installed openrlhf; found without importing it."""
-    spec = find_spec("openrlhf")
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError("openrlhf is not installed", sys.prefix, "run `make setup`")
-    folders = [Path(folder) for folder in spec.submodule_search_locations]
-    return next(folder for folder in folders if (folder / "cli" / "train_ppo_ray.py").exists())
+    """The folder of the installed openrlhf, found without importing it."""
+    try:
+        folder = Path(str(distribution("openrlhf").locate_file("openrlhf")))
+    except PackageNotFoundError:
+        raise UserError("openrlhf is not installed", sys.prefix, "run `make setup`") from None
+    return folder
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
-"""Nothing is compiled on the spot: DeepSpeed's C++ operators give way to torch's own.
+"""Nothing is compiled on the spot: DeepSpeed's C++ operators give way to torch's.
 
-For a CPU, DeepSpeed builds its fused Adam and a shared-memory all-reduce when they are first used: over a minute on two
-cores, and a C++ compiler on the user's computer. Torch's AdamW is the same mathematics, and gloo reduces as well; at the
-miniature's size neither is slower.
+For a CPU, DeepSpeed builds its fused Adam and a shared-memory all-reduce when they are first used: over a minute on
+two cores, and a C++ compiler on the user's computer. Torch's AdamW is the same mathematics, and gloo reduces as
+well; at the miniature's size neither is slower.
 """
 
 from typing import Any
