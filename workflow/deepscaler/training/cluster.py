@@ -1,8 +1,8 @@
 """Ray across the nodes of a SLURM allocation: a head on this node and a worker on each other, all under srun.
 
 SLURM gives the job its nodes; `SLURM_JOB_NODELIST` is not there in a job of Snakemake's, so squeue is asked. The head
-listens on ports of this job's own, the workers join it when it answers, and the driver starts when all have: each by
-condition, none by sleeping. Every node has a reaper, so that nothing is left when a task is killed.
+listens on a port of this job's own, the workers start when it has, and the driver when they have: each by condition,
+none by sleeping. Every node has a reaper, so that nothing is left when a task is killed.
 """
 
 import os
@@ -41,7 +41,7 @@ def start(
     here, *others = order(hosts)[: launch.nodes]
     address, port = address_of_this_node(others[0]), free_port()
     head = stack.enter_context(Node(launch, environment, here, ["head", address, str(port)]))
-    wait_until_it_answers(address, port, head)
+    wait_until_started([head])  # a worker that comes earlier gives up
     worker = ["worker", address, str(port)]
     nodes = [head, *(stack.enter_context(Node(launch, environment, host, worker)) for host in others)]
     wait_until_started(nodes)
@@ -128,18 +128,6 @@ class Node:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def wait_until_it_answers(address: str, port: int, head: Node) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        head.raise_if_ended()
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex((address, port)) == 0:
-                return
-        time.sleep(0.2)
-    raise JobError(f"Ray's head does not answer on {address}:{port} after {START_SECONDS} s", head.log)
 
 
 def wait_until_started(nodes: list[Node]) -> None:
