@@ -9,16 +9,24 @@ from dataclasses import dataclass
 
 from deepscaler.reward.response import boxed_answer
 
+LETTERS = "ABCDEFGH"
 FONT = r"\\(?:textbf|mathbf|mathrm|textrm|textsf|text|mbox|bf|rm)\s*"
-LETTER = r"([A-E])"
-# (A), \textbf{(A)}, \textbf{(A) }, (\mathrm{A}), \mathrm{(A)\ }, (\textbf{A}) and, at the start of a line, A) or A.
-MARK = re.compile(
-    rf"(?:{FONT}\{{?\s*)?\(\s*(?:{FONT}\{{?\s*)?{LETTER}\s*\}}?\s*\)(?:\\?[~\s:]|\\[,;])*\}}?"
-    rf"|(?m:^)\s*{LETTER}\s*[.)]\s+"
+LETTER = rf"([{LETTERS}])"
+SPACE = r"(?:\\?[~\s:]|\\[,;])*"
+# (A), \textbf{(A)}, \textbf{(A) }, (\mathrm{A}), \mathrm{\textbf{(A)}\ }, (\textbf{A}); on a line of its own, A) or A.
+PARENTHESISED = rf"(?:{FONT}\{{?\s*){{0,2}}\(\s*(?:{FONT}\{{?\s*)?{LETTER}\s*\}}?\s*\){SPACE}(?:\}}{SPACE}){{0,2}}"
+MARK = re.compile(rf"{PARENTHESISED}|(?m:^)\s*{LETTER}\s*[.)]\s+")
+PICTURE = re.compile(r"\[asy\].*?(?:\[/asy\]|$)", re.DOTALL)
+ASKS_FOR_LETTER = re.compile(
+    r"\(?\s*\b(?:enter|type|write|give|answer|your answer|list)\b[^.]*\bletter\b.*$", re.I | re.S
 )
-EDGE = re.compile(r"^(?:\\q?quad|\\hspace\{[^}]*\}|\\[\s,;:!]|\\\\|[~\s$,;])+|(?:\\q?quad|\\[,;:!]|\\\\|\\|[~\s$,;])+$")
+SEVERAL = re.compile(r"\bletters\b|\bseparated by commas\b|\blist(?:ing)? (?:the|your) choices\b", re.IGNORECASE)
+EDGE = re.compile(
+    r"^(?:\\q?quad|\\indent|\\hspace\{[^}]*\}|\\[\s,;:!]|\\\\|\$\s*\$|[~\s,;])+"
+    r"|(?:\\q?quad|\\[,;:!\]]|\\\\|\\|\$\s*\$|[~\s,;])+$"
+)
 LONE_LETTER = re.compile(rf"^(?:{FONT})?[{{(\s]*(?:{FONT})?[{{(\s]*{LETTER}[)}}\s.]*$")
-LEADING_MARK = re.compile(rf"^(?:{FONT}\{{?\s*)?\(?\s*(?:{FONT}\{{?\s*)?{LETTER}\s*\}}?\s*\)(?:\\?[~\s:]|\\[,;])*\}}?")
+LEADING_MARK = re.compile(rf"^{PARENTHESISED}")
 MIN_CHOICES = 3
 MAX_CHOICE = 200
 """Characters of a choice; what is longer is no list of choices."""
@@ -33,19 +41,31 @@ class Choices:
 
 
 def split_choices(problem: str) -> Choices | None:
-    """The choices at a problem's end, or None where it has none (or they are pictures)."""
-    marks = last_run(list(MARK.finditer(problem)))
+    """The choices at a problem's end, or None where it has none, they are pictures, or several of them may be right."""
+    text = PICTURE.sub(lambda picture: " " * len(picture.group()), problem)  # code of figures is full of (A), (B), (C)
+    marks = last_run([mark for mark in MARK.finditer(text) if stands_alone(text, mark.start())])
     if len(marks) < MIN_CHOICES:
         return None
-    ends = [*(mark.start() for mark in marks[1:]), len(problem)]
+    tail = text[marks[-1].end() :]
+    asked = ASKS_FOR_LETTER.search(tail)
+    ends = [*(mark.start() for mark in marks[1:]), marks[-1].end() + (asked.start() if asked else len(tail))]
     values = {letter_of(mark): trim(problem[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)}
-    if not all(values.values()) or any(len(value) > MAX_CHOICE for value in values.values()):
+    if SEVERAL.search(tail) or not all(is_choice(value) for value in values.values()):
         return None
-    stem = problem[: marks[0].start()].rstrip()
-    stem = re.sub(r"(?:\\q?quad|\\\\|\\\[|\s)+$", "", stem)
+    stem = re.sub(r"(?:\\q?quad|\\\\|\\\[|\s)+$", "", problem[: marks[0].start()])
     if stem.endswith("$") and stem.count("$") % 2:
         stem = stem[:-1].rstrip()
     return Choices(stem, values) if stem else None
+
+
+def stands_alone(text: str, start: int) -> bool:
+    """Whether a mark is one, and not the argument in f(A)."""
+    before = text[:start]
+    return not before[-1:].isalnum() or before.endswith("quad")
+
+
+def is_choice(value: str) -> bool:
+    return bool(value) and len(value) <= MAX_CHOICE and "?" not in value and "[asy]" not in value
 
 
 def last_run(marks: list[re.Match[str]]) -> list[re.Match[str]]:
@@ -54,7 +74,7 @@ def last_run(marks: list[re.Match[str]]) -> list[re.Match[str]]:
         if letter_of(marks[start]) == "A":
             run = marks[start:]
             letters = "".join(letter_of(mark) for mark in run)
-            return run if letters == "ABCDE"[: len(letters)] else []
+            return run if LETTERS.startswith(letters) else []
     return []
 
 
@@ -67,6 +87,10 @@ def trim(value: str) -> str:
     before = None
     while before != value:
         before, value = value, EDGE.sub("", value.strip())
+        if value.count("$") % 2:  # the list's own opening or closing dollar
+            value = value.removeprefix("$") if value.startswith("$") else value.removesuffix("$")
+        elif len(value) > 1 and value[0] == value[-1] == "$" and value.count("$") == 2:
+            value = value[1:-1]
     if value.count("}") > value.count("{") and value.endswith("}"):
         value = value[:-1].rstrip()
     return value

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
-MIN_BATCH = 8
+MIN_BATCH = 4
 
 
 def embed(texts: list[str], settings: Embedding, threads: int = 1, mirror: str | None = None) -> "Vectors":

@@ -115,8 +115,8 @@ class Embedding(Strict):
     """A Python package that carries the same weights; used where it is installed, after its digest is checked."""
     weights_sha256: str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
     """Of model.safetensors."""
-    batch_tokens: int = Field(default=4096, gt=0)
-    """Padded tokens of a batch."""
+    batch_tokens: int = Field(default=1024, gt=0)
+    """Padded tokens of a batch; larger ones leave a core's cache (docs/performance/curation.md)."""
 
 
 class Deduplicate(Strict):

@@ -1,0 +1,202 @@
+"""Answers in text: boxes, choices, and what is no answer."""
+
+import pytest
+from deepscaler.curation.answers import choice_letter, marked_value, split_choices, tidy
+from deepscaler.curation.extract_answers import NEEDS_CHOICES, read_answer
+from deepscaler.curation.normalise import canonical, numerals, words
+from hypothesis import given
+from hypothesis import strategies as st
+
+STYLES = [
+    r"$\textbf{(A)}\ 3 \qquad \textbf{(B)}\ 5 \qquad \textbf{(C)}\ 7 \qquad \textbf{(D)}\ 9 \qquad \textbf{(E)}\ 11$",
+    r"$\textbf{(A) }3\qquad\textbf{(B) }5\qquad\textbf{(C) }7\qquad\textbf{(D) }9\qquad\textbf{(E) }11$",
+    r"$\mathrm{(A)}\ 3 \qquad\mathrm{(B)}\ 5 \qquad\mathrm{(C)}\ 7 \qquad\mathrm{(D)}\ 9 \qquad\mathrm{(E)}\ 11$",
+    r"$(\mathrm{A})\ 3 \quad (\mathrm{B})\ 5 \quad (\mathrm{C})\ 7 \quad (\mathrm{D})\ 9 \quad (\mathrm{E})\ 11$",
+    r"\[\text{(A)}~3\qquad\text{(B)}~5\qquad\text{(C)}~7\qquad\text{(D)}~9\qquad\text{(E)}~11\]",
+    r"(A) 3, (B) 5, (C) 7, (D) 9, (E) 11",
+    "A) 3\nB) 5\nC) 7\nD) 9\nE) 11",
+    "A. 3\nB. 5\nC. 7\nD. 9\nE. 11",
+    r"$\mathrm{\textbf{(A)} \ }3\qquad \mathrm{\textbf{(B)} \ } 5\qquad \mathrm{\textbf{(C)} \ } 7\qquad"
+    r" \mathrm{\textbf{(D)} \ }9\qquad \mathrm{\textbf{(E)} \ } 11$",
+    r"$\textbf{(A)}$ $3$ $\textbf{(B)}$ $5$ $\textbf{(C)}$ $7$ $\textbf{(D)}$ $9$ $\textbf{(E)}$ $11$",
+]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_choices_of_every_style(style: str) -> None:
+    choices = split_choices(f"What is the value of $x$?\n{style}")
+    assert choices is not None
+    assert choices.stem == "What is the value of $x$?"
+    assert choices.values == {"A": "3", "B": "5", "C": "7", "D": "9", "E": "11"}
+
+
+def test_choices_keep_their_mathematics() -> None:
+    listed = (
+        r"$\textbf{(A)}\ \frac{1}{2} \qquad \textbf{(B)}\ \{1, 2\} \qquad \textbf{(C)}\ .5 \qquad \textbf{(D)}\ -x^{2}$"
+    )
+    choices = split_choices(f"Pick. {listed}")
+    assert choices is not None
+    assert list(choices.values.values()) == [r"\frac{1}{2}", r"\{1, 2\}", ".5", "-x^{2}"]
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        "Points (A), (B) and (C) lie on a line.",
+        "Given $f(A) = 1$, $f(B) = 2$ and $f(C) = 3$, find $f(D)$.",
+        "Find $x$. [asy] draw(A--B--C); dot(A); dot(B); dot(C); label(C); [/asy]",
+        "How many numbers satisfy (A) the first digit is odd, (B) the last is even, and (C) the sum is 9?",
+        "Which are true? A. $a$ is even.\nB. $b$ is.\nC. $c$ is.\nList your choices separated by commas.",
+        "Find $f(A) + f(B)$.",
+        "Triangle ABC has vertices (B) and (A) and (C).",
+        r"Which figure? \textbf{(A)} \textbf{(B)} \textbf{(C)}",
+        "",
+    ],
+)
+def test_what_are_no_choices(problem: str) -> None:
+    assert split_choices(problem) is None
+
+
+def test_dollars_within_a_choice_stay() -> None:
+    choices = split_choices("Pick one.\nA. the zeros of $P$\nB. the $x$-axis\nC. $3$")
+    assert choices is not None
+    assert list(choices.values.values()) == ["the zeros of $P$", "the $x$-axis", "3"]
+
+
+def test_a_request_for_the_letter_goes_with_the_choices() -> None:
+    choices = split_choices(
+        "What curve is it?\n\n(A) Line\n(B) Circle\n(C) Cone\n\nEnter the letter of the correct option."
+    )
+    assert choices is not None
+    assert (choices.stem, choices.values) == ("What curve is it?", {"A": "Line", "B": "Circle", "C": "Cone"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        *[("B", "B"), ("(B)", "B"), (r"\textbf{(B)}", "B"), (r"\text{B}", "B"), (r"\mathrm{(E)}", "E"), ("BC", None)],
+        *[("X", None), ("(B) 5", None), ("2B", None), ("b", None), ("", None)],
+    ],
+)
+def test_lone_letters(answer: str, letter: str | None) -> None:
+    assert choice_letter(answer) == letter
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        (r"\textbf{(B)}\ 5", "5"),
+        (r"\textbf{(C) } \frac{1}{2}", r"\frac{1}{2}"),
+        (r"(D)~12\text{ cm}", r"12\text{ cm}"),
+        (r"\mathrm{(A)}\,-3", "-3"),
+        (r"\textbf{(B)}", None),
+        ("(A, B)", None),
+        ("B + 1", None),
+        ("(2, 3)", None),
+    ],
+)
+def test_a_value_behind_its_mark(answer: str, value: str | None) -> None:
+    assert marked_value(answer) == value
+
+
+@pytest.mark.parametrize(
+    ("answer", "tidied"),
+    [
+        *[("017", "17"), ("000", "0"), ("0", "0"), ("0.50", "0.50"), ("$5$", "5"), ("5.", "5"), (r"\boxed{7}", "7")],
+        *[("$1$ and $2$", "$1$ and $2$"), (" x ", "x"), ("1, 2, ...", "1, 2, ..."), (r"0\frac12", r"0\frac12")],
+    ],
+)
+def test_tidy(answer: str, tidied: str) -> None:
+    assert tidy(answer) == tidied
+
+
+def row(problem: str, answer: str | None = None, solution: str | None = None) -> dict[str, str | None]:
+    return {"problem": problem, "answer_raw": answer, "solution": solution, "metadata": "{}"}
+
+
+LISTED = "What is $1+1$? " + STYLES[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "answer", "origin", "second"),
+    [
+        (row("Q", "017", r"\boxed{17}"), "17", "given", "17"),
+        (row("Q", None, r"first \boxed{3}, then \boxed{4}"), "4", "boxed", None),
+        (row(LISTED, None, r"$\boxed{\textbf{(B)}\ 5}$"), "5", "choice", None),
+        (row(LISTED, None, r"so \boxed{B}."), "5", "choice", None),
+        (row(LISTED, "D", None), "9", "choice", None),
+        (row(LISTED, "5", r"\boxed{B}"), "5", "given", "5"),
+        (row("Q", "B", None), "B", "given", None),  # without choices a letter may be the answer itself
+    ],
+)
+def test_answers_of_a_row(given: dict[str, str], answer: str, origin: str, second: str | None) -> None:
+    reading = read_answer(given)
+    assert (reading.answer, reading.origin, reading.second) == (answer, origin, second)
+    assert "textbf" not in reading.problem
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (row("Q", None, "no box here"), "no answer"),
+        (row("Q", None, r"\boxed{B}"), "no answer: a choice letter without its choices"),
+        (row("Which of the following is prime? " + STYLES[0], "B"), "makes no sense without its choices"),
+        (row("Q", "word " * 500), "no answer: a whole solution in its place"),
+    ],
+)
+def test_rows_without_an_answer(given: dict[str, str], reason: str) -> None:
+    reading = read_answer(given)
+    assert (reading.answer, reading.reason) == (None, reason)
+
+
+def test_needs_choices() -> None:
+    assert NEEDS_CHOICES.search("Which one of the following is true?")
+    assert not NEEDS_CHOICES.search("Find which number follows.")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Find $x^2$.", "find x^2"),
+        (r"Let $\left( a, b \right)$", "let (a,b)"),
+        (r"\dfrac{1}{2}\,\text{cm}", r"\frac12 cm".replace("12", "{1}{2}")),
+        ("  Spaces   and\nlines ", "spaces and lines"),
+        ("Ａ fullwidth 1", "a fullwidth 1"),
+        (r"\textbf{Bold} move", "bold move"),
+    ],
+)
+def test_typesetting_does_not_change_the_key(one: str, other: str) -> None:
+    assert canonical(one) == canonical(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("x + 1", "x - 1"),
+        ("x < 1", "x > 1"),
+        ("n!", "n"),
+        ("Find 12", "Find 1 2"),
+        ("1.5", "15"),
+        ("f(x)", "f[x]"),
+        (r"\sin x", r"\cos x"),
+        ("a_1", "a^1"),
+        ("3:2", "32"),
+    ],
+)
+def test_meaning_changes_the_key(one: str, other: str) -> None:
+    assert canonical(one) != canonical(other)
+
+
+@given(st.text(max_size=200))
+def test_keys_of_any_text(text: str) -> None:
+    assert canonical(canonical(text)) == canonical(canonical(canonical(text)))
+    assert all(word and " " not in word for word in words(text))
+    assert isinstance(numerals(text), tuple)
+
+
+@given(st.text(alphabet=r"AB(C)DE\textbf{}$ 12\n.", max_size=200))
+def test_choices_of_any_text(text: str) -> None:
+    choices = split_choices(text)
+    if choices:
+        assert len(choices.values) >= 3
+        assert len(choices.stem) < len(text)

@@ -1,0 +1,235 @@
+"""Sources: every row is kept, also a broken one; what is no table at all is refused in one line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from deepscaler import records, settings
+from deepscaler.curation.extract_answers import extract_answers
+from deepscaler.curation.fetch_source import as_problems, fetch_source
+from deepscaler.curation.pin import pin
+from deepscaler.curation.rows import Row, read_rows
+from deepscaler.errors import UserError
+from deepscaler.settings.curation import ExtractAnswers, Source
+
+GOOD = [{"problem": f"What is {n} + {n}?", "solution": "Add.", "answer": str(2 * n)} for n in range(5)]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with one source, `ours`, in a mirror of the hub; `write` gives it a data file."""
+    (tmp_path / "config" / "scales").mkdir(parents=True)
+    (tmp_path / "config" / "site.yaml").write_text("work: work\n")
+    monkeypatch.setenv("DEEPSCALER_ROOT", str(tmp_path))
+    monkeypatch.setenv("DEEPSCALER_HUB", str(tmp_path / "hub"))
+    (tmp_path / "hub" / "datasets" / "us" / "ours").mkdir(parents=True)
+    forget()
+    yield tmp_path
+    forget()
+
+
+def forget() -> None:
+    settings.sources.cache_clear()
+    settings.site.cache_clear()
+
+
+def write(project: Path, name: str, content: bytes, **changes: Any) -> None:
+    (project / "hub" / "datasets" / "us" / "ours" / name).write_bytes(content)
+    entry = {
+        "title": "Ours",
+        "kind": "hub",
+        "repository": "us/ours",
+        "files": {name: None},
+        "fields": {"solution": "solution", "answer": "answer"},
+        "licence": "MIT",
+        "citation": "us",
+    }
+    (project / "config" / "sources.yaml").write_text(yaml.safe_dump({"ours": {**entry, **changes}}))
+    forget()
+
+
+def lines(rows: list[Any]) -> bytes:
+    return b"".join(row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def fetched(project: Path) -> list[dict[str, Any]]:
+    fetch_source("ours", project / "ours.parquet", seed=1)
+    return records.read(project / "ours.parquet", records.PROBLEM).to_pylist()
+
+
+def defects(rows: list[dict[str, Any]]) -> dict[int, str]:
+    found = {place: json.loads(row["metadata"]).get("defect") for place, row in enumerate(rows)}
+    return {place: defect for place, defect in found.items() if defect}
+
+
+def parquet(rows: list[dict[str, Any]], path: Path) -> bytes:
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv", "parquet"])
+def test_every_format_gives_the_same_rows(project: Path, kind: str) -> None:
+    content = {
+        "json": lambda: json.dumps(GOOD).encode(),
+        "jsonl": lambda: lines(GOOD),
+        "csv": lambda: b"problem,solution,answer\n" + b"".join(
+            f"{r['problem']},{r['solution']},{r['answer']}\n".encode() for r in GOOD
+        ),
+        "parquet": lambda: parquet(GOOD, project / "x.parquet"),
+    }[kind]()  # fmt: skip
+    write(project, f"data.{kind}", content)
+    rows = fetched(project)
+    assert [(row["problem"], row["solution"], row["answer_raw"]) for row in rows] == [
+        (row["problem"], row["solution"], row["answer"]) for row in GOOD
+    ]
+    assert not defects(rows)
+
+
+def test_broken_lines_stay_as_rows_with_their_defect(project: Path) -> None:
+    content = [
+        GOOD[0],
+        b'{"problem": "caf\xff", "answer": "1", "solution": ""}\n',
+        b'{"problem": "cut off\n',
+        b"[1, 2]\n",
+        GOOD[1],
+        {"problem": "", "answer": "3"},
+        {"problem": 12, "answer": "3"},
+        {"answer": "3"},
+        {"problem": "Q", "answer": {"value": 3}},
+        {"problem": "lone \ud800", "answer": "3"},
+        {"problem": "no answer", "answer": ""},
+    ]
+    write(project, "data.jsonl", lines(content))
+    rows = fetched(project)
+    assert len(rows) == len(content)
+    assert defects(rows) == {
+        1: "line 2 has broken UTF-8",
+        2: "line 3 is not JSON",
+        3: "line 4 is no JSON object",
+        5: "problem is empty",
+        6: "problem is a int, not text",
+        7: "problem is missing",
+        8: "answer is a dict, not text",
+        9: "problem has characters that are no Unicode text",
+    }
+    assert (rows[0]["problem"], rows[4]["problem"]) == (GOOD[0]["problem"], GOOD[1]["problem"])
+    assert rows[10]["answer_raw"] is None
+
+
+def test_what_is_broken_leaves_by_name(project: Path) -> None:
+    write(project, "data.jsonl", lines([GOOD[0], {"problem": "", "answer": "3"}, {"problem": "Why?"}]))
+    fetched(project)
+    files = [project / name for name in ("out.parquet", "removed.parquet", "review.csv")]
+    extract_answers(project / "ours.parquet", *files, ExtractAnswers(), project / "replies.jsonl")
+    kept = records.read(files[0], records.PROBLEM).to_pylist()
+    removed = records.read(files[1], records.REMOVED).to_pylist()
+    assert [row["answer"] for row in kept] == ["0"]
+    assert [row["reason"] for row in removed] == ["defect: problem is empty", "no answer"]
+
+
+def test_broken_text_in_parquet(project: Path) -> None:
+    binary = pa.array([b"fine", b"caf\xff", b"also fine"], pa.binary())
+    text = pa.Array.from_buffers(pa.string(), 3, binary.buffers())
+    table = pa.table({"problem": text, "solution": ["s"] * 3, "answer": ["1", "2", "3"]})
+    pq.write_table(table, project / "x.parquet")
+    write(project, "data.parquet", (project / "x.parquet").read_bytes())
+    rows = fetched(project)
+    assert defects(rows) == {1: "row 2 has broken UTF-8"}
+    assert [row["answer_raw"] for row in rows] == ["1", "2", "3"]
+
+
+def test_csv_rows_of_the_wrong_width(project: Path) -> None:
+    content = b"problem,solution,answer\nWhat?,So.,1\nonly two,columns\nfour,are,too,many\nWhich?,So.,2\n"
+    write(project, "data.csv", content)
+    rows = fetched(project)
+    assert [row["answer_raw"] for row in rows if not json.loads(row["metadata"]).get("defect")] == ["1", "2"]
+    assert len(rows) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("data.parquet", b"PAR1" + b"\0" * 100, "not a whole Parquet file"),
+        ("data.json", b'[{"problem": "x"}, {"prob', "not JSON"),
+        ("data.jsonl", b"", "an empty file"),
+        ("data.txt", b"hello", "unknown kind of data file '.txt'"),
+    ],
+)
+def test_what_is_no_table_is_refused(project: Path, name: str, content: bytes, message: str) -> None:
+    write(project, name, content)
+    with pytest.raises(UserError, match=message) as caught:
+        fetched(project)
+    assert "\n" not in str(caught.value)
+    assert not (project / "ours.parquet").exists()
+
+
+def test_a_truncated_parquet_file_is_refused(project: Path) -> None:
+    write(project, "data.parquet", parquet(GOOD * 100, project / "x.parquet")[:-200])
+    with pytest.raises(UserError, match="not a whole Parquet file"):
+        fetched(project)
+
+
+def test_a_missing_column_names_those_that_are_there(project: Path) -> None:
+    write(project, "data.jsonl", lines([{"question": "x", "answer": "1", "solution": "s"}]))
+    with pytest.raises(UserError, match=r"no column 'problem'.*columns: answer, question, solution"):
+        fetched(project)
+
+
+def test_equal_problems_have_ids_of_their_own() -> None:
+    entry = Source(title="x", kind="synthetic", licence="MIT", citation="us")
+    rows = as_problems("ours", entry, [Row({"problem": text}) for text in ("a", "b", "a", "a")])
+    first = rows[0]["id"]
+    assert [row["id"] for row in rows] == [first, rows[1]["id"], f"{first}-2", f"{first}-3"]
+    assert rows == as_problems("ours", entry, [Row({"problem": text}) for text in ("a", "b", "a", "a")])
+
+
+def test_rows_of_other_sources_are_not_read(project: Path) -> None:
+    rows = [{**row, "source": ("ours", "theirs")[n % 2], "year": 2020 + n} for n, row in enumerate(GOOD)]
+    write(project, "data.jsonl", lines(rows), only={"source": ["ours"]}, between={"year": [2020, 2023]})
+    assert [row["answer_raw"] for row in fetched(project)] == ["0", "4"]
+
+
+def test_a_file_that_differs_from_its_pin_is_refused_and_kept_aside(project: Path) -> None:
+    write(project, "data.jsonl", lines(GOOD), files={"data.jsonl": "0" * 64})
+    with pytest.raises(UserError, match="does not match its pin"):
+        fetched(project)
+    (kept,) = project.glob(".ours.repository.refused/data.jsonl")
+    assert kept.read_bytes() == lines(GOOD)
+    assert not (project / "ours.parquet").exists()
+
+
+def test_pins_are_written_held_and_renewed(project: Path) -> None:
+    lock = project / "config" / "sources.lock.yaml"
+    write(project, "data.jsonl", lines(GOOD))
+    pin([], lock)
+    forget()
+    assert len(fetched(project)) == len(GOOD)
+
+    changed = project / "hub" / "datasets" / "us" / "ours" / "data.jsonl"
+    changed.write_bytes(lines(GOOD[:3]))
+    with pytest.raises(UserError, match="does not match its pin"):
+        fetched(project)
+
+    pin(["ours"], lock)
+    forget()
+    assert len(fetched(project)) == 3
+
+    with pytest.raises(UserError, match="unknown source 'theirs'"):
+        pin(["theirs"], lock)
+
+
+def test_numbers_as_answers(project: Path) -> None:
+    write(project, "data.json", json.dumps([{**GOOD[0], "answer": value} for value in (142.0, 0.5, 7)]).encode())
+    assert [row["answer_raw"] for row in fetched(project)] == ["142", "0.5", "7"]
+
+
+def test_reading_is_the_same_whether_salvaged_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(lines(GOOD))
+    whole = list(read_rows([path]))
+    path.write_bytes(lines([*GOOD, b"{\n"]))
+    assert list(read_rows([path]))[:-1] == whole
