@@ -8,7 +8,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 mkdir -p "$root/.snakemake"
 exec 9>"$root/.snakemake/alone.lock"
 if ! flock --nonblock 9; then
-    holders=$(find /proc/[0-9]*/fd/9 -lname "$root/.snakemake/alone.lock" 2>/dev/null | cut -d/ -f3 | sort -nu | grep -vx $$ | xargs || true)
+    holders=$(exec 9>&-; find /proc/[0-9]*/fd/9 -lname "$root/.snakemake/alone.lock" 2>/dev/null | cut -d/ -f3 | sort -nu | grep -vx $$ | xargs || true)
     echo "An earlier run, or a job that it left behind, is still at work here (processes: ${holders:-?})." >&2
     echo "Waiting for it to end. To stop it instead: kill ${holders:-...}" >&2
     flock 9
