@@ -29,7 +29,6 @@ from deepscaler.training.imports import when_imported
 
 TRAINER = "openrlhf.trainer.ppo_trainer"
 STRATEGY = "openrlhf.utils.deepspeed.deepspeed"
-CONFIGURATION = "openrlhf.utils.deepspeed.deepspeed_utils"
 ACTOR = "openrlhf.trainer.ray.ppo_actor"
 MADE_FOR = "0.11.2"
 PARTS_OF_MEANS = {"policy_loss", "kl", "entropy_loss"}
@@ -44,7 +43,7 @@ def install() -> None:
         return
     when_imported(STRATEGY, lambda module: keep_order(module, bounds))
     when_imported(TRAINER, lambda module: keep_bounds(module, bounds))
-    when_imported(CONFIGURATION, accumulate_until_step)
+    when_imported(STRATEGY, accumulate_until_step)
     when_imported(ACTOR, log_means_of_updates)
 
 

@@ -6,7 +6,7 @@
       openrlhf/         DeepSpeed's states (states.py)
       metrics.jsonl     a row a step, as they come; a repeated step has two
       logs/attempt-N/   OpenRLHF's whole output, a folder each try
-      hf/               the last step's weights as OpenRLHF wrote them
+      hf/               the last step's weights as OpenRLHF wrote them, once it has ended well
       export/           the finished checkpoint; the published one is hard links to it
 
 The digest covers all that decides the result: the recipe's mathematics, the seed, the parent's weights, the prompts. A

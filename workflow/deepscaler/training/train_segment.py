@@ -46,7 +46,8 @@ def train_segment(
             say(f"segment {segment.id} is finished already; putting its checkpoint in place")
         else:
             run_folder.prepare(folder, facts, segment, parent, prompts)
-            train(scale_name, segment, folder, watch)
+            if not folder.hf.exists():
+                train(scale_name, segment, folder, watch)
             export(scale_name, segment, folder, parent, settings_digest)
             freed = run_folder.tidy(folder, segment.last)
             say(f"finished; {freed / 1e6:,.0f} MB of older states removed")
@@ -69,13 +70,11 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, watch: Watch | N
             state.folder,
             f"set training.layout.{segment.stage} back, or delete {folder.path} to start the segment anew",
         )
-    remove(folder.hf)
+    weights = folder.path / ".hf.part"
+    remove(weights)
     logs = folder.new_attempt()
-    flags = segment_flags(
-        scale_name,
-        segment,
-        Places(folder.start, folder.prompts, folder.states, folder.hf, REWARD_FILE, logs),
-    )
+    places = Places(folder.start, folder.prompts, folder.states, weights, REWARD_FILE, logs)
+    flags = segment_flags(scale_name, segment, places)
     resolve(flags)  # what upstream would refuse is refused before anything starts
     start = state.step if state else 0
     say(f"{'going on' if start > segment.first else 'starting'} at step {start} of {segment.last}; log: {logs}")
@@ -99,6 +98,9 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, watch: Watch | N
     )
     try:
         run(launch, meanwhile)
+        if not (weights / "model.safetensors").exists():
+            raise JobError("OpenRLHF ended without writing the weights", launch.driver_log)
+        weights.rename(folder.hf)
     finally:
         for broken in states.settle(folder.states, segment.first, segment.last)[1]:
             say(broken)  # a full disk gets its room back at once
@@ -126,8 +128,6 @@ def segment_environment(scale_name: str, segment: Segment, chosen: Recipe, folde
 
 def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, settings_digest: str) -> None:
     """Gather the finished checkpoint in `export/`, whole or not at all."""
-    if not (folder.hf / "model.safetensors").exists():
-        raise JobError("OpenRLHF ended without writing the weights", folder.hf)
     aside = folder.path / ".export.part"
     remove(aside)
     aside.mkdir()

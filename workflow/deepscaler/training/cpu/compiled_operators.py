@@ -25,4 +25,4 @@ def apply() -> None:
         module.get_train_ds_config = config
 
     when_imported("deepspeed.comm.torch", without_shared_memory)
-    when_imported("openrlhf.utils.deepspeed.deepspeed_utils", with_torch_adam)
+    when_imported("openrlhf.utils.deepspeed.deepspeed", with_torch_adam)

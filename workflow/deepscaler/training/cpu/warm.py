@@ -13,6 +13,7 @@ import array
 import contextlib
 import fcntl
 import gc
+import importlib
 import json
 import multiprocessing
 import os
@@ -29,15 +30,19 @@ from typing import Any
 VARIABLE = "DEEPSCALER_WARM"
 """The server's socket, for the client."""
 MODULES = (
-    "ray",
+    "openrlhf.models",
+    "openrlhf.utils.deepspeed",
+    "openrlhf.datasets.utils",
     "datasets",
-    "openrlhf.trainer.ppo_trainer",
-    "openrlhf.trainer.ray.launcher",
-    "openrlhf.trainer.ray.ppo_actor",
-    "openrlhf.trainer.ray.ppo_critic",
-    "openrlhf.trainer.ray.vllm_worker_wrap",
-    "vllm.v1.engine.core",
+    "torch.utils.tensorboard",
+    "vllm.engine.arg_utils",
+    "vllm.model_executor.models.qwen2",
+    "vllm.v1.core.sched.scheduler",
+    "vllm.v1.worker.cpu_worker",
+    "vllm.v1.engine.output_processor",
 )
+"""All that is heavy, and nothing that imports Ray: its core reads the environment once, when it is loaded, and a worker
+needs its own."""
 MAX_FILES = 200
 POLL_SECONDS = 0.05
 
@@ -45,7 +50,9 @@ POLL_SECONDS = 0.05
 def start(folder: Path) -> str:
     """Import what all processes need, fork the server, and return the executable that stands for Python."""
     for name in MODULES:
-        __import__(name)
+        importlib.import_module(name)
+    if "ray" in sys.modules:
+        raise RuntimeError("a module of MODULES imports Ray, which must not be loaded before the fork")
     client = folder / "python"
     client.write_text(f"#!{sys.executable} -ISu\n{CLIENT}", encoding="utf-8")
     client.chmod(client.stat().st_mode | stat.S_IXUSR)

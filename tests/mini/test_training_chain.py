@@ -1,0 +1,432 @@
+"""The chain of segments on the real engines: hand-over, kills, and what must carry on or start anew.
+
+A model of the miniature's shape with random weights, four prompts × four short samples a step. Every launch serves
+several assertions; the fixtures run in the chain's order.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from deepscaler import records
+from deepscaler.files import read_jsonl, sha256, write_json
+from deepscaler.training import reaper
+from deepscaler.training.metrics import KL, VLLM_KL
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(2400)]
+
+HERE = Path(__file__).parent
+LAUNCH_SECONDS = 900
+PROMPTS = 4
+RECIPE = {
+    "extends": "mini",
+    "description": "The chain's test",
+    "rollout": {"prompts_per_step": PROMPTS, "samples_per_prompt": 4, "temperature": 1.0},
+    "optimizer": {"learning_rate": 3.0e-3},
+    "stages": [
+        {"name": "8k", "max_new_tokens": 16, "steps": 6},
+        {"name": "16k", "max_new_tokens": 24, "steps": 2},
+    ],
+}
+LAYOUT = {"nodes": 1, "gpus_per_node": 1, "save_steps": 1, "max_tokens_per_gpu": 256, "zero_stage": 2}
+STAGES = {"8k": {**LAYOUT, "segment_steps": 4}, "16k": {**LAYOUT, "segment_steps": 2}}
+
+
+@dataclass
+class Chain:
+    """A work folder with a base model, a train table, and a scale `tiny`."""
+
+    root: Path
+    said: dict[str, str] = field(default_factory=dict)
+    """What a launch printed, by a name of the test's."""
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work" / "tiny"
+
+    def prompts(self, segment: str) -> Path:
+        return self.work / "prompts" / f"{segment}.jsonl"
+
+    def checkpoint(self, segment: str, work: str = "checkpoints") -> Path:
+        return self.work / work / segment / "checkpoint.json"
+
+    def run_folder(self, segment: str, runs: str = "runs") -> Path:
+        [folder] = self.work.glob(f"{runs}/{segment}-*/")
+        return folder
+
+    def seen(self, name: str) -> list[str]:
+        """Prompts in the order in which they were first sampled."""
+        return list(dict.fromkeys((self.root / f"{name}.seen").read_text().splitlines()))
+
+    def start(
+        self, name: str, segment: str, parent: Path, *, runs: str = "runs", **more: Any
+    ) -> "subprocess.Popen[str]":
+        output = self.checkpoint(segment, more.pop("checkpoints", "checkpoints"))
+        harm = more.pop("harm", [])
+        environment = {
+            **os.environ,
+            "DEEPSCALER_ROOT": str(self.root),
+            "DEEPSCALER_WORK": str(self.root / "work"),
+            "CHAIN_SEEN": str(self.root / f"{name}.seen"),
+            **more,
+        }
+        log = (self.root / f"{name}.out").open("w")
+        command = [sys.executable, str(HERE / "chain_driver.py"), str(HERE / "chain_reward.py"), segment, str(parent)]
+        command += [str(self.prompts(segment)), str(self.work / runs), str(output), *harm]
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+
+    def finish(self, name: str, process: "subprocess.Popen[str]") -> int:
+        try:
+            code = process.wait(LAUNCH_SECONDS)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            self.said[name] = (self.root / f"{name}.out").read_text()
+        return code
+
+    def train(self, name: str, segment: str, parent: Path, **more: Any) -> str:
+        code = self.finish(name, self.start(name, segment, parent, **more))
+        assert code == 0, self.said[name]
+        return self.said[name]
+
+    def kill_when(self, name: str, process: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:
+        """SIGKILL everything of a launch but its reaper, as soon as a condition holds."""
+        deadline = time.monotonic() + LAUNCH_SECONDS
+        while not condition():
+            assert process.poll() is None, (self.root / f"{name}.out").read_text()
+            assert time.monotonic() < deadline, "the moment to kill at never came"
+            time.sleep(0.05)
+        for pid in [process.pid, *launched_by(process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.finish(name, process)
+
+
+def launched_by(pid: int) -> list[int]:
+    """The processes that carry the token of the launch of this process."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError):
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent != pid:
+                continue
+            for line in (entry / "environ").read_bytes().split(b"\0"):
+                if line.startswith(f"{reaper.VARIABLE}=".encode()):
+                    return reaper.carriers(line.decode().partition("=")[2])
+    return []
+
+
+@pytest.fixture(scope="module")
+def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """Settings, a random base model, problems and prompts."""
+    import torch
+    from deepscaler import settings
+    from deepscaler.miniature.tokenizer import build_tokenizer
+    from deepscaler.models.distill_base import make_model, save
+    from deepscaler.settings.models import Distilled
+    from deepscaler.training.schedule_prompts import schedule_prompts
+
+    made = Chain(tmp_path_factory.mktemp("chain"))
+    config = made.root / "config"
+    for folder in ("scales", "recipes"):
+        (config / folder).mkdir(parents=True)
+        for path in (root / "config" / folder).glob("*.yaml"):
+            (config / folder / path.name).symlink_to(path)
+    for path in (root / "config").glob("*.yaml"):
+        (config / path.name).symlink_to(path)
+    scale = yaml.safe_load((root / "config" / "scales" / "mini.yaml").read_text())
+    scale["training"] = {"recipe": "tiny", "layout": STAGES}
+    scale["evaluation"]["systems"] = ["mini-base", "deepscaler-8k", "deepscaler-16k"]
+    (config / "scales" / "tiny.yaml").write_text(yaml.safe_dump(scale))
+    (config / "recipes" / "tiny.yaml").write_text(yaml.safe_dump(RECIPE))
+    base = made.work / "models" / "mini-base"
+    base.mkdir(parents=True)
+    entry = settings.systems()["mini-base"]
+    assert isinstance(entry, Distilled)
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer(entry.prompting.separator + entry.prompting.suffix)
+    save(make_model(entry.distillation.architecture, tokenizer), tokenizer, base)
+    files = {path.name: sha256(path) for path in sorted(base.iterdir())}
+    manifest = records.ModelManifest(
+        system="mini-base", repository=None, revision=None, files=files, versions={}, seed=0, created="now"
+    )
+    write_json(base / "model.json", manifest.model_dump())
+    rows = [
+        dict.fromkeys(records.PROBLEM.names)
+        | {"id": f"t/{n:03}", "source": "t", "problem": f"add:a{n % 10}b{n // 10}c{n % 7}", "answer": "1"}
+        for n in range(40)
+    ]
+    records.write(made.work / "train.parquet", rows, records.PROBLEM)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEEPSCALER_ROOT", str(made.root))
+        settings.load.scale.cache_clear()
+        for segment in ("8k-1", "8k-2", "16k-1"):
+            schedule_prompts("tiny", segment, made.work / "train.parquet", made.prompts(segment))
+    settings.load.scale.cache_clear()
+    return made
+
+
+@pytest.fixture(scope="module")
+def base(chain: Chain) -> Path:
+    return chain.work / "models" / "mini-base" / "model.json"
+
+
+@pytest.fixture(scope="module")
+def killed_and_finished(chain: Chain, base: Path) -> Chain:
+    """8k-1: killed in a rollout, in an update and in a save, its state harmed, killed at the rename; then finished."""
+
+    def states() -> set[int]:
+        marks = chain.work.glob("runs/8k-1-*/openrlhf/_actor/global_step*/complete.json")
+        return {int(path.parent.name.removeprefix("global_step")) for path in marks}
+
+    def log_says(text: str, times: int = 1) -> bool:
+        [*logs] = sorted(chain.work.glob("runs/8k-1-*/logs/attempt-*"))
+        return (
+            bool(logs)
+            and (logs[-1] / "driver.log").exists()
+            and ((logs[-1] / "driver.log").read_text(errors="replace").count(text) >= times)
+        )
+
+    process = chain.start("rollout", "8k-1", base)
+    seen = chain.root / "rollout.seen"
+    chain.kill_when("rollout", process, lambda: 1 in states() and len(seen.read_text().splitlines()) > PROMPTS * 4)
+    process = chain.start("update", "8k-1", base)
+    second = chain.start("second", "8k-1", base, DEEPSCALER_LOCK_WAIT="0")
+    assert chain.finish("second", second) == 1
+    chain.kill_when("update", process, lambda: 2 in states() and log_says("Experience making completed", 2))
+    holding = chain.root / "holding"
+    process = chain.start(
+        "save",
+        "8k-1",
+        base,
+        PYTHONPATH=str(HERE / "slow_saves"),
+        CHAIN_HOLD_STEP="4",
+        CHAIN_HOLDING=str(holding),
+    )
+    chain.kill_when("save", process, holding.exists)
+    newest = max(states())
+    harmed = next(chain.run_folder("8k-1").glob(f"openrlhf/_actor/global_step{newest}/*optim_states.pt"))
+    harmed.write_bytes(harmed.read_bytes()[:-100])
+    code = chain.finish("rename", chain.start("rename", "8k-1", base, harm=["die-in-publish"]))
+    assert code == -signal.SIGKILL, chain.said["rename"]
+    assert not chain.checkpoint("8k-1").exists()
+    chain.train("again", "8k-1", base)
+    return chain
+
+
+@pytest.fixture(scope="module")
+def handed_over(killed_and_finished: Chain) -> Chain:
+    """8k-2, the stage's second segment."""
+    killed_and_finished.train("hand-over", "8k-2", killed_and_finished.checkpoint("8k-1"))
+    return killed_and_finished
+
+
+@pytest.fixture(scope="module")
+def switched(handed_over: Chain) -> Chain:
+    """16k-1, the next stage."""
+    handed_over.train("switch", "16k-1", handed_over.checkpoint("8k-2"))
+    return handed_over
+
+
+@pytest.fixture(scope="module")
+def withheld(chain: Chain, base: Path) -> list[dict[str, Any]]:
+    """8k-1 undisturbed in a run folder of its own, but for the weights, which the sampler never loads."""
+    chain.train(
+        "withheld", "8k-1", base, runs="withheld", checkpoints="withheld-out", PYTHONPATH=str(HERE / "withheld")
+    )
+    return metrics(chain.checkpoint("8k-1", "withheld-out"))
+
+
+def metrics(manifest: Path) -> list[dict[str, Any]]:
+    return list(read_jsonl(manifest.with_name("metrics.jsonl")))
+
+
+def started_at(said: str) -> int:
+    [line] = [line for line in said.splitlines() if " at step " in line]
+    return int(line.partition(" at step ")[2].split()[0])
+
+
+def adam_steps(folder: Path, step: int) -> set[int]:
+    """Updates that AdamW has counted, in a saved state."""
+    import torch
+
+    [path] = folder.glob(f"openrlhf/_actor/global_step{step}/*optim_states.pt")
+    state = torch.load(path, map_location="cpu", weights_only=False)["optimizer_state_dict"]["base_optimizer_state"]
+    entries = state["state"].values() if isinstance(state, dict) else state
+    return {int(entry["step"]) for entry in entries}
+
+
+def tensors(path: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def test_after_a_kill_at_most_one_save_interval_is_repeated(killed_and_finished: Chain) -> None:
+    assert [started_at(killed_and_finished.said[name]) for name in ("rollout", "update", "save", "rename")] == [
+        0,
+        1,
+        2,
+        2,
+    ]
+    assert "step 4 was not written to its end; removed" in killed_and_finished.said["rename"]
+    assert "step 3 has" in killed_and_finished.said["rename"]
+
+
+def test_a_second_job_is_told_who_trains(killed_and_finished: Chain) -> None:
+    assert "another job is training this segment: process" in killed_and_finished.said["second"]
+
+
+def test_a_finished_segment_is_recognised(killed_and_finished: Chain) -> None:
+    assert "finished already" in killed_and_finished.said["again"]
+    assert "step 1/" not in killed_and_finished.said["again"]
+
+
+def test_metrics_have_each_step_once(killed_and_finished: Chain) -> None:
+    assert [row["step"] for row in metrics(killed_and_finished.checkpoint("8k-1"))] == [1, 2, 3, 4]
+
+
+def test_a_kill_leaves_no_process(killed_and_finished: Chain) -> None:
+    """Reapers outlive the killed jobs and stop what those had started."""
+    needle = str(killed_and_finished.root).encode()
+    left = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if needle in (entry / "environ").read_bytes() and b"DEEPSCALER_LAUNCH" in (entry / "environ").read_bytes():
+                left.append((entry / "cmdline").read_bytes())
+    assert left == []
+
+
+def test_a_deleted_checkpoint_comes_back_in_seconds(killed_and_finished: Chain, base: Path) -> None:
+    manifest = killed_and_finished.checkpoint("8k-1")
+    before = manifest.read_bytes()
+    for path in manifest.parent.iterdir():
+        path.unlink()  # as Snakemake does to outputs
+    started = time.monotonic()
+    killed_and_finished.train("deleted", "8k-1", base)
+    assert manifest.read_bytes() == before
+    assert time.monotonic() - started < 60
+
+
+def test_prompts_come_in_the_files_order(handed_over: Chain) -> None:
+    """Within a step samples run at once; so steps are compared as sets."""
+    wanted = [row["input"][0]["content"] for row in read_jsonl(handed_over.prompts("8k-2"))]
+    seen = handed_over.seen("hand-over")
+    for step in range(2):
+        part = slice(step * PROMPTS, (step + 1) * PROMPTS)
+        assert {text for text in wanted[part]} == {match(text, wanted) for text in seen[part]}
+
+
+def match(prompt: str, problems: list[str]) -> str:
+    return next(problem for problem in problems if problem in prompt)
+
+
+def test_a_segment_carries_optimizer_and_reference_on(handed_over: Chain) -> None:
+    folder = handed_over.run_folder("8k-2")
+    assert started_at(handed_over.said["hand-over"]) == 4
+    assert adam_steps(folder, 6) == {12}  # 2 updates a step, from the stage's start
+    assert sha256(folder / "start" / "model.safetensors") == sha256(
+        handed_over.work / "models/mini-base/model.safetensors"
+    )
+    rows = metrics(handed_over.checkpoint("8k-2"))
+    assert [(row["step"], row["total_step"]) for row in rows] == [(5, 5), (6, 6)]
+    assert rows[0][KL] > 1e-4  # against the stage's start, not the segment's
+
+
+def test_a_stage_starts_optimizer_and_reference_anew(switched: Chain) -> None:
+    folder = switched.run_folder("16k-1")
+    assert adam_steps(folder, 2) == {4}
+    assert sha256(folder / "start" / "model.safetensors") == sha256(
+        switched.checkpoint("8k-2").with_name("model.safetensors")
+    )
+    rows = metrics(switched.checkpoint("16k-1"))
+    assert [(row["step"], row["total_step"]) for row in rows] == [(1, 7), (2, 8)]
+    assert rows[0][KL] < metrics(switched.checkpoint("8k-2"))[0][KL]
+
+
+def test_checkpoints_differ_from_their_parents(switched: Chain) -> None:
+    chain = ["models/mini-base", "checkpoints/8k-1", "checkpoints/8k-2", "checkpoints/16k-1"]
+    weights = [tensors(switched.work / place / "model.safetensors")["model.embed_tokens.weight"] for place in chain]
+    assert all(not a.equal(b) for a, b in pairwise(weights))
+
+
+def test_lineage_reaches_the_base(switched: Chain) -> None:
+    command = [str(Path(sys.executable).with_name("deepscaler")), "checkpoint", "verify"]
+    told = subprocess.run([*command, str(switched.checkpoint("16k-1"))], capture_output=True, text=True, check=True)
+    assert [line.split(",")[0].split(":")[0] for line in told.stdout.splitlines()] == [
+        "16k-1",
+        "8k-2",
+        "8k-1",
+        "base model mini-base",
+        "the lineage is whole",
+    ]
+    weights = switched.checkpoint("8k-1").with_name("model.safetensors")
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    refused = subprocess.run([*command, str(switched.checkpoint("16k-1"))], capture_output=True, text=True, check=False)
+    weights.write_bytes(whole)
+    assert refused.returncode == 2
+    assert "model.safetensors is not the file" in refused.stderr
+
+
+def test_states_that_nothing_needs_are_gone(switched: Chain) -> None:
+    left = {
+        path.parent.parent.parent.name[:5]: path.name
+        for path in switched.work.glob("runs/*/openrlhf/_actor/global_step*")
+    }
+    assert left == {"8k-2-": "global_step6", "16k-1": "global_step2"}
+
+
+def test_the_weights_reach_the_sampler(killed_and_finished: Chain, withheld: list[dict[str, Any]]) -> None:
+    """Trainer's and sampler's probabilities agree, step after step; where weights are withheld, they part."""
+    arrived = [abs(row[VLLM_KL]) for row in metrics(killed_and_finished.checkpoint("8k-1"))]
+    apart = [abs(row[VLLM_KL]) for row in withheld]
+    assert apart[0] == pytest.approx(arrived[0], abs=2e-3)  # before the first update there is nothing to withhold
+    assert max(arrived) < 5e-3
+    assert max(apart[1:]) > 10 * max(arrived)
+
+
+def test_an_interrupted_run_lines_up_with_an_undisturbed_one(
+    killed_and_finished: Chain, withheld: list[dict[str, Any]]
+) -> None:
+    interrupted = metrics(killed_and_finished.checkpoint("8k-1"))
+    for key in ("step", "total_step", "stage", "segment", "rollout/num_samples", "actor_lr"):
+        assert [row[key] for row in interrupted] == [row[key] for row in withheld]
+    assert [sorted(row) for row in interrupted] == [sorted(row) for row in withheld]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "small"
+    place.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=14m", "tmpfs", str(place)], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no small file system can be mounted here: {error}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_is_told_and_outlived(chain: Chain, base: Path, small_disk: Path) -> None:
+    """Room for one state and not for two; then more room, and the same command goes on from the first."""
+    (chain.work / "small").symlink_to(small_disk)
+    code = chain.finish("full", chain.start("full", "8k-1", base, runs="small", checkpoints="small-out"))
+    assert code == 1
+    assert "No space left" in chain.said["full"] or "write" in chain.said["full"]
+    assert "driver.log" in chain.said["full"]
+    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+    said = chain.train("roomy", "8k-1", base, runs="small", checkpoints="small-out")
+    assert started_at(said) >= 1
+    assert json.loads(chain.checkpoint("8k-1", "small-out").read_text())["step"] == 4
