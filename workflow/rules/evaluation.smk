@@ -115,7 +115,7 @@ rule tabulate:
     resources:
         **request("tabulate"),
     params:
-        settings=setting("seed", "evaluation"),
+        settings=lambda wildcards: dag.table_digest(wildcards.scale),
     message:
         "Writing the tables of {wildcards.scale}"
     shell:

@@ -10,6 +10,8 @@ from typing import Any
 from deepscaler.errors import UserError
 from deepscaler.settings.models import Prompting
 
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+
 
 def chat_messages(problem: str, prompting: Prompting) -> list[dict[str, str]]:
     """One user turn, after the system's where there is one: the shape of deepscaler/data's prompts upstream."""
@@ -34,6 +36,8 @@ def prompt_token_ids(tokenizer: Any, problem: str, prompting: Prompting) -> list
 
 def load_tokenizer(folder: Path | str) -> Any:
     """The tokenizer of a local model folder, or a UserError when it is missing or broken."""
+    if not any((Path(folder) / name).is_file() for name in VOCABULARIES):  # transformers would make an empty one
+        raise UserError("no tokenizer can be loaded: none of its files is there", folder, "expected tokenizer.json")
     from transformers import AutoTokenizer
 
     try:

@@ -152,6 +152,13 @@ def sampling_digest(scale_name: str, system: str) -> str:
     )
 
 
+def table_digest(scale_name: str) -> str:
+    """Changes when anything that a table prints does, beside the scores: the rows and what their entries say."""
+    settings = scale(scale_name)
+    rows = [systems()[name] for name in settings.evaluation.systems]
+    return settings_digest(settings.evaluation, settings.base, settings.seed, *rows)
+
+
 def prompting_digest(scale_name: str, system: str) -> str:
     return settings_digest(prompting_entry(scale_name, system))
 

@@ -1,0 +1,168 @@
+"""Scores and tables of systems whose right answers are known by construction."""
+
+import csv
+import json
+
+import pytest
+from deepscaler import records, settings
+from deepscaler.errors import UserError
+from deepscaler.evaluation import score, tabulate
+from deepscaler.evaluation.rows import AVERAGE, PAPER_COLUMNS, table_columns, table_rows
+from deepscaler.settings import dag
+
+SUITE = {"aime-2024": 30, "math-500": 500, "amc-2023": 83, "minerva-math": 272, "olympiad-bench": 675}
+RIGHT = {"aime-2024": 207, "math-500": 7028, "amc-2023": 978, "minerva-math": 1316, "olympiad-bench": 5405}
+"""Right answers of 16 a problem that print as the paper's row of DeepScaleR-1.5B-Preview."""
+FACTS = {
+    "model": {"sha256": "0" * 64, "repository": "acme/tiny", "revision": "a" * 40},
+    "protocol": {"context": 34816, "temperature": 0.6, "top_p": 0.95, "seed": 42},
+    "versions": {"vllm": "0.29.0"},
+}
+
+
+def grades(system, suite=SUITE, right=RIGHT, strict_extra=0):
+    """Graded samples with `right[benchmark]` right answers, spread evenly; `strict` finds `strict_extra` more."""
+    for benchmark, problems in suite.items():
+        total = problems * 16
+        for number in range(total):
+            spread = number * 7919 % total  # every number once, in an order that mixes problems
+            correct, strict = spread < right[benchmark], spread < right[benchmark] + strict_extra
+            yield {
+                **{"system": system, "benchmark": benchmark, "problem_id": f"{benchmark}/{number // 16:04d}"},
+                **{"sample": number % 16, "answer": "1" if correct else None, "well_formed": correct},
+                **{"paper": correct, "paper_reason": "", "strict": strict, "strict_reason": ""},
+                **{"tokens": 100 if correct else 300, "finish_reason": "stop" if correct else "length"},
+            }
+
+
+def scored(folder, scale, system, **given):
+    path, output = folder / f"{system}.parquet", folder / f"{system}-table.json"
+    facts = {key: json.dumps(value) for key, value in FACTS.items()}
+    records.write(path, grades(system, **given), records.GRADE, facts)
+    score.score(scale, system, "table", path, output)
+    return json.loads(output.read_text())
+
+
+def test_scores_of_the_papers_counts_print_as_the_papers_row(tmp_path):
+    found = scored(tmp_path, "released", "deepscaler-1.5b-preview")
+    printed = [f"{found['benchmarks'][name]['pass_at_1']:.1f}" for name in SUITE]
+    assert [*printed, f"{found['average']['pass_at_1']:.1f}"] == ["43.1", "87.8", "73.6", "30.2", "50.0", "57.0"]
+    aime = found["benchmarks"]["aime-2024"]
+    assert (aime["correct"], aime["total"], aime["pass_at_1"]) == (207, 480, 43.125)
+    assert aime["tokens"] == {"correct": 100, "incorrect": 300, "all": pytest.approx(213.8)}
+    assert aime["truncated"] == aime["missing_answer"] == aime["malformed"] == pytest.approx(100 * 273 / 480)
+    assert aime["pass_at_k"]["1"] == pytest.approx(43.125)
+    assert sum(aime["per_problem"]["correct"]) == 207
+    total = aime["standard_error_within"] ** 2 + aime["standard_error_between"] ** 2
+    assert aime["standard_error"] ** 2 == pytest.approx(total, rel=1e-4)
+    assert found["provenance"]["model"]["repository"] == "acme/tiny"
+
+
+def test_a_system_without_right_answers_has_no_length_of_them(tmp_path):
+    found = scored(tmp_path, "released", "still-1.5b", right=dict.fromkeys(SUITE, 0))
+    aime = found["benchmarks"]["aime-2024"]
+    assert (aime["pass_at_1"], aime["standard_error"], aime["majority"]) == (0, 0, 0)
+    assert aime["tokens"]["correct"] is None
+
+
+def test_a_suite_whose_grades_lack_a_benchmark_is_refused(tmp_path):
+    part = {"aime-2024": 30}
+    with pytest.raises(UserError, match="no grades of math-500"):
+        scored(tmp_path, "released", "still-1.5b", suite=part)
+    with pytest.raises(UserError, match="has no suite 'tabel'"):
+        score.score("released", "still-1.5b", "tabel", tmp_path / "still-1.5b.parquet", tmp_path / "x.json")
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """The tables of `released`: DeepScaleR as in the paper, the others with fewer right answers."""
+    folder = tmp_path_factory.mktemp("tables")
+    for place, system in enumerate(reversed(dag.evaluated("released"))):
+        right = {name: int(count * (1 - 0.1 * place)) for name, count in RIGHT.items()}
+        scored(folder, "released", system, right=right, strict_extra=12)
+    names = ("table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv")
+    systems = dag.evaluated("released")
+    tabulate.tabulate(
+        "released",
+        [folder / f"{name}-table.json" for name in systems],
+        [folder / f"{name}.parquet" for name in systems],
+        *(folder / name for name in names),
+    )
+    return folder
+
+
+def read(path):
+    with path.open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_table_csv_keeps_its_contract(tables):
+    rows = read(tables / "table.csv")
+    assert list(rows[0])[:7] == ["model", *PAPER_COLUMNS, AVERAGE]
+    assert [row["system"] for row in rows] == settings.scale("released").evaluation.systems
+    assert not any(value in ("", None, "nan", "None") for row in rows for value in row.values())
+    by_name = {row["system"]: row for row in rows}
+    ours = by_name["deepscaler-1.5b-preview"]
+    assert (ours["aime_2024"], ours["average"]) == ("43.1250", "56.9932")
+    assert (ours["samples"], ours["samples_per_problem"], ours["grader"]) == ("24960", "16", "paper")
+    assert float(ours["aime_2024_standard_error"]) > 0
+
+
+def test_reported_rows_have_the_numbers_of_others_and_no_errors(tables):
+    rows = {row["system"]: row for row in read(tables / "table.csv")}
+    reported = rows["rstar-math-7b"]
+    assert (reported["aime_2024"], reported["minerva_math"], reported["average"]) == ("26.7000", "-", "-")
+    assert reported["aime_2024_standard_error"] == reported["samples"] == reported["revision"] == "-"
+    assert reported["grader"].startswith("the paper's table")
+
+
+def test_markdown_is_the_papers_table_with_its_marks(tables):
+    lines = (tables / "table.md").read_text().splitlines()
+    assert lines[2] == "| Model | AIME 2024 | MATH-500 | AMC 2023 | Minerva Math | OlympiadBench | Avg. |"
+    cells = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines[4:12]}
+    assert list(cells)[1] == "rStar-Math-7B †"
+    assert cells["rStar-Math-7B †"] == ["26.7", "78.4", "47.5", "-", "47.1", "-"]
+    assert cells["DeepScaleR-1.5B-Preview"][0] == "**<u>43.1</u>** (43.1)"
+    assert cells["DeepScaleR-1.5B-Preview"][5] == "**<u>57.0</u>** (57.0)"
+    assert cells["DeepSeek-R1-Distill-Qwen-1.5B"][0].endswith(" (28.8)")
+    assert "**" not in cells["DeepSeek-R1-Distill-Qwen-1.5B"][0]
+    assert sum("**" in cell for row in cells.values() for cell in row[:1]) == 1
+
+
+def test_tokens_and_agreement_and_comparisons(tables):
+    tokens = read(tables / "tokens.csv")
+    assert len(tokens) == 6 * 5
+    base = next(row for row in tokens if row["system"] == "deepseek-r1-distill-qwen-1.5b")
+    assert (base["tokens_correct"], base["tokens_incorrect"], base["tokens_all_change"]) == ("100.0", "300.0", "-")
+    agreement = read(tables / "agreement.csv")
+    assert {row["only_strict"] for row in agreement} == {"12"}
+    assert {row["only_paper"] for row in agreement} == {"0"}
+    aime = next(row for row in agreement if row["benchmark"] == "aime_2024")
+    assert float(aime["strict_minus_paper"]) == pytest.approx(100 * 12 / 480, abs=1e-4)
+    comparisons = read(tables / "comparisons.csv")
+    assert {row["against"] for row in comparisons} == {"deepseek-r1-distill-qwen-1.5b"}
+    ours = [row for row in comparisons if row["system"] == "deepscaler-1.5b-preview"]
+    assert [row["benchmark"] for row in ours] == [*PAPER_COLUMNS, AVERAGE]
+    assert all(float(row["low"]) <= float(row["difference"]) <= float(row["high"]) for row in ours)
+    assert float(ours[-1]["difference"]) > 0
+    assert float(ours[-1]["p_bootstrap"]) < 0.01
+
+
+def test_a_system_without_scores_is_an_error_not_an_empty_row(tables):
+    with pytest.raises(UserError, match=r"no scores of qwen2\.5-math-7b-instruct"):
+        table_rows("released", [tables / "still-1.5b-table.json"])
+
+
+def test_mini_compares_each_stage_with_the_one_before():
+    assert table_columns("mini") == list(PAPER_COLUMNS)
+    assert [settings.systems()[name].kind for name in settings.scale("mini").evaluation.systems] == [
+        "distilled",
+        *["trained"] * 3,
+    ]
+
+
+@pytest.mark.parametrize("system", ["qwen2.5-math-7b-instruct", "deepscaler-1.5b-preview", "still-1.5b"])
+def test_the_papers_rows_in_the_settings_average_as_the_paper_says(system):
+    """Within what rounding to one digit can hide: five halves of a tenth, averaged, and the average's own."""
+    paper = settings.systems()[system].paper
+    assert sum(paper[column] for column in PAPER_COLUMNS) / 5 == pytest.approx(paper["average"], abs=0.1)
