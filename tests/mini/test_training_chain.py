@@ -145,7 +145,7 @@ def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     for path in (root / "config").glob("*.yaml"):
         (config / path.name).symlink_to(path)
     scale = yaml.safe_load((root / "config" / "scales" / "mini.yaml").read_text())
-    scale["training"] = {"recipe": "tiny", "layout": STAGES}
+    scale["training"] = {"recipe": "tiny", "layout": STAGES, "health": {"enabled": False}}
     scale["evaluation"]["systems"] = ["mini-base", "deepscaler-8k", "deepscaler-16k"]
     (config / "scales" / "tiny.yaml").write_text(yaml.safe_dump(scale))
     (config / "recipes" / "tiny.yaml").write_text(yaml.safe_dump(RECIPE))
@@ -201,6 +201,9 @@ def killed_and_finished(chain: Chain, base: Path) -> Chain:
     seen = chain.root / "rollout.seen"
     chain.kill_when("rollout", process, lambda: 1 in states() and len(seen.read_text().splitlines()) > PROMPTS * 4)
     process = chain.start("update", "8k-1", base)
+    while "at step 1" not in (chain.root / "update.out").read_text():
+        assert process.poll() is None
+        time.sleep(0.1)
     second = chain.start("second", "8k-1", base, DEEPSCALER_LOCK_WAIT="0")
     assert chain.finish("second", second) == 1
     chain.kill_when("update", process, lambda: 2 in states() and log_says("Experience making completed", 2))
@@ -324,7 +327,7 @@ def test_prompts_come_in_the_files_order(handed_over: Chain) -> None:
     seen = handed_over.seen("hand-over")
     for step in range(2):
         part = slice(step * PROMPTS, (step + 1) * PROMPTS)
-        assert {text for text in wanted[part]} == {match(text, wanted) for text in seen[part]}
+        assert set(wanted[part]) == {match(text, wanted) for text in seen[part]}
 
 
 def match(prompt: str, problems: list[str]) -> str:

@@ -1,0 +1,127 @@
+"""Checkpoints: put in place whole and without copying, identified by all that decides them, proven back to the base."""
+
+from pathlib import Path
+
+import pytest
+from deepscaler.errors import UserError
+from deepscaler.files import sha256, write_json
+from deepscaler.records import Checkpoint, ModelManifest
+from deepscaler.settings import dag
+from deepscaler.training.checkpoint import lineage, publish, verify_files, write_manifest
+from deepscaler.training.run_folder import RunFolder, identify, prepare
+
+
+def model(folder: Path, weights: str = "base") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_text(weights)
+    (folder / "config.json").write_text("{}")
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    manifest = ModelManifest(system="base", repository=None, revision=None, files=files, versions={}, created="now")
+    write_json(folder / "model.json", manifest.model_dump())
+    return folder / "model.json"
+
+
+def checkpoint(folder: Path, parent: Path, segment: int, weights: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_text(weights)
+    made = Checkpoint(
+        scale="mini",
+        stage="8k",
+        segment=segment,
+        step=6 * segment,
+        total_step=6 * segment,
+        parent=sha256(parent),
+        recipe_digest="r",
+        prompts_sha256="p",
+        seed=42,
+        files={"model.safetensors": sha256(folder / "model.safetensors")},
+        versions={},
+        created="now",
+    )
+    write_manifest(folder, made)
+    return folder / "checkpoint.json"
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> list[Path]:
+    base = model(tmp_path / "models" / "base")
+    first = checkpoint(tmp_path / "checkpoints" / "8k-1", base, 1, "one")
+    return [base, first, checkpoint(tmp_path / "checkpoints" / "8k-2", first, 2, "two")]
+
+
+def test_a_lineage_leads_to_the_base(chain: list[Path]) -> None:
+    assert [path for path, _ in lineage(chain[-1])] == chain[::-1]
+
+
+def test_a_changed_ancestor_breaks_it(chain: list[Path]) -> None:
+    (chain[0].parent / "model.safetensors").write_text("other")
+    with pytest.raises(UserError, match=r"model\.safetensors is not the file that model\.json describes"):
+        list(lineage(chain[-1]))
+
+
+def test_a_replaced_parent_breaks_it(chain: list[Path]) -> None:
+    chain[1].write_text(chain[1].read_text().replace('"now"', '"later"'))
+    with pytest.raises(UserError, match=r"its parent .* is not there"):
+        list(lineage(chain[-1]))
+
+
+def test_a_missing_file_is_named(chain: list[Path]) -> None:
+    (chain[1].parent / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"model\.safetensors is missing"):
+        verify_files(chain[1])
+
+
+def test_publishing_shares_the_data_and_replaces_what_was_there(tmp_path: Path, chain: list[Path]) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "stale").touch()
+    publish(chain[1].parent, target)
+    assert sorted(path.name for path in target.iterdir()) == ["checkpoint.json", "model.safetensors"]
+    assert (target / "model.safetensors").stat().st_nlink == 2
+    for path in target.iterdir():
+        path.unlink()  # as Snakemake does
+    assert verify_files(chain[1])
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_published_files_are_newer_than_what_they_were_made_from(tmp_path: Path, chain: list[Path]) -> None:
+    later = tmp_path / "prompts.jsonl"
+    later.touch()
+    publish(chain[1].parent, tmp_path / "out")
+    assert (tmp_path / "out" / "checkpoint.json").stat().st_mtime >= later.stat().st_mtime
+
+
+def folder_for(tmp_path: Path, parent: Path, prompts: str = "a", settings: str = "s") -> RunFolder:
+    (tmp_path / "p.jsonl").write_text(prompts)
+    segment = dag.segment("mini", "8k-1")
+    return identify(tmp_path / "runs", segment, settings, verify_files(parent), tmp_path / "p.jsonl")[0]
+
+
+def test_a_run_folder_is_keyed_by_all_that_decides_the_result(tmp_path: Path, chain: list[Path]) -> None:
+    usual = folder_for(tmp_path, chain[0])
+    assert folder_for(tmp_path, chain[0]) == usual
+    other = model(tmp_path / "models" / "other", "other weights")
+    changed = [
+        folder_for(tmp_path, chain[0], prompts="b"),
+        folder_for(tmp_path, chain[0], settings="t"),
+        folder_for(tmp_path, other),
+    ]
+    assert len({usual.path, *(folder.path for folder in changed)}) == 4
+
+
+def test_a_damaged_export_is_not_taken_for_finished(tmp_path: Path, chain: list[Path]) -> None:
+    folder = RunFolder(tmp_path / "runs" / "8k-1-x")
+    publish(chain[1].parent, folder.export)
+    assert folder.finished() is not None
+    (folder.export / "model.safetensors").unlink()
+    assert folder.finished() is None
+    assert not folder.export.exists()
+
+
+def test_a_lost_optimizer_is_told_not_made_up(tmp_path: Path, chain: list[Path]) -> None:
+    segment = dag.segment("mini", "8k-2")
+    (tmp_path / "p.jsonl").write_text("{}")
+    folder, facts = identify(tmp_path / "runs", segment, "s", verify_files(chain[1]), tmp_path / "p.jsonl")
+    folder.path.mkdir(parents=True)
+    with pytest.raises(UserError, match=r"the optimizer's state and the reference model.*delete"):
+        prepare(folder, facts, segment, chain[1], tmp_path / "p.jsonl")

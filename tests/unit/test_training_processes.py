@@ -1,0 +1,113 @@
+"""What holds a launch together: patches on import, the overlay's conditions, the reaper, nodes of an allocation."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from deepscaler.errors import UserError
+from deepscaler.training import cluster, cpu, reaper
+from deepscaler.training.bounds import Bounds
+from deepscaler.training.imports import when_imported
+from deepscaler.training.launch import ended
+
+
+def python(code: str, **environment: str) -> str:
+    own = {**os.environ, **environment}
+    return subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_module_is_patched_when_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "patched_later.py").write_text("value = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    when_imported("patched_later", lambda module: setattr(module, "value", module.value + 1))
+    when_imported("patched_later", lambda module: setattr(module, "value", module.value * 10))
+    import patched_later
+
+    assert patched_later.value == 20
+    when_imported("patched_later", lambda module: setattr(module, "value", 0))
+    assert patched_later.value == 0
+
+
+def test_the_overlay_stands_before_openrlhf_and_hands_the_rest_to_it() -> None:
+    code = "import openrlhf, openrlhf.utils.config as c; print(openrlhf.__file__, c.__file__)"
+    ours, theirs = python(code, PYTHONPATH=str(cpu.PATH)).split()
+    assert ours == str(cpu.PATH / "openrlhf" / "__init__.py")
+    assert "site-packages" in theirs
+
+
+def test_the_overlay_does_nothing_on_a_cuda_build() -> None:
+    code = (
+        "import torch; torch.version.cuda = '12.8'; before = torch.cuda.current_device\n"
+        "import openrlhf, sys\n"
+        "print(torch.cuda.current_device is before, 'flash_attn' in sys.modules)"
+    )
+    assert python(code, PYTHONPATH=str(cpu.PATH)).split() == ["True", "False"]
+
+
+def test_the_overlay_refuses_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cpu.MADE_FOR, "openrlhf", "0.0.1")
+    with pytest.raises(RuntimeError, match=r"made for openrlhf 0\.0\.1 and refuses"):
+        cpu.check_versions()
+
+
+def test_bounds_travel_in_the_environment() -> None:
+    bounds = Bounds("8k", "8k-2", 80, 160, 0, 2080, False, "/runs/metrics.jsonl")
+    assert Bounds.from_environment(bounds.to_environment()) == bounds
+    assert Bounds.from_environment({}) is None
+
+
+def test_the_reaper_stops_what_a_killed_launch_left(tmp_path: Path) -> None:
+    """A grandchild in a session of its own, deaf to SIGTERM, is found by its environment."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    launch = (
+        "import subprocess, sys, os, time\nfrom deepscaler.training import reaper\nfrom pathlib import Path\n"
+        f"r = reaper.start('token-7', Path({str(folder)!r}))\n"
+        f"c = subprocess.Popen([sys.executable, '-c', {deaf!r}], env=dict(os.environ, {reaper.VARIABLE}='token-7'),"
+        " start_new_session=True, stdout=subprocess.PIPE)\n"
+        "c.stdout.readline(); print(c.pid, flush=True); time.sleep(60)"
+    )
+    launcher = subprocess.Popen([sys.executable, "-c", launch], stdout=subprocess.PIPE, text=True)
+    assert launcher.stdout is not None
+    child = int(launcher.stdout.readline())
+    assert reaper.carriers("token-7") == [child]
+    launcher.send_signal(signal.SIGKILL)
+    launcher.wait()
+    deadline = time.monotonic() + 30
+    while (reaper.carriers("token-7") or folder.exists()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not folder.exists()
+    assert reaper.carriers("token-7") == []
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(1, "ended with exit code 1"), (-9, "was killed by SIGKILL (out of memory?)"), (-11, "SIGSEGV")]
+)
+def test_an_end_is_told_in_words(code: int, words: str) -> None:
+    assert words in ended(code)
+
+
+def test_outside_of_slurm_there_is_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert len(cluster.allocated_nodes()) == 1
+
+
+def test_this_node_is_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "node2")
+    assert cluster.order(["node1", "node2.cluster", "node3"])[0] == "node2.cluster"
+
+
+def test_too_few_nodes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from contextlib import ExitStack
+
+    from deepscaler.training.launch import Launch
+
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    launch = Launch([], {}, "gpu", 4, 8, 64, tmp_path)
+    with ExitStack() as stack, pytest.raises(UserError, match="wants 4 nodes, the allocation has 1"):
+        cluster.start(launch, {}, tmp_path, stack)
