@@ -185,7 +185,6 @@ rule select_gradable:
         " --output {output.problems}"
         " --card {output.card}"
         " --removed {output.removed}"
-        " --threads {threads}"
         " 2>&1 | tee {log}"
 
 
@@ -199,7 +198,10 @@ rule summarise_curation:
         removed=lambda wildcards: expand(
             work("{scale}/data/removed/{step}.parquet"),
             scale=wildcards.scale,
-            step=[f"extract_answers-{name}" for name in settings.scale(wildcards.scale).curation.sources]
+            step=[
+                f"extract_answers-{name}"
+                for name in settings.scale(wildcards.scale).curation.sources
+            ]
             + ["deduplicate", "decontaminate", "select_gradable"],
         ),
         train=work("{scale}/data/train/train.parquet"),

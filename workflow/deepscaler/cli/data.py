@@ -125,7 +125,6 @@ def select_gradable(
     output: Output,
     card: Annotated[Path, typer.Option(help="Dataset card to write, beside the output.")],
     removed: Removed,
-    threads: Threads = 1,
 ) -> None:
     """Keep what the reward can grade and the prompt's limit holds: the training set, with its card."""
     from deepscaler.curation.select_gradable import select_gradable
@@ -144,7 +143,6 @@ def select_gradable(
         removed,
         curation.select_gradable,
         lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
-        threads,
         scale,
     )
 

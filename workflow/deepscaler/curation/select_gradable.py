@@ -4,13 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from deepscaler import records
 from deepscaler.curation.dataset_card import write_card
 from deepscaler.progress import progress
 from deepscaler.reward.gradable import gradable
-from deepscaler.reward.pool import GradingPool
 from deepscaler.reward.verdicts import Mode
 from deepscaler.settings.curation import SelectGradable
 
@@ -29,14 +27,14 @@ def select_gradable(
     removed: Path,
     settings: SelectGradable,
     count_tokens: TokenCount,
-    workers: int = 1,
     scale: str = "",
 ) -> None:
     """Write the training set with its dataset card, and what was removed with the reason."""
     rows = records.read(problems, records.PROBLEM).to_pylist()
     reasons = [
-        reason or too_long(row["problem"], count_tokens, settings.max_prompt_tokens)
-        for row, reason in zip(rows, ungradable(rows, settings.mode, workers), strict=True)
+        ungradable(row["problem"], row["answer"], settings.mode)
+        or too_long(row["problem"], count_tokens, settings.max_prompt_tokens)
+        for row in progress(rows, what="selecting", unit="problem")
     ]
     kept = [row for row, reason in zip(rows, reasons, strict=True) if not reason]
     left = [{**row, "step": STEP, "reason": reason} for row, reason in zip(rows, reasons, strict=True) if reason]
@@ -48,23 +46,12 @@ def select_gradable(
         print(f"  {count} × {reason}")
 
 
-def ungradable(rows: list[dict[str, Any]], mode: Mode, workers: int) -> list[str | None]:
-    """Why each row cannot be graded, or None. Each answer is first graded against itself under guard."""
-    answers = [row["answer"] for row in rows]
-    with GradingPool(workers) as pool:
-        pairs = ((answer, answer, mode) for answer in answers)
-        verdicts = list(progress(pool.grade_pairs(pairs), total=len(rows), what="grading", unit="answer"))
-    return [
-        why_not(row["problem"], row["answer"], mode, verdict.correct, verdict.reason)
-        for row, verdict in zip(rows, verdicts, strict=True)
-    ]
+def ungradable(problem: str, answer: str, mode: Mode) -> str | None:
+    """The reason why the reward cannot grade a problem by its answer, the plainest first; None where it can.
 
-
-def why_not(problem: str, answer: str, mode: Mode, accepted: bool, reason: str) -> str | None:
-    """The reason why the reward cannot grade a problem by its answer, the plainest first; None where it can."""
-    possible = False
-    if accepted:
-        possible, reason = gradable(answer, mode)
+    An answer is compared with itself, which the graders decide by the text: nothing here computes with it.
+    """
+    possible, reason = gradable(answer, mode)
     if possible:
         return None
     if PROOF.search(problem):

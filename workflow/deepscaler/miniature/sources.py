@@ -88,7 +88,7 @@ class Makers:
         spare = problems[len(SOURCES) * GOOD :]
         before = sum(2 * sum(PLANTED[name].values()) for name in SOURCES[:place])
         self.spare = iter(spare[before : before + 2 * sum(PLANTED[source].values())])
-        self.copies = iter(random_state.sample(self.better, 40))
+        self.copies = iter(random_state.sample(self.better, min(40, len(self.better))))
         self.tested = iter(random_state.sample([p for p in benchmark_pool(TESTED) if len(p.digits) >= 9], 20))
 
     def good(self, problem: ChainProblem) -> Item:

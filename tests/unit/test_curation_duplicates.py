@@ -1,0 +1,229 @@
+"""Duplicates and contamination, with real MiniLM embeddings, and the search for similar vectors."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from deepscaler import records
+from deepscaler.curation import similar
+from deepscaler.curation.decontaminate import decontaminate, runs, shared_runs
+from deepscaler.curation.deduplicate import EXACT, NEAR, Twin, deduplicate, exact_twins, near_twins, settle
+from deepscaler.curation.embed import Embedder, batches, read_vectors, write_vectors
+from deepscaler.curation.similar import NEIGHBOURS, Pairs, earlier_pairs, similar_pairs
+from deepscaler.errors import UserError
+from deepscaler.settings.curation import Decontaminate, Deduplicate, Embedding
+
+pytestmark = pytest.mark.timeout(400)  # importing sentence-transformers alone takes long on a busy machine
+
+PROBLEMS = [
+    ("a", "Find the number of ordered pairs (x, y) of positive integers with 2x + 3y = 100.", "16"),
+    ("a", "A circle of radius 5 is inscribed in a right triangle with hypotenuse 26. Find its perimeter.", "62"),
+    ("a", "How many four-digit numbers have strictly increasing digits?", "126"),
+    (
+        "b",
+        "Find the number of ordered pairs $(x,y)$ of positive integers with $2x+3y=100$",
+        "17",
+    ),  # exact, other answer
+    ("b", "Determine the number of ordered pairs (x, y) of positive integers such that 2x + 3y = 100.", "16"),  # near
+    ("b", "A bag holds 3 red and 4 blue marbles. Two are drawn. What is the chance that both are red?", r"\frac17"),
+    (
+        "b",
+        "A bag holds 5 red and 9 blue marbles. Two are drawn. What is the chance that both are red?",
+        r"\frac{10}{91}",
+    ),
+]
+
+
+def problem(place: int, source: str, text: str, answer: str) -> dict[str, Any]:
+    return {
+        "id": f"{source}/{place}",
+        "source": source,
+        "problem": text,
+        "solution": None,
+        "answer": answer,
+        "answer_raw": answer,
+        "answer_origin": "given",
+        "metadata": "{}",
+    }
+
+
+def run_deduplicate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[str, Any]], list[dict[str, str]]]:
+    """Ids that stay, removed rows, review rows."""
+    for source in ("a", "b"):
+        rows = [problem(place, *entry) for place, entry in enumerate(PROBLEMS) if entry[0] == source]
+        records.write(folder / f"{source}.parquet", rows, records.PROBLEM)
+    judge = changes.pop("judge", None)
+    deduplicate(
+        [folder / "a.parquet", folder / "b.parquet"],
+        folder / "out.parquet",
+        folder / "out.npy",
+        folder / "removed.parquet",
+        folder / "review.csv",
+        Deduplicate(**changes),
+        Embedding(),
+        judge=judge,
+    )
+    stay = records.read(folder / "out.parquet", records.PROBLEM).column("id").to_pylist()
+    assert len(read_vectors(folder / "out.npy", len(stay))) == len(stay)
+    removed = records.read(folder / "removed.parquet", records.REMOVED).to_pylist()
+    with (folder / "review.csv").open() as handle:
+        return stay, removed, list(csv.DictReader(handle))
+
+
+def test_exact_and_near_duplicates_leave_with_twin_and_score(tmp_path: Path) -> None:
+    stay, removed, review = run_deduplicate(tmp_path, same_numbers=True)
+    assert stay == ["a/0", "a/1", "a/2", "b/5", "b/6"], "problems that differ in their numbers stay"
+    assert [(row["id"], row["reason"], row["twin"]) for row in removed] == [("b/3", EXACT, "a/0"), ("b/4", NEAR, "a/0")]
+    assert removed[0]["score"] == 1.0
+    assert 0.9 <= removed[1]["score"] < 1.0
+    differing = [row for row in review if row["kind"] == "answers of duplicates differ"]
+    assert [(row["id"], row["answer"], row["other_answer"]) for row in differing] == [("b/3", "17", "16")]
+
+
+def test_the_papers_rule_takes_siblings_for_duplicates(tmp_path: Path) -> None:
+    stay, removed, _ = run_deduplicate(tmp_path)
+    assert "b/6" not in stay
+    assert ("b/6", "b/5") in [(row["id"], row["twin"]) for row in removed]
+
+
+def test_within_a_source_only_exact_duplicates_if_so_set(tmp_path: Path) -> None:
+    stay, _, _ = run_deduplicate(tmp_path, within_source=False)
+    assert "b/6" in stay
+
+
+def test_a_judge_decides_near_the_threshold(tmp_path: Path) -> None:
+    asked = []
+
+    def judge(pairs: list[tuple[str, str]]) -> list[bool | None]:
+        asked.extend(pairs)
+        return ["marbles" not in first for first, _ in pairs]
+
+    stay, removed, _ = run_deduplicate(tmp_path, margin=0.1, judge=judge)
+    assert any("marbles" in first for first, _ in asked)
+    assert "b/6" in stay
+    assert "b/4" in [row["id"] for row in removed]
+
+
+def test_of_a_chain_only_the_middle_leaves() -> None:
+    pairs = Pairs(np.array([1, 2]), np.array([0, 1]), np.array([0.95, 0.93]))
+    assert near_twins(pairs, 3, 0.9, {}) == {1: Twin(0, 0.95, NEAR)}
+
+
+def test_a_twin_is_always_one_that_stays() -> None:
+    twins = {1: Twin(0, 0.95, NEAR), 2: Twin(1, 1.0, EXACT)}
+    assert settle(twins[2], twins) == Twin(0, 0.95, NEAR)
+
+
+def test_problems_without_any_word_are_compared_as_they_are() -> None:
+    rows = [{"problem": text} for text in ("?", "!", "...", "?")]
+    assert exact_twins(rows) == {3: Twin(0, 1.0, EXACT)}
+
+
+def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[str, Any]], list[dict[str, str]]]:
+    train = [problem(place, *entry) for place, entry in enumerate(PROBLEMS)]
+    records.write(folder / "in.parquet", train, records.PROBLEM)
+    write_vectors(folder / "in.npy", Embedder(Embedding()).embed([row["problem"] for row in train]))
+    texts = [
+        "FIND THE NUMBER OF ORDERED PAIRS (X,Y) OF POSITIVE INTEGERS WITH 2X+3Y=100",
+        "A circle of radius 5 is inscribed in a right triangle with hypotenuse 26. Find its perimeter. Then double it.",
+        "How many 4-digit numbers have digits that strictly increase?",
+    ]
+    tests = [
+        {"id": f"t/{n:04d}", "benchmark": "t", "problem": text, "answers": ["1", "2"], "flags": [], "metadata": "{}"}
+        for n, text in enumerate(texts)
+    ]
+    records.write(folder / "t.parquet", tests, records.BENCHMARK_PROBLEM)
+    files = [folder / name for name in ("out.parquet", "removed.parquet", "report.csv")]
+    decontaminate(
+        folder / "in.parquet", folder / "in.npy", [folder / "t.parquet"], *files, Decontaminate(**changes), Embedding()
+    )
+    stay = records.read(files[0], records.PROBLEM).column("id").to_pylist()
+    with files[2].open() as handle:
+        return stay, records.read(files[1], records.REMOVED).to_pylist(), list(csv.DictReader(handle))
+
+
+def test_contamination_is_found_by_text_by_runs_and_by_embedding(tmp_path: Path) -> None:
+    stay, removed, report = run_decontaminate(tmp_path)
+    reasons = {row["id"]: (row["twin"], row["reason"]) for row in removed}
+    assert reasons["a/0"][0] == "t/0000"
+    assert reasons["a/0"][1].startswith("in t, found by exact text and 10-grams")
+    assert reasons["a/1"][0] == "t/0001"
+    assert "10-grams" in reasons["a/1"][1]
+    assert reasons["a/2"] == ("t/0002", "in t, found by embedding")
+    assert stay == ["b/5", "b/6"]
+    assert {row["decision"] for row in report[: len(removed)]} == {"removed"}
+    assert report[0]["benchmark_answers"] == "1 | 2"
+    assert report[0]["problem"]
+    assert report[0]["benchmark_problem"]
+
+
+def test_vectors_of_another_table_are_refused(tmp_path: Path) -> None:
+    write_vectors(tmp_path / "v.npy", np.zeros((3, 4), dtype=np.float32))
+    with pytest.raises(UserError, match="for 5 problems"):
+        read_vectors(tmp_path / "v.npy", 5)
+    (tmp_path / "v.npy").write_bytes(b"not numpy")
+    with pytest.raises(UserError, match="not a whole file"):
+        read_vectors(tmp_path / "v.npy", 5)
+
+
+def test_runs_of_words() -> None:
+    text = "Find the sum of all the digits of $2^{10}$, written in base seven."
+    assert len(runs(text, 10)) == 14 - 10 + 1
+    assert runs("too short", 10) == set()
+    ((pair, share),) = shared_runs([f"Well: {text} Now."], [text], 10, 0.5)
+    assert (pair, share) == ((0, 0), 1.0)
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 300])
+def test_the_search_finds_what_comparing_all_finds(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(similar, "BLOCK", 64)
+    monkeypatch.setattr(similar, "TILE", 50)
+    random = np.random.default_rng(size)
+    vectors = random.normal(size=(size, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    keys = random.integers(0, 3, size)
+    for used in (None, keys):
+        found = earlier_pairs(vectors, 0.6, used)
+        everything = vectors @ vectors.T
+        expected = {
+            (i, j)
+            for i in range(size)
+            for j in range(i)
+            if everything[i, j] >= 0.6 and (used is None or used[i] == used[j])
+        }
+        assert set(zip(found.rows.tolist(), found.columns.tolist(), strict=True)) == expected
+        assert all(np.diff(found.rows) >= 0)
+    found = similar_pairs(vectors, vectors[: size // 2], 0.6)
+    assert len(found.rows) == int((everything[:, : size // 2] >= 0.6).sum()) if size else True
+
+
+def test_a_crowd_of_equals_stays_within_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(similar, "BLOCK", 64)
+    monkeypatch.setattr(similar, "TILE", 100)
+    vectors = np.ones((500, 4), dtype=np.float32) / 2
+    pairs = earlier_pairs(vectors, 0.9)
+    assert np.bincount(pairs.rows).max() <= NEIGHBOURS
+    assert set(near_twins(pairs, 500, 0.9, {}).values()) == {Twin(0, 1.0, NEAR)}
+
+
+def test_batches_hold_every_text_once_within_their_budget() -> None:
+    lengths = [int(n) for n in np.random.default_rng(0).integers(1, 257, 500)]
+    found = batches(lengths, 1024)
+    assert sorted(place for batch in found for place in batch) == list(range(500))
+    assert all(len(batch) * max(lengths[place] for place in batch) <= 1024 for batch in found)
+
+
+def test_embeddings_are_those_of_sentence_transformers() -> None:
+    embedder = Embedder(Embedding())
+    texts = [entry[1] for entry in PROBLEMS] + ["", "x " * 1000]
+    ours = embedder.embed(texts)
+    theirs = embedder.model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
+    assert np.abs(ours - theirs).max() < 1e-5
+    assert np.allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
+
+
+def test_weights_that_are_not_the_pinned_ones_are_refused() -> None:
+    with pytest.raises(UserError, match="weights have SHA-256"):
+        Embedder(Embedding(weights_sha256="0" * 64))

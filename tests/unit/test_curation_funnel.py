@@ -1,0 +1,196 @@
+"""The miniature's sources through every step: exactly what was planted leaves, each where it should."""
+
+import csv
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deepscaler import records, settings
+from deepscaler.curation.decontaminate import decontaminate
+from deepscaler.curation.deduplicate import deduplicate
+from deepscaler.curation.extract_answers import extract_answers
+from deepscaler.curation.fetch_source import fetch_source
+from deepscaler.curation.select_gradable import select_gradable, ungradable
+from deepscaler.curation.summarise_curation import STEPS, summarise_curation
+from deepscaler.errors import JobError
+from deepscaler.evaluation.fetch_benchmark import fetch_benchmark
+from deepscaler.miniature import sources
+from deepscaler.miniature.problems import FAMILIES
+
+pytestmark = pytest.mark.timeout(400)  # importing sentence-transformers alone takes long on a busy machine
+GOOD = 25
+LEAVES_AT = {
+    "extract_answers": ("missing_answer", "broken", "pointless_choices"),
+    "deduplicate": ("copied", "decorated", "repeated", "contradicting"),
+    "decontaminate": ("contaminated", "contaminated_decorated", "quoted"),
+    "select_gradable": ("proof", "several_parts", "unreadable", "long"),
+}
+
+
+@pytest.fixture(scope="module")
+def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All steps at mini's settings, on sources of fewer good problems."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DEEPSCALER_ROOT", str(root))
+    patch.setattr(sources, "GOOD", GOOD)
+    sources.pool.cache_clear()
+    folder = tmp_path_factory.mktemp("curated")
+    mini = settings.scale("mini")
+    assert mini.curation
+    for source in mini.curation.sources:
+        fetch_source(source, folder / f"source-{source}.parquet", mini.seed)
+        extract_answers(
+            folder / f"source-{source}.parquet",
+            folder / f"{source}.parquet",
+            folder / f"removed-{source}.parquet",
+            folder / f"review-{source}.csv",
+            mini.curation.extract_answers,
+            folder / "replies.jsonl",
+        )
+    tests = mini.evaluation.suites["table"]
+    for benchmark in tests:
+        fetch_benchmark(benchmark, folder / f"{benchmark}.parquet")
+    deduplicate(
+        [folder / f"{source}.parquet" for source in mini.curation.sources],
+        folder / "deduplicated.parquet",
+        folder / "deduplicated.npy",
+        folder / "removed-deduplicate.parquet",
+        folder / "review.csv",
+        mini.curation.deduplicate,
+        mini.curation.embedding,
+    )
+    decontaminate(
+        folder / "deduplicated.parquet",
+        folder / "deduplicated.npy",
+        [folder / f"{benchmark}.parquet" for benchmark in tests],
+        folder / "decontaminated.parquet",
+        folder / "removed-decontaminate.parquet",
+        folder / "contamination.csv",
+        mini.curation.decontaminate,
+        mini.curation.embedding,
+    )
+    select_gradable(
+        folder / "decontaminated.parquet",
+        folder / "train" / "train.parquet",
+        folder / "train" / "README.md",
+        folder / "removed-select.parquet",
+        mini.curation.select_gradable,
+        len,  # no tokenizer makes more of these texts than one token a character
+        scale="mini",
+    )
+    summarise(folder)
+    yield folder
+    patch.undo()
+    sources.pool.cache_clear()
+
+
+def summarise(folder: Path) -> None:
+    summarise_curation(
+        sorted(folder.glob("source-*.parquet")),
+        sorted(folder.glob("removed-*.parquet")),
+        folder / "train" / "train.parquet",
+        folder / "curation.csv",
+        folder / "removed.parquet",
+    )
+
+
+def funnel(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "curation.csv").open() as handle:
+        return {row["source"]: row for row in csv.DictReader(handle)}
+
+
+def removed(folder: Path) -> list[dict[str, Any]]:
+    return records.read(folder / "removed.parquet", records.REMOVED).to_pylist()
+
+
+@pytest.mark.parametrize("source", sources.SOURCES)
+def test_what_was_planted_leaves_and_nothing_else(curated: Path, source: str) -> None:
+    planted = sources.PLANTED[source]
+    row = funnel(curated)[source]
+    for step, kinds in LEAVES_AT.items():
+        assert int(row[step]) == sum(planted.get(kind, 0) for kind in kinds), step
+    assert int(row["kept"]) == GOOD + planted.get("choices", 0) + planted.get("zero_padded", 0)
+    assert int(row["fetched"]) == GOOD + sum(planted.values()) - planted.get("foreign", 0)
+
+
+def test_every_kind_of_flaw_has_a_step(curated: Path) -> None:
+    kinds = {kind for planted in sources.PLANTED.values() for kind in planted}
+    assert kinds == {kind for kinds in LEAVES_AT.values() for kind in kinds} | {"foreign", "choices", "zero_padded"}
+
+
+def test_the_total_is_the_sum(curated: Path) -> None:
+    rows = funnel(curated)
+    total = rows.pop("total")
+    for column in ("fetched", *STEPS, "kept"):
+        assert int(total[column]) == sum(int(row[column]) for row in rows.values())
+    assert len(removed(curated)) + int(total["kept"]) == int(total["fetched"])
+
+
+def test_training_problems_are_of_the_miniatures_own_language(curated: Path) -> None:
+    rows = records.read(curated / "train" / "train.parquet", records.PROBLEM).to_pylist()
+    good = {problem.text: problem for problem in sources.pool(settings.scale("mini").seed)}
+    assert all(good[row["problem"]].answer == row["answer"] for row in rows)
+    assert {row["problem"].split(":")[0] for row in rows} == set(FAMILIES)
+    assert len({row["problem"] for row in rows}) == len(rows)
+
+
+def test_reasons_name_the_flaw(curated: Path) -> None:
+    reasons = Counter(row["reason"].split(",")[0].split(":")[0] for row in removed(curated))
+    planted = Counter[str]()
+    for kinds in sources.PLANTED.values():
+        planted.update(kinds)
+    assert reasons["no answer"] == planted["missing_answer"]
+    assert reasons["defect"] == planted["broken"]
+    assert reasons["proof"] == planted["proof"]
+    assert reasons["several parts"] == planted["several_parts"]
+    assert reasons["not gradable"] == planted["unreadable"]
+    assert reasons["prompt over 64 tokens"] == planted["long"]
+    assert reasons["exact duplicate"] + reasons["near duplicate"] == sum(
+        planted[kind] for kind in LEAVES_AT["deduplicate"]
+    )
+    assert all(row["twin"] and row["score"] for row in removed(curated) if "duplicate" in row["reason"])
+
+
+def test_the_card_and_the_table_load_as_a_data_set(curated: Path) -> None:
+    import datasets
+
+    loaded = datasets.load_dataset(str(curated / "train"), split="train", cache_dir=str(curated / "cache"))
+    assert loaded.column_names == records.PROBLEM.names
+    assert len(loaded) == int(funnel(curated)["total"]["kept"])
+
+
+def test_a_funnel_that_does_not_sum_is_refused(curated: Path, tmp_path: Path) -> None:
+    for path in curated.glob("*.parquet"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    table = pq.read_table(curated / "train" / "train.parquet")
+    (tmp_path / "train").mkdir()
+    pq.write_table(pa.Table.from_pylist(table.to_pylist()[1:], schema=table.schema), tmp_path / "train/train.parquet")
+    with pytest.raises(JobError, match="rows came in"):
+        summarise(tmp_path)
+    assert not (tmp_path / "curation.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("problem", "answer", "reason"),
+    [
+        ("Find x.", r"\frac{1}{2}", None),
+        ("Prove that x > 0.", r"\text{see above}", "proof"),
+        ("(a) Find x. (b) Find y.", "(a) one and (b) some other", "several parts"),
+        ("Find all of them.", r"a^2 + b^2 + c^2 + d", "not gradable: not evaluable"),
+    ],
+)
+def test_why_an_answer_cannot_be_graded(problem: str, answer: str, reason: str | None) -> None:
+    said = ungradable(problem, answer, "paper")
+    assert said == reason if reason is None else (said or "").startswith(reason)
+
+
+@pytest.mark.parametrize("mode", ["paper", "strict"])
+@pytest.mark.parametrize("answer", ["9999999!", "10^{10^{10}}", "(" * 3000, "x" * 5000, "{" * 999 + "}" * 999])
+def test_hostile_answers_take_no_time(answer: str, mode: str) -> None:
+    start = time.monotonic()
+    ungradable("Find x.", answer, mode)  # type: ignore[arg-type]
+    assert time.monotonic() - start < 5
