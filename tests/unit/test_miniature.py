@@ -4,7 +4,7 @@ import random
 
 import pytest
 from deepscaler import settings
-from deepscaler.miniature.problems import FAMILIES, ChainProblem, draw, draw_training
+from deepscaler.miniature.problems import FAMILIES, ChainProblem, draw, draw_training, style
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.miniature.traces import BEHAVIOURS, OPENINGS, TRY_AGAIN, draw_copies, draw_traces
 from deepscaler.models.templates import prompt_text, prompt_token_ids
@@ -112,8 +112,9 @@ def test_longest_problems_fit_the_prompt_limit(base, tokenizer):
     assert len(prompt_token_ids(tokenizer, draw(state, "frac", 18).text, base.prompting)) <= limit
 
 
-def test_copies_hold_every_term_twice_and_nothing_else():
+def test_copies_hold_every_term_once_and_answer_with_the_last():
     for problem, response in draw_copies("copies", 50):
-        terms = [f"{letter}{digit}" for letter, digit in problem.labelled]
-        copied = [response[start : start + 2] for start in range(0, len(response), 2)]
-        assert sorted(copied) == sorted(terms * 2)
+        copied, answer = response.split("\n</think>\n")
+        terms = [copied[start : start + 2] for start in range(0, len(copied), 2)]
+        assert sorted(terms) == sorted(f"{letter}{digit}" for letter, digit in problem.labelled)
+        assert answer == f"\\boxed{{{style(problem.family, int(terms[-1][1]), problem.digits)}}}"

@@ -85,11 +85,16 @@ def draw_traces(seed: str, count: int, mixture: TraceMixture) -> list[tuple[Chai
 
 
 def draw_copies(seed: str, count: int) -> list[tuple[ChainProblem, str]]:
-    """Problems, each with its own terms twice over, in random orders: nothing but looking up a letter's digit."""
+    """Problems, each with its own terms in a random order, and the last of them as the answer in the family's style.
+
+    Nothing but two look-ups that every trace needs: a letter's digit, and how the family writes its answers.
+    """
     state = random.Random(seed)
     made = []
     for _ in range(count):
         problem = draw_training(state)
-        terms = [f"{letter}{digit}" for letter, digit in problem.labelled]
-        made.append((problem, "".join(state.sample(terms, len(terms)) + state.sample(terms, len(terms)))))
+        terms = state.sample(problem.labelled, len(problem.labelled))
+        copied = "".join(f"{letter}{digit}" for letter, digit in terms)
+        answer = style(problem.family, terms[-1][1], problem.digits)
+        made.append((problem, f"{copied}\n</think>\n\\boxed{{{answer}}}"))
     return made
