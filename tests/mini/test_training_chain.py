@@ -113,6 +113,11 @@ class Chain:
         self.finish(name, process)
 
 
+def before(folder: str) -> str:
+    """A PYTHONPATH with a folder of this one in front, whose sitecustomize every process then runs."""
+    return os.pathsep.join(filter(None, [str(HERE / folder), os.environ.get("PYTHONPATH")]))
+
+
 def launched_by(pid: int) -> list[int]:
     """The processes that carry the token of the launch of this process."""
     for entry in Path("/proc").glob("[0-9]*"):
@@ -212,7 +217,7 @@ def killed_and_finished(chain: Chain, base: Path) -> Chain:
         "save",
         "8k-1",
         base,
-        PYTHONPATH=str(HERE / "slow_saves"),
+        PYTHONPATH=before("slow_saves"),
         CHAIN_HOLD_STEP="4",
         CHAIN_HOLDING=str(holding),
     )
@@ -244,9 +249,7 @@ def switched(handed_over: Chain) -> Chain:
 @pytest.fixture(scope="module")
 def withheld(chain: Chain, base: Path) -> list[dict[str, Any]]:
     """8k-1 undisturbed in a run folder of its own, but for the weights, which the sampler never loads."""
-    chain.train(
-        "withheld", "8k-1", base, runs="withheld", checkpoints="withheld-out", PYTHONPATH=str(HERE / "withheld")
-    )
+    chain.train("withheld", "8k-1", base, runs="withheld", checkpoints="withheld-out", PYTHONPATH=before("withheld"))
     return metrics(chain.checkpoint("8k-1", "withheld-out"))
 
 

@@ -14,7 +14,7 @@ def save(path: Path, step: int, *, marked: bool = True, content: str = "tensor")
         with zipfile.ZipFile(state.folder / name, "w") as archive:
             archive.writestr("data", content * 200)
     if marked:
-        state.mark(ranks=8)
+        state.mark(ranks=8, zero_stage=3)
     (path / "_actor" / "latest").write_text(state.folder.name)
     return state
 
@@ -24,7 +24,7 @@ def test_the_newest_whole_state_is_chosen(tmp_path: Path) -> None:
     save(tmp_path, 6)
     state, dropped = settle(tmp_path, 0, 12)
     assert state is not None
-    assert (state.step, state.ranks(), dropped) == (6, 8, [])
+    assert (state.step, state.layout(), dropped) == (6, (8, 3), [])
     assert (tmp_path / "_actor" / "latest").read_text() == "global_step6"
 
 

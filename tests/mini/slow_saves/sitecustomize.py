@@ -10,11 +10,11 @@ from deepscaler.training.imports import when_imported
 def hold(module):
     mark = module.State.mark
 
-    def slowly(self, ranks):
+    def slowly(self, ranks, zero_stage):
         if self.step >= int(os.environ["CHAIN_HOLD_STEP"]):
             Path(os.environ["CHAIN_HOLDING"]).touch()
             time.sleep(120)
-        mark(self, ranks)
+        mark(self, ranks, zero_stage)
 
     module.State.mark = slowly
 

@@ -106,7 +106,7 @@ def keep_bounds(module: Any, bounds: Bounds) -> None:
         try:
             save_logs_and_checkpoints(self, global_step, logs_dict, client_states)
             if global_step % saving.save_steps == 0:
-                mark_complete(Path(saving.path), global_step, world_size(self.args))
+                mark_complete(self.args, global_step)
         finally:
             saving.save_steps = steps
         at_step = global_step
@@ -140,12 +140,8 @@ def log_means_of_updates(module: Any) -> None:
     module.ActorPPOTrainer.ppo_train = with_means
 
 
-def mark_complete(path: Path, step: int, ranks: int) -> None:
+def mark_complete(args: Any, step: int) -> None:
     from deepscaler.training.states import State
 
-    State.at(path, step).mark(ranks)
-
-
-def world_size(args: Any) -> int:
-    size: int = args.actor.num_nodes * args.actor.num_gpus_per_node
-    return size
+    ranks = args.actor.num_nodes * args.actor.num_gpus_per_node
+    State.at(Path(args.ckpt.path), step).mark(ranks, args.ds.zero_stage)

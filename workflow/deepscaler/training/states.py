@@ -32,10 +32,10 @@ class State:
         """The state of a step below OpenRLHF's `--ckpt.path`."""
         return cls(path / "_actor" / f"{PREFIX}{step}", step)
 
-    def mark(self, ranks: int) -> None:
+    def mark(self, ranks: int, zero_stage: int) -> None:
         """Record that all ranks have written all files."""
         sizes = {path.name: path.stat().st_size for path in sorted(self.folder.iterdir()) if path.name != MARK}
-        write_json(self.folder / MARK, {"step": self.step, "ranks": ranks, "files": sizes})
+        write_json(self.folder / MARK, {"step": self.step, "ranks": ranks, "zero_stage": zero_stage, "files": sizes})
 
     def trouble(self) -> str | None:
         """Why the state cannot be loaded, or None."""
@@ -55,10 +55,10 @@ class State:
                 return f"has a damaged {name}"
         return None
 
-    def ranks(self) -> int:
-        """The number of GPUs that wrote it, and alone can load it."""
-        count: int = json.loads((self.folder / MARK).read_text(encoding="utf-8"))["ranks"]
-        return count
+    def layout(self) -> tuple[int, int]:
+        """The number of GPUs and the ZeRO stage that wrote it, and alone can load it."""
+        mark = json.loads((self.folder / MARK).read_text(encoding="utf-8"))
+        return mark["ranks"], mark["zero_stage"]
 
     def bytes(self) -> int:
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())

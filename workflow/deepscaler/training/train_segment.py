@@ -63,10 +63,10 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, watch: Watch | N
     state, dropped = states.settle(folder.states, segment.first, segment.last)
     for line in dropped:
         say(line)
-    gpus = place.nodes * place.gpus_per_node
-    if state and state.ranks() != gpus:
+    wanted = (place.nodes * place.gpus_per_node, place.zero_stage)
+    if state and state.layout() != wanted:
         raise UserError(
-            f"the saved state is of {state.ranks()} GPUs, the layout has {gpus}",
+            "the saved state is of {} GPUs at ZeRO {}, the layout has {} at ZeRO {}".format(*state.layout(), *wanted),
             state.folder,
             f"set training.layout.{segment.stage} back, or delete {folder.path} to start the segment anew",
         )
