@@ -44,6 +44,7 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, object]) -> No
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else the kernel warns about frozen modules
     import papermill
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
     logging.getLogger("papermill").setLevel(logging.WARNING)
     try:
@@ -54,6 +55,7 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, object]) -> No
             kernel_name="python3",
             progress_bar=False,
             execution_timeout=TIMEOUT,
+            config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port on a shared machine
         )
     except PapermillExecutionError as error:
         raise JobError(f"a cell of the notebook failed: {error.ename}: {error.evalue}", notebook) from None

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepscaler import settings
 from deepscaler.errors import UserError
 from deepscaler.files import read_json
 from deepscaler.reporting import style
-from deepscaler.reporting.results import Estimate, Results, Step, aime_of, read_training
+from deepscaler.reporting.marks import aime_title, legend_below, reference_lines, switches
+from deepscaler.reporting.results import Estimate, Step, aime_of, read_training
+from deepscaler.reporting.size_figure import accuracy_by_size
 from deepscaler.settings import dag
-from deepscaler.settings.claims import Claim, Series, TableCell, claims
-from deepscaler.settings.models import Reported
+from deepscaler.settings.claims import Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PAPER_WINDOW, PAPER_STEPS = 100, 1750
 """The paper's moving average is over 100 of its 1,750 steps; a shorter run is smoothed over the same share of it."""
+FEW_STEPS = 200
+"""Up to so many, each step has a dot."""
 MINIMUM_STEPS = 6
 """Of figure 3, where a third of the first stage is less."""
 LENGTH_AND_REWARD: tuple[tuple[Series, str], ...] = (("response_length", style.BLUE), ("reward", style.ORANGE))
@@ -102,36 +104,6 @@ def clipped_share(scale: str, data: list[Path]) -> "Figure":
     return figure
 
 
-def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
-    """Figure 5: Pass@1 on AIME 2024 against the number of parameters, for all systems of the table."""
-    results = Results(scale, data[0].parent)
-    figure, (axes,) = style.panels(1, height=4.2)
-    labels: list[tuple[float, float, str]] = []
-    for system in settings.scale(scale).evaluation.systems:
-        estimate, size = results.cell(system, "aime_2024"), parameters(scale, system)
-        if estimate is None:
-            continue
-        entry = settings.systems()[system]
-        if size is None:
-            axes.axhline(estimate.value, color=style.GREY, linestyle=(0, (5, 2)), linewidth=1.2)
-            axes.annotate(f"{entry.title} (size unknown)", (0.99, estimate.value), xycoords=("axes fraction", "data"),
-                          ha="right", va="bottom", color=style.GREY)  # fmt: skip
-            continue
-        reported = isinstance(entry, Reported)
-        half = style.BAND * (estimate.standard_error or 0.0)
-        axes.errorbar(size, estimate.value, yerr=half or None, fmt="s" if reported else "o", color=style.BLUE,
-                      markerfacecolor="white" if reported else style.BLUE, capsize=2, markersize=6)  # fmt: skip
-        labels.append((size, estimate.value, entry.title))
-    crosses = paper_markers(axes, scale)
-    name_points(axes, labels)
-    axes.set(xscale="log", xlabel="parameters (log scale)", ylabel=f"{aime_title(scale)}, Pass@1 (%)")
-    sizes = sorted({size for size, _, _ in labels})
-    axes.set_xticks(sizes, [size_text(size) for size in sizes])
-    axes.set_xticks([], minor=True)
-    size_legend(axes, scale, crosses)
-    return figure
-
-
 FIGURES: dict[int, Callable[[str, list[Path]], "Figure"]] = {
     1: accuracy_by_step,
     2: length_and_reward,
@@ -163,19 +135,14 @@ def draw_series(
             continue
         x, y, mean = zip(*kept, strict=True)
         label = None if number else f"moving average of {window} steps"
+        dot = "." if len(steps) <= FEW_STEPS else None
         axes.plot(
-            x, y, color=style.FAINT, linewidth=0.9, marker=".", markersize=3, label=None if number else "each step"
+            x, y, color=style.FAINT, linewidth=0.8, marker=dot, markersize=3, label=None if number else "each step"
         )
         axes.plot(x, mean, color=colour, label=label)
     reference_lines(axes, scale, figure_number, series)
     axes.set(xlabel="training step", title=LABELS[series])
     axes.locator_params(axis="x", integer=True)
-
-
-def legend_below(figure: "Figure", axes: "Axes") -> None:
-    """One legend for all panels, under them, where it covers nothing."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
 
 
 def moving_window(steps: int) -> int:
@@ -193,88 +160,3 @@ def moving_average(values: Sequence[float], window: int) -> list[float]:
 
 def dag_steps(scale: str) -> range:
     return range(dag.segments(scale)[-1].total_last)
-
-
-def switches(axes: "Axes", scale: str) -> None:
-    """Where training went on with a longer context: a dotted line, and at each stage's start its name."""
-    for segment in dag.segments(scale):
-        if segment.starts_stage:
-            start = segment.total_last - (segment.last - segment.first)
-            if segment.parent:
-                axes.axvline(start, color=style.INK, linestyle=":", linewidth=1.1)
-            axes.annotate(segment.stage.upper(), (start, 1.0), xycoords=("data", "axes fraction"), xytext=(2, 1),
-                          textcoords="offset points", va="bottom", fontsize=8, color=style.INK)  # fmt: skip
-    axes.set_title(axes.get_title("left"), pad=16)
-
-
-def reference_lines(axes: "Axes", scale: str, figure: int, series: Series | None = None) -> None:
-    """The paper's values, dashed, where the scale is one that they can be held against."""
-    for claim in comparable(scale):
-        if claim.figure and (claim.figure.number, claim.figure.series) == (figure, series):
-            axes.axhline(claim.expected, color=style.GREY, linestyle=(0, (5, 2)), linewidth=1.1)
-            text = f"paper: {claim.expected:g}{claim.unit} ({claim.id})"
-            axes.annotate(text, (0.01, claim.expected), xycoords=("axes fraction", "data"), xytext=(0, 2),
-                          textcoords="offset points", fontsize=7, color=style.GREY)  # fmt: skip
-
-
-def comparable(scale: str) -> list[Claim]:
-    return [claim for claim in claims().claims if scale in claim.scales]
-
-
-def paper_markers(axes: "Axes", scale: str) -> bool:
-    """The paper's own value of each system that it has one for, as a cross; whether there is any."""
-    drawn = False
-    for claim in comparable(scale):
-        cell = claim.measure
-        if not isinstance(cell, TableCell) or cell.column != "aime_2024":
-            continue
-        size = parameters(scale, cell.system)
-        if size is None or cell.against or cell.limit or cell.minus or cell.over:
-            continue
-        axes.plot(size, claim.expected, marker="x", color=style.ORANGE, markersize=7, linestyle="none", zorder=3)
-        drawn = True
-    return drawn
-
-
-def parameters(scale: str, system: str) -> float | None:
-    """Billions of parameters; a checkpoint has its base model's."""
-    name = settings.scale(scale).base if dag.checkpoint_of(scale, system) else system
-    return getattr(settings.systems()[name or system], "parameters", None)
-
-
-def size_text(billions: float) -> str:
-    """Parameters as people say them: "1.5 B", "0.4 M"."""
-    return f"{billions:g} B" if billions >= 0.1 else f"{billions * 1000:g} M"
-
-
-def name_points(axes: "Axes", labels: list[tuple[float, float, str]]) -> None:
-    """Names beside the points, moved apart where they would overlap."""
-    if not labels:
-        return
-    heights = [y for _, y, _ in labels]
-    gap = max(max(heights) - min(heights), 1.0) * 0.075
-    for size in sorted({x for x, _, _ in labels}):
-        column = [(y, name) for x, y, name in labels if x == size]
-        for (y, name), place in zip(column, style.spread([y for y, _ in column], gap), strict=True):
-            arrow = {"arrowstyle": "-", "color": style.FAINT, "shrinkB": 4}
-            axes.annotate(name, (size, y), xytext=(size * 1.12, place), va="center", fontsize=8, arrowprops=arrow)
-    axes.set_xlim(min(x for x, _, _ in labels) * 0.75, max(x for x, _, _ in labels) * 2.6)
-
-
-def size_legend(axes: "Axes", scale: str, crosses: bool) -> None:
-    from matplotlib.lines import Line2D
-
-    marks = [Line2D([], [], marker="o", color=style.BLUE, linestyle="none", label="measured here (95 %)")]
-    kinds = [settings.systems()[system] for system in settings.scale(scale).evaluation.systems]
-    if any(isinstance(entry, Reported) for entry in kinds):
-        marks.append(Line2D([], [], marker="s", color=style.BLUE, markerfacecolor="white", linestyle="none",
-                            label="as reported by others"))  # fmt: skip
-    if crosses:
-        marks.append(Line2D([], [], marker="x", color=style.ORANGE, linestyle="none", label="the paper's value"))
-    axes.legend(handles=marks, loc="best")
-
-
-def aime_title(scale: str) -> str:
-    """The title of what stands in the column of AIME 2024 at a scale."""
-    names = settings.scale(scale).evaluation.suites["table"]
-    return next(settings.benchmarks()[n].title for n in names if settings.benchmarks()[n].column == "aime_2024")

@@ -16,6 +16,8 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 INK, GREY, FAINT = "#1a1a1a", "#6b6b6b", "#c9c9c9"
 WIDTH, HEIGHT = 6.6, 3.7
 """Inches: a text column in print."""
+STEP_ASIDE = 1.025
+"""Factor between neighbours of one size on a logarithmic axis."""
 BAND = 1.96
 """Half width of an error band, in standard errors: 95 %."""
 

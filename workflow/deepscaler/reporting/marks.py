@@ -1,0 +1,63 @@
+"""What several figures have in common: the switches between stages, the paper's values, the legend."""
+
+from typing import TYPE_CHECKING
+
+from deepscaler import settings
+from deepscaler.reporting import style
+from deepscaler.settings import dag
+from deepscaler.settings.claims import Claim, Series, TableCell, claims
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def switches(axes: "Axes", scale: str) -> None:
+    """Where training went on with a longer context: a dotted line, and at each stage's start its name."""
+    for segment in dag.segments(scale):
+        if segment.starts_stage:
+            start = segment.total_last - (segment.last - segment.first)
+            if segment.parent:
+                axes.axvline(start, color=style.INK, linestyle=":", linewidth=1.1)
+            axes.annotate(segment.stage.upper(), (start, 1.0), xycoords=("data", "axes fraction"), xytext=(2, 1),
+                          textcoords="offset points", va="bottom", fontsize=8, color=style.INK)  # fmt: skip
+    axes.set_title(axes.get_title("left"), pad=16)
+
+
+def reference_lines(axes: "Axes", scale: str, figure: int, series: Series | None = None) -> None:
+    """The paper's values, dashed over the stage that they are of, where the scale is one to hold them against."""
+    for claim in comparable(scale):
+        if not claim.figure or (claim.figure.number, claim.figure.series) != (figure, series):
+            continue
+        start, end = stage_range(scale, claim)
+        axes.plot([start, end], [claim.expected] * 2, color=style.INK, linestyle=(0, (4, 2)), linewidth=1.1, zorder=3)
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
+        axes.annotate(f"paper {claim.expected:,g}", ((start + end) / 2, claim.expected), xytext=(0, 3), ha="center",
+                      textcoords="offset points", fontsize=7, color=style.INK, bbox=box, zorder=4)  # fmt: skip
+
+
+def stage_range(scale: str, claim: Claim) -> tuple[int, int]:
+    """First and last total step of the stage that a claim is of; all of training where it is of none."""
+    chain = dag.segments(scale)
+    stage = getattr(claim.measure, "stage", None)
+    if isinstance(claim.measure, TableCell):
+        stage = getattr(settings.systems()[claim.measure.system], "stage", None)
+    ends = [segment.total_last for segment in chain if stage in (None, segment.stage)]
+    starts = [segment.total_last - segment.last + segment.first for segment in chain if stage in (None, segment.stage)]
+    return min(starts), max(ends)
+
+
+def comparable(scale: str) -> list[Claim]:
+    return [claim for claim in claims().claims if scale in claim.scales]
+
+
+def legend_below(figure: "Figure", axes: "Axes") -> None:
+    """One legend for all panels, under them, where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
+
+
+def aime_title(scale: str) -> str:
+    """The title of what stands in the column of AIME 2024 at a scale."""
+    names = settings.scale(scale).evaluation.suites["table"]
+    return next(settings.benchmarks()[n].title for n in names if settings.benchmarks()[n].column == "aime_2024")

@@ -1,0 +1,110 @@
+"""Figure 5: accuracy against model size."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepscaler import settings
+from deepscaler.reporting import style
+from deepscaler.reporting.marks import aime_title, comparable
+from deepscaler.reporting.results import Estimate, Results
+from deepscaler.settings import dag
+from deepscaler.settings.claims import TableCell
+from deepscaler.settings.models import Reported
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
+    """Figure 5: Pass@1 on AIME 2024 against the number of parameters, for all systems of the table."""
+    results = Results(scale, data[0].parent)
+    cells = {name: results.cell(name, "aime_2024") for name in settings.scale(scale).evaluation.systems}
+    found = {name: estimate for name, estimate in cells.items() if estimate}
+    figure, (axes,) = style.panels(1, height=4.2)
+    places = side_by_side({name: size for name in found if (size := parameters(scale, name)) is not None})
+    for name, estimate in found.items():
+        entry = settings.systems()[name]
+        if name not in places:
+            axes.axhline(estimate.value, color=style.GREY, linestyle=(0, (5, 2)), linewidth=1.2)
+            axes.annotate(f"{entry.title} (size unknown)", (0.42, estimate.value), xycoords=("axes fraction", "data"),
+                          va="bottom", fontsize=8, color=style.GREY)  # fmt: skip
+            continue
+        reported = isinstance(entry, Reported)
+        half = style.BAND * (estimate.standard_error or 0.0)
+        axes.errorbar(places[name], estimate.value, yerr=half or None, fmt="s" if reported else "o", color=style.BLUE,
+                      markerfacecolor="white" if reported else style.BLUE, capsize=2, markersize=5)  # fmt: skip
+    crosses = paper_markers(axes, scale, places)
+    name_points(axes, scale, places, found)
+    axes.set(xscale="log", xlabel="parameters (log scale)", ylabel=f"{aime_title(scale)}, Pass@1 (%)")
+    sizes = sorted({size for name in places if (size := parameters(scale, name)) is not None})
+    axes.set_xticks(sizes, [size_text(size) for size in sizes])
+    axes.set_xticks([], minor=True)
+    size_legend(axes, scale, crosses)
+    return figure
+
+
+def side_by_side(sizes: dict[str, float]) -> dict[str, float]:
+    """Where each system stands on the axis: systems of one size next to each other, so that error bars show."""
+    placed = {}
+    for size in set(sizes.values()):
+        names = [name for name in sizes if sizes[name] == size]
+        for rank, name in enumerate(names):
+            placed[name] = size * style.STEP_ASIDE ** (rank - (len(names) - 1) / 2)
+    return placed
+
+
+def paper_markers(axes: "Axes", scale: str, places: dict[str, float]) -> bool:
+    """The paper's own value of each system that it has one for, as a cross; whether there is any."""
+    drawn = False
+    for claim in comparable(scale):
+        cell = claim.measure
+        if not isinstance(cell, TableCell) or cell.column != "aime_2024" or cell.system not in places:
+            continue
+        if cell.against or cell.limit or cell.minus or cell.over:
+            continue
+        axes.plot(places[cell.system], claim.expected, marker="x", color=style.ORANGE, markersize=6,
+                  markeredgewidth=1.6, linestyle="none", zorder=3)  # fmt: skip
+        drawn = True
+    return drawn
+
+
+def name_points(axes: "Axes", scale: str, places: dict[str, float], found: dict[str, Estimate]) -> None:
+    """Names beside the points, moved apart where they would overlap."""
+    if not places:
+        return
+    heights = [found[name].value for name in places]
+    gap = max(max(heights) - min(heights), 1.0) * 0.075
+    sizes = {name: parameters(scale, name) for name in places}
+    for size in set(sizes.values()):
+        column = [name for name in places if sizes[name] == size]
+        right = max(places[name] for name in column) * 1.06
+        for name, height in zip(column, style.spread([found[name].value for name in column], gap), strict=True):
+            arrow = {"arrowstyle": "-", "color": style.FAINT, "shrinkB": 4}
+            axes.annotate(settings.systems()[name].title, (places[name], found[name].value), xytext=(right, height),
+                          va="center", fontsize=8, arrowprops=arrow)  # fmt: skip
+    axes.set_xlim(min(places.values()) * 0.85, max(places.values()) * 1.9)
+
+
+def size_legend(axes: "Axes", scale: str, crosses: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    marks = [Line2D([], [], marker="o", color=style.BLUE, linestyle="none", label="measured here (95 %)")]
+    kinds = [settings.systems()[system] for system in settings.scale(scale).evaluation.systems]
+    if any(isinstance(entry, Reported) for entry in kinds):
+        marks.append(Line2D([], [], marker="s", color=style.BLUE, markerfacecolor="white", linestyle="none",
+                            label="as reported by others"))  # fmt: skip
+    if crosses:
+        marks.append(Line2D([], [], marker="x", color=style.ORANGE, linestyle="none", label="the paper's value"))
+    axes.legend(handles=marks, loc="best")
+
+
+def size_text(billions: float) -> str:
+    """Parameters as people say them: "1.5 B", "0.4 M"."""
+    return f"{billions:g} B" if billions >= 0.1 else f"{billions * 1000:g} M"
+
+
+def parameters(scale: str, system: str) -> float | None:
+    """Billions of parameters; a checkpoint has its base model's."""
+    name = settings.scale(scale).base if dag.checkpoint_of(scale, system) else system
+    return getattr(settings.systems()[name or system], "parameters", None)
