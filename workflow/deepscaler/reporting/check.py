@@ -20,7 +20,7 @@ from deepscaler.settings import dag
 TRAINING_POINTS = 12.0
 """Percentage points by which an average after training may differ between runs: see docs/ARTIFACT.md."""
 SAMPLING_ERRORS = 4.0
-"""Standard errors by which a model that was not trained may differ: only sampling varies there."""
+"""Standard errors, of problems and samples, by which any model may differ."""
 KEPT = ("*.csv", "table.md", "settings.yaml", "figures/*.png")
 """Of a run, for the reference: what is compared, and what the documents show."""
 
