@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from deepscaler.errors import UserError
 from deepscaler.settings import cluster, load, resources
 
@@ -79,6 +80,14 @@ def test_who_fetches(site: pytest.MonkeyPatch) -> None:
     forget()
     with pytest.raises(UserError, match=r"network.*'nodes' or 'login'"):
         load.site()
+
+
+def test_no_rule_that_fetches_is_in_a_group(root: Path) -> None:
+    """Snakemake sends a grouped rule through sbatch even where it is a local one."""
+    profile = yaml.safe_load((root / "profiles/slurm/config.yaml").read_text())
+    grouped = {entry.split("=")[0] for entry in profile["groups"]}
+    assert grouped
+    assert not grouped & set(resources.FETCHING)
 
 
 @pytest.mark.parametrize(
