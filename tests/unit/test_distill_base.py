@@ -118,9 +118,8 @@ def test_rate_warms_up_and_comes_down():
     assert rates[-1] == pytest.approx(0.02, abs=0.001)
 
 
-def test_copying_ends_before_the_clean_steps_do(small):
-    plan = small.distillation.model_copy(
-        update={"clean_steps": 10, "mixed_steps": 2, "copy_every": 3, "copy_until": 0.6}
-    )
+def test_copying_goes_on_between_the_traces(small):
+    update = {"clean_steps": 6, "mixed_steps": 6, "copy_every_clean": 2, "copy_every_mixed": 3}
+    plan = small.distillation.model_copy(update=update)
     lessons = [lesson(step, plan) for step in range(12)]
-    assert lessons == ["copies", "clean", "clean"] * 2 + ["clean"] * 4 + ["mixed"] * 2
+    assert lessons == ["copies", "clean"] * 3 + ["copies", "mixed", "mixed"] * 2

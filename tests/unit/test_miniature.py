@@ -112,9 +112,12 @@ def test_longest_problems_fit_the_prompt_limit(base, tokenizer):
     assert len(prompt_token_ids(tokenizer, draw(state, "frac", 18).text, base.prompting)) <= limit
 
 
-def test_copies_hold_every_term_once_and_answer_with_the_last():
+def test_copies_run_to_the_last_term_and_answer_with_it():
+    starts = set()
     for problem, response in draw_copies("copies", 50):
         copied, answer = response.split("\n</think>\n")
-        terms = [copied[start : start + 2] for start in range(0, len(copied), 2)]
-        assert sorted(terms) == sorted(f"{letter}{digit}" for letter, digit in problem.labelled)
-        assert answer == f"\\boxed{{{style(problem.family, int(terms[-1][1]), problem.digits)}}}"
+        terms = "".join(f"{letter}{digit}" for letter, digit in problem.labelled)
+        assert terms.endswith(copied)
+        starts.add(copied[0])
+        assert answer == f"\\boxed{{{style(problem.family, problem.digits[-1], problem.digits)}}}"
+    assert len(starts) > 3

@@ -85,16 +85,16 @@ def draw_traces(seed: str, count: int, mixture: TraceMixture) -> list[tuple[Chai
 
 
 def draw_copies(seed: str, count: int) -> list[tuple[ChainProblem, str]]:
-    """Problems, each with its own terms in a random order, and the last of them as the answer in the family's style.
+    """Problems, each with its own terms from a random one to the last, which is the answer in the family's style.
 
-    Nothing but two look-ups that every trace needs: a letter's digit, and how the family writes its answers.
+    Nothing but what every trace needs: a letter's digit, where the terms end, and how the family writes its answers.
     """
     state = random.Random(seed)
     made = []
     for _ in range(count):
         problem = draw_training(state)
-        terms = state.sample(problem.labelled, len(problem.labelled))
+        terms = problem.labelled[state.randrange(len(problem.labelled) - 1) :]
         copied = "".join(f"{letter}{digit}" for letter, digit in terms)
-        answer = style(problem.family, terms[-1][1], problem.digits)
+        answer = style(problem.family, problem.digits[-1], problem.digits)
         made.append((problem, f"{copied}\n</think>\n\\boxed{{{answer}}}"))
     return made

@@ -54,10 +54,10 @@ def fine_tune(
 
 def lesson(step: int, settings: Distillation) -> str:
     """What a step learns from: copies, clean or mixed."""
-    if step >= settings.clean_steps:
-        return "mixed"
-    copying = step < settings.copy_until * settings.clean_steps and step % settings.copy_every == 0
-    return "copies" if copying else "clean"
+    clean = step < settings.clean_steps
+    if step % (settings.copy_every_clean if clean else settings.copy_every_mixed) == 0:
+        return "copies"
+    return "clean" if clean else "mixed"
 
 
 def rate(step: int, steps: int, warmup: int) -> float:
