@@ -163,6 +163,7 @@ def test_needs_choices() -> None:
         ("  Spaces   and\nlines ", "spaces and lines"),
         ("Ａ fullwidth 1", "a fullwidth 1"),
         (r"\textbf{Bold} move", "bold move"),
+        (r"a multiple of $75_{}^{}$", "a multiple of $75$"),
     ],
 )
 def test_typesetting_does_not_change_the_key(one: str, other: str) -> None:

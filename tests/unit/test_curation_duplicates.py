@@ -82,14 +82,19 @@ def test_exact_and_near_duplicates_leave_with_twin_and_score(tmp_path: Path) -> 
     assert [(row["id"], row["answer"], row["other_answer"]) for row in differing] == [("b/3", "17", "16")]
 
 
-def test_the_papers_rule_takes_siblings_for_duplicates(tmp_path: Path) -> None:
-    stay, removed, _ = run_deduplicate(tmp_path)
+def test_siblings_of_one_source_stay_unless_their_answers_agree(tmp_path: Path) -> None:
+    stay, _, _ = run_deduplicate(tmp_path)
+    assert stay == ["a/0", "a/1", "a/2", "b/5", "b/6"]
+
+
+def test_similarity_alone_takes_siblings_for_duplicates(tmp_path: Path) -> None:
+    stay, removed, _ = run_deduplicate(tmp_path, within_source="always")
     assert "b/6" not in stay
     assert ("b/6", "b/5") in [(row["id"], row["twin"]) for row in removed]
 
 
 def test_within_a_source_only_exact_duplicates_if_so_set(tmp_path: Path) -> None:
-    stay, _, _ = run_deduplicate(tmp_path, within_source=False)
+    stay, _, _ = run_deduplicate(tmp_path, within_source="never")
     assert "b/6" in stay
 
 
@@ -100,7 +105,7 @@ def test_a_judge_decides_near_the_threshold(tmp_path: Path) -> None:
         asked.extend(pairs)
         return ["marbles" not in first for first, _ in pairs]
 
-    stay, removed, _ = run_deduplicate(tmp_path, margin=0.1, judge=judge)
+    stay, removed, _ = run_deduplicate(tmp_path, margin=0.1, judge=judge, within_source="always")
     assert any("marbles" in first for first, _ in asked)
     assert "b/6" in stay
     assert "b/4" in [row["id"] for row in removed]

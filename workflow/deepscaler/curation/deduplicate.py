@@ -84,15 +84,27 @@ def exact_twins(rows: list[dict[str, Any]]) -> dict[int, Twin]:
 
 def candidates(rows: list[dict[str, Any]], vectors: "np.ndarray[Any, Any]", settings: Deduplicate) -> Pairs:
     """Pairs that may be duplicates: near enough for removal or review, and not excluded by the settings."""
-    keys = numeral_keys([row["problem"] for row in rows]) if settings.same_numbers else None
-    pairs = earlier_pairs(vectors, settings.threshold - settings.margin, keys)
-    if settings.within_source:
-        return pairs
     import numpy as np
 
-    sources = np.array([row["source"] for row in rows])
-    across = sources[pairs.rows] != sources[pairs.columns]
-    return Pairs(pairs.rows[across], pairs.columns[across], pairs.scores[across])
+    keys = numeral_keys([row["problem"] for row in rows]) if settings.same_numbers else None
+    pairs = earlier_pairs(vectors, settings.threshold - settings.margin, keys)
+    if settings.within_source == "always":
+        return pairs
+    sources = np.array([row["source"] for row in rows], dtype=object)
+    keep = sources[pairs.rows] != sources[pairs.columns]
+    if settings.within_source == "same answer":
+        inside = np.flatnonzero(~keep)
+        keep[inside] = same_answers(rows, [(pairs.rows[index], pairs.columns[index]) for index in inside])
+    return Pairs(pairs.rows[keep], pairs.columns[keep], pairs.scores[keep])
+
+
+def same_answers(rows: list[dict[str, Any]], pairs: list[tuple[int, int]]) -> list[bool]:
+    """Whether the strict grader takes the answers of each pair for the same."""
+    if not pairs:
+        return []
+    with GradingPool() as pool:
+        items = ((rows[other]["answer"], rows[place]["answer"], "strict") for place, other in pairs)
+        return [verdict.correct for verdict in pool.grade_pairs(items)]
 
 
 def numeral_keys(texts: list[str], known: dict[tuple[str, ...], int] | None = None) -> "np.ndarray[Any, Any]":
@@ -145,16 +157,12 @@ def as_removed(rows: list[dict[str, Any]], place: int, twin: Twin) -> dict[str, 
 
 
 def label_errors(rows: list[dict[str, Any]], twins: dict[int, Twin]) -> list[dict[str, Any]]:
-    """Duplicates whose answers the reward takes for different: one of the two is wrong, or they are no duplicates."""
-    differing = [(place, twin) for place, twin in twins.items() if rows[place]["answer"] != rows[twin.place]["answer"]]
-    if not differing:
-        return []
-    with GradingPool() as pool:
-        verdicts = list(pool.grade_pairs((rows[t.place]["answer"], rows[p]["answer"], "strict") for p, t in differing))
+    """Duplicates whose answers the grader takes for different: one of the two is wrong, or they are no duplicates."""
+    same = same_answers(rows, [(place, twin.place) for place, twin in twins.items()])
     return [
         pair_row(rows, "answers of duplicates differ", place, twin.place, twin.score, f"removed: {twin.reason}")
-        for (place, twin), verdict in zip(differing, verdicts, strict=True)
-        if not verdict.correct
+        for (place, twin), agree in zip(twins.items(), same, strict=True)
+        if not agree
     ]
 
 

@@ -24,7 +24,7 @@ NUMERAL = re.compile(r"\d+(?:\.\d+)?")
 def tokens(text: str) -> Iterator[str]:
     """Words, LaTeX commands, numerals and symbols in order, without what only concerns the looks."""
     text = unicodedata.normalize("NFKC", text).casefold()
-    text = re.sub(r"\\[,;:!>% ]", " ", text)  # LaTeX's spaces
+    text = re.sub(r"\\[,;:!>% ]|[_^]\{\s*\}", " ", text)  # LaTeX's spaces, and the empty indices of contest wikis
     for token in TOKEN.findall(text):
         if token[0] == "\\" and len(token) > 1:
             name = token[1:]

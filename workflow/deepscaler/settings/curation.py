@@ -126,8 +126,12 @@ class Deduplicate(Strict):
     """Pairs this near to the threshold, on either side, go to the review file (and to the judge)."""
     same_numbers: bool = False
     """Whether two problems must hold the same numerals in the same order to be taken for one."""
-    within_source: bool = True
-    """Whether a problem may be a near duplicate of one of its own source; exact duplicates always go."""
+    within_source: Literal["same answer", "always", "never"] = "same answer"
+    """Whether a problem may be a near duplicate of one of its own source; exact duplicates always go.
+
+    The paper compared sources with each other. Within one, most similar pairs are siblings from a template, which
+    differ in the answer (docs/data.md).
+    """
     review_pairs: int = Field(default=2000, ge=0)
     judge: LanguageModel | None = None
 

@@ -1,0 +1,158 @@
+"""Curation's two costs: embedding problems, and searching them for similar pairs.
+
+python benchmarks/curation.py embedding PROBLEMS.json     ours beside plain SentenceTransformer.encode, in turns
+python benchmarks/curation.py search 10000 20000 40000    exact search: time, memory, growth
+python benchmarks/curation.py approximate 40000           faiss beside the exact search: recall and time
+
+Variants run in turns and ratios are taken round by round, so that a busy machine slows all of them. CPU seconds are of
+this process; wall seconds are of the clock.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from deepscaler.curation import embed, similar
+from deepscaler.settings.curation import Embedding
+from tqdm import tqdm
+
+DIMENSIONS = 384
+FLOOR = 0.87
+
+
+def timed(function: Callable[[], object]) -> tuple[float, float, object]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = function()
+    return time.perf_counter() - wall, time.process_time() - cpu, result
+
+
+def embedding(path: Path, count: int, rounds: int, threads: int) -> None:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    torch.set_num_threads(threads)
+    texts = [row["problem"] for row in json.loads(path.read_text(encoding="utf-8"))]
+    texts = texts[:: max(1, len(texts) // count)][:count]
+    ours = embed.Embedder(Embedding())
+    folder = embed.model_folder(Embedding(), None)
+    half = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.bfloat16})
+    int8 = SentenceTransformer(str(folder), device="cpu")
+    int8[0].model = torch.ao.quantization.quantize_dynamic(int8[0].model, {torch.nn.Linear}, dtype=torch.qint8)
+
+    def plain(model: SentenceTransformer) -> np.ndarray:
+        vectors = model.encode(texts, normalize_embeddings=True, show_progress_bar=False, convert_to_tensor=True)
+        return vectors.float().numpy()
+
+    variants: dict[str, Callable[[], np.ndarray]] = {
+        "plain encode (batch 32)": lambda: plain(ours.model),
+        "by length, 1,024 tokens a batch": lambda: ours.embed(texts),
+        "plain encode, bfloat16": lambda: plain(half),
+        "plain encode, int8 linear layers": lambda: plain(int8),
+    }
+    reference = variants["plain encode (batch 32)"]()
+    walls: dict[str, list[float]] = {name: [] for name in variants}
+    cpus: dict[str, list[float]] = {name: [] for name in variants}
+    differences = {}
+    for _ in range(rounds):
+        for name, function in variants.items():
+            wall, cpu, vectors = timed(function)
+            walls[name].append(wall)
+            cpus[name].append(cpu)
+            assert isinstance(vectors, np.ndarray)
+            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+            differences[name] = float(np.abs(vectors @ vectors.T - reference @ reference.T).max())
+    print(
+        f"{len(texts)} problems of {path.name}, {sum(ours.lengths(texts))} tokens, {threads} threads, {rounds} rounds"
+    )
+    base = "plain encode (batch 32)"
+    for name in variants:
+        ratio = statistics.median(a / b for a, b in zip(cpus[base], cpus[name], strict=True))
+        wall_ratio = statistics.median(a / b for a, b in zip(walls[base], walls[name], strict=True))
+        print(
+            f"{name:36} {len(texts) / statistics.median(cpus[name]):7.1f} problems a CPU second, "
+            f"{ratio:.2f} × plain by CPU, {wall_ratio:.2f} × by the clock, "
+            f"cosines differ by at most {differences[name]:.1e}"
+        )
+
+
+def vectors_like_problems(size: int) -> np.ndarray:
+    """Unit vectors in loose clusters, a few of them near duplicates, as embeddings of problems are."""
+    random = np.random.default_rng(size)
+    centres = random.normal(size=(max(1, size // 100), DIMENSIONS))
+    vectors = centres[random.integers(0, len(centres), size)] + 1.2 * random.normal(size=(size, DIMENSIONS))
+    copies = random.integers(0, size, size // 50)
+    vectors[: len(copies)] = vectors[copies] + 0.1 * random.normal(size=(len(copies), DIMENSIONS))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def search(sizes: list[int]) -> None:
+    before = None
+    for size in sizes:
+        vectors = vectors_like_problems(size)
+        wall, cpu, pairs = timed(lambda vectors=vectors: similar.earlier_pairs(vectors, FLOOR))
+        assert isinstance(pairs, similar.Pairs)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        growth = f", growth {np.log(cpu / before[1]) / np.log(size / before[0]):.2f}" if before else ""
+        print(
+            f"{size:>9,} items: {cpu:7.1f} s CPU, {wall:7.1f} s, peak {peak:,.0f} MB, {len(pairs.rows)} pairs{growth}"
+        )
+        before = (size, cpu)
+
+
+def approximate(size: int) -> None:
+    import faiss
+
+    vectors = vectors_like_problems(size)
+    _wall, cpu, exact = timed(lambda: similar.earlier_pairs(vectors, FLOOR))
+    assert isinstance(exact, similar.Pairs)
+    wanted = set(zip(exact.rows.tolist(), exact.columns.tolist(), strict=True))
+    print(f"exact: {cpu:.1f} s CPU, {len(wanted)} pairs")
+    lists = int(4 * size**0.5)
+    for probes in (4, 16, 64):
+        start = time.process_time()
+        quantiser = faiss.IndexFlatIP(DIMENSIONS)
+        index = faiss.IndexIVFFlat(quantiser, DIMENSIONS, lists, faiss.METRIC_INNER_PRODUCT)
+        index.cp.niter = 5
+        index.train(vectors[: 50 * lists])
+        index.add(vectors)
+        index.nprobe = probes
+        limits, _scores, found = index.range_search(vectors, FLOOR)
+        rows = np.repeat(np.arange(size), np.diff(limits.astype(np.int64)))
+        pairs = {(int(r), int(c)) for r, c in zip(rows, found, strict=True) if c < r}
+        seconds = time.process_time() - start
+        print(
+            f"IVF, {lists} lists, {probes} probed: {seconds:.1f} s CPU ({seconds / cpu:.2f} × exact), "
+            f"recall {len(pairs & wanted) / max(1, len(wanted)):.4f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_subparsers(dest="what", required=True)
+    one = what.add_parser("embedding")
+    one.add_argument("problems", type=Path)
+    one.add_argument("--count", type=int, default=200)
+    one.add_argument("--rounds", type=int, default=3)
+    one.add_argument("--threads", type=int, default=2)
+    two = what.add_parser("search")
+    two.add_argument("sizes", type=int, nargs="+")
+    three = what.add_parser("approximate")
+    three.add_argument("size", type=int)
+    given = parser.parse_args()
+    quiet = lambda **options: tqdm(disable=True)  # noqa: E731
+    embed.progress = similar.progress = quiet  # type: ignore[assignment]
+    if given.what == "embedding":
+        embedding(given.problems, given.count, given.rounds, given.threads)
+    elif given.what == "search":
+        search(given.sizes)
+    else:
+        approximate(given.size)
+
+
+if __name__ == "__main__":
+    main()
