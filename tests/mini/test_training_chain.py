@@ -150,7 +150,7 @@ def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     for path in (root / "config").glob("*.yaml"):
         (config / path.name).symlink_to(path)
     scale = yaml.safe_load((root / "config" / "scales" / "mini.yaml").read_text())
-    scale["training"] = {"recipe": "tiny", "layout": STAGES, "health": {"enabled": False}}
+    scale["training"] = {"recipe": "tiny", "layout": STAGES, "keep_states": 3, "health": {"enabled": False}}
     scale["evaluation"]["systems"] = ["mini-base", "deepscaler-8k", "deepscaler-16k"]
     (config / "scales" / "tiny.yaml").write_text(yaml.safe_dump(scale))
     (config / "recipes" / "tiny.yaml").write_text(yaml.safe_dump(RECIPE))
@@ -416,7 +416,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "small"
     place.mkdir()
     try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=14m", "tmpfs", str(place)], check=True, capture_output=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10m", "tmpfs", str(place)], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no small file system can be mounted here: {error}")
     try:

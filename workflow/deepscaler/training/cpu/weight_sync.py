@@ -17,7 +17,7 @@ class GlooCommunicator:
     def __init__(self, host: str, port: int, rank: int, world_size: int, device: Any) -> None:
         from vllm.distributed.utils import stateless_init_torch_distributed_process_group
 
-        self.group = stateless_init_torch_distributed_process_group(host, port, rank, world_size, backend="gloo")
+        self.group: Any = stateless_init_torch_distributed_process_group(host, port, rank, world_size, backend="gloo")
 
     def broadcast(self, tensor: Any, src: int, stream: Any = None) -> None:
         import torch

@@ -1,0 +1,89 @@
+"""What a launch of OpenRLHF costs on a CPU until its first step is done, with processes forked warm and exec'd cold.
+
+    .venv/bin/python benchmarks/launch.py WORK [rounds]
+
+WORK is a work folder of mini with its base model and prompts (`make mini` makes them); nothing in it is changed. Cold
+and warm take turns, so that a busy computer is as busy for both. Run it by hand; prints a Markdown table.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from deepscaler.training import launch, reaper, train_segment
+from deepscaler.training.metrics import Row
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class FirstStepError(Exception):
+    """Ends a launch when it has shown what was asked."""
+
+
+def measure(work: Path, warm: bool) -> tuple[float, float, float]:
+    """Seconds, CPU-seconds and gigabytes (proportional set size) until the first step is done."""
+    own_place = launch.local_place
+    launch.local_place = lambda *given: replace(own_place(*given), warm=warm)  # type: ignore[assignment]
+    folder = Path(tempfile.mkdtemp(prefix="launch-"))
+    started = time.monotonic()
+    used = (0.0, 0.0)
+
+    def first(_: Row) -> None:
+        nonlocal used
+        used = usage()
+        raise FirstStepError
+
+    try:
+        train_segment.train_segment(
+            "mini",
+            "8k-1",
+            work / "models" / "mini-base" / "model.json",
+            work / "prompts" / "8k-1.jsonl",
+            folder / "runs",
+            folder / "out" / "checkpoint.json",
+            watch=first,
+        )
+    except FirstStepError:
+        pass
+    finally:
+        launch.local_place = own_place
+        shutil.rmtree(folder)
+    return time.monotonic() - started, *used
+
+
+def usage() -> tuple[float, float]:
+    """CPU-seconds and gigabytes of all processes of the one launch that runs."""
+    seconds = gigabytes = 0.0
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if reaper.VARIABLE.encode() not in (entry / "environ").read_bytes():
+                continue
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            seconds += sum(map(int, fields[11:15])) / TICKS
+            rollup = (entry / "smaps_rollup").read_text()
+            gigabytes += int(rollup.partition("\nPss:")[2].split()[0]) / 1e6
+        except OSError:
+            continue
+    return seconds, gigabytes
+
+
+def main() -> None:
+    work, rounds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    results: dict[bool, list[tuple[float, float, float]]] = {False: [], True: []}
+    for _ in range(rounds):
+        for warm in results:
+            results[warm].append(measure(work, warm))
+    print("| processes | seconds | CPU-seconds | GB |\n|---|---|---|---|")
+    for warm, rows in results.items():
+        cells = " | ".join(f"{median(column):.1f}" for column in zip(*rows, strict=True))
+        print(f"| {'forked warm' if warm else 'exec’d cold'} | {cells} |")
+
+
+if __name__ == "__main__":
+    main()
