@@ -15,7 +15,7 @@ from deepscaler.curation.similar import NEIGHBOURS, Pairs, earlier_pairs, simila
 from deepscaler.errors import UserError
 from deepscaler.settings.curation import Decontaminate, Deduplicate, Embedding
 
-pytestmark = pytest.mark.timeout(400)  # importing sentence-transformers alone takes long on a busy machine
+pytestmark = pytest.mark.timeout(1800)  # importing sentence-transformers takes minutes on a machine that is busy
 
 PROBLEMS = [
     ("a", "Find the number of ordered pairs (x, y) of positive integers with 2x + 3y = 100.", "16"),
@@ -136,7 +136,7 @@ def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dic
         "How many 4-digit numbers have digits that strictly increase?",
     ]
     tests = [
-        {"id": f"t/{n:04d}", "benchmark": "t", "problem": text, "answers": ["1", "2"], "flags": [], "metadata": "{}"}
+        {"id": f"t/{n:04d}", "benchmark": "t", "problem": text, "answers": ["16", "2"], "flags": [], "metadata": "{}"}
         for n, text in enumerate(texts)
     ]
     records.write(folder / "t.parquet", tests, records.BENCHMARK_PROBLEM)
@@ -156,10 +156,11 @@ def test_contamination_is_found_by_text_by_runs_and_by_embedding(tmp_path: Path)
     assert reasons["a/0"][1].startswith("in t, found by exact text and 10-grams")
     assert reasons["a/1"][0] == "t/0001"
     assert "10-grams" in reasons["a/1"][1]
-    assert reasons["a/2"] == ("t/0002", "in t, found by embedding")
+    assert reasons["a/2"] == ("t/0002", "in t, found by embedding; other answer")
     assert stay == ["b/5", "b/6"]
     assert {row["decision"] for row in report[: len(removed)]} == {"removed"}
-    assert report[0]["benchmark_answers"] == "1 | 2"
+    assert report[0]["benchmark_answers"] == "16 | 2"
+    assert next(row["same_answer"] for row in report if row["id"] == "a/0") == "yes"
     assert report[0]["problem"]
     assert report[0]["benchmark_problem"]
 

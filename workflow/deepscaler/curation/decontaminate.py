@@ -12,6 +12,7 @@ from deepscaler.curation.embed import embed, read_vectors
 from deepscaler.curation.normalise import canonical, words
 from deepscaler.curation.review import write_review
 from deepscaler.curation.similar import similar_pairs
+from deepscaler.reward.pool import GradingPool
 from deepscaler.settings.curation import Decontaminate, Embedding
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 STEP = "decontaminate"
 COLUMNS = (
-    *("decision", "found_by", "similarity", "shared_runs", "id", "benchmark_id"),
+    *("decision", "found_by", "similarity", "shared_runs", "same_answer", "id", "benchmark_id"),
     *("answer", "benchmark_answers", "problem", "benchmark_problem"),
 )
 
@@ -32,6 +33,8 @@ class Overlap:
     shared: float = 0.0
     """Share of the benchmark problem's n-grams that the training problem has."""
     similarity: float = 0.0
+    same_answer: bool = False
+    """Whether the strict grader takes the answers for the same: the problem itself, and not a sibling of it."""
 
     def found_by(self, settings: Decontaminate) -> list[str]:
         """The ways in which the pair counts as contamination."""
@@ -71,6 +74,7 @@ def decontaminate(
     test_embedded = embed(test_texts, embedding, threads, mirror)
     for pair, score in near_pairs(texts, test_texts, embedded, test_embedded, settings):
         overlaps[pair].similarity = score
+    compare_answers(rows, tests, overlaps)
     contaminated = {pair: overlap for pair, overlap in overlaps.items() if overlap.found_by(settings)}
     worst = strongest_of_each(contaminated)
     write_review(report, report_rows(rows, tests, overlaps, settings), COLUMNS)
@@ -82,6 +86,8 @@ def decontaminate(
     records.write(output, [row for place, row in enumerate(rows) if place not in worst], records.PROBLEM)
     by_benchmark = Counter(tests[test]["benchmark"] for test in worst.values())
     print(f"{len(rows)} problems against {len(tests)} of {len(benchmarks)} benchmarks: {len(worst)} leave")
+    same = sum(overlaps[pair].same_answer for pair in worst.items())
+    print(f"{same} of them have the benchmark's answer; the others are siblings of a benchmark's problem, or mistakes")
     print(f"by benchmark: {dict(by_benchmark)}; all {len(overlaps)} overlapping pairs: {report}")
 
 
@@ -131,8 +137,19 @@ def near_pairs(
         yield (int(place), int(test)), float(score)
 
 
-def strength(overlap: Overlap) -> tuple[bool, float]:
-    return overlap.exact, max(overlap.shared, overlap.similarity)
+def compare_answers(
+    rows: list[dict[str, Any]], tests: list[dict[str, Any]], overlaps: dict[tuple[int, int], Overlap]
+) -> None:
+    if not overlaps:
+        return
+    with GradingPool() as pool:
+        items = ((tests[test]["answers"], rows[place]["answer"], "strict") for place, test in overlaps)
+        for overlap, verdict in zip(overlaps.values(), pool.grade_pairs(items), strict=True):
+            overlap.same_answer = verdict.correct
+
+
+def strength(overlap: Overlap) -> tuple[bool, bool, float]:
+    return overlap.exact, overlap.same_answer, max(overlap.shared, overlap.similarity)
 
 
 def strongest_of_each(overlaps: dict[tuple[int, int], Overlap]) -> dict[int, int]:
@@ -147,10 +164,11 @@ def strongest_of_each(overlaps: dict[tuple[int, int], Overlap]) -> dict[int, int
 def as_removed(row: dict[str, Any], test: dict[str, Any], overlap: Overlap, settings: Decontaminate) -> dict[str, Any]:
     ways = overlap.found_by(settings)
     score = 1.0 if overlap.exact else max(overlap.shared, overlap.similarity)
+    other = "" if overlap.same_answer else "; other answer"
     return {
         **row,
         "step": STEP,
-        "reason": f"in {test['benchmark']}, found by {' and '.join(ways)}",
+        "reason": f"in {test['benchmark']}, found by {' and '.join(ways)}{other}",
         "twin": test["id"],
         "score": round(score, 6),
     }
@@ -165,7 +183,7 @@ def report_rows(
     """All overlapping pairs, those that count first, then by strength."""
     order = sorted(
         overlaps.items(),
-        key=lambda item: (not item[1].found_by(settings), not item[1].exact, -strength(item[1])[1], item[0]),
+        key=lambda item: (not item[1].found_by(settings), not item[1].exact, -strength(item[1])[-1], item[0]),
     )
     for (place, test), overlap in order:
         ways = overlap.found_by(settings)
@@ -174,6 +192,7 @@ def report_rows(
             "found_by": " and ".join(ways),
             "similarity": f"{overlap.similarity:.4f}" if overlap.similarity else "",
             "shared_runs": f"{overlap.shared:.4f}" if overlap.shared else "",
+            "same_answer": "yes" if overlap.same_answer else "no",
             "id": rows[place]["id"],
             "benchmark_id": tests[test]["id"],
             "answer": rows[place]["answer"],
