@@ -80,8 +80,8 @@ def bootstrap(values: Sequence[NDArray[np.float64]], seed: int, draws: int = DRA
     random = np.random.default_rng(seed)
     total = np.zeros(draws)
     for shares in values:
-        weights = random.multinomial(len(shares), np.full(len(shares), 1 / len(shares)), size=draws)
-        total += weights @ shares / len(shares)
+        chosen = random.integers(len(shares), size=(draws, len(shares)), dtype=np.int32)
+        total += shares[chosen].mean(axis=1)
     return total / len(values)
 
 
@@ -117,7 +117,8 @@ def paired_difference(
     random = np.random.default_rng(seed + 1)
     exchanged = np.zeros(draws)
     for d in differences:
-        exchanged += random.choice((-1.0, 1.0), size=(draws, len(d))) @ d / len(d)
+        kept = random.integers(2, size=(draws, len(d)), dtype=np.int8)
+        exchanged += (2 * (kept @ d) - d.sum()) / len(d)
     as_far = int((np.abs(exchanged / len(differences)) >= abs(value) - 1e-12).sum())
     return Difference(
         value,
