@@ -10,8 +10,10 @@ from .paper.judge import is_evaluable, split_tuple
 from .strict import words
 from .strict.answers import parse_answer
 from .strict.clean import clean
+from .strict.exact import exact
+from .strict.functions import NoValue
 from .strict.tree import Node, Scalar
-from .strict.values import Evaluator, NoValue, exact
+from .strict.values import Evaluator
 from .verdicts import MAX_ANSWER, Mode, Refused
 
 

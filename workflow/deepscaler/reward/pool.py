@@ -8,136 +8,26 @@ import os
 import queue
 import select
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any, Self
 
-from ..errors import JobError
 from .grade import at_once, golds_of
 from .response import answer_of
 from .verdicts import Golds, Mode, ResponseVerdict, ThinkRule, Verdict
-from .wire import Inbox, send
-
-Task = tuple[tuple[str, ...], str, Mode]
+from .workers import Nursery, Task, Worker
 
 CHUNK = 16
 """Tasks sent to a worker at a time, so that it need not wait for the parent between them."""
 BATCH = 512
 """Tasks a worker that are graded before their verdicts are handed out; bounds memory over endless input."""
 CACHE = 100_000
-START_SECONDS = 120.0
 MARGIN = 0.85
 """Share of the deadline after which a worker is killed, so that the verdict itself is on time."""
-STARVED = 0.2
-"""Share of its time on a processor below which a task was starved by other programs rather than slow."""
-PATIENCE = 10
-"""Deadlines that a starved task is given at most: a verdict should not depend on what else the machine does."""
-
-
-class _Nursery:
-    """The parent's end of `nursery`: makes workers and kills them. Not thread-safe by itself."""
-
-    def __init__(self, memory_mb: int) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        package_root = str(Path(__file__).resolve().parents[2])
-        paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "deepscaler.reward.nursery", str(theirs.fileno()), str(memory_mb)],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
-            )
-        self.control = ours
-        ours.settimeout(START_SECONDS)
-        if self._answer() != b"ready":
-            self.close()
-            raise JobError("the grading workers did not start", where=sys.executable)
-
-    def _answer(self) -> bytes:
-        try:
-            return self.control.recv(32)
-        except OSError:
-            return b""
-
-    def fork(self) -> "_Worker":
-        ours, theirs = socket.socketpair()
-        with theirs:
-            socket.send_fds(self.control, [b"+"], [theirs.fileno()])
-        pid = self._answer()
-        if not pid:
-            ours.close()
-            raise OSError("the nursery is gone")
-        return _Worker(ours, int(pid))
-
-    def kill(self, worker: "_Worker") -> None:
-        worker.connection.close()
-        self.control.send(b"-%d" % worker.pid)
-
-    def close(self) -> None:
-        self.control.close()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-class _Worker:
-    """One worker process and the tasks it has been sent."""
-
-    def __init__(self, connection: socket.socket, pid: int) -> None:
-        self.connection, self.pid = connection, pid
-        self.inbox = Inbox()
-        self.tasks: deque[Task] = deque()
-        self.suspect: Task | None = None
-        self.deadline = 0.0
-        self.last_deadline = 0.0
-        self.cpu = 0.0
-        self.graded = 0
-        connection.settimeout(10)
-
-    def assign(self, tasks: list[Task], seconds: float) -> None:
-        self.tasks.extend(tasks)
-        self.start_clock(seconds)
-        with suppress(OSError):  # dead already: the next look at its connection finds that out
-            send(self.connection, tasks)
-
-    def collect(self, seconds: float) -> list[tuple[Task, Verdict]] | None:
-        """Verdicts that have arrived, or None when the worker has died."""
-        try:
-            piece = self.connection.recv(1 << 16)
-        except OSError:
-            return None
-        if not piece:
-            return None
-        verdicts = [(self.tasks.popleft(), Verdict(*value)) for value in self.inbox.feed(piece)]
-        self.graded += len(verdicts)
-        self.start_clock(seconds)
-        return verdicts
-
-    def start_clock(self, seconds: float) -> None:
-        """Give the task at hand `seconds`."""
-        self.deadline = time.monotonic() + seconds
-        self.last_deadline = self.deadline + PATIENCE * seconds
-        self.cpu = cpu_seconds(self.pid)
-
-    def is_overdue(self, now: float, seconds: float) -> bool:
-        """Whether the task has had its time; one that the machine hardly let run is given more, within limits."""
-        if now < self.deadline:
-            return False
-        if now < self.last_deadline and cpu_seconds(self.pid) - self.cpu < STARVED * seconds:
-            self.deadline = now + seconds
-            return False
-        return True
 
 
 class GradingPool:
@@ -159,8 +49,8 @@ class GradingPool:
 
     def _reset(self) -> None:
         self._owner = os.getpid()
-        self._nursery: _Nursery | None = None
-        self._free: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
+        self._nursery: Nursery | None = None
+        self._free: queue.SimpleQueue[Worker | None] = queue.SimpleQueue()
         for _ in range(self.workers):
             self._free.put(None)  # a worker is forked when first needed
 
@@ -254,7 +144,7 @@ class GradingPool:
         self._remember(verdicts)
         return verdicts
 
-    def _wait(self, team: list[_Worker], pending: deque[Task], verdicts: dict[Task, Verdict]) -> None:
+    def _wait(self, team: list[Worker], pending: deque[Task], verdicts: dict[Task, Verdict]) -> None:
         """Take what has arrived; replace workers that died or are overdue."""
         busy = {worker.connection: worker for worker in team if worker.tasks}
         patience = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
@@ -268,7 +158,7 @@ class GradingPool:
             if worker.is_overdue(now, self.seconds * MARGIN):
                 verdicts.update(self._bury(team, worker, pending, died=False))
 
-    def _bury(self, team: list[_Worker], worker: _Worker, pending: deque[Task], died: bool) -> dict[Task, Verdict]:
+    def _bury(self, team: list[Worker], worker: Worker, pending: deque[Task], died: bool) -> dict[Task, Verdict]:
         """Replace a worker; the task it was at is wrong, the rest goes back to the queue.
 
         A worker that died by itself may have done so between tasks: its task has a second chance, alone.
@@ -286,7 +176,7 @@ class GradingPool:
         why = "worker died, out of memory or stack" if died else f"took over {self.seconds:g} s"
         return {lost: Verdict(False, f"killed: {why}")}
 
-    def _borrow(self, tasks: int) -> list[_Worker]:
+    def _borrow(self, tasks: int) -> list[Worker]:
         """One worker, waiting for it if need be, and more that are free if there is work for them."""
         if self._owner != os.getpid():
             with self._lock:
@@ -297,7 +187,7 @@ class GradingPool:
                 slots.append(self._free.get_nowait())
             except queue.Empty:
                 break
-        team: list[_Worker] = []
+        team: list[Worker] = []
         try:
             team.extend(slot if slot is not None else self._fork() for slot in slots)
         except BaseException:
@@ -306,7 +196,7 @@ class GradingPool:
             raise
         return team
 
-    def _give_back(self, worker: _Worker) -> None:
+    def _give_back(self, worker: Worker) -> None:
         if worker.tasks or worker.graded >= self.lifetime:
             # with tasks left we are leaving in an exception: their verdicts would be taken for another's
             with self._lock, suppress(OSError):
@@ -316,12 +206,12 @@ class GradingPool:
             worker.suspect = None
             self._free.put(worker)
 
-    def _replace(self, worker: _Worker) -> _Worker:
+    def _replace(self, worker: Worker) -> Worker:
         with self._lock, suppress(OSError):  # the nursery may be gone, and its workers with it
             self._ensure_nursery().kill(worker)
         return self._fork()
 
-    def _fork(self) -> _Worker:
+    def _fork(self) -> Worker:
         with self._lock:
             try:
                 return self._ensure_nursery().fork()
@@ -331,19 +221,10 @@ class GradingPool:
                     self._nursery = None
                 return self._ensure_nursery().fork()
 
-    def _ensure_nursery(self) -> _Nursery:
+    def _ensure_nursery(self) -> Nursery:
         if self._nursery is None:
-            self._nursery = _Nursery(self.memory_mb)
+            self._nursery = Nursery(self.memory_mb)
         return self._nursery
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used; 0 where the system does not say."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError, ValueError):
-        return 0.0
 
 
 def poll(connections: list[socket.socket], seconds: float) -> list[socket.socket]:

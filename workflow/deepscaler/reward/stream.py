@@ -13,7 +13,7 @@ from .grade import golds_of
 from .pool import GradingPool
 from .verdicts import Golds, Mode, ResponseVerdict, ThinkRule, Verdict
 
-LINES = 4096
+LINES = 512
 """Lines in memory at a time."""
 
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Container
 
 from ..verdicts import Refused
-from .expressions import ExpressionParser, read_number
+from .expressions import ExpressionParser
+from .numerals import read_number
 from .tokens import Token, tokenize
 from .tree import (
     Answer,

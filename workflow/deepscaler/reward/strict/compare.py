@@ -3,7 +3,8 @@
 import math
 from contextlib import suppress
 
-from .expressions import read_number
+from .functions import NoValue
+from .numerals import read_number
 from .scalars import equal_nodes, equal_scalars, points
 from .sets import NotASet, equal_sets, is_set_like
 from .tree import (
@@ -23,7 +24,7 @@ from .tree import (
     symbols,
     walk,
 )
-from .values import Evaluator, NoValue
+from .values import Evaluator
 
 _INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
 _MAX_UNORDERED = 60

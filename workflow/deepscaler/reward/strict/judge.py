@@ -9,7 +9,7 @@ from . import words
 from .answers import has_thousands, parse_answer
 from .clean import clean
 from .compare import equal, kind_of
-from .expressions import read_number
+from .numerals import read_number
 from .tree import Answer, Collection, Scalar
 from .values import TooMuchWork
 

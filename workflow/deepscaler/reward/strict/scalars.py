@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 
+from .exact import exact
+from .functions import NoValue
 from .tree import Node, Scalar, has, symbols, walk
-from .values import SIGNIFICANT, Evaluator, NoValue, exact
+from .values import SIGNIFICANT, Evaluator
 
 _SLACK = 64.0
 """Multiples of the rounding bound that two equal values may differ by."""

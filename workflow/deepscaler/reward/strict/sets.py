@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from .functions import NoValue
 from .tree import Answer, Collection, Combination, Node, Region, Relation, Scalar, Sequence, symbols, walk
-from .values import Evaluator, NoValue
+from .values import Evaluator
 
 _TOLERANCE = 1e-9
 _MAX_CRITICAL = 60

@@ -1,129 +1,24 @@
-"""Values of expression trees: exact rationals where they are, else complex floats with a running error bound.
+"""Values of expression trees in complex floats, with a running error bound.
 
 The bound makes comparison sound: two values are equal when they differ by no more than rounding can explain.
 """
 
-import cmath
 import math
 from collections.abc import Mapping
-from fractions import Fraction
 
 from ..verdicts import Refused
+from .functions import EPSILON, NoValue, Value, call, power
 from .tree import Node, symbols
 
-MAX_BITS = 6000
-MAX_EXACT_FACTORIAL = 1000
 MAX_TERMS = 300
 MAX_NESTED_SERIES = 2
 MAX_STEPS = 6000
-EPSILON = 2.0**-52
-
-Value = tuple[complex, float]
-"""A value and a bound on its error."""
-
-
-class NoValue(Exception):
-    """The expression has no such value here: a pole, an overflow, or a symbol without a value."""
+SIGNIFICANT = 6
+"""Digits from which a decimal may stand for a number that it rounds."""
 
 
 class TooMuchWork(Refused):
     """Evaluating the expression at one point takes more steps than any honest answer needs."""
-
-
-def exact(node: Node) -> Fraction | None:
-    """The rational value of a tree without symbols, or None where it has none that is cheap to have."""
-    parts: list[Fraction] = []
-    if node.kind not in _EXACT_KINDS:
-        return None
-    for part in node.parts:
-        value = exact(part)
-        if value is None:
-            return None
-        parts.append(value)
-    result = _exact_value(node, parts)
-    if result is not None and result.numerator.bit_length() + result.denominator.bit_length() > MAX_BITS:
-        return None
-    return result
-
-
-_EXACT_KINDS = frozenset(("number", "add", "multiply", "divide", "power", "negate", "call", "percent"))
-
-
-def _exact_value(node: Node, parts: list[Fraction]) -> Fraction | None:
-    match node.kind:
-        case "number":
-            return node.number
-        case "add":
-            return sum(parts, Fraction(0))
-        case "multiply":
-            return parts[0] * parts[1]
-        case "divide":
-            return parts[0] / parts[1] if parts[1] else None
-        case "negate":
-            return -parts[0]
-        case "percent":
-            return parts[0] / 100
-        case "power":
-            return _exact_power(*parts)
-        case "call":
-            return _exact_call(node.name, parts)
-    return None
-
-
-def _exact_power(base: Fraction, exponent: Fraction) -> Fraction | None:
-    if exponent.denominator != 1:
-        return _exact_root(base, exponent.denominator, exponent.numerator)
-    size = max(base.numerator.bit_length(), base.denominator.bit_length())
-    if abs(exponent) * size > MAX_BITS or (base == 0 and exponent <= 0):
-        return None
-    return base ** int(exponent)
-
-
-def _exact_root(base: Fraction, degree: int, power: int = 1) -> Fraction | None:
-    """base ** (power / degree) where that is rational and base is not negative."""
-    if base < 0 or degree > 64 or degree < 1 or abs(power) > 64 or (base == 0 and power <= 0):
-        return None
-    roots = []
-    for value in (base.numerator, base.denominator):
-        if value.bit_length() > 900:
-            return None
-        guess = round(value ** (1 / degree)) if value.bit_length() < 50 else _integer_root(value, degree)
-        if guess**degree != value:
-            return None
-        roots.append(guess)
-    return _exact_power(Fraction(*roots), Fraction(power))
-
-
-def _integer_root(value: int, degree: int) -> int:
-    low, high = 0, 1 << (value.bit_length() // degree + 1)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if middle**degree <= value else (low, middle - 1)
-    return low
-
-
-def _exact_call(name: str, parts: list[Fraction]) -> Fraction | None:
-    first = parts[0]
-    whole = all(part.denominator == 1 for part in parts)
-    if name == "sqrt":
-        return _exact_root(first, 2)
-    if name == "abs":
-        return abs(first)
-    if name in ("floor", "ceil"):
-        return Fraction(math.floor(first) if name == "floor" else math.ceil(first))
-    if name in ("max", "min"):
-        return max(parts) if name == "max" else min(parts)
-    if name == "factorial" and whole and 0 <= first <= MAX_EXACT_FACTORIAL:
-        return Fraction(math.factorial(int(first)))
-    if name == "factorial2" and whole and 0 <= first <= MAX_EXACT_FACTORIAL:
-        return Fraction(math.prod(range(int(first), 0, -2)))
-    if name == "binom" and len(parts) == 2 and whole and 0 <= parts[1] <= first <= 2000:
-        return Fraction(math.comb(int(first), int(parts[1])))
-    if name in ("gcd", "lcm") and whole:
-        return Fraction((math.gcd if name == "gcd" else math.lcm)(*(int(part) for part in parts)))
-    if name == "mod" and parts[1]:
-        return first % parts[1]
-    return None
 
 
 class Evaluator:
@@ -218,7 +113,7 @@ class Evaluator:
 
     def _power(self, node: Node) -> Value:
         (a, da), (b, db) = self._value(node.parts[0]), self._value(node.parts[1])
-        return _power(a, da, b, db)
+        return power(a, da, b, db)
 
     def _plusminus(self, node: Node) -> Value:
         raise NoValue("two values")
@@ -285,122 +180,4 @@ class Evaluator:
             self.point[name] = value
 
     def _call(self, node: Node) -> Value:
-        values = [self._value(part) for part in node.parts]
-        a, da = values[0]
-        name = node.name
-        if name in _ELEMENTARY:
-            result = _ELEMENTARY[name](a)
-            # the slope by a step well above rounding; generous, as a bound should be
-            step = 1e-6 * (1 + abs(a))
-            slope = abs(_ELEMENTARY[name](a + step) - result) / step if da else 0.0
-            return result, 2 * slope * da + 4 * EPSILON * (abs(result) + EPSILON)
-        if name == "sqrt":
-            return _power(a, da, 0.5 + 0j, 0.0)
-        if name in ("root", "cbrt"):
-            degree = values[1][0].real if name == "root" else 3.0
-            if abs(a.imag) <= da and a.real < 0 and degree % 2 == 1:
-                value, error = _power(-a, da, complex(1 / degree), EPSILON)
-                return -value, error
-            return _power(a, da, complex(1 / degree), EPSILON)
-        if name == "log" and len(values) == 2:
-            b, _ = values[1]
-            return cmath.log(a) / cmath.log(b), (da / abs(a) + 4 * EPSILON) / abs(cmath.log(b)) * (
-                1 + abs(cmath.log(a))
-            )
-        if name in ("log", "lg"):
-            divisor = math.log(self.log_base if name == "log" else 10)
-            return cmath.log(a) / divisor, (da / abs(a) + EPSILON * (1 + abs(cmath.log(a)))) / divisor
-        if name == "abs":
-            return complex(abs(a)), da
-        return _real_call(name, [value for value, _ in values], max(error for _, error in values))
-
-
-SIGNIFICANT = 6
-"""Digits from which a decimal may stand for a number that it rounds."""
-
-
-def _power(a: complex, da: float, b: complex, db: float) -> Value:
-    if a == 0:
-        if b.real <= 0:
-            raise NoValue("power of zero")
-        return 0j, da ** min(b.real, 1.0) if da else 0.0
-    if b.imag == 0 and b.real == round(b.real) and abs(b.real) < 1024:
-        result = a ** int(b.real)
-    elif a.imag == 0 and a.real > 0 and b.imag == 0:
-        result = complex(a.real**b.real)
-    else:
-        result = a**b
-    relative = abs(b) * da / abs(a) + abs(cmath.log(a)) * (db + EPSILON * abs(b)) + EPSILON
-    return result, abs(result) * relative
-
-
-def _real_call(name: str, values: list[complex], error: float) -> Value:
-    """Functions of real numbers; whole arguments are taken for whole within their error."""
-    if any(abs(value.imag) > 1e-9 * (1 + abs(value)) for value in values):
-        raise NoValue(f"{name} of a complex number")
-    reals = [value.real for value in values]
-    first = reals[0]
-    near = round(first) if abs(first - round(first)) <= 1e-9 * (1 + abs(first)) else None
-    match name:
-        case "floor":
-            return complex(math.floor(first) if near is None else near), 0.0
-        case "ceil":
-            return complex(math.ceil(first) if near is None else near), 0.0
-        case "sgn":
-            return complex((first > 0) - (first < 0)), 0.0
-        case "factorial":
-            result = math.gamma(first + 1)
-            return complex(result), 1e-13 * abs(result) + error * abs(result) * 10
-        case "binom" if len(reals) == 2:
-            result = _binomial(reals[0], reals[1])
-            return complex(result), 1e-12 * abs(result) + error * abs(result) * 10
-        case "max":
-            return complex(max(reals)), error
-        case "min":
-            return complex(min(reals)), error
-        case "mod" if len(reals) == 2 and reals[1]:
-            return complex(first % reals[1]), error
-        case "gcd" | "lcm" if all(abs(real - round(real)) < 1e-9 for real in reals):
-            return complex((math.gcd if name == "gcd" else math.lcm)(*(round(real) for real in reals))), 0.0
-    raise NoValue(f"{name} has no value here")
-
-
-def _binomial(n: float, k: float) -> float:
-    if k == round(k) and 0 <= k <= 400:
-        return math.prod((n - j) / (j + 1) for j in range(int(k)))
-    sign = 1.0
-    total = 0.0
-    for argument, direction in ((n + 1, 1), (k + 1, -1), (n - k + 1, -1)):
-        total += direction * math.lgamma(argument)
-        sign *= math.copysign(1, math.gamma(argument)) if argument < 170 else 1
-    return sign * math.exp(total)
-
-
-_ELEMENTARY = {
-    "sin": cmath.sin,
-    "cos": cmath.cos,
-    "tan": cmath.tan,
-    "cot": lambda z: 1 / cmath.tan(z),
-    "sec": lambda z: 1 / cmath.cos(z),
-    "csc": lambda z: 1 / cmath.sin(z),
-    "arcsin": cmath.asin,
-    "arccos": cmath.acos,
-    "arctan": cmath.atan,
-    "arccot": lambda z: math.pi / 2 - cmath.atan(z),
-    "arcsec": lambda z: cmath.acos(1 / z),
-    "arccsc": lambda z: cmath.asin(1 / z),
-    "sinh": cmath.sinh,
-    "cosh": cmath.cosh,
-    "tanh": cmath.tanh,
-    "coth": lambda z: 1 / cmath.tanh(z),
-    "sech": lambda z: 1 / cmath.cosh(z),
-    "csch": lambda z: 1 / cmath.sinh(z),
-    "arcsinh": cmath.asinh,
-    "arccosh": cmath.acosh,
-    "arctanh": cmath.atanh,
-    "ln": cmath.log,
-    "exp": cmath.exp,
-    "Re": lambda z: complex(z.real),
-    "Im": lambda z: complex(z.imag),
-    "arg": lambda z: complex(cmath.phase(z)),
-}
+        return call(node.name, [self._value(part) for part in node.parts], self.log_base)

@@ -1,0 +1,131 @@
+"""The parent's end of the nursery and of its workers (`nursery` is the other end)."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import JobError
+from .verdicts import Mode, Verdict
+from .wire import Inbox, send
+
+Task = tuple[tuple[str, ...], str, Mode]
+"""Golds, prediction and mode."""
+
+START_SECONDS = 120.0
+STARVED = 0.2
+"""Share of its time on a processor below which a task was starved by other programs rather than slow."""
+PATIENCE = 10
+"""Deadlines that a starved task is given at most: a verdict should not depend on what else the machine does."""
+
+
+class Nursery:
+    """The parent's end of `nursery`: makes workers and kills them. Not thread-safe by itself."""
+
+    def __init__(self, memory_mb: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        package_root = str(Path(__file__).resolve().parents[2])
+        paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "deepscaler.reward.nursery", str(theirs.fileno()), str(memory_mb)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+            )
+        self.control = ours
+        ours.settimeout(START_SECONDS)
+        if self._answer() != b"ready":
+            self.close()
+            raise JobError("the grading workers did not start", where=sys.executable)
+
+    def _answer(self) -> bytes:
+        try:
+            return self.control.recv(32)
+        except OSError:
+            return b""
+
+    def fork(self) -> "Worker":
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self.control, [b"+"], [theirs.fileno()])
+        pid = self._answer()
+        if not pid:
+            ours.close()
+            raise OSError("the nursery is gone")
+        return Worker(ours, int(pid))
+
+    def kill(self, worker: "Worker") -> None:
+        worker.connection.close()
+        self.control.send(b"-%d" % worker.pid)
+
+    def close(self) -> None:
+        self.control.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Worker:
+    """One worker process and the tasks it has been sent."""
+
+    def __init__(self, connection: socket.socket, pid: int) -> None:
+        self.connection, self.pid = connection, pid
+        self.inbox = Inbox()
+        self.tasks: deque[Task] = deque()
+        self.suspect: Task | None = None
+        self.deadline = 0.0
+        self.last_deadline = 0.0
+        self.cpu = 0.0
+        self.graded = 0
+        connection.settimeout(10)
+
+    def assign(self, tasks: list[Task], seconds: float) -> None:
+        self.tasks.extend(tasks)
+        self.start_clock(seconds)
+        with suppress(OSError):  # dead already: the next look at its connection finds that out
+            send(self.connection, tasks)
+
+    def collect(self, seconds: float) -> list[tuple[Task, Verdict]] | None:
+        """Verdicts that have arrived, or None when the worker has died."""
+        try:
+            piece = self.connection.recv(1 << 16)
+        except OSError:
+            return None
+        if not piece:
+            return None
+        verdicts = [(self.tasks.popleft(), Verdict(*value)) for value in self.inbox.feed(piece)]
+        self.graded += len(verdicts)
+        self.start_clock(seconds)
+        return verdicts
+
+    def start_clock(self, seconds: float) -> None:
+        """Give the task at hand `seconds`."""
+        self.deadline = time.monotonic() + seconds
+        self.last_deadline = self.deadline + PATIENCE * seconds
+        self.cpu = cpu_seconds(self.pid)
+
+    def is_overdue(self, now: float, seconds: float) -> bool:
+        """Whether the task has had its time; one that the machine hardly let run is given more, within limits."""
+        if now < self.deadline:
+            return False
+        if now < self.last_deadline and cpu_seconds(self.pid) - self.cpu < STARVED * seconds:
+            self.deadline = now + seconds
+            return False
+        return True
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return 0.0
