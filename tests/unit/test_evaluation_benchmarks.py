@@ -146,8 +146,8 @@ def test_other_columns_and_sizes(monkeypatch, tmp_path):
 
 
 def test_an_unknown_benchmark_gets_its_nearest_name(tmp_path):
-    with pytest.raises(UserError, match=r"unknown benchmark 'aime-2042'.*did you mean 'aime-2024'"):
-        fetch_benchmark.fetch_benchmark("aime-2042", tmp_path / "x.parquet")
+    with pytest.raises(UserError, match=r"unknown benchmark 'aime-20244'.*did you mean 'aime-2024'"):
+        fetch_benchmark.fetch_benchmark("aime-20244", tmp_path / "x.parquet")
 
 
 def test_every_suite_of_the_paper_has_the_papers_sets():
