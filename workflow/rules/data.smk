@@ -198,10 +198,7 @@ rule summarise_curation:
         removed=lambda wildcards: expand(
             work("{scale}/data/removed/{step}.parquet"),
             scale=wildcards.scale,
-            step=[
-                f"extract_answers-{name}"
-                for name in settings.scale(wildcards.scale).curation.sources
-            ]
+            step=[f"extract_answers-{name}" for name in settings.scale(wildcards.scale).curation.sources]
             + ["deduplicate", "decontaminate", "select_gradable"],
         ),
         train=work("{scale}/data/train/train.parquet"),

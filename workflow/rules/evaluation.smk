@@ -148,8 +148,4 @@ rule publish_table:
     message:
         "The paper's table is in results/table.csv"
     shell:
-        "deepscaler publish_table"
-        " --scale paper"
-        " --table {input}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        "deepscaler publish_table" " --scale paper" " --table {input}" " --output {output}" " 2>&1 | tee {log}"

@@ -13,6 +13,7 @@ from deepscaler.curation.normalise import canonical, words
 from deepscaler.curation.review import write_review
 from deepscaler.curation.similar import similar_pairs
 from deepscaler.reward.pool import GradingPool
+from deepscaler.reward.verdicts import STRICT
 from deepscaler.settings.curation import Decontaminate, Embedding
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def compare_answers(
     if not overlaps:
         return
     with GradingPool() as pool:
-        items = ((tests[test]["answers"], rows[place]["answer"], "strict") for place, test in overlaps)
+        items = ((tests[test]["answers"], rows[place]["answer"], STRICT) for place, test in overlaps)
         for overlap, verdict in zip(overlaps.values(), pool.grade_pairs(items), strict=True):
             overlap.same_answer = verdict.correct
 

@@ -12,6 +12,7 @@ from deepscaler.curation.normalise import canonical, numerals
 from deepscaler.curation.review import write_review
 from deepscaler.curation.similar import Pairs, earlier_pairs
 from deepscaler.reward.pool import GradingPool
+from deepscaler.reward.verdicts import STRICT
 from deepscaler.settings.curation import Deduplicate, Embedding
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def same_answers(rows: list[dict[str, Any]], pairs: list[tuple[int, int]]) -> li
     if not pairs:
         return []
     with GradingPool() as pool:
-        items = ((rows[other]["answer"], rows[place]["answer"], "strict") for place, other in pairs)
+        items = ((rows[other]["answer"], rows[place]["answer"], STRICT) for place, other in pairs)
         return [verdict.correct for verdict in pool.grade_pairs(items)]
 
 

@@ -43,7 +43,7 @@ def origin(shards: list[Path]) -> dict[str, str]:
     facts: dict[str, str] = {}
     for path in shards:
         metadata = records.facts(path)
-        found = {key: metadata[key] for key in ("model", "protocol", "versions") if key in metadata}
+        found: dict[str, str] = {key: metadata[key] for key in ("model", "protocol", "versions") if key in metadata}
         if facts and found != facts:
             raise UserError("shards of different models, settings or versions", path, "delete the older ones")
         facts = found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Mode = Literal["paper", "strict"]
+STRICT: Mode = "strict"
 """`paper`: the verdicts of DeepScaleR's grader. `strict`: mathematical equivalence as well as we can decide it."""
 
 ThinkRule = Literal["required", "prefilled", "none"]

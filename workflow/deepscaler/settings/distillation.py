@@ -45,8 +45,8 @@ class TraceMixture(Strict):
 class Distillation(Strict):
     """Supervised fine-tuning from random weights, first on clean traces, then on the wasteful mixture.
 
-    In between, some batches only copy the problem's terms. A trace looks up one term in every seven tokens; there, every
-    second token is a look-up, and a small model finds out sooner how to do it.
+    In between, some batches only copy the problem's terms. A trace looks up one term in every seven tokens; there,
+    every second token is a look-up, and a small model finds out sooner how to do it.
     """
 
     architecture: Architecture
