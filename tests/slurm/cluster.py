@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 PACKAGES = ["slurmctld", "slurmd", "slurm-client", "munge"]
-DAEMONS = ["munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "unshare"]
+DAEMONS = ["munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "unshare", "setpriv"]
 COMMAND_SECONDS = 30
 """No client call may take longer; SLURM's own clients wait for minutes when a controller is gone."""
 
@@ -153,16 +153,16 @@ class Cluster:
         self.start(node, [*namespaces, "sh", "-c", "\n".join(lines)])
 
     def start(self, name: str, command: list[str | Path], user: str | None = None) -> None:
+        # the kernel kills it when this process dies, however that happens; a node's first process takes the node along
+        bound = ["setpriv", "--pdeathsig", "KILL"]
+        bound += ["--reuid", user, "--regid", user, "--clear-groups"] if user else []
         with (self.folder / "log" / f"{name}.out").open("ab") as out:
             self.daemons[name] = subprocess.Popen(
-                [str(part) for part in command],
+                [*bound, *map(str, command)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                user=user,
-                group=user,
-                extra_groups=[] if user else None,
-                env=None if user else self.environment,
+                env=self.environment,
                 start_new_session=True,
             )
 
