@@ -50,11 +50,17 @@ reference: $(VENV)/installed ## keep the run in results/mini/ for comparison, as
 
 ##@ Test
 .PHONY: test
-test: $(VENV)/installed ## all tests: unit (2 min), the DAG's facts, mini end to end, SLURM where it is installed
+test: $(VENV)/installed ## unit tests, the DAG's facts, then mini end to end: about half an hour on two cores
 	@$(PYTEST) tests/unit
 	@$(PYTEST) tests/workflow
-	@$(PYTEST) tests/mini
-	@$(PYTEST) tests/slurm
+	@$(PYTEST) tests/mini/test_end_to_end.py
+
+.PHONY: test-all
+test-all: test test-engines test-slurm ## those, and what takes longer: engines killed and starved, SLURM
+
+.PHONY: test-engines
+test-engines: $(VENV)/installed ## the real engines under kills, full disks, second writers, withheld weights
+	@$(PYTEST) tests/mini --ignore tests/mini/test_end_to_end.py
 
 .PHONY: test-unit
 test-unit: $(VENV)/installed ## unit tests alone
@@ -66,7 +72,7 @@ test-workflow: $(VENV)/installed ## facts about the DAG, by dry runs of every sc
 
 .PHONY: test-mini
 test-mini: $(VENV)/installed ## the mini pipeline end to end, in a copy of the checkout
-	@$(PYTEST) tests/mini
+	@$(PYTEST) tests/mini/test_end_to_end.py
 
 .PHONY: test-slurm
 test-slurm: $(VENV)/installed ## a SLURM cluster on this machine, which the tests start and stop
