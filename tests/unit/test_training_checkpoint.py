@@ -9,6 +9,7 @@ from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.settings import dag
 from deepscaler.training.checkpoint import lineage, publish, verify_files, write_manifest
 from deepscaler.training.run_folder import RunFolder, identify, prepare
+from deepscaler.training.train_segment import check_parent
 
 
 def model(folder: Path, weights: str = "base") -> Path:
@@ -107,6 +108,22 @@ def test_a_run_folder_is_keyed_by_all_that_decides_the_result(tmp_path: Path, ch
         folder_for(tmp_path, other),
     ]
     assert len({usual.path, *(folder.path for folder in changed)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("segment", "parent", "complaint"),
+    [
+        ("8k-1", 1, "starts from model mini-base, not from checkpoint 8k-1"),
+        ("8k-1", 0, "starts from model mini-base, not from model base"),
+        ("8k-2", 2, "starts from checkpoint 8k-1, not from checkpoint 8k-2"),
+        ("8k-2", 0, "starts from checkpoint 8k-1, not from model base"),
+    ],
+)
+def test_another_parent_than_the_chains_is_refused(
+    chain: list[Path], segment: str, parent: int, complaint: str
+) -> None:
+    with pytest.raises(UserError, match=complaint):
+        check_parent(dag.segment("mini", segment), "mini-base", verify_files(chain[parent]), chain[parent])
 
 
 def test_a_damaged_export_is_not_taken_for_finished(tmp_path: Path, chain: list[Path]) -> None:

@@ -37,7 +37,7 @@ def train_segment(
     """Make the checkpoint `output` (its `checkpoint.json`) of a segment; costs seconds where it is finished already."""
     segment = dag.segment(scale_name, segment_id)
     parent_manifest = checkpoint.read_manifest(parent)
-    check_parent(segment, parent_manifest, parent)
+    check_parent(segment, scale(scale_name).base, parent_manifest, parent)
     settings_digest = dag.training_digest(scale_name, segment_id)
     folder, facts = run_folder.identify(runs, segment, settings_digest, parent_manifest, prompts)
     raise_on_signals()
@@ -156,15 +156,15 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
     aside.replace(folder.export)
 
 
-def check_parent(segment: Segment, manifest: Checkpoint | ModelManifest, path: Path) -> None:
-    """The parent must be the checkpoint that the chain says."""
-    if segment.parent is None:
-        if isinstance(manifest, Checkpoint):
-            raise UserError(f"segment {segment.id} starts from the base model, not from a checkpoint", path)
-        return
-    found = f"{manifest.stage}-{manifest.segment}" if isinstance(manifest, Checkpoint) else "the base model"
-    if found != segment.parent:
-        raise UserError(f"segment {segment.id} starts from checkpoint {segment.parent}, not from {found}", path)
+def check_parent(segment: Segment, base: str | None, manifest: Checkpoint | ModelManifest, path: Path) -> None:
+    """The parent must be the one that the chain says."""
+    if isinstance(manifest, Checkpoint):
+        found = f"checkpoint {manifest.stage}-{manifest.segment}"
+    else:
+        found = f"model {manifest.system}"
+    wanted = f"checkpoint {segment.parent}" if segment.parent else f"model {base}"
+    if found != wanted:
+        raise UserError(f"segment {segment.id} starts from {wanted}, not from {found}", path)
 
 
 def check_prompts(folder: RunFolder, segment: Segment, chosen: Recipe) -> None:
