@@ -123,7 +123,7 @@ def test_training_lifts_the_base_by_twenty_points(rows, comparisons):
 
 
 def test_the_first_stage_lifts_the_base_and_the_last_is_the_best(rows):
-    """Whether the stage between beats the first is a claim (claims.csv): in twelve steps it may only hold its ground."""
+    """Whether the stage between beats the first is a claim (claims.csv): in twelve steps it may only hold its own."""
     base, first, *_, last = averages = [average(rows, system) for system in ["mini-base", *STAGES]]
     assert first > base
     assert last == max(averages)

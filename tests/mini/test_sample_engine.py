@@ -20,7 +20,7 @@ from deepscaler import records
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.settings.models import Prompting
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SYSTEMS = {
