@@ -161,7 +161,7 @@ def from_hub(pin: Pin, into: Path) -> str:
     where = f"{pin.repository}@{pin.revision or 'main'}"
     try:
         about = HfApi().repo_info(pin.repository, revision=pin.revision, repo_type=pin.host, files_metadata=True)
-        kept = [file for file in about.siblings or [] if wanted(file.rfilename, pin)]
+        kept = [file for file in getattr(about, "siblings", None) or [] if wanted(file.rfilename, pin)]
         snapshot_download(
             pin.repository,
             repo_type=pin.host,
