@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 import pytest
+from checkout import Checkout
 from cluster import Cluster, kill_processes, wait_until
-from conftest import Checkout
 
 FAULTS = ("--snakefile", "tests/slurm/faults.smk")
 

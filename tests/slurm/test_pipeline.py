@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from checkout import Checkout
 from cluster import Cluster, wait_until
-from conftest import Checkout
 
 SCALE = "pair"
 RESULTS = ["table.csv", "tokens.csv", "training.csv", "curation.csv", "compute.csv", "settings.yaml"]

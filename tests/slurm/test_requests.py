@@ -9,8 +9,8 @@ import textwrap
 from collections import Counter
 
 import pytest
+from checkout import Checkout
 from cluster import Cluster
-from conftest import Checkout
 
 LINES = textwrap.dedent(
     """
