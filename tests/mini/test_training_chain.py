@@ -430,7 +430,7 @@ def test_a_full_disk_is_told_and_outlived(chain: Chain, base: Path, small_disk: 
     (chain.work / "small").symlink_to(small_disk)
     code = chain.finish("full", chain.start("full", "8k-1", base, runs="small", checkpoints="small-out"))
     assert code == 1
-    assert "No space left" in chain.said["full"] or "write" in chain.said["full"]
+    assert "No space left" in chain.said["full"]
     assert "driver.log" in chain.said["full"]
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
     said = chain.train("roomy", "8k-1", base, runs="small", checkpoints="small-out")

@@ -43,6 +43,16 @@ def test_an_unfinished_last_line_is_passed_over(tmp_path: Path) -> None:
     assert parse("[1]") is None
 
 
+def test_a_torn_row_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    append_row(path, row(1))
+    with path.open("a") as handle:
+        handle.write(json.dumps(row(2))[:20])
+    append_row(path, row(2))
+    append_row(path, row(3))
+    assert [read["step"] for read in read_rows(path)] == [1, 2, 3]
+
+
 def test_a_repeated_step_counts_as_it_was_last_run() -> None:
     rows = [row(1, 0.1), row(2, 0.2), row(2, 0.9), row(3, 0.3)]
     assert [kept["rollout/reward_mean"] for kept in steps_of(rows, 0, 3)] == [0.1, 0.9, 0.3]

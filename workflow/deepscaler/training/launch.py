@@ -6,6 +6,7 @@ temporary folder and ports of its own, so that launches on one computer don't me
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from deepscaler.training.driver import RayPlace
 from deepscaler.training.trouble import last_useful_line
 
 POLL_SECONDS = 0.5
+FULL_BYTES = 1 << 20
 CPU_OBJECT_STORE = 512 << 20
 """Bytes of shared memory for Ray where there is no GPU: a step's experience is a few megabytes."""
 
@@ -71,7 +73,7 @@ def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
             time.sleep(POLL_SECONDS)
         meanwhile()
         if code != 0:
-            raise JobError(f"OpenRLHF {ended(code)}: {last_useful_line(launch.driver_log)}", launch.driver_log)
+            raise JobError(f"OpenRLHF {ended(code)}: {reason(launch.driver_log)}", launch.driver_log)
 
 
 @contextmanager
@@ -131,6 +133,13 @@ def start_driver(launch: Launch, environment: dict[str, str]) -> "subprocess.Pop
             env=environment,
             start_new_session=True,
         )
+
+
+def reason(log: Path) -> str:
+    """Why it ended; a full disk holds the end of its own log back."""
+    if shutil.disk_usage(log.parent).free < FULL_BYTES:
+        return f"No space left on the disk of {log.parent}"
+    return last_useful_line(log)
 
 
 def ended(code: int) -> str:

@@ -55,9 +55,13 @@ def make_row(step: int, total_step: int, stage: str, segment: str, metrics: dict
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Add one row; it is on disk when this returns, before the step's state is saved."""
-    with path.open("a", encoding="utf-8") as handle:
-        handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+    """Add one row; it is on disk when this returns, before the step's state is saved.
+
+    What a kill or a full disk left of a row before it is closed off, so that it spoils no other.
+    """
+    with path.open("a+b") as handle:
+        torn = handle.tell() > 0 and (handle.seek(-1, os.SEEK_END), handle.read(1))[1] != b"\n"
+        handle.write(b"\n" * torn + json.dumps(row, ensure_ascii=False).encode() + b"\n")
         handle.flush()
         os.fsync(handle.fileno())
 
