@@ -107,7 +107,7 @@ def test_hard_links_count_once(tmp_path: Path) -> None:
     assert folder_bytes(tmp_path) == 1000
 
 
-@pytest.mark.xfail(reason="known gap: the look into the cache disagrees with the newer pins; to be mended", strict=False)
+@pytest.mark.xfail(reason="known gap: the look into the cache and the newer pins disagree", strict=False)
 def test_weights_in_the_cache_or_within_reach(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = settings.systems()["deepseek-r1-distill-qwen-1.5b"]
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
