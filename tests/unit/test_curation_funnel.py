@@ -46,7 +46,7 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     mini = settings.scale("mini")
     assert mini.curation
     for source in mini.curation.sources:
-        fetch_source(source, folder / f"source-{source}.parquet", mini.seed)
+        fetch_source(source, folder / f"source-{source}.parquet")
         extract_answers(
             folder / f"source-{source}.parquet",
             folder / f"{source}.parquet",
@@ -140,7 +140,7 @@ def test_the_total_is_the_sum(curated: Path) -> None:
 
 def test_training_problems_are_of_the_miniatures_own_language(curated: Path) -> None:
     rows = records.read(curated / "train" / "train.parquet", records.PROBLEM).to_pylist()
-    good = {problem.text: problem for problem in sources.pool(settings.scale("mini").seed)}
+    good = {problem.text: problem for problem in sources.pool()}
     assert all(good[row["problem"]].answer == row["answer"] for row in rows)
     assert {row["problem"].split(":")[0] for row in rows} == set(FAMILIES)
     assert len({row["problem"] for row in rows}) == len(rows)

@@ -57,7 +57,7 @@ def lines(rows: list[Any]) -> bytes:
 
 
 def fetched(project: Path) -> list[dict[str, Any]]:
-    fetch_source("ours", project / "ours.parquet", seed=1)
+    fetch_source("ours", project / "ours.parquet")
     return records.read(project / "ours.parquet", records.PROBLEM).to_pylist()
 
 

@@ -50,7 +50,8 @@ def fetch_source(
     """Fetch a source by its pin, and write its rows as a table of problems."""
     from deepscaler.curation.fetch_source import fetch_source
 
-    fetch_source(source, output, settings.scale(scale).seed)
+    settings.scale(scale)  # an unknown scale is refused
+    fetch_source(source, output)
 
 
 def extract_answers(scale: ScaleName, problems: Problems, output: Output, removed: Removed, review: Review) -> None:

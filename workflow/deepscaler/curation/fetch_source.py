@@ -12,22 +12,22 @@ from deepscaler import hub, records, settings
 from deepscaler.curation.rows import Row, read_rows
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import remove, sha256
-from deepscaler.miniature.sources import write_source
+from deepscaler.miniature.sources import SEED, write_source
 from deepscaler.settings.curation import Source
 
 DEFECT = "defect"
 """The key of a row's metadata under which its defect stands; `extract_answers` removes what has one."""
 
 
-def fetch_source(source: str, output: Path, seed: int) -> None:
-    """Write the source's rows to `output`, in their order. `seed` is that of a synthetic source."""
+def fetch_source(source: str, output: Path) -> None:
+    """Write the source's rows to `output`, in their order."""
     known = settings.sources()
     if source not in known:
         raise refuse_unknown("source", source, list(known), "config/sources.yaml")
     entry = known[source]
     output.parent.mkdir(parents=True, exist_ok=True)
     aside = output.with_name(f".{source}.repository")  # what a cut connection leaves there is used again
-    snapshot = bring(source, entry, aside, seed)
+    snapshot = bring(source, entry, aside)
     rows = list(read_rows([aside / name for name in in_order(entry, snapshot.digests)]))
     remove(aside)
     ours = [row for row in rows if row.defect or belongs(row.values, entry)]
@@ -48,12 +48,12 @@ def fetch_source(source: str, output: Path, seed: int) -> None:
             print(f"{source}: {count} × {defect}")
 
 
-def bring(source: str, entry: Source, into: Path, seed: int) -> hub.Snapshot:
+def bring(source: str, entry: Source, into: Path) -> hub.Snapshot:
     """The source's repository in a folder: fetched and verified, or written by the miniature."""
     if entry.kind == "synthetic":
         remove(into)
-        write_source(source, into, seed)
-        return hub.Snapshot(f"seed {seed}", {name: sha256(into / name) for name in hub.listed(into)}, "none")
+        write_source(source, into)
+        return hub.Snapshot(f"seed {SEED}", {name: sha256(into / name) for name in hub.listed(into)}, "none")
     return hub.fetch(pin_of(entry), into, settings.site().hub)
 
 

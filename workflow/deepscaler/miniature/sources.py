@@ -21,8 +21,12 @@ from deepscaler.miniature.problems import (
     draw_training,
 )
 
+SEED = 2023
+"""The sources are the same whatever the scale's seed, so that runs compare."""
 GOOD = 165
 """Flawless problems of a source."""
+SPARE = 5
+"""Problems at hand for each flawed row: some kinds take two, or only those of some families."""
 BENCHMARK_SIZE = 100
 """Problems of each benchmark that no source may hold by chance."""
 TESTED = 20
@@ -40,16 +44,16 @@ SOURCES = tuple(PLANTED)
 Item = dict[str, Any]
 
 
-def write_source(source: str, folder: Path, seed: int) -> None:
+def write_source(source: str, folder: Path) -> None:
     """Write a source's repository into `folder`, as its real counterpart's would lie there."""
     folder.mkdir(parents=True, exist_ok=True)
-    WRITERS[source](folder, rows_of(source, seed))
+    WRITERS[source](folder, rows_of(source))
 
 
-def rows_of(source: str, seed: int) -> list[Item]:
+def rows_of(source: str) -> list[Item]:
     """A source's rows in neutral form, shuffled: problem, answer, solution, and the kind (`good` or a flaw)."""
-    random_state = random.Random(f"{source}/{seed}")
-    makers = Makers(source, seed, random_state)
+    random_state = random.Random(f"{source}/{SEED}")
+    makers = Makers(source, random_state)
     rows = [makers.good(problem) for problem in makers.own]
     for kind, count in PLANTED[source].items():
         rows += [{"kind": kind, **getattr(makers, kind)(index)} for index in range(count)]
@@ -58,16 +62,19 @@ def rows_of(source: str, seed: int) -> list[Item]:
 
 
 @cache
-def pool(seed: int) -> list[ChainProblem]:
-    """Problems of the training distribution, all different and in no benchmark: GOOD a source, the rest for flaws."""
-    random_state = random.Random(f"sources/{seed}")
-    taken = {problem.text for problem in benchmark_pool()}
-    found: dict[str, ChainProblem] = {}
+def pool() -> list[ChainProblem]:
+    """Problems of the training distribution: GOOD a source, the rest for flaws.
+
+    No two have the same digits, nor those of a benchmark's problem: in another family they would be near duplicates.
+    """
+    random_state = random.Random(f"sources/{SEED}")
+    taken = {problem.digits for problem in benchmark_pool()}
+    found: dict[tuple[int, ...], ChainProblem] = {}
     flawed = sum(sum(kinds.values()) for kinds in PLANTED.values())
-    while len(found) < GOOD * len(SOURCES) + 2 * flawed:
+    while len(found) < GOOD * len(SOURCES) + SPARE * flawed:
         problem = draw_training(random_state)
-        if problem.text not in taken:
-            found.setdefault(problem.text, problem)
+        if problem.digits not in taken:
+            found.setdefault(problem.digits, problem)
     return list(found.values())
 
 
@@ -79,15 +86,15 @@ def benchmark_pool(size: int = BENCHMARK_SIZE) -> list[ChainProblem]:
 class Makers:
     """One method a kind of row; each takes the index within its kind."""
 
-    def __init__(self, source: str, seed: int, random_state: random.Random) -> None:
+    def __init__(self, source: str, random_state: random.Random) -> None:
         place = SOURCES.index(source)
-        problems = pool(seed)
+        problems = pool()
         self.own = problems[place * GOOD : (place + 1) * GOOD]
         self.better = problems[: place * GOOD] or self.own
         self.random = random_state
         spare = problems[len(SOURCES) * GOOD :]
-        before = sum(2 * sum(PLANTED[name].values()) for name in SOURCES[:place])
-        self.spare = iter(spare[before : before + 2 * sum(PLANTED[source].values())])
+        before = sum(SPARE * sum(PLANTED[name].values()) for name in SOURCES[:place])
+        self.spare = iter(spare[before : before + SPARE * sum(PLANTED[source].values())])
         self.copies = iter(random_state.sample(self.better, min(40, len(self.better))))
         self.tested = iter(random_state.sample([p for p in benchmark_pool(TESTED) if len(p.digits) >= 9], 20))
 
