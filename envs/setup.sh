@@ -5,6 +5,7 @@
 set -euo pipefail
 kind=${1:?cpu, gpu or controller} venv=${2:?the folder of the virtual environment}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+venv=$(realpath -m "$venv") # pip builds in folders of its own and writes this path into the commands' first lines
 unset PYTHONPATH PYTHONHOME
 digest=$(cat "$here"/"$kind"[-.]*txt | sha256sum | cut -c1-64)
 stamp=$venv/installed

@@ -308,6 +308,25 @@ def test_a_revision_that_the_hub_does_not_have(server, tmp_path):
     assert answer.startswith(f"UserError: the hub has no acme/tiny@{OTHER}"), answer
 
 
+def test_pins_are_printed_as_they_are_written_into_the_settings(server, root, tmp_path):
+    shutil.copytree(root / "config", tmp_path / "config")
+    entry = "{kind: published, title: T, parameters: 1, repository: acme/tiny, revision: null}"
+    with (tmp_path / "config/models.yaml").open("a") as models:
+        models.write(f"tiny-on-the-hub: {entry}\n")
+    host, port = server.server_address[:2]
+    environment = {"HF_ENDPOINT": f"http://{host}:{port}", "HF_HUB_OFFLINE": "0", "DEEPSCALER_ROOT": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", "from deepscaler.cli import main; main()", "pin", "tiny-on-the-hub"],
+        **{"capture_output": True, "text": True, "timeout": 100, "env": {**os.environ, **environment}},
+    )
+    assert done.stdout.splitlines() == [
+        "tiny-on-the-hub:",
+        f"  revision: {COMMIT} # pinned: None",
+        "  files:",
+        f"    model.safetensors: {hashlib.sha256(WEIGHTS).hexdigest()}",
+    ], done.stderr
+
+
 def test_a_git_clone_tells_its_commit(tmp_path):
     git = tmp_path / ".git"
     (git / "refs/heads").mkdir(parents=True)

@@ -14,6 +14,7 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -150,7 +151,45 @@ def from_network(pin: Pin, into: Path) -> str | None:
 
 def from_hub(pin: Pin, into: Path) -> str:
     """Download from the Hugging Face hub, and hold every file against the digest that the hub keeps for the commit."""
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import snapshot_download
+
+    with hub_errors(pin):
+        commit, files = listing(pin)
+        snapshot_download(
+            pin.repository,
+            repo_type=pin.host,
+            revision=commit,
+            local_dir=into,
+            allow_patterns=[file.rfilename for file in files],
+        )
+    for file in files:
+        expected = file.lfs.sha256 if file.lfs else file.blob_id
+        actual = sha256(into / file.rfilename) if file.lfs else git_blob_id(into / file.rfilename)
+        if expected and actual != expected:
+            (into / file.rfilename).unlink()
+            where = f"{pin.repository}@{commit}"
+            raise JobError(f"{file.rfilename} arrived damaged", where, "run it again: only this file is fetched anew")
+    return commit
+
+
+def described(pin: Pin) -> tuple[str, dict[str, str]]:
+    """The commit that a pin means today, and the SHA-256 that the hub keeps of its large files. Downloads nothing."""
+    with hub_errors(pin):
+        commit, files = listing(pin)
+    return commit, {file.rfilename: file.lfs.sha256 for file in files if file.lfs}
+
+
+def listing(pin: Pin) -> tuple[str, list[Any]]:
+    """The commit and the wanted files of a repository on the hub."""
+    from huggingface_hub import HfApi
+
+    about = HfApi().repo_info(pin.repository, revision=pin.revision, repo_type=pin.host, files_metadata=True)
+    return str(about.sha), [file for file in getattr(about, "siblings", None) or [] if wanted(file.rfilename, pin)]
+
+
+@contextmanager
+def hub_errors(pin: Pin) -> Iterator[None]:
+    """The hub's client's errors as ours."""
     from huggingface_hub.errors import (
         EntryNotFoundError,
         HFValidationError,
@@ -160,26 +199,11 @@ def from_hub(pin: Pin, into: Path) -> str:
 
     where = f"{pin.repository}@{pin.revision or 'main'}"
     try:
-        about = HfApi().repo_info(pin.repository, revision=pin.revision, repo_type=pin.host, files_metadata=True)
-        kept = [file for file in getattr(about, "siblings", None) or [] if wanted(file.rfilename, pin)]
-        snapshot_download(
-            pin.repository,
-            repo_type=pin.host,
-            revision=about.sha,
-            local_dir=into,
-            allow_patterns=[file.rfilename for file in kept],
-        )
+        yield
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError, HFValidationError) as error:
         raise UserError(f"the hub has no {where}: {first_line(error)}") from None
     except Exception as error:  # httpx's and the hub's own errors have no common class of their own
         raise JobError(f"could not fetch {where}: {first_line(error)}", None, "run it again: it resumes") from None
-    for file in kept:
-        expected = file.lfs.sha256 if file.lfs else file.blob_id
-        actual = sha256(into / file.rfilename) if file.lfs else git_blob_id(into / file.rfilename)
-        if expected and actual != expected:
-            (into / file.rfilename).unlink()
-            raise JobError(f"{file.rfilename} arrived damaged", where, "run it again: only this file is fetched anew")
-    return str(about.sha)
 
 
 def git_blob_id(path: Path) -> str:
