@@ -27,11 +27,25 @@ class JobError(DeepscalerError):
 
 
 def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str | None:
-    """The known word that `word` was probably meant to be, or None."""
+    """The known word that `word` was probably meant to be, or None. Among equals, the first in the alphabet."""
     from difflib import get_close_matches
 
-    matches = get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return matches[0] if matches else None
+    alike = get_close_matches(word, known, n=max(1, len(known)), cutoff=0.5)
+    return min(alike, key=lambda other: (slips(word, other), other), default=None)
+
+
+def slips(word: str, other: str) -> int:
+    """How many letters were dropped, added, replaced, or exchanged with the next (restricted Damerau-Levenshtein)."""
+    before, last = [0] * (len(other) + 1), list(range(len(other) + 1))
+    for i, letter in enumerate(word, 1):
+        row = [i]
+        for j, wanted in enumerate(other, 1):
+            fewest = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and word[i - 2] == wanted:
+                fewest = min(fewest, before[j - 2] + 1)
+            row.append(fewest)
+        before, last = last, row
+    return last[-1]
 
 
 def refuse_unknown(kind: str, word: str, known: "list[str] | tuple[str, ...]", where: object = None) -> UserError:
