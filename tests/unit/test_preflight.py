@@ -1,6 +1,7 @@
 """Preflight: all that a machine lacks, in one list, and nothing written unless nothing is."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from deepscaler import settings
 from deepscaler.cli import build
 from deepscaler.errors import JobError, UserError
 from deepscaler.settings import load
+from deepscaler.settings.models import Published
 from deepscaler.training import preflight as module
 from deepscaler.training.machine import folder_bytes, pinned
 from deepscaler.training.preflight import Check, check_disk, check_gpus, check_versions, check_weights, preflight
@@ -107,20 +109,68 @@ def test_hard_links_count_once(tmp_path: Path) -> None:
     assert folder_bytes(tmp_path) == 1000
 
 
-@pytest.mark.xfail(reason="known gap: the look into the cache and the newer pins disagree", strict=False)
-def test_weights_in_the_cache_or_within_reach(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base = settings.systems()["deepseek-r1-distill-qwen-1.5b"]
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(module, "reachable", lambda host, port: False)
-    assert "neither in" in missing(list(check_weights("paper", work)))[0]
-    monkeypatch.setattr(module, "reachable", lambda host, port: True)
-    assert missing(list(check_weights("paper", work))) == []
+@pytest.fixture
+def networked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what the environment says of the network: other tests and users set it."""
+    for name in ("HF_HUB_OFFLINE", "HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert missing(list(check_weights("paper", work))) != []
-    snapshot = tmp_path / "hub" / f"models--{base.repository.replace('/', '--')}" / "snapshots" / base.revision
+
+
+def site_with(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
+    changed = load.site().model_copy(update=changes)
+    monkeypatch.setattr(module.settings, "site", lambda: changed)
+
+
+def test_weights_that_the_hub_can_give(work: Path, networked: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub.getsockname()[1]}")
+        assert missing(list(check_weights("paper", work))) == []
+        monkeypatch.setenv("HF_HUB_OFFLINE", "True")
+        assert "the hub cannot be reached" in missing(list(check_weights("paper", work)))[0]
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        assert missing(list(check_weights("paper", work))) != []  # no way around the proxy
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert missing(list(check_weights("paper", work))) == []
+
+
+def test_weights_that_the_login_node_will_fetch(work: Path, offline: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    site_with(monkeypatch, network="login")
+    assert [check.level for check in check_weights("paper", work)] == ["note"]
+
+
+def test_weights_in_the_sites_folder(
+    work: Path, tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Preflight says yes where fetch_model would find them, and only there."""
+    entry = settings.systems()["deepseek-r1-distill-qwen-1.5b"]
+    assert isinstance(entry, Published)
+    site_with(monkeypatch, hub=str(tmp_path / "mirror"))
+    assert "no repository" in missing(list(check_weights("paper", work)))[0]
+    folder = tmp_path / "mirror" / entry.repository
+    folder.mkdir(parents=True)
+    assert "no *.safetensors in" in missing(list(check_weights("paper", work)))[0]
+    (folder / "model.safetensors").touch()
+    assert missing(list(check_weights("paper", work))) == []
+
+
+def test_a_cache_that_nothing_reads_is_no_yes(
+    work: Path, tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fetch_model downloads to a folder of its own and does not look into the hub's cache."""
+    entry = settings.systems()["deepseek-r1-distill-qwen-1.5b"]
+    assert isinstance(entry, Published)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    name = f"models--{entry.repository.replace('/', '--')}"
+    snapshot = tmp_path / "hub" / name / "snapshots" / str(entry.revision)
     snapshot.mkdir(parents=True)
     (snapshot / "model.safetensors").touch()
-    assert missing(list(check_weights("paper", work))) == []
+    assert missing(list(check_weights("paper", work))) != []
 
 
 def test_damaged_weights_are_told(work: Path) -> None:
@@ -139,10 +189,8 @@ def test_this_machine_is_ready_for_the_miniature_and_says_so(work: Path, tmp_pat
 
 @pytest.mark.skipif(Path("/proc/driver/nvidia").exists(), reason="this machine has GPUs")
 def test_the_papers_run_stops_here_with_all_that_is_missing_and_nothing_half_made(
-    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    work: Path, tmp_path: Path, offline: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "reachable", lambda host, port: False)
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
     with pytest.raises(JobError, match=r"\d things are missing .* nothing was started"):
         preflight("paper", "16k-1", tmp_path / "record.json")
     told = capsys.readouterr().out

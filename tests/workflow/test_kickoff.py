@@ -17,7 +17,7 @@ def test_it_stops_at_preflight_with_a_list_and_nothing_half_made(root: Path, tmp
         shutil.copytree(root / name, tmp_path / name)
     shutil.copyfile(root / "Snakefile", tmp_path / "Snakefile")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("DEEPSCALER_")}
-    environment |= {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")}
+    environment |= {"HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/table.csv"]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False

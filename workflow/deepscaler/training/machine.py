@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 MEBIBYTE = 2**20
+HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True)
@@ -77,14 +80,19 @@ def folder_bytes(folder: Path) -> int:
     return sum(sizes.values())
 
 
-def hub_cache() -> Path:
-    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
-    return Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+def hub_reachable() -> bool:
+    """Whether the Hugging Face hub, its stand-in (`HF_ENDPOINT`) or the proxy before them accepts a connection."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return False
+    endpoint = urlsplit(os.environ.get("HF_ENDPOINT") or HUB)
+    way = urlsplit(getproxies().get(endpoint.scheme, "")) if not proxy_bypass(endpoint.hostname or "") else endpoint
+    return reachable(way if way.hostname else endpoint)
 
 
-def reachable(host: str, port: int) -> bool:
+def reachable(address: SplitResult) -> bool:
+    port = address.port or (80 if address.scheme == "http" else 443)
     try:
-        with socket.create_connection((host, port), timeout=5):
+        with socket.create_connection((address.hostname or "", port), timeout=5):
             return True
     except OSError:
         return False

@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from deepscaler import settings
+from deepscaler import hub, settings
 from deepscaler.errors import DeepscalerError, JobError, UserError
 from deepscaler.files import write_json
 from deepscaler.settings import dag
@@ -32,10 +32,9 @@ from deepscaler.training.machine import (
     Gpu,
     existing,
     folder_bytes,
-    hub_cache,
+    hub_reachable,
     memory_bytes,
     pinned,
-    reachable,
     read_gpus,
     torch_cuda,
 )
@@ -48,7 +47,6 @@ PACKAGES = {
 }
 CPU_DISK = 3e9
 """What a scale on CPU cores leaves, with the caches of its compilers."""
-HUB = ("huggingface.co", 443)
 OPEN_FILES = 4096
 """Ray keeps a few for every actor and object."""
 Level = Literal["ok", "note", "missing"]
@@ -271,10 +269,11 @@ def disk_wanted(scale_name: str) -> float:
 
 
 def check_weights(scale_name: str, root: Path) -> Iterator[Check]:
-    """The base model: made or fetched already, in the hub's cache, or at least within reach."""
+    """The base model: made or fetched already, or where fetch_model will look for it."""
     base = settings.scale(scale_name).base
     assert base is not None
     manifest = root / scale_name / "models" / base / "model.json"
+    entry = settings.systems()[base]
     if manifest.exists():
         try:
             verify_files(manifest)
@@ -282,25 +281,34 @@ def check_weights(scale_name: str, root: Path) -> Iterator[Check]:
             yield Check("missing", f"weights of {base} are damaged: {error}", f"delete {manifest.parent}")
         else:
             yield Check("ok", f"weights of {base} are as their manifest says")
-        return
-    entry = settings.systems()[base]
-    if not isinstance(entry, Published):
-        yield Check("ok", f"weights of {base} will be made by distill_base")
-        return
-    cache = hub_cache() / f"models--{entry.repository.replace('/', '--')}" / "snapshots" / (entry.revision or "")
-    if entry.revision and cache.is_dir() and any(cache.glob("*.safetensors")):
-        yield Check("ok", f"weights of {base} are in the hub's cache")
-    elif os.environ.get("HF_HUB_OFFLINE") not in ("1", "true") and reachable(*HUB):
-        yield Check("ok", f"weights of {base} are not fetched yet; the hub can be reached")
-    elif settings.site().network == "login":
-        yield Check("note", f"weights of {base} are not fetched yet; the login node will do it")
+    elif isinstance(entry, Published):
+        yield fetchable(scale_name, base, entry, manifest)
     else:
-        yield Check(
-            "missing",
-            f"weights of {base} ({entry.repository}): neither in {manifest.parent}, nor in the hub's cache, and the "
-            "hub cannot be reached",
-            f"run `snakemake {settings.site().work}/{scale_name}/models/{base}/model.json` where there is a network",
-        )
+        yield Check("ok", f"weights of {base} will be made by distill_base")
+
+
+def fetchable(scale_name: str, base: str, entry: Published, manifest: Path) -> Check:
+    """Whether fetch_model would find a model's weights: it reads the site's folder or the hub, and no cache."""
+    site = settings.site()
+    unfetched = f"weights of {base} are not fetched yet"
+    try:
+        folder = hub.local_folder(hub.Pin("model", entry.repository, entry.revision), site.hub)
+    except UserError as error:
+        return Check("missing", f"{unfetched}: {error}")
+    if folder:
+        if any(folder.glob("*.safetensors")):
+            return Check("ok", f"{unfetched}; they are in {folder}")
+        return Check("missing", f"{unfetched}, and there are no *.safetensors in {folder}")
+    if hub_reachable():
+        return Check("ok", f"{unfetched}; the hub can be reached")
+    if site.network == "login":
+        return Check("note", f"{unfetched}; the login node will do it")
+    return Check(
+        "missing",
+        f"weights of {base} ({entry.repository}): not in {manifest.parent}, and the hub cannot be reached",
+        f"run `snakemake {site.work}/{scale_name}/models/{base}/model.json` where there is a network, or set `hub` in "
+        "config/site.yaml to a folder that has them",
+    )
 
 
 def check_budget(scale_name: str, root: Path) -> Iterator[Check]:
