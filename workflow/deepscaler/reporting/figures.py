@@ -61,8 +61,8 @@ def accuracy_by_step(scale: str, scores: list[Path]) -> "Figure":
     figure, (axes,) = style.panels(1)
     low = [max(0.0, value - half) for value, half in zip(y, error, strict=True)]
     high = [min(100.0, value + half) for value, half in zip(y, error, strict=True)]
-    axes.fill_between(x, low, high, color=style.BLUE, alpha=0.18, linewidth=0, label="95 % of sampling error")
-    axes.plot(x, y, color=style.BLUE, marker="o", markersize=4, label="measured")
+    axes.fill_between(x, low, high, color=style.BLUE, alpha=0.18, linewidth=0, label="95 % interval, sampling alone")
+    axes.plot(x, y, color=style.BLUE, marker="o", markersize=4, clip_on=False, label="measured")
     reference_lines(axes, scale, 1)
     switches(axes, scale)
     axes.set(xlabel="training step", ylabel=f"{aime_title(scale)}, Pass@1 (%)", xlim=(0, None))
@@ -89,7 +89,7 @@ def late_first_stage(scale: str, data: list[Path]) -> "Figure":
     figure, axes = style.panels(2)
     for panel, (series, colour) in zip(axes, LENGTH_AND_REWARD, strict=True):
         draw_series(panel, scale, steps, series, colour, figure_number=3, only=late)
-        panel.set_xlim(late[0].total_step, late[-1].total_step)
+        panel.margins(x=0.03)
     legend_below(figure, axes[0])
     return figure
 

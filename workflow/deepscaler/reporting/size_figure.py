@@ -1,5 +1,6 @@
 """Figure 5: accuracy against model size."""
 
+from math import exp, log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from deepscaler.settings.models import Reported
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+LEFT_MARGIN, NAMES_MARGIN, LINE_HEIGHT = 0.06, 0.32, 0.045
+"""Shares of the axes: left of the points, right of them for their names; of the height, what a line of text takes."""
 
 
 def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
@@ -32,8 +36,9 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
             continue
         reported = isinstance(entry, Reported)
         half = style.BAND * (estimate.standard_error or 0.0)
-        axes.errorbar(places[name], estimate.value, yerr=half or None, fmt="s" if reported else "o", color=style.BLUE,
-                      markerfacecolor="white" if reported else style.BLUE, capsize=2, markersize=5)  # fmt: skip
+        marker = {"fmt": "s", "markerfacecolor": "white"} if reported else {"fmt": "o"}
+        axes.errorbar(places[name], estimate.value, yerr=half or None, color=style.BLUE, capsize=2, markersize=5,
+                      elinewidth=1.1, **marker)  # fmt: skip
     crosses = paper_markers(axes, scale, places)
     name_points(axes, scale, places, found)
     axes.set(xscale="log", xlabel="parameters (log scale)", ylabel=f"{aime_title(scale)}, Pass@1 (%)")
@@ -70,20 +75,25 @@ def paper_markers(axes: "Axes", scale: str, places: dict[str, float]) -> bool:
 
 
 def name_points(axes: "Axes", scale: str, places: dict[str, float], found: dict[str, Estimate]) -> None:
-    """Names beside the points, moved apart where they would overlap."""
+    """Names to the right of the points, moved apart where they would overlap, and room for them on the axis."""
     if not places:
         return
-    heights = [found[name].value for name in places]
-    gap = max(max(heights) - min(heights), 1.0) * 0.075
+    left, right = log(min(places.values())), log(max(places.values()))
+    width = max((right - left) / (1 - LEFT_MARGIN - NAMES_MARGIN), 0.2)  # where all have one size, they stand together
+    bottom, top = axes.get_ylim()
     sizes = {name: parameters(scale, name) for name in places}
     for size in set(sizes.values()):
         column = [name for name in places if sizes[name] == size]
-        right = max(places[name] for name in column) * 1.06
-        for name, height in zip(column, style.spread([found[name].value for name in column], gap), strict=True):
+        beside = max(places[name] for name in column) * exp(0.03 * width)
+        heights = style.spread([found[name].value for name in column], (top - bottom) * LINE_HEIGHT)
+        for name, height in zip(column, heights, strict=True):
             arrow = {"arrowstyle": "-", "color": style.FAINT, "shrinkB": 4}
-            axes.annotate(settings.systems()[name].title, (places[name], found[name].value), xytext=(right, height),
-                          va="center", fontsize=8, arrowprops=arrow)  # fmt: skip
-    axes.set_xlim(min(places.values()) * 0.85, max(places.values()) * 1.9)
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}
+            axes.annotate(settings.systems()[name].title, (places[name], found[name].value), xytext=(beside, height),
+                          va="center", fontsize=8, arrowprops=arrow, bbox=box, zorder=4)  # fmt: skip
+    start = left - LEFT_MARGIN * width
+    axes.set_xlim(exp(start), exp(start + width))
+    axes.set_ylim(max(0.0, bottom), top)
 
 
 def size_legend(axes: "Axes", scale: str, crosses: bool) -> None:
