@@ -7,7 +7,7 @@ import typer
 
 from deepscaler import settings
 from deepscaler.cli.options import Output, ScaleName, Threads, verb
-from deepscaler.errors import UserError
+from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.settings.curation import Curation
 
 Problems = Annotated[Path, typer.Option("--problems", help="Table of problems to read.")]
@@ -164,9 +164,24 @@ def summarise_curation(
 
 
 def pin(
-    sources: Annotated[list[str] | None, typer.Option(help="Sources to pin; all without this.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Sources, models and benchmarks; all without this.")] = None,
 ) -> None:
-    """Write the sources' present commits and digests to config/sources.lock.yaml; needs the network or a mirror."""
-    from deepscaler.curation.pin import pin
+    """Look up what is fetched, as it is today: its commits and SHA-256. Needs the network, or a mirror for sources.
 
-    pin(sources or [], settings.project_root() / "config" / "sources.lock.yaml")
+    Sources are written to config/sources.lock.yaml, which every later fetch is held against. Models and benchmarks are
+    printed, as YAML for config/.
+    """
+    from deepscaler.curation.pin import pin as pin_sources
+    from deepscaler.models.pin import pin as pin_others
+    from deepscaler.models.pin import pins as others_known
+
+    for name in names or []:
+        if name not in (known := [*settings.sources(), *others_known()]):
+            raise refuse_unknown("source, model or benchmark of the hub", name, known)
+    sources = [name for name in names or [] if name in settings.sources()]
+    others = [name for name in names or [] if name not in sources]
+    if sources or not names:
+        pin_sources(sources, settings.project_root() / "config" / "sources.lock.yaml")
+    if others or not names:
+        for line in pin_others(others):
+            print(line)

@@ -11,7 +11,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
     verb(app)(fetch_model)
     verb(app)(distill_base)
-    verb(app)(pin)
 
 
 def fetch_model(
@@ -23,18 +22,6 @@ def fetch_model(
     from deepscaler.models import fetch_model as module
 
     module.fetch_model(system, output)
-
-
-def pin(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Models and benchmarks; all of the hub's by default.")
-    ] = None,
-) -> None:
-    """Print the commits and SHA-256 that pins of models and benchmarks mean today, as YAML for config/."""
-    from deepscaler.models import pin as module
-
-    for line in module.pin(names or []):
-        print(line)
 
 
 def distill_base(

@@ -67,10 +67,12 @@ def with_pins(sources: dict[str, Source], pins: dict[str, PinnedSource]) -> dict
 
 
 def with_pin(source: Source, pin: PinnedSource | None) -> Source:
-    if pin is None or pin.repository != source.repository or source.revision not in (None, pin.revision):
+    if pin is None or pin.repository != source.repository:
+        return source
+    if source.revision and pin.revision and source.revision != pin.revision:
         return source
     exact = {name: digest for name, digest in source.files.items() if digest}
-    return source.model_copy(update={"revision": pin.revision, "files": {**pin.files, **exact}})
+    return source.model_copy(update={"revision": source.revision or pin.revision, "files": {**pin.files, **exact}})
 
 
 class LanguageModel(Strict):
