@@ -36,9 +36,9 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
             continue
         reported = isinstance(entry, Reported)
         half = style.BAND * (estimate.standard_error or 0.0)
-        marker = {"fmt": "s", "markerfacecolor": "white"} if reported else {"fmt": "o"}
-        axes.errorbar(places[name], estimate.value, yerr=half or None, color=style.BLUE, capsize=2, markersize=5,
-                      elinewidth=1.1, **marker)  # fmt: skip
+        marker, inside = ("s", "white") if reported else ("o", style.BLUE)
+        axes.errorbar(places[name], estimate.value, yerr=half or None, fmt=marker, markerfacecolor=inside,
+                      color=style.BLUE, capsize=2, markersize=5, elinewidth=1.1)  # fmt: skip
     crosses = paper_markers(axes, scale, places)
     name_points(axes, scale, places, found)
     axes.set(xscale="log", xlabel="parameters (log scale)", ylabel=f"{aime_title(scale)}, Pass@1 (%)")
