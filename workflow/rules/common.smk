@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from deepscaler import failures, settings
+from deepscaler import alive, failures, settings
 from deepscaler.errors import UserError
 from deepscaler.settings import cluster, dag, resources
 from deepscaler.settings.targets import check_settings, check_targets
@@ -23,6 +23,8 @@ def or_refuse(check, *given):
 
 
 or_refuse(check_settings)
+if workflow.is_main_process:
+    alive.release_the_dead()
 
 WORK = settings.site().work
 # `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
@@ -78,13 +80,23 @@ def check_cluster():
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
     asked = ({**dict(job.resources.items()), "cpus": job.threads, "rule": job.rule.name} for job in jobs)
     comments = {cluster.comment_of(job.rule.name, job.wildcards) for job in jobs}
+    groups = {str(job.group) for job in jobs if job.group}
+    alive.announce(workflow.persistence._lockfile.values())
     try:
         cluster.check_work()
         for _ in cluster.check(asked):
             pass
-        cluster.outlive_orphans(comments, Path.cwd(), logger.info)
+        if cluster.outlive_orphans(comments, groups, Path.cwd(), logger.info):
+            start_again()
     except UserError as error:
         raise WorkflowError(str(error))
+
+
+def start_again():
+    """Begin anew, as if typed again: what an earlier run's jobs have made meanwhile is not to be made once more."""
+    logger.info("The earlier run's jobs have ended: looking again at what is left to do")
+    workflow.tear_down()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def setting(*dotted):

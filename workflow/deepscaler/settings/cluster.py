@@ -102,33 +102,40 @@ def comment_of(rule: str, wildcards: Iterable[str]) -> str:
     return f"rule_{rule}_wildcards_{values}" if values else f"rule_{rule}"
 
 
-def outlive_orphans(comments: Collection[str], folder: Path, say: Callable[[str], None], pause: float = 10) -> None:
-    """Wait until no job that an earlier, killed Snakemake handed in from `folder` can still write.
+def outlive_orphans(
+    comments: Collection[str], groups: Collection[str], folder: Path, say: Callable[[str], None], pause: float = 10
+) -> bool:
+    """Wait until no job that an earlier, killed Snakemake handed in from `folder` can still write; whether any ran.
 
     Snakemake does not take such jobs up again but hands in a second of each, and two would write the same files. The
     caller holds Snakemake's lock on these jobs' outputs, so that whatever SLURM still has of them is an orphan: what
-    waits in the queue is cancelled, what runs is waited for, since a segment of training is worth keeping.
+    waits in the queue is cancelled, what runs is waited for, since a segment of training is worth keeping. A group's
+    comment does not say of which scale it is, so that one of another, living run may be waited for, too.
     """
     told: set[str] = set()
-    while running := orphans(comments, folder):
-        pending = [job for job, (state, _) in running.items() if state == "PENDING"]
-        if pending:
-            client("scancel", "--state=PENDING", *pending)
-        for job, (state, comment) in running.items():
+    ran = False
+    while found := orphans(comments, groups, folder):
+        for job, (state, comment) in found.items():
+            cancel = state == "PENDING" and comment in comments
+            ran = ran or not cancel
+            if cancel:
+                client("scancel", "--state=PENDING", job)
             if job not in told:
                 told.add(job)
-                verb = "cancelled" if state == "PENDING" else "waiting for it (or `scancel` it)"
+                verb = "cancelled" if cancel else "waiting for it (or `scancel` it)"
                 say(f"SLURM still has job {job} ({comment}) of an earlier run of this workflow: {verb}")
         time.sleep(pause)
+    return ran
 
 
-def orphans(comments: Collection[str], folder: Path) -> dict[str, tuple[str, str]]:
-    """Job id → (state, comment) of what SLURM has of these jobs, handed in from `folder`."""
+def orphans(comments: Collection[str], groups: Collection[str], folder: Path) -> dict[str, tuple[str, str]]:
+    """Job id → (state, comment) of what SLURM has of these jobs and groups, handed in from `folder`."""
     answer = client("squeue", "--user", str(os.getuid()), "--noheader", "--format", "%i|%T|%Z|%k")
+    of_groups = tuple(f"rule_{group}_" for group in groups)
     found = {}
     for line in answer.stdout.splitlines():
         job, state, workdir, comment = line.split("|", 3)
-        if comment in comments and Path(workdir) == folder:
+        if Path(workdir) == folder and (comment in comments or comment.startswith(of_groups)):
             found[job] = (state, comment)
     return found
 
