@@ -151,6 +151,7 @@ def test_rows_without_an_answer(given: dict[str, str], reason: str) -> None:
 
 def test_needs_choices() -> None:
     assert NEEDS_CHOICES.search("Which one of the following is true?")
+    assert NEEDS_CHOICES.search("Which of the cones below can be formed from the sector?")
     assert not NEEDS_CHOICES.search("Find which number follows.")
 
 
@@ -164,6 +165,9 @@ def test_needs_choices() -> None:
         ("Ａ fullwidth 1", "a fullwidth 1"),
         (r"\textbf{Bold} move", "bold move"),
         (r"a multiple of $75_{}^{}$", "a multiple of $75$"),
+        (r"Solve \[x^2 = 2.\]", "Solve $x^2 = 2.$"),
+        (r"Solve \(x = [1, 2]\)", "Solve $x = [1, 2]$"),
+        (r"\begin{cases} a \\ [b] \end{cases}", r"\begin{cases} a \ [b] \end{cases}"),
     ],
 )
 def test_typesetting_does_not_change_the_key(one: str, other: str) -> None:

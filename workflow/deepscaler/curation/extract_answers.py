@@ -17,7 +17,9 @@ from deepscaler.reward.response import boxed_answer
 from deepscaler.settings.curation import ExtractAnswers
 
 STEP = "extract_answers"
-NEEDS_CHOICES = re.compile(r"\bwhich (?:one )?of (?:the following|these)\b|\bof the following\b|\bclosest to\b", re.I)
+NEEDS_CHOICES = re.compile(
+    r"\bwhich (?:one )?of (?:the following|these)\b|\bof the following\b|\bof the \w+ below\b|\bclosest to\b", re.I
+)
 MAX_ANSWER = 2000
 """Characters; a longer "answer" is a solution."""
 

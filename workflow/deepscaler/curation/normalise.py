@@ -15,8 +15,9 @@ LOOKS = frozenset(
 )
 SAME = {"dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "le": "leq", "ge": "geq", "ne": "neq", "to": "rightarrow"}
 
+MARKUP = re.compile(r"\\\\|\\[,;:!>% ]|\\[\[\]()]|[_^]\{\s*\}")
+"""LaTeX's line breaks, spaces and marks of displayed formulas, and the empty indices of contest wikis."""
 TOKEN = re.compile(r"\\[a-z]+|[^\W\d_]+|\d+(?:\.\d+)?|[^\s\w]|_")
-COMMAND = re.compile(r"\\[a-z]+")
 PUNCTUATION = frozenset("$,.;:?{}'\"`~&\\")
 NUMERAL = re.compile(r"\d+(?:\.\d+)?")
 
@@ -24,7 +25,7 @@ NUMERAL = re.compile(r"\d+(?:\.\d+)?")
 def tokens(text: str) -> Iterator[str]:
     """Words, LaTeX commands, numerals and symbols in order, without what only concerns the looks."""
     text = unicodedata.normalize("NFKC", text).casefold()
-    text = re.sub(r"\\[,;:!>% ]|[_^]\{\s*\}", " ", text)  # LaTeX's spaces, and the empty indices of contest wikis
+    text = MARKUP.sub(" ", text)
     for token in TOKEN.findall(text):
         if token[0] == "\\" and len(token) > 1:
             name = token[1:]
