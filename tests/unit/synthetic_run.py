@@ -82,7 +82,7 @@ def make_benchmarks(folder: Path) -> None:
     for name in settings.scale(SCALE).evaluation.suites["table"]:
         rows = [
             {"id": f"{name}/{i:04d}", "benchmark": name, "problem": f"Problem {i} {HOSTILE}", "answers": [str(i)],
-             "flags": [], "metadata": "{}"}
+             "metadata": "{}"}
             for i in range(PROBLEMS)
         ]  # fmt: skip
         records.write(work(folder) / "benchmarks" / f"{name}.parquet", rows, records.BENCHMARK_PROBLEM)

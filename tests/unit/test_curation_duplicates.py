@@ -136,7 +136,7 @@ def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dic
         "How many 4-digit numbers have digits that strictly increase?",
     ]
     tests = [
-        {"id": f"t/{n:04d}", "benchmark": "t", "problem": text, "answers": ["16", "2"], "flags": [], "metadata": "{}"}
+        {"id": f"t/{n:04d}", "benchmark": "t", "problem": text, "answers": ["16", "2"], "metadata": "{}"}
         for n, text in enumerate(texts)
     ]
     records.write(folder / "t.parquet", tests, records.BENCHMARK_PROBLEM)

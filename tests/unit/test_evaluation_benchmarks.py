@@ -1,12 +1,16 @@
 """Benchmarks: the real ones by pin from a local mirror, the miniature's, and what is refused."""
 
 import json
+import re
 
 import pytest
-from deepscaler import records, settings
+from deepscaler import hub, records, settings
 from deepscaler.errors import UserError
 from deepscaler.evaluation import fetch_benchmark, grade_samples
 from deepscaler.evaluation.requests import read_problems
+from deepscaler.reward.grade import grade_pair
+from deepscaler.reward.response import boxed_answer
+from deepscaler.settings import dag
 from deepscaler.settings.base import validate
 from deepscaler.settings.benchmarks import Benchmark
 from deepscaler.settings.dag import prompting_entry
@@ -75,6 +79,35 @@ def test_the_papers_golds_are_right_by_both_graders(mirror, monkeypatch, tmp_pat
     assert len(grades) == sum(PAPER.values())
 
 
+def test_the_marks_of_minerva_are_what_its_own_text_says(mirror):
+    """Answers that an earlier part's solution, printed in the problem, ends with, and the problem's own does not."""
+    fetch_benchmark.fetch_benchmark("minerva-math", mirror / "m.parquet")
+    found = []
+    for index, row in enumerate(read_problems([mirror / "m.parquet"])):
+        parts = re.findall(r"The final answer is (.*?)\. I hope it is correct", row["problem"], re.DOTALL)
+        own = boxed_answer(json.loads(row["metadata"])["solution"], "strict")
+        is_own = own is not None and grade_pair(row["answers"], own, "strict").correct
+        if not is_own and any(grade_pair(row["answers"], part, "strict").correct for part in parts):
+            found.append(index)
+    marked = settings.benchmarks()["minerva-math"].flags["answer_of_another_part"]
+    assert (
+        sorted([*found, 152]) == marked
+    )  # 152: the text says 4.4677 Hz, the file 4.4677 × 10^14; wave number asked for
+
+
+def test_the_marks_of_math_500_are_problems_of_aime(mirror, shared):
+    """Word for word in what the paper trained on."""
+    fetch_benchmark.fetch_benchmark("math-500", mirror / "m.parquet")
+    trained_on = {letters(row["problem"]) for row in hub.read_rows(shared / "data/sources/aime.json")}
+    problems = enumerate(read_problems([mirror / "m.parquet"]))
+    found = [index for index, row in problems if letters(row["problem"]) in trained_on]
+    assert found == settings.benchmarks()["math-500"].flags["contaminated"]
+
+
+def letters(text):
+    return re.sub(r"\W+", "", text).lower()
+
+
 def vars_replaced(value, **changes):
     return type(value)(**{**vars(value), **changes})
 
@@ -115,9 +148,8 @@ def test_answers_are_kept_as_the_source_has_them(monkeypatch, tmp_path):
         {"problem": "b", "answer": 142.0, "level": 3},
         {"problem": "c", "answer": "( 3 ,4]"},
     ]
-    problems = fetch(monkeypatch, tmp_path, rows, flags={"wrong": [1]})
+    problems = fetch(monkeypatch, tmp_path, rows)
     assert [row["answers"] for row in problems] == [["9.6\n", "9.60"], ["142.0"], ["( 3 ,4]"]]
-    assert [row["flags"] for row in problems] == [[], ["wrong"], []]
     assert json.loads(problems[1]["metadata"]) == {"level": 3}
 
 
@@ -134,6 +166,21 @@ def test_answers_are_kept_as_the_source_has_them(monkeypatch, tmp_path):
 def test_a_row_that_cannot_be_used_is_named(monkeypatch, tmp_path, row, message):
     with pytest.raises(UserError, match=message):
         fetch(monkeypatch, tmp_path, [{"problem": "a", "answer": "1"}, row])
+
+
+def test_a_mark_changes_the_scores_and_never_the_problems(monkeypatch, tmp_path):
+    """Samples depend on the table of problems: to mark one must not have them drawn again."""
+    suite = settings.scale("released").evaluation.suites["table"]
+    plain = {name: entry(tmp_path, size=7) for name in suite}
+    marked = {**plain, suite[1]: entry(tmp_path, size=7, flags={"wrong": [3]})}
+    monkeypatch.setattr(dag, "benchmarks", lambda: plain)
+    before = dag.problems_digest(suite[1]), dag.score_digest("released", "table")
+    monkeypatch.setattr(dag, "benchmarks", lambda: marked)
+    after = dag.problems_digest(suite[1]), dag.score_digest("released", "table")
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    monkeypatch.setattr(dag, "benchmarks", lambda: {**plain, suite[1]: entry(tmp_path, size=8)})
+    assert dag.problems_digest(suite[1]) != before[0]
 
 
 def test_other_columns_and_sizes(monkeypatch, tmp_path):

@@ -176,7 +176,7 @@ def test_a_broken_model_is_refused_before_the_engine_starts(tokenizer, tmp_path,
         (model / "model.json").write_text(json.dumps({"files": files}))
     records.write(
         tmp_path / "set.parquet",
-        [{**row, "answers": ["1"], "flags": [], "metadata": "{}"} for row in PROBLEMS],
+        [{**row, "answers": ["1"], "metadata": "{}"} for row in PROBLEMS],
         records.BENCHMARK_PROBLEM,
     )
     with pytest.raises(UserError, match=message):
@@ -194,7 +194,7 @@ def test_a_tokenizer_is_loaded_from_its_folder_only(tmp_path, tokenizer):
 @pytest.fixture
 def suite(tmp_path, tokenizer):
     """Two shards of a suite's samples, as `sample` writes them."""
-    rows = [{**row, "answers": ["1"], "flags": [], "metadata": "{}"} for row in PROBLEMS]
+    rows = [{**row, "answers": ["1"], "metadata": "{}"} for row in PROBLEMS]
     records.write(tmp_path / "set.parquet", rows, records.BENCHMARK_PROBLEM)
     requests = plan(PROBLEMS, dataclasses.replace(HOW, samples=settings.scale("mini").evaluation.samples), tokenizer)
     for shard in (1, 2):

@@ -53,9 +53,20 @@ def test_scores_of_the_papers_counts_print_as_the_papers_row(tmp_path):
     assert aime["truncated"] == aime["missing_answer"] == aime["malformed"] == pytest.approx(100 * 273 / 480)
     assert aime["pass_at_k"]["1"] == pytest.approx(43.125)
     assert sum(aime["per_problem"]["correct"]) == 207
+    assert (aime["marked"], aime["unmarked"]) == ({}, None)
     total = aime["standard_error_within"] ** 2 + aime["standard_error_between"] ** 2
     assert aime["standard_error"] ** 2 == pytest.approx(total, rel=1e-4)
     assert found["provenance"]["model"]["repository"] == "acme/tiny"
+
+
+def test_what_is_marked_is_counted_apart_and_still_counted(tmp_path):
+    found = scored(tmp_path, "released", "deepscaler-1.5b-preview")["benchmarks"]["minerva-math"]
+    marked = settings.benchmarks()["minerva-math"].flags["answer_of_another_part"]
+    right = [count for i, count in enumerate(found["per_problem"]["correct"]) if i not in marked]
+    assert found["problems"] == 272
+    assert found["marked"] == {"answer_of_another_part": len(marked)}
+    assert found["unmarked"]["problems"] == len(right) == 272 - len(marked)
+    assert found["unmarked"]["pass_at_1"] == pytest.approx(100 * sum(right) / 16 / len(right))
 
 
 def test_a_system_without_right_answers_has_no_length_of_them(tmp_path):
@@ -106,6 +117,7 @@ def test_table_csv_keeps_its_contract(tables):
     assert (ours["aime_2024"], ours["average"]) == ("43.1250", "56.9810")
     assert (ours["samples"], ours["samples_per_problem"], ours["grader"]) == ("24960", "16", "paper")
     assert float(ours["aime_2024_standard_error"]) > 0
+    assert (ours["aime_2024_paper"], ours["average_paper"]) == ("43.1", "57.0")
 
 
 def test_reported_rows_have_the_numbers_of_others_and_no_errors(tables):
@@ -113,6 +125,7 @@ def test_reported_rows_have_the_numbers_of_others_and_no_errors(tables):
     reported = rows["rstar-math-7b"]
     assert (reported["aime_2024"], reported["minerva_math"], reported["average"]) == ("26.7000", "-", "-")
     assert reported["aime_2024_standard_error"] == reported["samples"] == reported["revision"] == "-"
+    assert (reported["aime_2024_paper"], reported["minerva_math_paper"]) == ("-", "-")
     assert reported["grader"].startswith("the paper's table")
 
 
@@ -127,6 +140,9 @@ def test_markdown_is_the_papers_table_with_its_marks(tables):
     assert cells["DeepSeek-R1-Distill-Qwen-1.5B"][0].endswith(" (28.8)")
     assert "**" not in cells["DeepSeek-R1-Distill-Qwen-1.5B"][0]
     assert sum("**" in cell for row in cells.values() for cell in row[:1]) == 1
+    without = lines.index("## Pass@1 without the problems that are marked")
+    assert lines[without + 2] == "| Model | MATH-500 | Minerva Math |"
+    assert any(line.startswith("MATH-500: 6 of 500 contaminated; Minerva Math: 33 of 272") for line in lines[without:])
 
 
 def test_tokens_and_agreement_and_comparisons(tables):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from deepscaler import files, records
-from deepscaler.errors import UserError
+from deepscaler.errors import JobError, UserError
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -21,6 +21,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_half()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "scores.json").write_text("old")
+    said = r"could not write: No space left on device \[.*scores\.json\]\. Hint: make room and run it again"
+    with pytest.raises(JobError, match=said), files.writing(tmp_path / "scores.json"):
+        Path("/dev/full").write_text("x")
+    assert (tmp_path / "scores.json").read_text() == "old"
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:

@@ -335,3 +335,10 @@ def test_a_git_clone_tells_its_commit(tmp_path):
     assert hub.commit_of(tmp_path) == COMMIT
     (git / "HEAD").write_text(OTHER + "\n")
     assert hub.commit_of(tmp_path) == OTHER
+
+
+def test_files_of_two_commits_are_of_none(repository, tmp_path, pinned):
+    local = downloaded(repository, tmp_path / "local")
+    (local / ".cache/huggingface/download/model.safetensors.metadata").write_text(f"{OTHER}\netag\n1.0\n")
+    with pytest.raises(UserError, match=f"files of different commits: {COMMIT[:12]}, {OTHER[:12]}"):
+        fetch_model.fetch_model("tiny", pinned(local))

@@ -1,5 +1,6 @@
 """Files written whole or not at all, and their digests."""
 
+import errno
 import hashlib
 import json
 import os
@@ -10,9 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deepscaler.errors import UserError
+from deepscaler.errors import JobError, UserError
 
 CHUNK = 1 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a write fails with when there is no more room."""
 
 
 @contextmanager
@@ -20,6 +23,9 @@ def writing(path: Path | str) -> Iterator[Path]:
     """Give a path beside `path` to write to, and rename it onto `path` when the block ends well.
 
     The aside file or folder is removed when the block raises. A folder already at `path` is replaced.
+
+    Raises:
+        JobError: the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,8 +33,10 @@ def writing(path: Path | str) -> Iterator[Path]:
     try:
         yield aside
         replace(aside, path)
-    except BaseException:
+    except BaseException as error:
         remove(aside)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise JobError(f"could not write: {os.strerror(error.errno)}", path, "make room and run it again") from None
         raise
 
 

@@ -126,8 +126,13 @@ def from_folder(folder: Path, pin: Pin, into: Path) -> str | None:
 
 def commit_of(folder: Path) -> str | None:
     """The commit that `hf download --local-dir` or `git clone` recorded in a folder; None where nothing did."""
-    for record in sorted((folder / ".cache" / "huggingface" / "download").rglob("*.metadata")):
-        return record.read_text(encoding="utf-8").split("\n", 1)[0].strip()
+    records = (folder / ".cache" / "huggingface" / "download").rglob("*.metadata")
+    commits = {record.read_text(encoding="utf-8").split("\n", 1)[0].strip() for record in records}
+    if len(commits) > 1:
+        found = ", ".join(sorted(commit[:12] for commit in commits))
+        raise UserError(f"files of different commits: {found}", folder, "download it again into an empty folder")
+    if commits:
+        return commits.pop()
     head = folder / ".git" / "HEAD"
     if not head.is_file():
         return None

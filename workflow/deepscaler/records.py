@@ -45,7 +45,6 @@ BENCHMARK_PROBLEM = pa.schema(
         ("benchmark", pa.string()),
         ("problem", pa.string()),
         ("answers", STRINGS),  # any of them is right
-        ("flags", STRINGS),  # known defects: wrong, contaminated, …
         ("metadata", pa.string()),
     ]
 )

@@ -106,7 +106,7 @@ rule fetch_benchmark:
     resources:
         **request("fetch_benchmark"),
     params:
-        settings=entry(settings.benchmarks, "benchmark"),
+        settings=lambda wildcards: dag.problems_digest(wildcards.benchmark),
     message:
         "Fetching benchmark {wildcards.benchmark}"
     shell:

@@ -77,7 +77,7 @@ rule score:
     resources:
         **request("score"),
     params:
-        settings=setting("seed", "evaluation.suites", "evaluation.grader"),
+        settings=lambda wildcards: dag.score_digest(wildcards.scale, wildcards.suite),
     message:
         "Scoring {wildcards.system} on suite {wildcards.suite}"
     shell:

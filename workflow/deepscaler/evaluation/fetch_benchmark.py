@@ -65,7 +65,6 @@ def problems(benchmark: str, entry: Benchmark, rows: list[dict[str, Any]]) -> It
             "benchmark": benchmark,
             "problem": text,
             "answers": accepted(row[fields.answers], where),
-            "flags": sorted(flag for flag, indices in entry.flags.items() if index in indices),
             "metadata": json.dumps(
                 {key: value for key, value in row.items() if key not in (fields.problem, fields.answers)},
                 ensure_ascii=False,

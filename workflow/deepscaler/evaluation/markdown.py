@@ -12,9 +12,7 @@ REPORTED = "†"
 def table_markdown(scale: str, rows: Sequence[Row], columns: Sequence[str]) -> str:
     """Three tables: Pass@1 as the paper prints it, its standard errors, and its distance from the paper's."""
     shown = [*columns, AVERAGE]
-    synthetic = columns_of_synthetic(scale)
-    compared = [column for column in columns if column not in synthetic]
-    compared = [*compared, AVERAGE] if len(compared) == len(columns) else []
+    compared = compared_columns(scale, columns)
     parts = [
         f"# Pass@1 of {settings.scale(scale).evaluation.samples} samples ({scale})\n",
         grid(scale, rows, shown, pass_at_1(rows, shown, compared)),
@@ -24,6 +22,12 @@ def table_markdown(scale: str, rows: Sequence[Row], columns: Sequence[str]) -> s
         "\nOver problems and samples together. Within problems alone, as a second run on the same problems would"
         " vary, they are smaller: see `results/" + scale + "/scores/`.\n",
     ]
+    if marked := [column for column in columns if any(row.unmarked(column) is not None for row in rows)]:
+        parts += [
+            "\n## Pass@1 without the problems that are marked\n",
+            grid(scale, [row for row in rows if row.scores], marked, lambda row, column: one(row.unmarked(column))),
+            marks(scale),
+        ]
     if any(paper_value(row, column) is not None for row in rows if row.scores for column in compared):
         parts += [
             "\n## Ours minus the paper's, in percentage points\n",
@@ -59,10 +63,10 @@ def paper_value(row: Row, column: str) -> float | None:
     return getattr(row.entry, "paper", {}).get(column)
 
 
-def columns_of_synthetic(scale: str) -> set[str]:
-    """Columns that the miniature's own problems fill: the paper has no number for them."""
-    names = settings.scale(scale).evaluation.suites["table"]
-    return {settings.benchmarks()[name].column for name in names if settings.benchmarks()[name].kind == "synthetic"}
+def compared_columns(scale: str, columns: Sequence[str]) -> list[str]:
+    """What the paper may have numbers for: nothing where the miniature's own problems fill a column."""
+    synthetic = any(settings.benchmarks()[name].kind == "synthetic" for name in suite(scale))
+    return [] if synthetic else [*columns, AVERAGE]
 
 
 def grid(scale: str, rows: Sequence[Row], shown: Sequence[str], cell: Callable[[Row, str], str]) -> str:
@@ -88,6 +92,17 @@ def legend(scale: str, rows: Sequence[Row], compared: bool) -> str:
         if isinstance(row.entry, Reported)
     ]
     return "\n".join(f"{note}  " for note in notes)
+
+
+def marks(scale: str) -> str:
+    """What is marked in which set."""
+    entries = [settings.benchmarks()[name] for name in suite(scale)]
+    said = [
+        f"{entry.title}: {len(indices)} of {entry.size} {flag.replace('_', ' ')}"
+        for entry in entries
+        for flag, indices in entry.flags.items()
+    ]
+    return f"\n{'; '.join(said)}. Which, and how it was found: `config/benchmarks.yaml`.\n"
 
 
 def suite(scale: str) -> list[str]:

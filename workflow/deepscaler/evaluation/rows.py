@@ -55,6 +55,11 @@ class Row:
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if len(known) == len(values) else None
 
+    def unmarked(self, column: str) -> float | None:
+        """Pass@1 in percent of the problems without a known defect; None where there is no mark, or no measurement."""
+        found = self.benchmark(column)
+        return found["unmarked"]["pass_at_1"] if found and found.get("unmarked") else None
+
     def standard_error(self, column: str) -> float | None:
         if column != AVERAGE:
             found = self.benchmark(column)

@@ -13,6 +13,8 @@ Rates are in percent, standard errors and intervals in percentage points, length
          "pass_at_k": {"1", "2", "4", "8", "16"}, "majority",  majority of all samples
          "truncated", "missing_answer", "malformed",           shares of samples
          "tokens": {"correct", "incorrect", "all"},            means; null where there is no such answer
+         "marked": {"contaminated": 6},                        problems with a known defect, by `flags` of the settings
+         "unmarked": {"problems", "pass_at_1", "standard_error"},   of the others; null where none is marked
          "strict": {"correct", "pass_at_1", "standard_error", …, "tokens"},   the same of the other grader
          "per_problem": {"id": […], "correct": […], "correct_strict": […], "tokens": […]}}},   counts, mean tokens
      "provenance": {"model": {"sha256", …}, "protocol": {…}, "versions": {…}}}
@@ -79,6 +81,8 @@ def benchmark_scores(benchmark: str, rows: Any, grader: str, seed: int) -> dict[
     tables = {name: rows[name].to_numpy(dtype=float).reshape(shape) for name in GRADERS}
     other = next(name for name in GRADERS if name != grader)
     ids = rows.problem_id.to_numpy().reshape(shape)[:, 0].tolist()
+    marked = {index for indices in entry.flags.values() for index in indices}
+    sound = np.array([int(identifier.rsplit("/", 1)[1]) not in marked for identifier in ids])
     return {
         "title": entry.title,
         "column": entry.column,
@@ -89,6 +93,8 @@ def benchmark_scores(benchmark: str, rows: Any, grader: str, seed: int) -> dict[
         "truncated": percent((rows.finish_reason == "length").mean()),
         "missing_answer": percent(rows.answer.isna().mean()),
         "malformed": percent((~rows.well_formed).mean()),
+        "marked": {flag: len(indices) for flag, indices in entry.flags.items()},
+        "unmarked": unmarked_scores(tables[grader][sound]) if marked else None,
         other: graded_scores(rows, tables[other], seed),
         "per_problem": {
             "id": ids,
@@ -120,6 +126,15 @@ def graded_scores(rows: Any, correct: Table, seed: int) -> dict[str, Any]:
         },
         "majority": percent(statistics.majority(answers, correct)),
         "tokens": mean_tokens(rows.tokens.to_numpy(dtype=float), correct.reshape(-1) > 0),
+    }
+
+
+def unmarked_scores(correct: Table) -> dict[str, Any]:
+    """Pass@1 of the problems that no mark of the settings speaks against."""
+    return {
+        "problems": len(correct),
+        "pass_at_1": percent(statistics.pass_at_1(correct)),
+        "standard_error": percent(statistics.standard_error(correct).total),
     }
 
 

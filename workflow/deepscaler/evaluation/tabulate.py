@@ -34,7 +34,8 @@ def tabulate(
     """Write all tables of a scale."""
     rows, columns = table_rows(scale, scores), table_columns(scale)
     errors = [f"{column}_standard_error" for column in (*columns, AVERAGE)]
-    write_csv(table, table_csv(rows, columns), [*head(columns), *errors, *PROVENANCE])
+    paper = [f"{column}_paper" for column in text.compared_columns(scale, columns)]
+    write_csv(table, table_csv(rows, columns, paper), [*head(columns), *errors, *paper, *PROVENANCE])
     write_text(markdown, text.table_markdown(scale, rows, columns))
     write_csv(tokens, tokens_csv(rows, columns, settings.scale(scale).base), TOKEN_COLUMNS)
     write_csv(agreement, agreement_csv(rows, columns, grades), AGREEMENT_COLUMNS)
@@ -64,11 +65,21 @@ def head(columns: Sequence[str]) -> list[str]:
     return ["model", *five, AVERAGE, *(column for column in columns if column not in five)]
 
 
-def table_csv(rows: Sequence[Row], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def table_csv(rows: Sequence[Row], columns: Sequence[str], paper: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Ours, and in `paper`, columns named {column}_paper, what the paper says of the same systems."""
     for row in rows:
         numbers = {column: rounded(row.value(column)) for column in (*columns, AVERAGE)}
         errors = {f"{column}_standard_error": rounded(row.standard_error(column)) for column in (*columns, AVERAGE)}
-        yield {"model": row.title, **numbers, **errors, "system": row.system, "kind": row.entry.kind, **provenance(row)}
+        theirs = {name: rounded(text.paper_value(row, name.removesuffix("_paper")), 1) for name in paper}
+        yield {
+            "model": row.title,
+            **numbers,
+            **errors,
+            **theirs,
+            "system": row.system,
+            "kind": row.entry.kind,
+            **provenance(row),
+        }
 
 
 def provenance(row: Row) -> dict[str, Any]:

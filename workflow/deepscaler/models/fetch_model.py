@@ -30,8 +30,14 @@ def fetch_model(system: str, output: Path) -> None:
     check_usable(aside, entry)
     remove(aside / ".cache")  # the downloader's own records
     manifest = manifest_for(
-        aside, system, packages=PACKAGES, repository=entry.repository, revision=snapshot.revision
-    ).model_copy(update={"files": snapshot.digests, "verified": snapshot.verified})
+        aside,
+        system,
+        packages=PACKAGES,
+        repository=entry.repository,
+        revision=snapshot.revision,
+        verified=snapshot.verified,
+        files=snapshot.digests,
+    )
     write_json(aside / output.name, manifest.model_dump())
     replace(aside, folder)
     print(f"{system}: {len(snapshot.digests)} files of {entry.repository}@{snapshot.revision or 'unknown revision'}")

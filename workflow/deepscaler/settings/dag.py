@@ -6,7 +6,7 @@ Pure functions of the settings: they start nothing and read no result, so a dry 
 from dataclasses import dataclass
 
 from deepscaler.errors import UserError
-from deepscaler.settings.load import recipe, scale, settings_digest, systems
+from deepscaler.settings.load import benchmarks, recipe, scale, settings_digest, systems
 from deepscaler.settings.models import Distilled, Published, Reported, Trained
 from deepscaler.settings.scale import Layout, Need
 
@@ -143,6 +143,12 @@ def training_digest(scale_name: str, identifier: str) -> str:
     return settings_digest(mathematics, stage, [piece.first, piece.last], settings.seed)
 
 
+def problems_digest(benchmark: str) -> str:
+    """Changes when a benchmark's problems do, and not when they are marked or called otherwise."""
+    keep = {"kind", "size", "repository", "revision", "files", "fields"}
+    return settings_digest(benchmarks()[benchmark].model_dump(mode="json", include=keep))
+
+
 def sampling_digest(scale_name: str, system: str) -> str:
     """Changes when anything that decides a sample does."""
     settings = scale(scale_name)
@@ -150,6 +156,13 @@ def sampling_digest(scale_name: str, system: str) -> str:
     return settings_digest(
         settings.evaluation.model_dump(mode="json", include=keep), prompting_entry(scale_name, system), settings.seed
     )
+
+
+def score_digest(scale_name: str, suite: str) -> str:
+    """Changes when anything that decides a suite's scores does, beside the grades: titles and marks of its sets."""
+    settings = scale(scale_name)
+    entries = [benchmarks()[name] for name in settings.evaluation.suites[suite]]
+    return settings_digest(settings.seed, settings.evaluation.grader, *entries)
 
 
 def table_digest(scale_name: str) -> str:
