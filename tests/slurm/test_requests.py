@@ -14,35 +14,41 @@ from cluster import Cluster
 
 LINES = textwrap.dedent(
     """
-    import json, sys
+    import json, sys, yaml
     from pathlib import Path
     from snakemake.api import SnakemakeApi
-    from snakemake.settings.types import DAGSettings, OutputSettings, ResourceSettings, StorageSettings
+    from snakemake.settings.types import DAGSettings, GroupSettings, OutputSettings, ResourceSettings, StorageSettings
     from snakemake_executor_plugin_slurm.submit_string import get_submit_command
     from snakemake_executor_plugin_slurm.utils import set_gres_string
 
     def line(job):
         asked = job.resources
         place = {"account": f"-A {asked.slurm_account}", "partition": f"-p {asked.slurm_partition}"}
-        names = {"run_uuid": "request", "slurm_logfile": "/dev/null", "comment_str": job.rule.name, "workdir": None}
+        names = {"run_uuid": "request", "slurm_logfile": "/dev/null", "comment_str": "request", "workdir": None}
         return get_submit_command(job, place | names) + set_gres_string(job)
 
+    profile = yaml.safe_load(Path("slurm/config.yaml").read_text())
+    groups = GroupSettings(overwrite_groups=dict(entry.split("=") for entry in profile["groups"]))
     with SnakemakeApi(OutputSettings(quiet={"all"})) as api:
         resources, storage = ResourceSettings(nodes=1000), StorageSettings()
         workflow = api.workflow(resource_settings=resources, storage_settings=storage, snakefile=Path("Snakefile"))
         dag = workflow.dag(DAGSettings(targets=set(sys.argv[1:])))
-        dag.execute_workflow(executor="dryrun")
+        dag.execute_workflow(executor="dryrun", group_settings=groups)
         plain = workflow._workflow
         # in a dry run every job counts as local
-        jobs = [job for job in plain.dag.jobs if not job.rule.norun and job.rule.name not in plain._localrules]
-        json.dump([[job.rule.name, dict(job.wildcards.items()), line(job)] for job in jobs], sys.stdout)
+        jobs = [job for job in plain.dag.get_jobs_or_groups()
+                if job.is_group() or not job.rule.norun and job.rule.name not in plain._localrules]
+        for job in jobs:
+            job.is_group() and job.finalize()
+        json.dump([[job.groupid if job.is_group() else job.rule.name,
+                    {} if job.is_group() else dict(job.wildcards.items()), line(job)] for job in jobs], sys.stdout)
     """
 )
 
 
 def requests(checkout: Checkout, *targets: str, **environment: str) -> list[tuple[str, dict[str, str], str]]:
-    """(rule, wildcards, sbatch line) of every job that a target needs."""
-    arguments = ["timeout", "-s", "KILL", "60", sys.executable, "-c", LINES, *targets]
+    """(rule or group, wildcards, sbatch line) of every job that a target needs."""
+    arguments = ["timeout", "-s", "KILL", "120", sys.executable, "-c", LINES, *targets]
     done = subprocess.run(
         arguments,
         cwd=checkout.folder,
@@ -61,8 +67,8 @@ def paper(checkout: Checkout) -> list[tuple[str, dict[str, str], str]]:
 
 
 def test_slurm_takes_every_job_of_the_paper(cluster: Cluster, paper: list[tuple[str, dict[str, str], str]]) -> None:
-    distinct = {re.sub(r"--comment \S+", "", line): rule for rule, _, line in paper}
-    assert {rule for rule, _, _ in paper} >= {"train_segment", "sample", "deduplicate", "tabulate"}
+    distinct = {line: rule for rule, _, line in paper}
+    assert {rule for rule, _, _ in paper} >= {"train_segment", "sample", "curation", "grades", "reports"}
     for line, rule in distinct.items():
         words = [word for word in shlex.split(line) if word != "--parsable"]
         answer = cluster.ask(words[0], "--test-only", *words[1:], "--wrap", "true")
@@ -95,23 +101,17 @@ def test_no_cpu_job_asks_for_a_gpu(paper: list[tuple[str, dict[str, str], str]])
     assert all("gpu" not in line.replace("--gpu-bind", "") and "-p cpu" in line for line in others)
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "expected"),
-    [
-        ("DEEPSCALER_QOS", "long", "--qos=long"),
-        ("DEEPSCALER_GPU_CONSTRAINT", "a100_80gb", "-C a100_80gb"),
-        ("DEEPSCALER_GPU_MODEL", "", "--gres=gpu:8"),
-    ],
-)
-def test_site_settings_reach_sbatch(checkout: Checkout, variable: str, value: str, expected: str) -> None:
+def test_site_settings_reach_sbatch(checkout: Checkout) -> None:
     target = "work/paper/checkpoints/8k-1/checkpoint.json"
-    lines = {rule: line for rule, _, line in requests(checkout, target, **{variable: value})}
-    assert expected in lines["train_segment"]
-    assert ("-C" in lines["deduplicate"]) is False
+    site = {"QOS": "long", "GPU_CONSTRAINT": "a100_80gb", "GPU_MODEL": "", "NETWORK": "login"}
+    asked = requests(checkout, target, **{f"DEEPSCALER_{key}": value for key, value in site.items()})
+    lines = {rule: line for rule, _, line in asked}
+    for word in ("--qos=long", "-C a100_80gb", "--gres=gpu:8"):
+        assert word in lines["train_segment"]
+    assert "-C" not in lines["curation"]
+    # what only the login node can do is not handed in
+    assert not {"fetch_source", "fetch_benchmark", "fetch_model", "extract_answers"} & set(lines)
 
 
-def test_login_node_fetches_where_only_it_has_a_network(checkout: Checkout) -> None:
-    target = "work/paper/checkpoints/8k-1/checkpoint.json"
-    everywhere = {rule for rule, _, _ in requests(checkout, target)}
-    login = {rule for rule, _, _ in requests(checkout, target, DEEPSCALER_NETWORK="login")}
-    assert everywhere - login == {"fetch_source", "fetch_benchmark", "fetch_model", "extract_answers"}
+def test_what_fetches_is_handed_in_where_nodes_have_a_network(paper: list[tuple[str, dict[str, str], str]]) -> None:
+    assert {rule for rule, _, _ in paper} >= {"fetch_source", "fetch_benchmark", "fetch_model", "extract_answers"}
