@@ -2,8 +2,13 @@
 
 import csv
 import json
+import random
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import pstdev
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from deepscaler import records, settings
@@ -11,10 +16,27 @@ from deepscaler.errors import UserError
 from deepscaler.reporting.check_claims import check_claims, expectation
 from deepscaler.reporting.measure import measure
 from deepscaler.reporting.results import Results
-from deepscaler.settings.claims import Claim, ClaimFile, Constant, Measured, TableCell, TokenCell, claims
+from deepscaler.settings.claims import (
+    Claim,
+    ClaimFile,
+    Constant,
+    Measured,
+    Significance,
+    TableCell,
+    TokenCell,
+    Unmeasured,
+    claims,
+)
+from deepscaler.settings.models import Published
 
-WORDS = {"three-times-as-long", "third-of-tokens", "days", "beats-o1", "problems", "steps"}
+WORDS = {"three-times-as-long", "base-wrong-over-right", "third-of-tokens", "third-of-tokens-8k", "days", "doubling",
+         "speed-16k-from-start", "cost-per-hour"}  # fmt: skip
 """Claims whose number the paper says in words, or rounds with "about"."""
+ALSO = {
+    "average-gain-printed": "8.1", "drop-at-8k": "6%", "drop-at-8k-printed": "6%", "lengths-imply-base": "28.8",
+    "second-switch": "1520", "steps-16k": "480", "gpus-8k": "8 个", "gpus-16k": "32 个", "gpus-24k": "32 个",
+}  # fmt: skip
+"""Where a bare number would be found by accident: what to find."""
 
 
 def claim(**change: object) -> Claim:
@@ -42,15 +64,57 @@ def test_every_scale_has_claims_of_its_own() -> None:
         assert any(scale in c.scales and not isinstance(c.measure, Constant) for c in claims().claims), scale
 
 
-def test_expected_values_stand_in_the_paper(shared: Path) -> None:
+def paper_text(shared: Path) -> str:
     text = "".join(path.read_text(encoding="utf-8") for path in sorted((shared / "paper").glob("*.txt")))
-    text = text.replace(",", "")
+    return text.replace(",", "")
+
+
+def test_expected_values_stand_in_the_paper(shared: Path) -> None:
+    text = paper_text(shared)
     for entry in claims().claims:
-        if entry.scales == ["mini"] or entry.id in WORDS or entry.id == "cost-per-hour":
+        sign = isinstance(entry.measure, Significance) or entry.expected == 0
+        if entry.scales == ["mini"] or entry.id in WORDS or sign:
             continue
         expected = entry.expected * (100 if entry.unit == "reward" else 1)
-        spellings = (f"{expected:g}", f"{expected:.1f}")
+        spellings = (ALSO[entry.id],) if entry.id in ALSO else (f"{expected:g}", f"{expected:.1f}")
         assert any(spelling in text for spelling in spellings), f"{entry.id}: {spellings}"
+
+
+def test_every_cell_of_the_papers_table_is_a_claim(shared: Path) -> None:
+    """Measured at `released`, or said to be a quotation."""
+    table = paper_text(shared).split("## 评估")[1]
+    columns = ["aime_2024", "math_500", "amc_2023", "minerva_math", "olympiad_bench", "average"]
+    titles = {entry.title: name for name, entry in settings.systems().items()}
+    rows = 0
+    for line in table.splitlines():
+        cells = [cell.strip(" *") for cell in line.strip("|").split("|")]
+        if len(cells) != 7 or cells[0] not in titles:
+            continue
+        rows += 1
+        for column, cell in zip(columns, cells[1:], strict=True):
+            if cell != "-":
+                assert float(cell) in set(claimed(titles[cells[0]], column)), (cells[0], column)
+    assert rows == 8
+
+
+def claimed(system: str, column: str) -> Iterator[float]:
+    """What claims expect of a cell of the table."""
+    entry = settings.systems()[system]
+    for one in claims().claims:
+        cell = one.measure
+        if isinstance(cell, Unmeasured) and one.statement.startswith(f"{entry.title} reaches"):
+            yield one.expected
+        if isinstance(cell, TableCell) and (cell.system, cell.column) == (system, column):
+            bare = cell.against is None and cell.limit is None and cell.minus is None and cell.over is None
+            if bare and "released" in one.scales:
+                yield one.expected
+
+
+def test_the_systems_file_and_the_claims_have_the_same_numbers() -> None:
+    for name, entry in settings.systems().items():
+        if isinstance(entry, Published):
+            for column, value in entry.paper.items():
+                assert value in set(claimed(name, column)), (name, column)
 
 
 @pytest.mark.parametrize(
@@ -77,13 +141,17 @@ def test_expectation_is_written_for_people() -> None:
         ({"measure": {"of": "tabel"}}, "of"),
         ({"scales": ["minni"]}, "no effort is given for scale 'minni'"),
         ({"comparison": "about"}, "comparison"),
+        ({"scales": []}, "scales say where it is measured"),
+        ({"scales": [], "measure": {"of": "nothing"}}, "the note must say why nothing is measured"),
     ],
 )
 def test_a_wrong_claim_is_refused_with_its_place(tmp_path: Path, change: dict[str, object], message: str) -> None:
     entry = claim().model_dump(exclude_none=True, mode="json") | change
     effort = {"mini": {"command": "make mini", "human_minutes": 1, "machine_hours": 1, "machine": "laptop"}}
     path = tmp_path / "claims.yaml"
-    path.write_text(yaml.safe_dump({"effort": effort, "claims": [entry]}), encoding="utf-8")
+    path.write_text(
+        yaml.safe_dump({"effort": effort, "arithmetic": effort["mini"], "claims": [entry]}), encoding="utf-8"
+    )
     with pytest.raises(UserError) as raised:
         claims(path)
     assert message in str(raised.value)
@@ -93,7 +161,7 @@ def test_a_wrong_claim_is_refused_with_its_place(tmp_path: Path, change: dict[st
 def test_two_claims_of_one_name_are_refused() -> None:
     effort = {"mini": {"command": "c", "human_minutes": 1, "machine_hours": 1, "machine": "m"}}
     with pytest.raises(ValueError, match="two claims are called 'x'"):
-        ClaimFile.model_validate({"effort": effort, "claims": [claim(), claim()]})
+        ClaimFile.model_validate({"effort": effort, "arithmetic": effort["mini"], "claims": [claim(), claim()]})
 
 
 def value_of(run: Path, **wanted: object) -> float:
@@ -139,6 +207,43 @@ def test_a_limit_counts_longer_answers_as_wrong_and_cut_off(run: Path) -> None:
     assert mean == pytest.approx(sum(min(length, limit) for length in lengths) / len(lengths))
 
 
+def test_a_length_errs_by_what_problems_and_samples_vary(run: Path) -> None:
+    """Against a bootstrap over problems."""
+    rows = grades(run, "mini-base", "mini-aime-2024")
+    problems = [[int(str(row["tokens"])) for row in rows if row["problem_id"] == name]
+                for name in sorted({str(row["problem_id"]) for row in rows})]  # fmt: skip
+    generator = random.Random(0)
+    means = []
+    for _ in range(4000):
+        drawn = [value for group in generator.choices(problems, k=len(problems)) for value in group]
+        means.append(sum(drawn) / len(drawn))
+    cell = {"of": "tokens", "system": "mini-base", "column": "aime_2024", "answers": "all"}
+    estimate = measure(Results.of("mini", run / "results" / "mini"), claim(measure=cell).measure)
+    assert estimate is not None
+    # a bootstrap of few groups is smaller by sqrt((n - 1) / n)
+    assert estimate.standard_error == pytest.approx(pstdev(means) * (6 / 5) ** 0.5, rel=0.05)
+
+
+def test_problems_that_should_not_be_there_are_counted(run: Path) -> None:
+    train = run / "work/mini/data/train/train.parquet"
+    assert measure(Results.of("mini", run / "results" / "mini"), claim(measure={"of": "problems", "which": "repeated"})
+                   .measure) is None  # fmt: skip
+    train.parent.mkdir(parents=True)
+    test = pq.read_table(run / "work/mini/benchmarks/mini-aime-2024.parquet")["problem"].to_pylist()[0]
+    pq.write_table(pa.table({"problem": ["one", "two ", " ONE", test.upper()]}), train)
+    assert value_of(run, of="problems", which="repeated") == 1
+    assert value_of(run, of="problems", which="in_benchmarks") == 1
+
+
+def test_a_malformed_answer_that_was_rewarded_is_counted(run: Path) -> None:
+    assert value_of(run, of="malformed_right") == 0
+    path = run / "work/mini/grades/mini-base/table.parquet"
+    rows = records.read(path, records.GRADE).to_pylist()
+    next(row for row in rows if row["paper"])["well_formed"] = False
+    records.write(path, rows, records.GRADE)
+    assert value_of(run, of="malformed_right") == 1
+
+
 def test_training_values_are_means_of_steps_in_a_row(run: Path) -> None:
     base = {"of": "training", "stage": "8k", "series": "reward", "steps": 3}
     # the made-up reward is 0.3 + step / 100
@@ -159,6 +264,10 @@ def test_other_measures(run: Path) -> None:
     last = value_of(run, of="curve", stage="24k")
     assert last == pytest.approx(value_of(run, of="table", system="deepscaler-24k", column="aime_2024"), abs=1e-3)
     assert value_of(run, of="curve", stage="8k", at="maximum") >= value_of(run, of="curve", stage="8k")
+    assert value_of(run, of="curve", stage="8k", by=6) != value_of(run, of="curve", stage="8k")
+    assert value_of(run, of="compute", rule="train_segment", stage="8k", quantity="wall_hours") == pytest.approx(
+        200 / 3600, abs=1e-3
+    )
     assert value_of(run, of="paper", value=12, over={"of": "paper", "value": 4}) == 3
     (run / "results/mini/figures/figure-3.pdf").unlink()
     assert value_of(run, of="completeness") < 100
@@ -176,6 +285,7 @@ def test_significance_is_of_an_improvement(run: Path) -> None:
         writer.writeheader()
         writer.writerows(rows)
     assert value_of(run, of="significance", system="deepscaler-24k", against="mini-base") == 1
+    assert value_of(run, of="significance", system="deepscaler-24k", against="mini-base", column="math_500") == 1
 
 
 def test_what_is_not_there_is_not_run(run: Path) -> None:
@@ -195,16 +305,25 @@ def test_verdicts(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
         claim(id="right", measure=steps, expected=36),
         claim(id="wrong", measure=steps, expected=35),
         claim(id="elsewhere", measure=steps, expected=36, scales=["paper"]),
+        claim(id="never", measure={"of": "nothing"}, scales=[], note="a quotation"),
+        claim(id="sum", expected=1),
     ]
     path = tmp_path / "claims.yaml"
     path.write_text(
-        yaml.safe_dump({"effort": effort, "claims": [e.model_dump(mode="json", exclude_none=True) for e in entries]}),
+        yaml.safe_dump(
+            {
+                "effort": effort,
+                "arithmetic": effort["mini"] | {"machine_hours": 0},
+                "claims": [e.model_dump(mode="json", exclude_none=True) for e in entries],
+            }
+        ),
         encoding="utf-8",
     )
     check_claims("mini", path, run / "results/mini", tmp_path / "claims.csv")
     rows = list(csv.DictReader((tmp_path / "claims.csv").open(encoding="utf-8")))
-    assert [(row["id"], row["verdict"], row["measured"]) for row in rows] == [
-        ("right", "met", "36"), ("wrong", "outside", "36"), ("elsewhere", "not run", "")
+    assert [(row["id"], row["verdict"], row["measured"], row["machine_hours"]) for row in rows] == [
+        ("right", "met", "36", "1"), ("wrong", "outside", "36", "1"), ("elsewhere", "not run", "", "1"),
+        ("never", "not run", "", ""), ("sum", "met", "1", "0"),
     ]  # fmt: skip
     assert "outside: wrong: expected 35, measured 36" in capsys.readouterr().out
 

@@ -9,7 +9,7 @@ from deepscaler.errors import UserError
 from deepscaler.files import writing
 from deepscaler.reporting.measure import measure
 from deepscaler.reporting.results import Estimate, Results
-from deepscaler.settings.claims import Claim, ClaimFile, claims
+from deepscaler.settings.claims import Claim, ClaimFile, claims, effort_of
 
 Verdict = Literal["met", "outside", "not run"]
 FIELDS = (
@@ -62,10 +62,15 @@ def check_claims(scale: str, claims_file: Path, folder: Path, output: Path) -> N
 
 def as_row(scale: str, file: ClaimFile, finding: Finding) -> list[str]:
     claim, estimate = finding.claim, finding.measured
-    effort = file.effort[scale if scale in claim.scales else claim.scales[0]]
+    effort = effort_of(file, claim, scale)
+    cost = (
+        (effort.command, f"{effort.human_minutes:g}", f"{effort.machine_hours:g}", effort.machine)
+        if effort
+        else [""] * 4
+    )
     return [
         *(claim.id, claim.statement, claim.measure.of, claim.place, " ".join(claim.scales)),
-        *(effort.command, f"{effort.human_minutes:g}", f"{effort.machine_hours:g}", effort.machine),
+        *cost,
         *(f"{SIGNS[claim.comparison]}{claim.expected:g}", f"{claim.tolerance:g}", claim.unit, claim.reason),
         shown(finding),
         f"{estimate.standard_error:.3g}" if estimate and estimate.standard_error is not None else "",

@@ -2,26 +2,25 @@
 
 from pathlib import Path
 
-from deepscaler import records, settings
-from deepscaler.reporting.jobs import path_of
+from deepscaler import settings
+from deepscaler.reporting.counted import ANSWERS, length_error, limited, malformed_right, unwanted_problems
 from deepscaler.reporting.results import Estimate, Results, number
 from deepscaler.settings import dag
 from deepscaler.settings.claims import (
     Completeness,
     ComputeValue,
     Constant,
-    CurationCount,
     CurveValue,
+    MalformedRight,
     Measure,
+    ProblemCount,
     Significance,
     StepCount,
     TableCell,
     TokenCell,
     TrainingValue,
+    Unmeasured,
 )
-
-ANSWERS = {"right": "correct", "wrong": "incorrect", "all": "all"}
-"""A claim's word for some answers → the key of a scores file."""
 
 
 def measure(results: Results, wanted: Measure) -> Estimate | None:
@@ -70,14 +69,18 @@ def single(results: Results, wanted: Measure) -> Estimate | None:
         case StepCount():
             made = [step for step in results.training if wanted.stage in (None, step.stage)]
             return Estimate(len(made)) if made else None
-        case CurationCount():
-            return problems(results)
+        case ProblemCount():
+            return problems(results, wanted)
         case ComputeValue():
             return compute_value(results, wanted)
         case Completeness():
             return completeness(results)
         case Significance():
             return significance(results, wanted)
+        case MalformedRight():
+            return malformed_right(results)
+        case Unmeasured():
+            return None
 
 
 def table_cell(results: Results, wanted: TableCell) -> Estimate | None:
@@ -102,29 +105,7 @@ def tokens(results: Results, wanted: TokenCell) -> Estimate | None:
     ]
     if not values or None in values:
         return None
-    return Estimate(sum(values) / len(values))
-
-
-def limited(results: Results, wanted: TableCell | TokenCell) -> Estimate | None:
-    """The same from the grades, as if each answer had been cut off at `limit` tokens: a longer one counts as wrong."""
-    path = path_of(f"work/{results.scale}/grades/{wanted.system}/table.parquet")
-    names = [n for n in settings.scale(results.scale).evaluation.suites["table"] if column_of(n) == wanted.column]
-    if not path.is_file() or not names or wanted.limit is None:
-        return None
-    rows = [row for row in records.read(path, records.GRADE).to_pylist() if row["benchmark"] == names[0]]
-    limit, grader = wanted.limit, settings.scale(results.scale).evaluation.grader
-    right = [row[grader] and row["tokens"] <= limit for row in rows]
-    if isinstance(wanted, TableCell):
-        return Estimate(100 * sum(right) / len(rows))
-    if wanted.answers == "truncated":
-        return Estimate(100 * sum(row["tokens"] > limit for row in rows) / len(rows))
-    keep = {"right": right, "wrong": [not verdict for verdict in right], "all": [True] * len(rows)}[wanted.answers]
-    lengths = [min(row["tokens"], limit) for row, kept in zip(rows, keep, strict=True) if kept]
-    return Estimate(sum(lengths) / len(lengths)) if lengths else None
-
-
-def column_of(benchmark: str) -> str:
-    return settings.benchmarks()[benchmark].column
+    return Estimate(sum(values) / len(values), length_error(results, wanted))
 
 
 def training_value(results: Results, wanted: TrainingValue) -> Estimate | None:
@@ -143,14 +124,21 @@ def training_value(results: Results, wanted: TrainingValue) -> Estimate | None:
 
 
 def curve_value(results: Results, wanted: CurveValue) -> Estimate | None:
-    stages = {segment.total_last: segment.stage for segment in dag.segments(results.scale)}
-    found = [estimate for point, estimate in results.curve() if stages.get(point.total_step) == wanted.stage]
+    segments = {segment.total_last: segment for segment in dag.segments(results.scale)}
+    found = []
+    for point, estimate in results.curve():
+        segment = segments.get(point.total_step)
+        early = segment is None or wanted.by is None or segment.last <= wanted.by
+        if (segment.stage if segment else None) == wanted.stage and early:
+            found.append(estimate)
     if not found:
         return None
     return found[-1] if wanted.at == "end" else max(found, key=lambda estimate: estimate.value)
 
 
-def problems(results: Results) -> Estimate | None:
+def problems(results: Results, wanted: ProblemCount) -> Estimate | None:
+    if wanted.which != "all":
+        return unwanted_problems(results, wanted.which)
     total = next((row for row in results.curation if row["source"] == "total"), None)
     kept = number(total, "kept", results.folder / "curation.csv") if total else None
     return None if kept is None else Estimate(kept)
@@ -158,7 +146,8 @@ def problems(results: Results) -> Estimate | None:
 
 def compute_value(results: Results, wanted: ComputeValue) -> Estimate | None:
     where = results.folder / "compute.csv"
-    key = (wanted.rule, "all") if wanted.rule == "train_segment" else (wanted.rule or "total", "")
+    everything = "all" if wanted.rule == "train_segment" else ""
+    key = (wanted.rule or "total", wanted.stage or everything)
     row = next((row for row in results.compute if (row["rule"], row["stage"]) == key), None)
     value = number(row, wanted.quantity, where) if row else None
     return None if value is None else Estimate(value)
@@ -183,9 +172,9 @@ def declared_results(results: Results) -> list[Path]:
 
 
 def significance(results: Results, wanted: Significance) -> Estimate | None:
-    """The p-value where the system is better on average, else 1."""
+    """The p-value where the system is better, else 1."""
     for row in results.comparisons:
-        if (row["system"], row["against"], row["benchmark"]) == (wanted.system, wanted.against, "average"):
+        if (row["system"], row["against"], row["benchmark"]) == (wanted.system, wanted.against, wanted.column):
             where = results.folder / "comparisons.csv"
             gain, p_value = number(row, "difference", where), number(row, "p_bootstrap", where)
             return None if gain is None or p_value is None else Estimate(p_value if gain > 0 else 1.0)

@@ -89,11 +89,21 @@ def mini_compute() -> str:
 
 def effort() -> str:
     """Scale by scale: the command, and what it takes."""
+    efforts = {"the paper's arithmetic": claims().arithmetic}
+    efforts |= {f"scale `{scale}`": effort for scale, effort in claims().effort.items()}
     rows = [
-        [f"`{scale}`", f"`{e.command}`", f"{e.human_minutes:g}", f"{e.machine_hours:g} ({e.machine})"]
-        for scale, e in claims().effort.items()
+        [what, str(count_of(what)), f"`{e.command}`", f"{e.human_minutes:g}", f"{e.machine_hours:g} ({e.machine})"]
+        for what, e in efforts.items()
     ]
-    return markdown(["scale", "command", "human minutes", "machine hours"], rows)
+    return markdown(["checked by", "claims", "command", "human minutes", "machine hours"], rows)
+
+
+def count_of(what: str) -> int:
+    """Claims that are checked at a scale, or by arithmetic alone."""
+    arithmetic = [claim for claim in claims().claims if is_arithmetic(claim)]
+    if not what.startswith("scale"):
+        return len(arithmetic)
+    return sum(what.split("`")[1] in claim.scales for claim in claims().claims) - len(arithmetic)
 
 
 def claims_of(belongs: Callable[[Claim], bool]) -> Callable[[], str]:
@@ -106,9 +116,19 @@ def claims_of(belongs: Callable[[Claim], bool]) -> Callable[[], str]:
     return block
 
 
+def unmeasured() -> str:
+    """A table of what the paper states and nothing here measures."""
+    rows = [
+        [f"**{claim.id}** {claim.statement}", claim.place, claim.note or ""]
+        for claim in claims().claims
+        if is_unmeasured(claim)
+    ]
+    return markdown(["statement", "where", "why it is not measured"], rows)
+
+
 def claim_row(claim: Claim) -> list[str]:
     note = f"<br>{claim.note}" if claim.note else ""
-    scales = "any" if is_arithmetic(claim) else " ".join(f"`{scale}`" for scale in claim.scales)
+    scales = "any" if is_arithmetic(claim) else " ".join(f"`{scale}`" for scale in claim.scales) or "none"
     place = [f"**{claim.id}** {claim.statement}{note}", claim.place, scales]
     return [*place, expectation(claim), claim.reason, *found_in_reference(claim)]
 
@@ -132,15 +152,19 @@ def is_arithmetic(claim: Claim) -> bool:
 
 
 def is_mini(claim: Claim) -> bool:
-    return claim.scales == ["mini"]
+    return "mini" in claim.scales and not is_arithmetic(claim)
 
 
 def is_released(claim: Claim) -> bool:
-    return "released" in claim.scales and not is_arithmetic(claim)
+    return "released" in claim.scales and "mini" not in claim.scales
 
 
 def is_paper(claim: Claim) -> bool:
     return claim.scales == ["paper"]
+
+
+def is_unmeasured(claim: Claim) -> bool:
+    return not claim.scales
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -151,5 +175,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "claims-released": claims_of(is_released),
     "claims-paper": claims_of(is_paper),
     "claims-arithmetic": claims_of(is_arithmetic),
+    "claims-unmeasured": unmeasured,
 }
-"""What can be filled in; a claim is in exactly one of the four tables."""
+"""What can be filled in; a claim is in exactly one of the five tables."""

@@ -63,6 +63,8 @@ class CurveValue(Measured):
     stage: Name | None
     """None is the base model."""
     at: Literal["end", "maximum"] = "end"
+    by: int | None = None
+    """Of the stage's first so many steps only."""
 
 
 class StepCount(Measured):
@@ -72,10 +74,12 @@ class StepCount(Measured):
     stage: Name | None = None
 
 
-class CurationCount(Measured):
-    """Problems that curation ended with: curation.csv."""
+class ProblemCount(Measured):
+    """Problems that curation ended with: all of them (curation.csv), or those whose text should not be there."""
 
     of: Literal["problems"]
+    which: Literal["all", "repeated", "in_benchmarks"] = "all"
+    """`repeated` elsewhere among them, or word by word `in_benchmarks`, but for blanks and case: the training data."""
 
 
 class ComputeValue(Measured):
@@ -83,6 +87,8 @@ class ComputeValue(Measured):
 
     of: Literal["compute"]
     rule: str | None = None
+    stage: Name | None = None
+    """Of train_segment: one stage, or all."""
     quantity: Literal["gpu_hours", "core_hours", "wall_hours", "dollars"]
 
 
@@ -98,6 +104,13 @@ class Significance(Measured):
     of: Literal["significance"]
     system: Name
     against: Name
+    column: str = "average"
+
+
+class MalformedRight(Measured):
+    """Answers without the format that the reward asks for which were graded right all the same: the grades."""
+
+    of: Literal["malformed_right"]
 
 
 class Constant(Measured):
@@ -107,16 +120,24 @@ class Constant(Measured):
     value: float
 
 
+class Unmeasured(Measured):
+    """What the paper says and nothing here measures; the claim's note says why."""
+
+    of: Literal["nothing"]
+
+
 Measure = Annotated[
     TableCell
     | TokenCell
     | TrainingValue
     | CurveValue
     | StepCount
-    | CurationCount
+    | ProblemCount
     | ComputeValue
     | Completeness
     | Significance
+    | MalformedRight
+    | Unmeasured
     | Constant,
     Field(discriminator="of"),
 ]
@@ -135,8 +156,8 @@ class Claim(Strict):
     statement: str
     place: str
     """Where the paper, or this repository, says so."""
-    scales: list[Name] = Field(min_length=1)
-    """Where it can be checked."""
+    scales: list[Name]
+    """Where it can be checked; none of what is not measured."""
     measure: Measure
     expected: float
     comparison: Literal["within", "at_least", "at_most"] = "within"
@@ -147,6 +168,14 @@ class Claim(Strict):
     note: str | None = None
     """Where the paper disagrees with itself, or later measurements with the paper."""
     figure: Line | None = None
+
+    @model_validator(mode="after")
+    def is_measured_somewhere_or_says_why_not(self) -> "Claim":
+        if isinstance(self.measure, Unmeasured) != (not self.scales):
+            raise ValueError(f"claim {self.id!r}: scales say where it is measured, and are empty where nothing is")
+        if isinstance(self.measure, Unmeasured) and not self.note:
+            raise ValueError(f"claim {self.id!r}: the note must say why nothing is measured")
+        return self
 
     def holds(self, value: float) -> bool:
         """Whether a measured value meets the claim."""
@@ -170,6 +199,8 @@ class Effort(Strict):
 class ClaimFile(Strict):
     effort: dict[Name, Effort]
     """Scale → its effort."""
+    arithmetic: Effort
+    """What it takes to check the paper's own arithmetic."""
     claims: list[Claim]
 
     @model_validator(mode="after")
@@ -183,6 +214,15 @@ class ClaimFile(Strict):
                 if scale not in self.effort:
                     raise ValueError(f"claim {claim.id!r}: no effort is given for scale {scale!r}")
         return self
+
+
+def effort_of(file: ClaimFile, claim: Claim, scale: str) -> Effort | None:
+    """What checking a claim takes: at `scale` where it can be checked there, else at the cheapest; None for never."""
+    if isinstance(claim.measure, Constant):
+        return file.arithmetic
+    if not claim.scales:
+        return None
+    return file.effort[scale if scale in claim.scales else claim.scales[0]]
 
 
 def claims_path() -> Path:
