@@ -78,6 +78,10 @@ test-mini: $(VENV)/installed ## the mini pipeline end to end, in a copy of the c
 test-slurm: $(VENV)/installed ## a SLURM cluster on this machine, which the tests start and stop
 	@$(PYTEST) tests/slurm
 
+.PHONY: test-slurm-quick
+test-slurm-quick: $(VENV)/installed ## of those what needs no engine: every request of the paper, faults on jobs that only take time
+	@$(PYTEST) tests/slurm -m "not engine"
+
 .PHONY: lint
 lint: $(VENV)/installed ## ruff, snakefmt, snakemake --lint, mypy, generated files up to date
 	@$(BIN)/ruff check

@@ -6,6 +6,7 @@ its own name, and killing its first process kills everything on it at once, as a
 outside of the cluster's folder, and nothing survives the `with` block.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -187,9 +188,35 @@ class Cluster:
         self.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=power")
 
     def power_on(self, node: str) -> None:
+        """It comes back with an empty /tmp."""
+        shutil.rmtree(self.folder / "tmp" / node)
         self.start_node(node)
         self.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
         wait_until(lambda: self.states().get(node) == "idle", 20, f"{node} to come back")
+
+    def processes(self, word: str) -> list[int]:
+        """Those on the nodes, and nowhere else on this computer, that have this word in their command line."""
+        spaces = {Path(f"/proc/{self.daemons[node].pid}/ns/pid_for_children").readlink() for node in self.running_nodes}
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                if (path / "ns/pid").readlink() in spaces and word.encode() in (path / "cmdline").read_bytes():
+                    found.append(int(path.name))
+            except OSError:
+                continue  # it has ended
+        return found
+
+    def kill_processes(self, word: str) -> int:
+        """SIGKILL to them; how many they were."""
+        found = self.processes(word)
+        for process in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        return len(found)
+
+    @property
+    def running_nodes(self) -> list[str]:
+        return [node for node in self.nodes if node in self.daemons]
 
     def stop(self) -> None:
         for name in reversed(list(self.daemons)):
@@ -283,24 +310,14 @@ def install() -> None:
     if not shutil.which("apt-get"):
         raise Unavailable(f"no apt-get here to install {' '.join(PACKAGES)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *PACKAGES]):
-        arguments = ["timeout", "-s", "KILL", "300", *command]
+    for seconds, *command in (
+        ("120", "apt-get", "update"),
+        ("300", "apt-get", "install", "-y", "--no-install-recommends", *PACKAGES),
+    ):
+        arguments = ["timeout", "-s", "KILL", seconds, *command]
         done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Unavailable(f"{' '.join(command)} failed: {done.stderr.strip()[-300:]}")
-
-
-def kill_processes(word: str) -> int:
-    """SIGKILL to every process that has this word in its command line; how many they were."""
-    killed = 0
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if word.encode() in path.read_bytes():
-                os.kill(int(path.parent.name), signal.SIGKILL)
-                killed += 1
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return killed
 
 
 def free_ports(count: int) -> list[int]:

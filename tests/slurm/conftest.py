@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from checkout import Checkout
 from cluster import Cluster, Shape, Unavailable
+from pair_run import TARGETS, Accountant, add_scale
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_COPIED = (
@@ -43,7 +44,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(str(reason))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def copy_checkout(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Callable[[], Checkout]:
     def make() -> Checkout:
         folder = tmp_path_factory.mktemp("checkout")
@@ -57,3 +58,18 @@ def copy_checkout(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) ->
 @pytest.fixture(scope="module")
 def checkout(copy_checkout: Callable[[], Checkout]) -> Checkout:
     return copy_checkout()
+
+
+@pytest.fixture(scope="session")
+def pair(copy_checkout: Callable[[], Checkout]) -> Checkout:
+    checkout = copy_checkout()
+    add_scale(checkout)
+    return checkout
+
+
+@pytest.fixture(scope="session")
+def whole_run(pair: Checkout, cluster: Cluster) -> Accountant:
+    """The whole small DAG through SLURM, undisturbed. Two jobs at once, as two cores do the work of all nodes."""
+    with Accountant(cluster) as accountant, pair.start(*TARGETS, "--jobs", "2", seconds=1800) as running:
+        assert running.wait(1800) == 0, running.text()
+    return accountant

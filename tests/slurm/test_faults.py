@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from checkout import Checkout
-from cluster import Cluster, kill_processes, wait_until
+from cluster import Cluster, wait_until
 
 FAULTS = ("--snakefile", "tests/slurm/faults.smk")
 
@@ -48,7 +48,7 @@ def test_lost_jobs_are_handed_in_again(checkout: Checkout, cluster: Cluster) -> 
         time.sleep(12)  # status checks fail, and a job ends
         cluster.start_controller(fresh=False)
         cluster.run("scancel", jobs_of(cluster, "cancelled")[0]["JobId"])
-        assert kill_processes("hit-faults/killed") == 1
+        assert cluster.kill_processes("hit-faults/killed") == 1
         cluster.power_off(node)
         assert running.wait(360) == 0, running.text()
     cluster.power_on(node)

@@ -18,6 +18,7 @@ LINES = textwrap.dedent(
     from pathlib import Path
     from snakemake.api import SnakemakeApi
     from snakemake.settings.types import DAGSettings, GroupSettings, OutputSettings, ResourceSettings, StorageSettings
+    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
     from snakemake_executor_plugin_slurm.submit_string import get_submit_command
     from snakemake_executor_plugin_slurm.utils import set_gres_string
 
@@ -35,10 +36,11 @@ LINES = textwrap.dedent(
         dag = workflow.dag(DAGSettings(targets=set(sys.argv[1:])))
         dag.execute_workflow(executor="dryrun", group_settings=groups)
         plain = workflow._workflow
-        # in a dry run every job counts as local
-        jobs = [job for job in plain.dag.get_jobs_or_groups()
-                if job.is_group() or not job.rule.norun and job.rule.name not in plain._localrules]
+        # the dry run is over; from here on jobs are asked as if they were to be handed in
+        plain._executor_plugin = ExecutorPluginRegistry().get_plugin("slurm")
+        jobs = [job for job in plain.dag.get_jobs_or_groups() if not job.is_local]
         for job in jobs:
+            job._resources = None
             job.is_group() and job.finalize()
         json.dump([[job.groupid if job.is_group() else job.rule.name,
                     {} if job.is_group() else dict(job.wildcards.items()), line(job)] for job in jobs], sys.stdout)
