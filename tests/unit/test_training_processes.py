@@ -32,6 +32,7 @@ def test_a_module_is_patched_when_it_is_imported(tmp_path: Path, monkeypatch: py
     assert patched_later.value == 0
 
 
+@pytest.mark.timeout(300)
 def test_the_overlay_stands_before_openrlhf_and_hands_the_rest_to_it() -> None:
     code = "import openrlhf, openrlhf.utils.config as c; print(openrlhf.__file__, c.__file__)"
     ours, theirs = python(code, PYTHONPATH=str(cpu.PATH)).split()
@@ -39,6 +40,7 @@ def test_the_overlay_stands_before_openrlhf_and_hands_the_rest_to_it() -> None:
     assert "site-packages" in theirs
 
 
+@pytest.mark.timeout(300)
 def test_the_overlay_does_nothing_on_a_cuda_build() -> None:
     code = (
         "import torch; torch.version.cuda = '12.8'; before = torch.cuda.current_device\n"
@@ -83,6 +85,52 @@ def test_the_reaper_stops_what_a_killed_launch_left(tmp_path: Path) -> None:
         time.sleep(0.1)
     assert not folder.exists()
     assert reaper.carriers("token-7") == []
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(reaper, "TEMPORARY", tmp_path)
+    return tmp_path
+
+
+def test_a_launch_leaves_no_folder(temporary: Path) -> None:
+    with reaper.reaped("token-8") as folder:
+        (folder / "socket").touch()
+        assert folder.parent == temporary
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_was_killed_with_its_reaper_is_swept_by_the_next_launch(temporary: Path) -> None:
+    """As a scheduler kills: everything of a job at once. A folder that a launch or its reaper holds stays."""
+    code = (
+        "import os, signal, sys; from deepscaler.training import reaper; from pathlib import Path\n"
+        f"reaper.TEMPORARY = Path({str(temporary)!r})\n"
+        "start = reaper.start\n"
+        "reaper.start = lambda *given: globals().setdefault('process', start(*given))\n"
+        "with reaper.reaped('token-9') as folder:\n"
+        "    print(process.pid, folder, flush=True); sys.stdin.read()"
+    )
+    job = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert job.stdout is not None
+    number, folder = job.stdout.readline().split()
+    os.utime(Path(folder) / reaper.LOCK, (0, 0))
+    reaper.sweep()
+    assert Path(folder).exists()  # held
+    for pid in (int(number), job.pid):
+        os.kill(pid, signal.SIGKILL)
+    job.wait()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{number}").exists() and not reaper.is_zombie(int(number)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with reaper.reaped("token-10") as own:
+        assert list(temporary.iterdir()) == [own]
+
+
+def test_a_folder_that_is_just_being_made_is_not_swept(temporary: Path) -> None:
+    (temporary / "dsr-new").mkdir()
+    (temporary / "dsr-new" / reaper.LOCK).touch()
+    reaper.sweep()
+    assert (temporary / "dsr-new").exists()
 
 
 @pytest.mark.parametrize(

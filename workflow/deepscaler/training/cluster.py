@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepscaler.errors import JobError, UserError
+from deepscaler.training import reaper
 from deepscaler.training.driver import RayPlace
 from deepscaler.training.trouble import last_useful_line
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from deepscaler.training.launch import Launch
 
 START_SECONDS = 600
+END_SECONDS = 30
 STARTED = b"Ray runtime started."
 """What `ray start` prints."""
 
@@ -103,9 +105,10 @@ class Node:
             *(sys.executable, "-m", "deepscaler.training.node", *role),
             *(str(launch.gpus_per_node), str(launch.cpus), launch.device),
         ]
+        unmarked = {key: value for key, value in environment.items() if key != reaper.VARIABLE}  # it ends by its input
         with self.log.open("ab") as handle:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=handle, stderr=subprocess.STDOUT, env=environment
+                command, stdin=subprocess.PIPE, stdout=handle, stderr=subprocess.STDOUT, env=unmarked
             )
 
     def has_started(self) -> bool:
@@ -122,12 +125,14 @@ class Node:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        for force in (self.process.terminate, self.process.kill):
+            try:
+                self.process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                force()
+        self.process.wait()
 
 
 def wait_until_started(nodes: list[Node]) -> None:

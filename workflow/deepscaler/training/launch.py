@@ -10,11 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +56,7 @@ def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
     launch.logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         token = uuid.uuid4().hex[:12]
-        folder = Path(tempfile.mkdtemp(prefix="dsr-", dir="/tmp"))  # short: a Unix socket's path is 107 bytes at most
-        stack.enter_context(reaped(token, folder))
+        folder = stack.enter_context(reaper.reaped(token))
         environment = base_environment(launch, token, folder)
         nodes: list[cluster.Node] = []
         if launch.nodes == 1:
@@ -74,18 +72,6 @@ def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
         meanwhile()
         if code != 0:
             raise JobError(f"OpenRLHF {ended(code)}: {reason(launch.driver_log)}", launch.driver_log)
-
-
-@contextmanager
-def reaped(token: str, folder: Path) -> Iterator[None]:
-    """What starts inside with the token in its environment is stopped at the end, also if this process is killed."""
-    process = reaper.start(token, folder)
-    assert process.stdin is not None
-    try:
-        yield
-    finally:
-        process.stdin.close()
-        process.wait()
 
 
 def base_environment(launch: Launch, token: str, folder: Path) -> dict[str, str]:

@@ -2,14 +2,15 @@
 
     python -m deepscaler.training.node head|worker HEAD_ADDRESS HEAD_PORT GPUS CPUS DEVICE
 
-It ends when srun ends it, and takes everything that Ray started on this node with it.
+It ends when its standard input does, and takes everything that Ray started on this node with it. The launch closes
+that, or dies: a signal to srun instead would kill the node's processes before they could clean up.
 """
 
 import os
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import uuid
 from pathlib import Path
 
@@ -19,19 +20,20 @@ from deepscaler.training.cluster import address_of_this_node, free_port
 
 def main() -> None:
     role, address, port, gpus, cpus, device = sys.argv[1:]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    folder = Path(tempfile.mkdtemp(prefix="dsr-", dir="/tmp"))
-    token = f"{os.environ.get(reaper.VARIABLE, '')}-{uuid.uuid4().hex[:8]}"
-    guard = reaper.start(token, folder)
-    assert guard.stdin is not None
-    own = {reaper.VARIABLE: token, "TMPDIR": str(folder), "HF_DATASETS_CACHE": str(folder / "datasets")}
-    environment = os.environ | own
-    try:
-        code = subprocess.call(command(role, address, port, int(gpus), int(cpus), device, folder), env=environment)
-    finally:
-        guard.stdin.close()
-        guard.wait()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # SLURM's own, at scancel and at the wall time
+    token = uuid.uuid4().hex[:12]
+    with reaper.reaped(token) as folder:
+        own = {reaper.VARIABLE: token, "TMPDIR": str(folder), "HF_DATASETS_CACHE": str(folder / "datasets")}
+        started = command(role, address, port, int(gpus), int(cpus), device, folder)
+        ray = subprocess.Popen(started, env=os.environ | own, stdin=subprocess.DEVNULL)
+        threading.Thread(target=end_with_input, args=(ray,), daemon=True).start()
+        code = ray.wait()
     sys.exit(code)
+
+
+def end_with_input(process: "subprocess.Popen[bytes]") -> None:
+    sys.stdin.buffer.read()
+    process.terminate()
 
 
 def command(role: str, address: str, port: str, gpus: int, cpus: int, device: str, folder: Path) -> list[str]:

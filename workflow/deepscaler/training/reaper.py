@@ -6,22 +6,63 @@ names. A reaper waits for the end of its standard input, which comes when the la
 any way, then stops what carries the token and removes the launch's temporary folder.
 
     python -m deepscaler.training.reaper TOKEN FOLDER
+
+Where the reaper itself is killed, as a scheduler does with all of a job at once, nothing runs any more but the folder
+stays. It is locked for as long as its launch or its reaper lives, so the next launch on that computer can remove it.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 VARIABLE = "DEEPSCALER_LAUNCH"
 GRACE_SECONDS = 2.0
+TEMPORARY = Path("/tmp")
+"""Not TMPDIR: the path of a Unix socket is 107 bytes at most."""
+PREFIX = "dsr-"
+LOCK = "in-use"
+NEW_SECONDS = 60
+"""A folder as young as this may not be locked yet."""
 
 
-def start(token: str, folder: Path) -> "subprocess.Popen[bytes]":
+@contextmanager
+def reaped(token: str) -> Iterator[Path]:
+    """A temporary folder; at the end it and what carries the token are gone, also if this process is killed."""
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=TEMPORARY))
+    with (folder / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = start(token, folder, lock.fileno())
+        assert process.stdin is not None
+        try:
+            yield folder
+        finally:
+            process.stdin.close()
+            process.wait()
+
+
+def sweep() -> None:
+    """Remove this user's folders of launches that are gone, reaper and all."""
+    for lock in TEMPORARY.glob(f"{PREFIX}*/{LOCK}"):
+        with contextlib.suppress(OSError):  # held, someone else's, or gone meanwhile
+            facts = lock.stat()
+            if facts.st_uid != os.getuid() or time.time() - facts.st_mtime < NEW_SECONDS:
+                continue
+            with lock.open() as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+def start(token: str, folder: Path, lock: int | None = None) -> "subprocess.Popen[bytes]":
     """A reaper that acts when its stdin is closed; outside this process's session, so that it outlives it."""
     environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
     return subprocess.Popen(
@@ -29,6 +70,7 @@ def start(token: str, folder: Path) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         env=environment,
         start_new_session=True,
+        pass_fds=() if lock is None else (lock,),
     )
 
 

@@ -14,6 +14,7 @@ changed recipe thus starts a new folder and leaves the old.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,20 @@ def identify(
         "prompts": sha256(prompts),
     }
     return RunFolder(runs / f"{segment.id}-{digest_of(facts)[:12]}"), facts
+
+
+WORDS = {"settings": "other settings", "parent_files": "another parent", "prompts": "other prompts"}
+"""What a difference in a fact of a run is called."""
+
+
+def differences(folder: RunFolder, facts: dict[str, object], segment: Segment) -> Iterator[str]:
+    """Before a new folder is made: how it differs from each older one of the same segment."""
+    if (folder.path / "run.json").exists():
+        return
+    for path in sorted(folder.path.parent.glob(f"{segment.id}-*/run.json")):
+        other = json.loads(path.read_text(encoding="utf-8"))
+        words = [word for fact, word in WORDS.items() if other.get(fact) != facts[fact]]
+        yield f"{' and '.join(words)} than in {path.parent}, which stays as it is"
 
 
 def prepare(folder: RunFolder, facts: dict[str, object], segment: Segment, parent: Path, prompts: Path) -> None:

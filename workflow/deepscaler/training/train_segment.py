@@ -43,14 +43,16 @@ def train_segment(
     raise_on_signals()
     with only_writer(folder.path, say):
         if folder.finished():
-            say(f"segment {segment.id} is finished already; putting its checkpoint in place")
+            say(f"segment {segment.id} is finished already; its checkpoint is put in place")
         else:
+            for line in run_folder.differences(folder, facts, segment):
+                say(line)
             run_folder.prepare(folder, facts, segment, parent, prompts)
             if not folder.hf.exists():
                 train(scale_name, segment, folder, watch)
             export(scale_name, segment, folder, parent, settings_digest)
-            freed = run_folder.tidy(folder, segment.last)
-            say(f"finished; {freed / 1e6:,.0f} MB of older states removed")
+        freed = run_folder.tidy(folder, segment.last)  # a kill may have left some of it
+        say(f"finished; {freed / 1e6:,.0f} MB of older states removed")
         checkpoint.publish(folder.export, output.parent)
 
 
