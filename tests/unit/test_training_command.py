@@ -21,7 +21,7 @@ PLACES = Places(
     Path("/work/logs"),
 )
 TRAINING_SCALES = ("mini", "paper")
-RECIPES = ("deepscaler", "16k-from-start", "24k-from-start", "modern", "mini")
+RECIPES = sorted(path.stem for path in (Path(__file__).parents[2] / "config" / "recipes").glob("*.yaml"))
 
 
 @pytest.fixture(autouse=True)
@@ -94,11 +94,21 @@ def test_the_paper_scale_trains_as_the_paper_did() -> None:
         0.01,
     )
     assert (first.actor.lr_scheduler, first.actor.lr_warmup_ratio, first.actor.max_norm) == ("constant", 0.0, 1.0)
-    assert (first.algo.advantage.estimator, first.algo.advantage.is_correction_level) == ("group_norm", "off")
+    assert first.algo.advantage.estimator == "group_norm"
     assert (first.algo.kl.use_loss, first.algo.kl.init_coef, first.algo.kl.estimator) == (True, 0.001, "k3")
     assert (first.actor.entropy_coef, tuple(first.actor.eps_clip_low_high)) == (0.001, (0.2, 0.2))
     assert (first.actor.num_nodes * first.actor.num_gpus_per_node, first.vllm.num_engines) == (8, 8)
     assert (last.actor.num_nodes * last.actor.num_gpus_per_node, last.vllm.num_engines) == (32, 32)
+
+
+def test_sampler_and_trainer_are_compared_whether_corrected_or_not(scale_with: Any) -> None:
+    """Upstream logs vllm_kl only at a level other than off; a weight clipped to 1 … 1 corrects nothing."""
+    paper = resolved("paper", "8k-1").algo.advantage
+    assert (paper.is_correction_level, paper.is_correction_mode) == ("token", "clip")
+    assert paper.is_correction_threshold == [1.0, 1.0]
+    scale_with("paper", "modern")
+    modern = resolved("paper", "8k-1").algo.advantage
+    assert (modern.is_correction_level, modern.is_correction_threshold) == ("token", [0.0, 2.0])
 
 
 def test_saving_keeps_two_states_at_least() -> None:

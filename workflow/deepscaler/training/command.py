@@ -11,7 +11,10 @@ from deepscaler.settings.dag import Segment, layout
 from deepscaler.settings.recipe import Recipe, Stage
 from deepscaler.settings.scale import Layout
 
-LEVELS = {"none": "off", "token": "token", "sequence": "seq"}
+LEVELS = {"none": "token", "token": "token", "sequence": "seq"}
+WATCHED_ONLY = ("clip", (1.0, 1.0))
+"""How tokens are weighed where nothing is corrected: each by exactly 1. Upstream asks for the sampler's probabilities,
+and logs `vllm_kl`, only where it weighs; without that no one sees that weights don't reach the sampler."""
 AGGREGATIONS = {"token": "token-mean", "sequence": "seq-mean-token-mean"}
 
 
@@ -97,9 +100,13 @@ def rollout_flags(chosen: Recipe, stage: Stage) -> list[str]:
 
 def objective_flags(chosen: Recipe) -> list[str]:
     advantage, kl, reward = chosen.advantage, chosen.kl, chosen.reward
+    corrected = advantage.importance_correction != "none"
+    bounds, within = (advantage.importance_bounds, advantage.importance_range) if corrected else WATCHED_ONLY
     flags = [
         *("--algo.advantage.estimator", advantage.estimator),
         *("--algo.advantage.is_correction_level", LEVELS[advantage.importance_correction]),
+        *("--algo.advantage.is_correction_mode", bounds),
+        *("--algo.advantage.is_correction_threshold", *map(number, within)),
         *("--algo.kl.init_coef", number(kl.coefficient)),
         *("--algo.kl.estimator", kl.estimator),
         *("--actor.eps_clip_low_high", *map(number, chosen.clip)),
@@ -110,9 +117,6 @@ def objective_flags(chosen: Recipe) -> list[str]:
         flags.append("--algo.kl.use_loss")
     if not advantage.std_normalisation:
         flags.append("--algo.advantage.no_std_norm")
-    if advantage.importance_correction != "none":
-        flags += ["--algo.advantage.is_correction_mode", advantage.importance_bounds]
-        flags += ["--algo.advantage.is_correction_threshold", *map(number, advantage.importance_range)]
     if chosen.entropy_bonus is not None:
         flags += ["--actor.entropy_coef", number(chosen.entropy_bonus)]
     if reward.truncated is not None:
