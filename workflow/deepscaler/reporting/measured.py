@@ -21,9 +21,10 @@ class Ledger:
 
 
 def read_ledger(scale: str, given: Path | None) -> Ledger | None:
-    """A ledger from a given file or folder, or from results/{scale}/compute.csv or logs/{scale} where they exist."""
+    """A ledger from a given file or folder, or from the first of those that a run leaves; else the reference run's."""
     root = project_root()
-    candidates = [given] if given else [root / "results" / scale / "compute.csv", root / "logs" / scale]
+    own = [root / "results" / scale / "compute.csv", root / "logs" / scale]
+    candidates = [given] if given else [*own, root / "results" / "reference" / scale / "compute.csv"]
     for place in candidates:
         if place.is_dir() and (place / "compute.csv").exists():
             place = place / "compute.csv"
