@@ -186,7 +186,9 @@ def test_a_funnel_that_does_not_sum_is_refused(curated: Path, tmp_path: Path) ->
     [
         ("Find x.", r"\frac{1}{2}", None),
         ("Prove that x > 0.", r"\text{see above}", "proof"),
-        ("(a) Find x. (b) Find y.", "(a) one and (b) some other", "several parts"),
+        ("(a) Find x. (b) Find y.", r"x = \text{red}, y = \text{blue}", "several parts"),
+        ("Find x and y.", "(a) one and (b) some other", "several parts"),
+        ("Let (i) $a_1 = 1$ and (ii) $a_2 = 2$. Find it.", "a + b + c + d", "not gradable: not evaluable"),
         ("Find all of them.", r"a^2 + b^2 + c^2 + d", "not gradable: not evaluable"),
     ],
 )

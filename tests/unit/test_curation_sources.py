@@ -12,7 +12,7 @@ from deepscaler import records, settings
 from deepscaler.curation.extract_answers import extract_answers
 from deepscaler.curation.fetch_source import as_problems, fetch_source
 from deepscaler.curation.pin import pin
-from deepscaler.curation.rows import Row, read_rows
+from deepscaler.curation.rows import Row
 from deepscaler.errors import UserError
 from deepscaler.settings.curation import ExtractAnswers, Source
 
@@ -227,9 +227,36 @@ def test_numbers_as_answers(project: Path) -> None:
     assert [row["answer_raw"] for row in fetched(project)] == ["142", "0.5", "7"]
 
 
-def test_reading_is_the_same_whether_salvaged_or_not(tmp_path: Path) -> None:
-    path = tmp_path / "x.jsonl"
-    path.write_bytes(lines(GOOD))
-    whole = list(read_rows([path]))
-    path.write_bytes(lines([*GOOD, b"{\n"]))
-    assert list(read_rows([path]))[:-1] == whole
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])
+def test_text_stays_as_it_is_written(project: Path, kind: str) -> None:
+    answers = ["007", "NA", "None", "1e5", "2020-01-01", "12345678901234567890123", "true"]
+    rows = [{"problem": f"Which, number {n}?", "solution": "So.", "answer": text} for n, text in enumerate(answers)]
+    content = {
+        "json": json.dumps(rows).encode(),
+        "jsonl": lines(rows),
+        "csv": b"problem,solution,answer\n" + b"".join(f'"{r["problem"]}",So.,{r["answer"]}\n'.encode() for r in rows),
+    }
+    write(project, f"data.{kind}", content[kind])
+    found = fetched(project)
+    assert [row["answer_raw"] for row in found] == answers
+    assert not defects(found)
+
+
+def test_a_quote_too_many_hides_no_rows(project: Path) -> None:
+    write(project, "data.csv", b'problem,solution,answer\nWhat?,So.,1\n"Open,So.,2\nWhich?,So.,3\nWho?,So.,4\n')
+    with pytest.raises(UserError, match=r"not CSV: unexpected end of data \(after line 2\)"):
+        fetched(project)
+
+
+def test_a_long_cell_is_read(project: Path) -> None:
+    write(project, "data.csv", b"problem,solution,answer\nWhat?," + b"x" * 200_000 + b",1\n")
+    assert len(fetched(project)[0]["solution"]) == 200_000
+
+
+def test_many_defects_are_counted_and_not_all_printed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(project, "data.jsonl", lines([GOOD[0], *[b"{cut off\n"] * 300]))
+    rows = fetched(project)
+    assert len(defects(rows)) == 300
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) < 30
+    assert said[-1].startswith("ours: 280 more kinds")

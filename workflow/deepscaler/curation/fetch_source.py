@@ -15,6 +15,8 @@ from deepscaler.files import remove, sha256
 from deepscaler.miniature.sources import SEED, write_source
 from deepscaler.settings.curation import Source
 
+SHOWN = 20
+"""Defects that are printed, one line each."""
 DEFECT = "defect"
 """The key of a row's metadata under which its defect stands; `extract_answers` removes what has one."""
 
@@ -43,9 +45,11 @@ def fetch_source(source: str, output: Path) -> None:
     }
     records.write(output, problems, records.PROBLEM, facts)
     print(f"{source}: {len(problems)} rows ({snapshot.verified} verified), {len(rows) - len(ours)} of other sources")
-    for defect, count in defects.items():
-        if defect:
-            print(f"{source}: {count} × {defect}")
+    defects.pop(None, None)
+    for defect, count in list(defects.items())[:SHOWN]:
+        print(f"{source}: {count} × {defect}")
+    if len(defects) > SHOWN:
+        print(f"{source}: {len(defects) - SHOWN} more kinds; all of them are in removed.parquet, by row")
 
 
 def bring(source: str, entry: Source, into: Path) -> hub.Snapshot:

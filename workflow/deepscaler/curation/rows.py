@@ -1,13 +1,15 @@
-"""Rows of data files, through Hugging Face `datasets`; where that refuses a file, row by row, so that good rows stay.
+"""Rows of data files: Parquet through Hugging Face `datasets`, text as it is written, so that good rows stay.
 
-A row that cannot be read is not dropped: it comes back as a `Row` with its defect, and leaves by name further on.
+`datasets` guesses the types of JSON and CSV: an answer NA or None becomes nothing, 1e5 and long integers lose their
+digits, what looks like a date becomes one. Here a cell of text stays text. A row that cannot be read is not dropped: it
+comes back as a `Row` with its defect, and leaves by name further on.
 """
 
 import csv
 import io
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,6 @@ from typing import Any
 from deepscaler.errors import UserError
 from deepscaler.hub import first_line
 
-BUILDERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
 REPLACEMENT = "\ufffd"
 
 
@@ -28,45 +29,14 @@ class Row:
 def read_rows(paths: list[Path]) -> Iterator[Row]:
     """The rows of files in order. A UserError names a file that is no table at all: truncated, or of another kind."""
     for path in paths:
-        if path.suffix not in BUILDERS:
-            raise UserError(f"unknown kind of data file {path.suffix!r}", path, f"known: {', '.join(BUILDERS)}")
+        if path.suffix not in READERS:
+            raise UserError(f"unknown kind of data file {path.suffix!r}", path, f"known: {', '.join(READERS)}")
         if path.stat().st_size == 0:
             raise UserError("an empty file", path)
-        yield from read_whole(path)
+        yield from READERS[path.suffix](path)
 
 
-def read_whole(path: Path) -> Iterator[Row]:
-    """One file as `datasets` reads it, or, where that fails, as `salvage` does."""
-    import datasets
-
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="deepscaler-") as cache:
-        try:
-            table = datasets.load_dataset(
-                BUILDERS[path.suffix], data_files=str(path), split="train", cache_dir=cache
-            ).with_format(None)
-            rows = [Row(dict(values)) for values in table]
-        except Exception as error:  # pyarrow's, pandas' and the library's own errors have no common class
-            reason = first_line(error.__cause__ or error)
-            print(f"{path.name}: read row by row, since `datasets` refuses it ({reason[:120]})")
-            rows = list(salvage(path))
-    yield from rows
-
-
-def salvage(path: Path) -> Iterator[Row]:
-    """The rows of a file of which some are broken."""
-    if path.suffix == ".parquet":
-        yield from salvage_parquet(path)
-    elif path.suffix == ".jsonl":
-        yield from salvage_lines(path)
-    elif path.suffix == ".json":
-        yield from salvage_json(path)
-    else:
-        yield from salvage_csv(path)
-
-
-def salvage_lines(path: Path) -> Iterator[Row]:
+def json_lines(path: Path) -> Iterator[Row]:
     with path.open("rb") as handle:
         for number, line in enumerate(handle, start=1):
             if line.strip():
@@ -91,10 +61,10 @@ def marked(values: dict[str, Any], where: str) -> Row:
     return Row(values, f"{where} has broken UTF-8" if broken else None)
 
 
-def salvage_json(path: Path) -> Iterator[Row]:
+def json_list(path: Path) -> Iterator[Row]:
     text = path.read_bytes().decode("utf-8", errors="replace")
     if not text.lstrip().startswith("["):  # JSON lines, by another name
-        yield from salvage_lines(path)
+        yield from json_lines(path)
         return
     try:
         values = json.loads(text)
@@ -105,10 +75,12 @@ def salvage_json(path: Path) -> Iterator[Row]:
         yield row or Row({"raw": json.dumps(value)}, f"item {number} is no JSON object")
 
 
-def salvage_csv(path: Path) -> Iterator[Row]:
+def csv_rows(path: Path) -> Iterator[Row]:
+    """Rows of CSV. One quote too many would hide all rows up to the next quote: then the file is refused."""
     text = path.read_bytes().decode("utf-8", errors="replace").replace("\0", REPLACEMENT)
+    csv.field_size_limit(max(len(text), 1))
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""))
         for values in reader:
             where = f"line {reader.line_num}"
             surplus = values.pop(None, None)
@@ -117,10 +89,27 @@ def salvage_csv(path: Path) -> Iterator[Row]:
             else:
                 yield marked(values, where)
     except csv.Error as error:
-        raise UserError(f"not CSV: {first_line(error)}", path) from None
+        raise UserError(f"not CSV: {first_line(error)} (after line {reader.line_num})", path) from None
 
 
-def salvage_parquet(path: Path) -> Iterator[Row]:
+def parquet_rows(path: Path) -> Iterator[Row]:
+    """One file as `datasets` reads it, or, where that fails, with each of its strings checked."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="deepscaler-") as cache:
+        try:
+            table = datasets.load_dataset("parquet", data_files=str(path), split="train", cache_dir=cache)
+            rows = [Row(dict(values)) for values in table.with_format(None)]
+        except Exception as error:  # pyarrow's and the library's own errors have no common class
+            reason = first_line(error.__cause__ or error)
+            print(f"{path.name}: read row by row, since `datasets` refuses it ({reason[:120]})")
+            rows = list(broken_parquet(path))
+    yield from rows
+
+
+def broken_parquet(path: Path) -> Iterator[Row]:
     """Rows of a Parquet file, each string checked; a truncated file has no index and is refused as a whole."""
     import pyarrow.parquet as pq
 
@@ -149,3 +138,11 @@ def batch_rows(batch: Any) -> Iterable[dict[str, Any]]:
         else:
             columns[name] = column.to_pylist()
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".json": json_list,
+    ".jsonl": json_lines,
+    ".csv": csv_rows,
+    ".parquet": parquet_rows,
+}

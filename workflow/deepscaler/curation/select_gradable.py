@@ -15,6 +15,9 @@ from deepscaler.settings.curation import SelectGradable
 STEP = "select_gradable"
 PROOF = re.compile(r"^\W*(?:prove|show)\b|\b(?:prove|show) that\b", re.IGNORECASE)
 PART = re.compile(r"(?m)(?:^|\s)\(?(?:a|i|1)\)\s.+?(?:^|\s)\(?(?:b|ii|2)\)\s", re.DOTALL)
+ASK = r"(?:find|compute|determine|calculate|evaluate|prove|show|what|which|how|is|are|does|do)\b"
+ASKED_PART = re.compile(rf"\(?\b(?:a|i|1)\)\s+{ASK}.+?\(?\b(?:b|ii|2)\)\s+{ASK}", re.IGNORECASE | re.DOTALL)
+"""Parts that each ask: numbered conditions are no parts."""
 
 TokenCount = Callable[[str], int]
 """Tokens of a problem's whole prompt, chat template included."""
@@ -56,7 +59,7 @@ def ungradable(problem: str, answer: str, mode: Mode) -> str | None:
         return None
     if PROOF.search(problem):
         return "proof"
-    if PART.search(problem) or PART.search(answer):
+    if ASKED_PART.search(problem) or PART.search(answer):
         return "several parts"
     return f"not gradable: {reason}"
 
