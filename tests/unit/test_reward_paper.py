@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from deepscaler.reward.grade import grade_pair
-from deepscaler.reward.paper import expression
+from deepscaler.reward.paper import arithmetic, expression
 from deepscaler.reward.verdicts import Refused
 
 QUIRKS = [
@@ -116,4 +116,4 @@ def test_text_outside_the_whitelist_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["9**9**9**9", "10**(10**8)", "9999999!", "(x+1)**5000", "2**99999999", "3!!"])
 def test_expressions_that_explode_are_refused(text: str) -> None:
     with pytest.raises(Refused):
-        expression.check_size(expression.parse(text))
+        arithmetic.check_size(expression.parse(text))

@@ -4,7 +4,7 @@ import math
 import re
 
 from ..verdicts import MAX_ANSWER, Refused, Verdict
-from . import expression
+from . import arithmetic, expression
 from .forms import is_integer_text, mathd_form, symbolic_form, without_thousands
 
 _FRACTION = re.compile(r"^-?[0-9]+.?/0*[1-9][0-9]*.?$")
@@ -84,14 +84,14 @@ def _difference_is_zero(gold: expression.Node, answer: expression.Node) -> Verdi
         names = sorted(expression.symbols(gold) | expression.symbols(answer))
         values = {name: point + 0.37 * place for place, name in enumerate(names)}
         try:
-            one, other = expression.evaluate(gold, values), expression.evaluate(answer, values)
+            one, other = arithmetic.evaluate(gold, values), arithmetic.evaluate(answer, values)
         except (ArithmeticError, ValueError):
             continue
         scale = max(abs(one), abs(other))
         if math.isfinite(scale) and abs(one - other) > _APART * scale:
             return Verdict(False, "difference: values differ")
-    expression.check_size(gold)
-    expression.check_size(answer)
+    arithmetic.check_size(gold)
+    arithmetic.check_size(answer)
     return _simplifies_to_zero(gold, answer)
 
 
@@ -99,7 +99,7 @@ def _simplifies_to_zero(gold: expression.Node, answer: expression.Node) -> Verdi
     import sympy
 
     try:
-        difference = sympy.simplify(expression.to_sympy(gold) - expression.to_sympy(answer))
+        difference = sympy.simplify(arithmetic.to_sympy(gold) - arithmetic.to_sympy(answer))
     except Exception as error:  # SymPy raises many kinds; upstream takes them all for "wrong"
         return Verdict(False, f"difference: SymPy could not simplify it ({type(error).__name__})")
     return Verdict(bool(difference == 0), f"difference: simplifies to {'zero' if difference == 0 else 'something'}")

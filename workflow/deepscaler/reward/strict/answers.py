@@ -5,20 +5,18 @@ relation (`x = 3`, `0 < x \le 5`), then unions of sets, then brackets, then an e
 """
 
 import re
-from collections.abc import Callable, Container
 
 from ..verdicts import Refused
-from .expressions import ExpressionParser
+from .brackets import closing_place, outside, split
 from .numerals import read_number
+from .quantities import expression, quantity
 from .tokens import Token, tokenize
 from .tree import (
     Answer,
-    Based,
     Collection,
     Combination,
     Matrix,
     Node,
-    Ratio,
     Region,
     Relation,
     Scalar,
@@ -31,17 +29,19 @@ MAX_ITEMS = 200
 MAX_NESTING = 12
 _RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "le", "ge": "ge", "ne": "ne", "in": "in", "approx": "approx"}
 _RELATIONS |= {"subset": "in", "subseteq": "in", "sim": "approx", "ll": "<", "gg": ">"}
+_INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
 _SEPARATORS = frozenset((("operator", ","), ("operator", ";"), ("join", "and"), ("join", "or")))
+_INFIX = {("name", "choose"), ("name", "over")}
 _SET_OPERATORS = ("cup", "cap", "setminus")
 _REGIONS = {
     **{"setR": "reals", "setZ": "integers", "setN": "naturals", "setQ": "rationals", "setC": "complex"},
     **{"emptyset": "empty"},
 }
-_UNIT_POWER = re.compile(r"[-+]?[0-9]+")
 _DECIMAL = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?")
 _THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9,])")
-_REFUSING_WORDS = re.compile(r"\b(?:or|not|no|none|neither|nor|if|except|unless|but)\b|[0-9]", re.I)
-_WORD_REGIONS = {"all real numbers": "reals", "no solution": "empty", "no solutions": "empty", "real numbers": "reals"}
+_REALS = ("all real numbers", "real numbers", "all reals")
+_EMPTY = ("no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set")
+_WORD_REGIONS = {**dict.fromkeys(_REALS, "reals"), **dict.fromkeys(_EMPTY, "empty")}
 
 
 def parse_answer(text: str, thousands: bool = True) -> Answer:
@@ -77,35 +77,15 @@ def _merge_thousands(text: str) -> str:
     return _THOUSANDS.sub(merge, text)
 
 
-def _split(tokens: list[Token], is_separator: Callable[[Token], bool]) -> list[list[Token]]:
-    """The parts of `tokens` between separators outside brackets and bars."""
-    parts: list[list[Token]] = [[]]
-    depth = 0
-    for token in tokens:
-        kind = token[0]
-        depth += (kind == "open") - (kind == "close") + (token[1] in _OPENINGS) - (token[1] in _CLOSINGS)
-        if depth == 0 and is_separator(token):
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    if depth:
-        raise Refused("unbalanced brackets")
-    return parts
-
-
-_OPENINGS = frozenset(("lfloor", "lceil"))
-_CLOSINGS = frozenset(("rfloor", "rceil"))
-
-
 def _answer(tokens: list[Token], nesting: int) -> Answer:
     if nesting > MAX_NESTING:
         raise Refused("nested too deep")
     tokens = _without_membership(_unwrapped(tokens))
     if not any(token in _SEPARATORS for token in tokens):
         return _item(tokens, nesting)
-    groups = _split(tokens, lambda token: token == ("operator", ";"))
+    groups = split(tokens, lambda token: token == ("operator", ";"))
     if len(groups) == 1:
-        groups = _split(tokens, lambda token: token[0] == "join")
+        groups = split(tokens, lambda token: token[0] == "join")
         if not all(_is_group(group) for group in groups):
             groups = [tokens]
     if len(groups) > 1:
@@ -115,37 +95,34 @@ def _answer(tokens: list[Token], nesting: int) -> Answer:
         return _item(items[0], nesting)
     answers = [_item(item, nesting) for item in items]
     joins = {value for kind, value in tokens if kind == "join"}
-    if len(joins) == 1 and all(_is_inequality(answer) for answer in answers):
+    if len(joins) == 1 and _are_conditions(answers):
         operator = "cup" if joins == {"or"} else "cap"
         return Combination(tuple(answers), (operator,) * (len(answers) - 1))
+    first = answers[0]
+    if isinstance(first, Relation) and first.operators == ("ne",) and all(isinstance(a, Scalar) for a in answers[1:]):
+        excluded = [Relation((first.sides[0], value), ("ne",)) for value in answers[1:]]
+        return Combination((first, *excluded), ("cap",) * len(excluded))
     return _collect(answers, False)
 
 
-def _is_inequality(answer: Answer) -> bool:
-    return isinstance(answer, Relation) and any(operator not in ("=", "approx", "in") for operator in answer.operators)
+def _are_conditions(answers: list[Answer]) -> bool:
+    """Whether all are relations, an inequality among them: `x<0` or `x=1`."""
+    operators = [operator for answer in answers if isinstance(answer, Relation) for operator in answer.operators]
+    plain = all(isinstance(answer, Relation) for answer in answers) and "approx" not in operators
+    return plain and any(operator in _INEQUALITIES for operator in operators)
 
 
 def _unwrapped(tokens: list[Token]) -> list[Token]:
     """Without braces or square brackets that only wrap the whole, as round a matrix."""
-    while len(tokens) > 2 and tokens[0] == ("open", "{") and _closing_place(tokens) == len(tokens) - 1:
+    while len(tokens) > 2 and tokens[0] == ("open", "{") and closing_place(tokens) == len(tokens) - 1:
         inside = tokens[1:-1]
-        if len(_comma_items(inside)) > 1 or ("name", "choose") in inside:
+        if len(_comma_items(inside)) > 1 or _INFIX & set(inside):
             break
         tokens = inside
     wraps_environment = len(tokens) > 4 and tokens[0][1] in ("(", "[") and tokens[1][1].startswith("\\begin:")
-    if wraps_environment and _closing_place(tokens[1:-1]) == len(tokens) - 3:
+    if wraps_environment and closing_place(tokens[1:-1]) == len(tokens) - 3:
         return tokens[1:-1]
     return tokens
-
-
-def _closing_place(tokens: list[Token]) -> int:
-    """Where the bracket that `tokens` open with closes; -1 if it does not."""
-    depth = 0
-    for place, (kind, _) in enumerate(tokens):
-        depth += (kind == "open") - (kind == "close")
-        if depth == 0:
-            return place
-    return -1
 
 
 def _without_membership(tokens: list[Token]) -> list[Token]:
@@ -162,7 +139,7 @@ def _is_group(tokens: list[Token]) -> bool:
 
 
 def _comma_items(tokens: list[Token]) -> list[list[Token]]:
-    items = _split(tokens, lambda token: token == ("operator", ",") or token[0] == "join")
+    items = split(tokens, lambda token: token == ("operator", ",") or token[0] == "join")
     items = [item for item in items if item]
     if len(items) > MAX_ITEMS:
         raise Refused("too many items")
@@ -174,7 +151,7 @@ def _grouped(tokens: list[Token], nesting: int) -> Answer:
     items = _comma_items(tokens)
     if len(items) == 1:
         return _item(items[0], nesting)
-    return Sequence("(", ")", tuple(_item(item, nesting) for item in items))
+    return _sequence("(", ")", [_item(item, nesting) for item in items])
 
 
 def _collect(items: list[Answer], is_set: bool) -> Collection:
@@ -192,12 +169,12 @@ def _item(tokens: list[Token], nesting: int) -> Answer:
     if not tokens:
         raise Refused("an empty item")
     tokens = _unwrapped(tokens)
-    if operators := _outside_brackets(tokens, _RELATIONS):
+    if operators := outside(tokens, _RELATIONS):
         return _relation(tokens, [_RELATIONS[operator] for operator in operators], nesting)
-    if combiners := _outside_brackets(tokens, _SET_OPERATORS):
-        parts = _split(tokens, lambda token: token[1] in _SET_OPERATORS)
+    if combiners := outside(tokens, _SET_OPERATORS):
+        parts = split(tokens, lambda token: token[1] in _SET_OPERATORS)
         return Combination(tuple(_item(part, nesting) for part in parts), tuple(combiners))
-    if tokens[0][0] == "open" and _closing_place(tokens) == len(tokens) - 1:
+    if tokens[0][0] == "open" and closing_place(tokens) == len(tokens) - 1:
         bracketed = _bracketed(tokens, nesting)
         if bracketed is not None:
             return bracketed
@@ -205,24 +182,12 @@ def _item(tokens: list[Token], nesting: int) -> Answer:
         return Region(_REGIONS[tokens[0][1]])
     if all(kind == "text" for kind, _ in tokens):
         return _words(" ".join(value for _, value in tokens))
-    return _measured(tokens, nesting)
-
-
-def _outside_brackets(tokens: list[Token], values: Container[str]) -> list[str]:
-    """Operators and names among `values` that stand outside all brackets."""
-    depth, found = 0, []
-    for kind, value in tokens:
-        if kind == "open":
-            depth += 1
-        elif kind == "close":
-            depth -= 1
-        elif depth == 0 and kind in ("operator", "name") and value in values:
-            found.append(value)
-    return found
+    matrix = _scaled_matrix(tokens, nesting)
+    return quantity(tokens) if matrix is None else matrix
 
 
 def _relation(tokens: list[Token], operators: list[str], nesting: int) -> Answer:
-    sides = _split(tokens, lambda token: token[0] in ("operator", "name") and token[1] in _RELATIONS)
+    sides = split(tokens, lambda token: token[0] in ("operator", "name") and token[1] in _RELATIONS)
     if not sides[0] and len(sides) == 2:
         return _answer(sides[1], nesting + 1)
     if not all(sides):
@@ -244,14 +209,38 @@ def _bracketed(tokens: list[Token], nesting: int) -> Answer | None:
         if opening in ("\\{", "{"):
             return Region("empty")
         raise Refused("empty brackets")
-    items = _split(inside, lambda token: token in (("operator", ","), ("operator", ";")) or token[0] == "join")
+    items = split(inside, lambda token: token in (("operator", ","), ("operator", ";")) or token[0] == "join")
     if opening in ("\\{", "{"):
+        if (condition := _set_condition(inside)) is not None:
+            return _answer(condition, nesting + 1)
         if opening == "{" and len(items) == 1:
             return None
         return _collect([_answer(item, nesting + 1) for item in items if item], True)
     if len(items) == 1:
         return _answer(inside, nesting + 1) if _needs_answer(inside) else None
-    return Sequence(opening, closing, tuple(_answer(item, nesting + 1) for item in items))
+    return _sequence(opening, closing, [_answer(item, nesting + 1) for item in items])
+
+
+def _set_condition(tokens: list[Token]) -> list[Token] | None:
+    r"""What stands behind the bar or colon of `\{x \mid x > 3\}` and `\{x \in \mathbb{R} : x > 3\}`."""
+    if tokens[0][0] == "letter":
+        start = 3 if tokens[1:3] == [("name", "in"), ("name", "setR")] else 1
+        if tokens[start : start + 1] in ([("operator", "|")], [("operator", ":")]) and len(tokens) > start + 1:
+            return tokens[start + 1 :]
+    return None
+
+
+def _sequence(opening: str, closing: str, items: list[Answer]) -> Answer:
+    r"""A tuple; two of them where one item has both signs, as in `(0, \pm 2)`."""
+    double = [place for place, item in enumerate(items) if isinstance(item, Collection) and not item.is_set]
+    if len(double) != 1:
+        return Sequence(opening, closing, tuple(items))
+    [place] = double
+    choices = items[place]
+    assert isinstance(choices, Collection)
+    return Collection(
+        tuple(Sequence(opening, closing, (*items[:place], each, *items[place + 1 :])) for each in choices.items)
+    )
 
 
 def _needs_answer(tokens: list[Token]) -> bool:
@@ -260,9 +249,9 @@ def _needs_answer(tokens: list[Token]) -> bool:
 
 
 def _environment(name: str, tokens: list[Token], nesting: int) -> Answer:
-    rows = [row for row in _split(tokens, lambda token: token == ("operator", "\\\\")) if row]
+    rows = [row for row in split(tokens, lambda token: token == ("operator", "\\\\")) if row]
     if name in ("pmatrix", "bmatrix", "matrix", "array", "smallmatrix", "Bmatrix", "psmallmatrix"):
-        cells = [_split(row, lambda token: token == ("operator", "&")) for row in rows]
+        cells = [split(row, lambda token: token == ("operator", "&")) for row in rows]
         return Matrix(tuple(tuple(_answer(cell, nesting + 1) for cell in row) for row in cells))
     if name in ("cases", "aligned", "align", "gathered", "dcases", "split", "equation"):
         plain = [[token for token in row if token != ("operator", "&")] for row in rows]
@@ -277,96 +266,14 @@ def _words(text: str) -> Answer:
     return Words(plain)
 
 
-def _measured(tokens: list[Token], nesting: int) -> Answer:
-    """An expression, with currency before or behind it and a unit or some words behind it."""
-    currency = [token for token in tokens if token == ("operator", "¤")]
-    if currency:
-        tokens = [token for token in tokens if token != ("operator", "¤")]
-    if len(tokens) == 2 and tokens[1][0] == "base":
-        return Based(tokens[0][1], tokens[1][1])
-    if ("operator", ":") in tokens:
-        parts = _split(tokens, lambda token: token == ("operator", ":"))
-        if len(parts) > 1 and all(parts):
-            return Ratio(tuple(_whole_expression(part) for part in parts))
-    matrix = _scaled_matrix(tokens, nesting)
-    if matrix is not None:
-        return matrix
-    tokens, unit = _without_unit(tokens)
-    if not tokens:
-        raise Refused("a unit alone")
-    node = _whole_expression(tokens)
-    unit = "$" if currency and not unit else unit
-    if ("name", "pm") in tokens or ("name", "mp") in tokens:
-        return Collection(tuple(Scalar(each, unit) for each in _both_signs(node)))
-    return Scalar(node, unit)
-
-
-def _without_unit(tokens: list[Token]) -> tuple[list[Token], str]:
-    """The tokens before the first text, and the unit: text and exponents to the end.
-
-    Raises:
-        Refused: the text qualifies the number (or, not, a digit), or more mathematics follows it.
-    """
-    start = next((place for place, (kind, _) in enumerate(tokens) if kind == "text"), None)
-    if start is None:
-        return _without_arc_marks(tokens)
-    if start == 0:
-        start = next((place for place, (kind, _) in enumerate(tokens) if kind != "text"), 0)
-        if any(_REFUSING_WORDS.search(value) for _, value in tokens[:start]):
-            raise Refused("words before the mathematics")
-        return _without_unit(tokens[start:])
-    unit = ""
-    for kind, value in tokens[start:]:
-        if kind == "text":
-            if _REFUSING_WORDS.search(re.sub(r"\^?\{?-?[0-9]\}?$", "", value)):
-                raise Refused("words that qualify")
-            unit += " " + value
-        elif value in ("^", "{", "}", "-", "/", "*", "cdot", "2", "3", "1") or kind == "letter":
-            unit += value if value not in ("{", "}") else ""
-        else:
-            raise Refused("mathematics behind words")
-    return tokens[:start], " ".join(unit.lower().split())
-
-
-def _without_arc_marks(tokens: list[Token]) -> tuple[list[Token], str]:
-    """Minutes and seconds of arc behind a number are a unit."""
-    marks = [token for token in tokens if token == ("operator", "'")]
-    if marks and tokens[0][0] == "number":
-        rest = [token for token in tokens[1:] if token[1] not in ("'", "^", "{", "}")]
-        if not rest:
-            return tokens[:1], "'" * len(marks)
-    return tokens, ""
-
-
-def _whole_expression(tokens: list[Token]) -> Node:
-    parser = ExpressionParser(tokens)
-    node = parser.sum()
-    if parser.peek()[0] != "end":
-        raise Refused(f"{parser.peek()[1]!r} out of place")
-    return node
-
-
-def _both_signs(node: Node) -> list[Node]:
-    return [_with_sign(node, "+"), _with_sign(node, "-")]
-
-
-def _with_sign(node: Node, sign: str) -> Node:
-    if node.kind == "plusminus":
-        inner = _with_sign(node.parts[0], sign)
-        return inner if node.name == sign else negate(inner)
-    if not node.parts:
-        return node
-    return Node(node.kind, node.name, tuple(_with_sign(part, sign) for part in node.parts))
-
-
 def _scaled_matrix(tokens: list[Token], nesting: int) -> Matrix | None:
     """A matrix with a factor before it."""
     start = next((place for place, (_, value) in enumerate(tokens) if value.startswith("\\begin:")), None)
-    if not start or _closing_place(tokens[start:]) != len(tokens) - start - 1:
+    if not start or closing_place(tokens[start:]) != len(tokens) - start - 1:
         return None
     matrix = _item(tokens[start:], nesting + 1)
     head = [token for token in tokens[:start] if token[1] not in ("cdot", "*")]
-    factor = _whole_expression(head)
+    factor = expression(head)
     if not isinstance(matrix, Matrix):
         return None
     rows = []

@@ -17,6 +17,8 @@ _CHARACTERS = {
     **{"“": '"', "”": '"', "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "％": "%"},
     **{"⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "ℓ": r"\ell ", "△": r"\triangle "},
     **{"｛": r"\{", "｝": r"\}", "€": r"\$", "£": r"\$", "￥": r"\$", "¥": r"\$", "∘": r"\circ ", "ℯ": "e", "ⅈ": "i"},
+    **{"⁄": "/", "¢": r"\text{ cents}", "⟨": "(", "⟩": ")", "…": r"\ldots ", "≡": "=", "∧": r"\text{and}"},
+    **{"∨": r"\text{or}", "∣": "|"},
     **{chr(code): "" for code in (0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)},
 }
 _GREEK_NAMES = (
@@ -45,7 +47,16 @@ _SYNONYMS = {
     **{"lt": "<", "gt": ">", "neq": r"\ne", "not=": r"\ne", "dbinom": r"\binom", "tbinom": r"\binom"},
     **{"times": r"\cdot", "ast": r"\cdot", "bullet": r"\cdot", "div": "/", "mid": "|", "colon": ":"},
     **{"lvert": "|", "rvert": "|", "vert": "|", "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]"},
-    **{"lgroup": "(", "rgroup": ")", "lparen": "(", "rparen": ")", "ulcorner": r"\lceil", "urcorner": r"\rceil"},
+    **{
+        "lgroup": "(",
+        "rgroup": ")",
+        "lparen": "(",
+        "rparen": ")",
+        "langle": "(",
+        "rangle": ")",
+        "ulcorner": r"\lceil",
+        "urcorner": r"\rceil",
+    },
     **{"llcorner": r"\lfloor", "lrcorner": r"\rfloor", "degree": r"^\circ", "degrees": r"^\circ"},
     **{"exponentialE": "e", "imaginaryI": "i", "imaginaryJ": "i", "varnothing": r"\emptyset", "land": r"\text{and}"},
     **{"lor": r"\text{or}", "wedge": r"\text{and}", "vee": r"\text{or}", "bigcup": r"\cup", "bigcap": r"\cap"},
@@ -63,6 +74,7 @@ _DROPPED_NAMES = (
     "allowbreak ensuremath hfill boldsymbol"
 )
 _DROPPED = frozenset(_DROPPED_NAMES.split())
+_GLUED_BAR = re.compile(r"[lr]?vert(?=.)")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _DELIMITER_DOT = re.compile(r"\\(?:left|right|mleft|mright)\s*\.")
 _ESCAPED_COMMAND = re.compile(r"\\\\+(?=[A-Za-z]{2}|[{}%$])")
@@ -80,6 +92,17 @@ _ASCII_OPERATORS = (
     *(("<=", r"\le "), (">=", r"\ge "), ("!=", r"\ne "), ("=<", r"\le "), ("=>", r"\ge ")),
     *(("**", "^"), ("==", "=")),
 )
+_MARKUP = re.compile(r"(\*\*|__|`+|\"|'')(?!\s)(.+?)\1", re.S)
+_LEAD_IN = re.compile(
+    r"(?:\\text *\{)?(?:(?:so|thus|hence|therefore),? +)?(?:the +)?(?:final +|correct +)?"
+    r"answer *(?:is|:|=) *:?(?: *\})?",
+    re.I,
+)
+_RECURRING_DIGIT = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]*?)([0-9])\2\2+ *(?:\.{3}|\\ldots)")
+_RECURRING_GROUP = re.compile(r"(?<![0-9.])([0-9]*\.)([0-9]{2,}?)\2+ *(?:\.{3}|\\ldots)")
+_RECURRING_BRACKET = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]*)\(([0-9]+)\)")
+_INCHES = re.compile(r"(?<=[0-9])\s*\"")
+_FRENCH_INTERVAL = re.compile(r"([\[\]])([^\[\]()]+[,;][^\[\]()]+)([\[\]])")
 _SIMPLE = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
 
 
@@ -88,6 +111,8 @@ def clean(text: str) -> str:
     text = text.strip()
     if _SIMPLE.fullmatch(text):
         return text
+    if text[:1] in "*_`\"'" and (match := _MARKUP.fullmatch(text.rstrip("."))):
+        text = match.group(2)
     if not text.isascii():
         text = _fold_unicode(text)
     if "{" in text or "\\" in text:
@@ -99,13 +124,40 @@ def clean(text: str) -> str:
         text = text.strip()
     for old, new in _ASCII_OPERATORS:
         text = text.replace(old, new)
+    text = _fold_words(_fold_decimals(text))
+    if text[:1] in ("[", "]") and text[-1:] in ("[", "]"):
+        text = _FRENCH_INTERVAL.sub(_usual_interval, text)
+    return _strip_ends(_SPACES.sub(" ", text))
+
+
+def _fold_decimals(text: str) -> str:
+    """Recurring decimals with a bar, as in `0.1(6)` and `0.333...`; inches and seconds as primes."""
+    if ".." in text or "ldots" in text:
+        text = _RECURRING_GROUP.sub(r"\1\\overline{\2}", _RECURRING_DIGIT.sub(r"\1\\overline{\2}", text))
+    if "(" in text and "." in text:
+        text = _RECURRING_BRACKET.sub(r"\1\\overline{\2}", text)
+    return _INCHES.sub("''", text) if '"' in text else text
+
+
+def _fold_words(text: str) -> str:
+    """Primes, ordinals, percent and degrees in words, and the words that announce an answer."""
     if "prime" in text:
         text = _PRIME.sub(lambda match: "'" * match.group().count("prime"), text)
     if "t" in text or "d" in text:
         text = _ORDINAL.sub(" ", text)
     if "e" in text or "c" in text:
         text = _WORDS.sub(lambda match: r"^\circ " if match.group(1)[0] == "d" else r"\% ", text)
-    return _strip_ends(_SPACES.sub(" ", text))
+    if "nswer" in text and (match := _LEAD_IN.match(text)):
+        rest = text[match.end() :]
+        # the braces of a \text that goes on behind the words
+        text = "\\text{" + rest if match.group().startswith("\\text") and not match.group().endswith("}") else rest
+    return text
+
+
+def _usual_interval(match: re.Match[str]) -> str:
+    """`]0;1]` as `(0,1]`."""
+    opening, inside, closing = match.groups()
+    return ("(" if opening == "]" else "[") + inside + (")" if closing == "[" else "]")
 
 
 def _fold_unicode(text: str) -> str:
@@ -115,8 +167,8 @@ def _fold_unicode(text: str) -> str:
     text = text.translate(_UNICODE)
     if text.isascii():
         return text
-    # full-width letters and the like; the fraction slash stays as it is, no answer writes it by accident
-    return "".join(c if c.isascii() or c == "⁄" else _plain_form(c) for c in text)
+    # full-width letters and the like
+    return "".join(c if c.isascii() else _plain_form(c) for c in text)
 
 
 def _plain_form(character: str) -> str:
@@ -138,6 +190,8 @@ def _one_name(match: re.Match[str]) -> str:
     name = match.group(1)
     if name in _DROPPED:
         return " "
+    if glued := _GLUED_BAR.match(name):
+        return "|" + name[glued.end() :]
     synonym = _SYNONYMS.get(name)
     if synonym is None:
         return match.group()

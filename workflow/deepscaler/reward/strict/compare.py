@@ -1,11 +1,10 @@
 """Whether two answers, as trees, mean the same."""
 
-import math
 from contextlib import suppress
 
-from .functions import NoValue
 from .numerals import read_number
-from .scalars import equal_nodes, equal_scalars, points
+from .relations import assigned_name, equal_with_relation, value_of
+from .scalars import equal_nodes, equal_scalars
 from .sets import NotASet, equal_sets, is_set_like
 from .tree import (
     Answer,
@@ -18,15 +17,10 @@ from .tree import (
     Relation,
     Scalar,
     Sequence,
-    Words,
     has,
-    negate,
-    symbols,
     walk,
 )
-from .values import Evaluator
 
-_INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
 _MAX_UNORDERED = 60
 
 
@@ -38,7 +32,7 @@ def equal(gold: Answer, answer: Answer) -> bool:
     """Whether the answer means what the gold means."""
     gold, answer = _single(gold), _single(answer)
     if isinstance(gold, Relation) or isinstance(answer, Relation):
-        return _equal_with_relation(gold, answer)
+        return equal_with_relation(gold, answer, equal)
     match gold, answer:
         case Scalar(), Scalar():
             return equal_scalars(gold, answer)
@@ -109,9 +103,9 @@ def _equal_sequence_and_collection(gold: Answer, answer: Answer) -> bool:
 
 def _values_in_order(collection: Collection) -> tuple[Answer, ...]:
     """Items, assignments to different names as their values."""
-    names = [_assigned_name(item) for item in collection.items if isinstance(item, Relation)]
+    names = [assigned_name(item) for item in collection.items if isinstance(item, Relation)]
     if len(names) == len(collection.items) and None not in names and len(set(names)) == len(names):
-        return tuple(_value(item) or item for item in collection.items if isinstance(item, Relation))
+        return tuple(value_of(item) or item for item in collection.items if isinstance(item, Relation))
     return collection.items
 
 
@@ -130,7 +124,7 @@ def _spread_assignment(collection: Collection) -> Collection:
     """`a = 4, -8, -10` lists three values of a."""
     first, *rest = collection.items
     if isinstance(first, Relation) and rest and not any(isinstance(item, Relation) for item in rest):
-        value = _value(first)
+        value = value_of(first)
         if value is not None:
             return Collection((value, *rest), collection.is_set)
     return collection
@@ -166,10 +160,13 @@ def _equal_matrices(gold: Matrix, answer: Matrix) -> bool:
 
 
 def _equal_vectors(gold: Answer, answer: Answer) -> bool:
-    """A column or row and a tuple in round brackets."""
+    """A column or row and a tuple in round brackets; a matrix and its rows in square ones."""
     matrix, sequence = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
     assert isinstance(matrix, Matrix)
     assert isinstance(sequence, Sequence)
+    rows = [item.items for item in sequence.items if isinstance(item, Sequence) and item.opening == "["]
+    if sequence.opening == "[" and len(rows) == len(sequence.items):  # [[1,2],[3,4]]
+        return len(rows) == len(matrix.rows) and all(map(_equal_all, matrix.rows, rows))
     cells = tuple(cell for row in matrix.rows for cell in row)
     is_vector = len(matrix.rows) == 1 or all(len(row) == 1 for row in matrix.rows)
     return is_vector and sequence.opening + sequence.closing == "()" and _equal_all(cells, sequence.items)
@@ -204,187 +201,3 @@ def _equal_parts(gold: Combination, answer: Combination) -> bool:
     if set(gold.operators) <= {"cup"} or set(gold.operators) <= {"cap"}:
         return _equal_unordered(Collection(gold.parts), Collection(answer.parts))
     return _equal_all(gold.parts, answer.parts)
-
-
-# relations
-
-
-def _equal_with_relation(gold: Answer, answer: Answer) -> bool:
-    if isinstance(gold, Relation) and isinstance(answer, Relation):
-        return _equal_relations(gold, answer)
-    relation, other = (gold, answer) if isinstance(gold, Relation) else (answer, gold)
-    assert isinstance(relation, Relation)
-    if _is_inequality(relation) or relation.operators == ("in",):
-        try:
-            return equal_sets(gold, answer)
-        except NotASet:
-            pass
-        return relation.operators == ("in",) and equal(relation.sides[1], other)
-    value = _value(relation)
-    return value is not None and equal(value, other)
-
-
-def _is_inequality(relation: Relation) -> bool:
-    return any(operator in _INEQUALITIES for operator in relation.operators)
-
-
-def _equal_relations(gold: Relation, answer: Relation) -> bool:
-    gold, answer = _without_approximation(gold), _without_approximation(answer)
-    if gold.operators == answer.operators and _equal_all(gold.sides, answer.sides):
-        return True
-    if _is_inequality(gold) or _is_inequality(answer) or "in" in gold.operators + answer.operators:
-        return _equal_inequalities(gold, answer)
-    one, other = _assigned_name(gold), _assigned_name(answer)
-    if one is not None and other is not None and _names_agree(gold, one, answer, other):
-        ours, theirs = _value(gold), _value(answer)
-        if ours is not None and theirs is not None and equal(ours, theirs):
-            return True
-    return _equal_equations(gold, answer)
-
-
-def _names_agree(gold: Relation, one: str, answer: Relation, other: str) -> bool:
-    """The same name, or y and f(x) for the same function."""
-    return one == other or {_is_dependent(gold), _is_dependent(answer)} == {True}
-
-
-def _is_dependent(relation: Relation) -> bool:
-    """Whether the left side is a function's value or y, and the right side depends on something."""
-    left, right = relation.sides[0], relation.sides[-1]
-    if not isinstance(left, Scalar) or not isinstance(right, Scalar) or not symbols(right.node):
-        return False
-    return left.node.kind == "opaque" or left.node == Node("symbol", "y")
-
-
-def _without_approximation(relation: Relation) -> Relation:
-    """`x = 1/3 ≈ 0.33` is x = 1/3."""
-    if "approx" not in relation.operators[1:]:
-        return relation
-    end = relation.operators.index("approx", 1)
-    return Relation(relation.sides[: end + 1], relation.operators[:end])
-
-
-def _value(relation: Relation) -> Answer | None:
-    """What an assignment says its left side is; None where the relation is no assignment."""
-    if "approx" in relation.operators:
-        first = relation.operators.index("approx")
-        if first == 0 and _assigned_name(relation) is None:
-            return relation.sides[0]
-        if first > 0:
-            return _value(_without_approximation(relation))
-    if not set(relation.operators) <= {"=", "approx"}:
-        return None
-    last = relation.sides[-1]
-    if _assigned_name(relation) is not None:
-        return None if relation.sides[0] == last else last
-    if len(relation.sides) > 2 and any(_is_name(side) for side in relation.sides[1:-1]):
-        return last
-    consistent = all(isinstance(side, Scalar) and not symbols(side.node) for side in relation.sides)
-    return last if consistent and all(equal(side, last) for side in relation.sides[:-1]) else None
-
-
-def _assigned_name(relation: Relation) -> str | None:
-    """The spelling of the left side where it is a name, else None."""
-    return str(relation.sides[0]) if _is_name(relation.sides[0]) else None
-
-
-def _is_name(side: Answer) -> bool:
-    """A symbol, a function's value, |AB|, a ratio or a tuple of names: what a result can be assigned to."""
-    match side:
-        case Words():
-            return True
-        case Scalar():
-            return _is_name_node(side.node)
-        case Ratio():
-            return all(map(_is_name_node, side.parts))
-        case Sequence():
-            return all(map(_is_name, side.items))
-    return False
-
-
-def _is_name_node(node: Node) -> bool:
-    if node.kind == "symbol" or (node.kind == "constant" and node.name in ("e", "i")):
-        return True
-    if node.kind == "opaque":
-        return True
-    if node.kind == "call":
-        return node.name in ("abs", "max", "min", "sin", "cos", "tan") and all(map(_is_name_node, node.parts))
-    if node.kind == "divide":
-        return all(map(_is_name_node, node.parts))
-    if node.kind == "multiply":
-        return all(_is_name_node(part) and _is_capital(part) for part in node.parts)
-    return False
-
-
-def _is_capital(node: Node) -> bool:
-    """Points and the segments between them, as in AB."""
-    return all(each.name[:1].isupper() for each in walk(node) if each.kind == "symbol")
-
-
-def _difference(one: Answer, other: Answer) -> Node | None:
-    if isinstance(one, Scalar) and isinstance(other, Scalar):
-        return Node("add", parts=(one.node, negate(other.node)))
-    return None
-
-
-def _equal_equations(gold: Relation, answer: Relation) -> bool:
-    """Equations of two sides whose differences are proportional."""
-    if gold.operators != ("=",) or answer.operators != ("=",):
-        return False
-    one, other = _difference(*gold.sides), _difference(*answer.sides)
-    return one is not None and other is not None and _factor(one, other) is not None
-
-
-def _factor(one: Node, other: Node) -> float | None:
-    """The constant c with one = c * other everywhere, or None."""
-    names = symbols(one)
-    if not names or names != symbols(other):
-        return None
-    ratios = []
-    for point, binding in points(sorted(names), False):
-        try:
-            a, b = Evaluator(point).value(one)[0], Evaluator(point).value(other)[0]
-        except NoValue:
-            continue
-        if abs(b) > 1e-9 and abs(a) > 1e-9 and (binding or (a.imag == 0 and b.imag == 0)):
-            ratios.append(a / b)
-    if len(ratios) < 3 or any(abs(ratio - ratios[0]) > 1e-9 * abs(ratio) for ratio in ratios):
-        return None
-    return ratios[0].real if abs(ratios[0].imag) < 1e-9 * abs(ratios[0]) else None
-
-
-def _equal_inequalities(gold: Relation, answer: Relation) -> bool:
-    try:
-        return equal_sets(gold, answer) and _same_unknown(gold, answer)
-    except NotASet:
-        pass
-    ours, theirs = _links(gold), _links(answer)
-    if ours is None or theirs is None or len(ours) != len(theirs):
-        return False
-    for strict, one in ours:
-        match = next((link for link in theirs if link[0] == strict and _positive_factor(one, link[1], strict)), None)
-        if match is None:
-            return False
-        theirs.remove(match)
-    return True
-
-
-def _same_unknown(gold: Relation, answer: Relation) -> bool:
-    """Whether both speak of the same symbol; a membership's right side has none."""
-    one, other = (set().union(*(symbols(s.node) for s in r.sides if isinstance(s, Scalar))) for r in (gold, answer))
-    return one == other or "in" in gold.operators + answer.operators
-
-
-def _links(relation: Relation) -> list[tuple[str, Node]] | None:
-    """`a < b <= c` as (strict, b - a), (weak, c - b): each expression is positive, or not negative, or not zero."""
-    links = []
-    for one, operator, other in zip(relation.sides, relation.operators, relation.sides[1:], strict=False):
-        difference = _difference(other, one) if operator in ("<", "le", "ne") else _difference(one, other)
-        if difference is None or operator not in _INEQUALITIES:
-            return None
-        links.append(({"<": "strict", ">": "strict", "ne": "unequal"}.get(operator, "weak"), difference))
-    return links
-
-
-def _positive_factor(one: Node, other: Node, kind: str) -> bool:
-    factor = _factor(one, other)
-    return factor is not None and (factor > 0 or kind == "unequal") and math.isfinite(factor)

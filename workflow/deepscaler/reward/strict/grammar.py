@@ -188,10 +188,12 @@ class ArithmeticParser:
         return node
 
     def braced(self) -> Node:
-        r"""Inside braces: an expression, or the old `n \choose k`."""
+        r"""Inside braces: an expression, or the old `n \choose k` and `a \over b`."""
         node = self.sum()
         if self.take("name", "choose"):
             return Node("call", "binom", (node, self.sum()))
+        if self.take("name", "over"):
+            return Node("divide", parts=(node, self.sum()))
         return node
 
     def absolute(self) -> Node:

@@ -10,9 +10,13 @@ from .answers import has_thousands, parse_answer
 from .clean import clean
 from .compare import equal, kind_of
 from .numerals import read_number
+from .tokens import GREEK
 from .tree import Answer, Collection, Scalar
 from .values import TooMuchWork
 
+_LETTER = rf"(?:\\(?:{'|'.join(sorted(GREEK))})(?![A-Za-z])|[A-Za-z](?![A-Za-z]{{3}}))(?:_\w|_\{{\w+\}})?"
+_WIDE_SLASH = re.compile(rf"/ *((?:{_LETTER} *){{2,}})")
+_FLOAT_DIGITS = 16
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 
 
@@ -28,7 +32,7 @@ def grade(gold: str, answer: str) -> Verdict:
     if ours == theirs or words.squeezed(ours) == words.squeezed(theirs):
         return Verdict(True, "clean-up: equal")
     if _NUMBER.fullmatch(ours) and _NUMBER.fullmatch(theirs):
-        return Verdict(_exactly(ours) == _exactly(theirs), "numbers: compared exactly")
+        return Verdict(_same_number(_exactly(ours), _exactly(theirs), ours, theirs), "numbers: compared exactly")
     if words.unwrapped(ours) == words.unwrapped(theirs):
         return Verdict(True, "words: equal")
     if (decided := words.compare(ours, theirs)) is not None:
@@ -53,6 +57,14 @@ def _exactly(text: str) -> Fraction:
     return read_number(text.lstrip("-")).number * (-1 if text.startswith("-") else 1)
 
 
+def _same_number(one: Fraction, other: Fraction, *texts: str) -> bool:
+    """Equality, but for the last bits of a float that was printed whole: `0.30000000000000004` is 0.3."""
+    if one == other:
+        return True
+    printed_float = any("." in text and len(text.strip("-0.")) > _FLOAT_DIGITS for text in texts)
+    return printed_float and abs(one - other) <= abs(one) * Fraction(1, 2**51)
+
+
 def _compare_trees(gold: str, answer: str) -> Verdict:
     trees: list[Answer] = []
     for name, text in (("gold", gold), ("answer", answer)):
@@ -65,9 +77,21 @@ def _compare_trees(gold: str, answer: str) -> Verdict:
         return Verdict(True, f"{kinds}: equal")
     if _equal_as_lists(gold, answer, trees):
         return Verdict(True, f"{kinds}: equal as lists")
+    if _equal_with_wide_slash(gold, answer):
+        return Verdict(True, f"{kinds}: equal, letters behind a slash read as its denominator")
     if _equal_with_plain_unit(trees, (gold, answer)):
         return Verdict(True, "scalar: equal, the unit as letters")
     return Verdict(False, f"{kinds}: differ")
+
+
+def _equal_with_wide_slash(gold: str, answer: str) -> bool:
+    """`t/RC` may be t/(RC): with letters right behind a slash people mean that more often than (t/R)C."""
+    texts = [_WIDE_SLASH.sub(r"/(\1)", text) for text in (gold, answer)]
+    if texts == [gold, answer]:
+        return False
+    with suppress(Refused):
+        return equal(parse_answer(texts[0]), parse_answer(texts[1]))
+    return False
 
 
 def _equal_with_plain_unit(trees: list[Answer], texts: tuple[str, str]) -> bool:

@@ -20,6 +20,7 @@ _NEGLIGIBLE = 1e-11
 _POSITIVE = (0.6180339, 1.3247179, 2.2360679, 0.3819660, 1.7320508, 0.9159655, 2.6854520, 1.2020569)
 _SIGNS = ((1, 1, 1, 1), (-1, -1, -1, -1), (-1, 1, -1, 1), (1, -1, -1, 1))
 _COUNTING = frozenset(["n", "k", "m", "j", "N", "K", "M", "p", "q", "r", "s", "t"])
+_FREE_CONSTANTS = frozenset(("c", "c_1", "c_2", "c_3", "k"))
 _DISCRETE_CALLS = frozenset(("floor", "ceil", "factorial", "factorial2", "binom", "mod", "gcd", "lcm"))
 
 
@@ -43,13 +44,17 @@ def equal_scalars(gold: Scalar, answer: Scalar) -> bool:
 def _respelled(gold: Node, answer: Node) -> tuple[Node, Node] | None:
     """Both with symbols as computer algebra writes them, where the answer has its spelling: I for i, or no capitals.
 
-    Capitals are lost without loss of meaning only where the gold's symbols stay distinct, and are not all there is.
+    Capitals are lost without loss of meaning only among several symbols that stay distinct; a lone R is not r.
+    Free constants, as in an integral, may be written either way.
     """
     ours, theirs = symbols(gold), symbols(answer)
     if "I" in theirs and "I" not in ours:
         return gold, _renamed(answer, lambda name: "i" if name == "I" else name)
+    missing, added = ours - theirs, theirs - ours
+    if missing and {name.lower() for name in missing} == {name.lower() for name in added} <= _FREE_CONSTANTS:
+        return _renamed(gold, str.lower), _renamed(answer, str.lower)
     lowered = {name.lower() for name in ours}
-    if ours != theirs and theirs == lowered - {"e", "i"} and len(lowered) == len(ours) and gold.kind != "symbol":
+    if ours != theirs and theirs == lowered - {"e", "i"} and len(lowered) == len(ours) > 1:
         return _renamed(gold, str.lower), answer
     return None
 
@@ -159,7 +164,8 @@ def points(names: Iterable[str], discrete: bool) -> list[tuple[dict[str, float],
         result.append((values, True))
     for turn in range(1, 4):
         values = {
-            name: _SIGNS[turn][place % 4] * (_POSITIVE[(place + turn) % 8] + 0.07 * turn)
+            # a symbol with an index is mostly a given quantity, a radius or a mass, and positive
+            name: (1 if "_" in name else _SIGNS[turn][place % 4]) * (_POSITIVE[(place + turn) % 8] + 0.07 * turn)
             for place, name in enumerate(ordered)
         }
         result.append((values, False))

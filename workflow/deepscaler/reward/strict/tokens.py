@@ -27,18 +27,20 @@ CONSTANTS = frozenset(("pi", "infty"))
 _PLAIN_NAMES = {
     **{name: name for name in (*FUNCTIONS, *GREEK, *CONSTANTS) if len(name) > 1},
     **dict.fromkeys(("infinity", "inf", "oo", "Infinity"), "infty"),
+    **dict.fromkeys(("mod", "bmod", "pmod"), "mod"),
     **{"asin": "arcsin", "acos": "arccos", "atan": "arctan", "log10": "lg"},
 }
 _PREFIXES = sorted((name for name in FUNCTIONS if len(name) > 2), key=len, reverse=True)
 _STRUCTURAL = _names(
     "pm mp cdot le ge ne in notin approx sim subset subseteq ll gg cup cap setminus emptyset lfloor rfloor lceil "
-    "rceil sum prod int iint oint lim to ldots circ choose bmod mod pmod infty angle triangle"
+    "rceil sum prod int iint oint lim to ldots circ choose bmod mod pmod infty angle triangle over"
 )
 _TEXT_COMMANDS = _names("text textbf textit textrm textnormal textsf texttt mbox hbox textup textsc emph mathop")
 _FONT_COMMANDS = _names("mathrm mathbf mathit mathsf mathcal mathfrak mathscr operatorname rm bf it bm mathbb")
 _ACCENTS = _names("bar overline hat vec dot ddot tilde widetilde underline widehat")
 _UNIT_RUNS = _names(
-    "cm mm km kg mg ft yd mi mph kph sec min hr hrs lb lbs oz deg rad sq gal ml cc Hz kHz MHz eV keV MeV pc kpc AU"
+    "cm mm km kg mg ft yd mi mph kph sec min hr hrs lb lbs oz deg rad sq gal ml cc Hz kHz MHz eV keV MeV pc kpc AU "
+    "in am pm"
 )
 _BRACKETS = {"(": "open", ")": "close", "[": "open", "]": "close", "{": "open", "}": "close"}
 _BRACKETS |= {"\\{": "open", "\\}": "close"}
@@ -53,6 +55,11 @@ _PRIMES = re.compile(r"\s*(?:'+|\^\s*\{\s*'[' ]*\}|\^\s*'+)")
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _FORMULA = re.compile(r"[=$0-9\\]")
 _MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_BASE_NAMES = "two three four five six seven eight nine ten eleven twelve"
+_BASES = {word: str(value) for value, word in enumerate(_BASE_NAMES.split(), start=2)} | {"sixteen": "16"}
+_UNIT_FORMULA = re.compile(
+    r"(?:\\?[%·*/ .^{}0-9-]|(?:cm|mm|km|kg|mol|min|hr?|rad|eV|Hz|Pa|[msgNJWVAKLCFTΩ])(?![A-Za-z])|\\cdot)+"
+)
 _NOISE = re.compile(r"\\(?:text|mathrm|textrm|rm|mbox|mathbf|mathit|operatorname)(?![A-Za-z])|[\\{} ]")
 
 Token = tuple[str, str]
@@ -91,7 +98,8 @@ class _Tokenizer:
         self.add("number", value)
         if match := _SUBSCRIPT.match(self.text, self.place):
             self.place = match.end()
-            self.add("base", _NOISE.sub("", next(filter(None, match.groups()), "")))
+            base = _NOISE.sub("", next(filter(None, match.groups()), ""))
+            self.add("base", _BASES.get(base.lower(), base))
 
     def _other(self, value: str) -> None:
         if value in _BRACKETS:
@@ -123,6 +131,8 @@ class _Tokenizer:
             self.add("join", value.lower())
         elif value.lower() in _MAGNITUDES and self.tokens:
             self._magnitude(value.lower())
+        elif value == "to" and self._follows_number():
+            self.add("operator", ":")
         elif self._is_word(value):
             self.add("text", value)
         else:
@@ -139,8 +149,11 @@ class _Tokenizer:
         self.add("operator", "*")
         self.add("number", str(10 ** _MAGNITUDES[word]))
 
+    def _follows_number(self) -> bool:
+        return bool(self.tokens) and self.tokens[-1][0] in ("number", "close")
+
     def _is_word(self, value: str) -> bool:
-        if value in _UNIT_RUNS and self.tokens and self.tokens[-1][0] in ("number", "close"):
+        if value in _UNIT_RUNS and self._follows_number():
             return True
         if len(value) < 4 or value.isupper() or any(value.startswith(name) for name in _PREFIXES):
             return False
@@ -160,8 +173,8 @@ class _Tokenizer:
             self.add("open" if name == "begin" else "close", f"\\{name}:{self._argument().strip('*')}")
             if self.tokens[-1][1] == "\\begin:array":
                 self._argument()
-        elif name in ("boxed", "fbox", "displaystyle", "phantom", "color"):
-            if name == "color":
+        elif name in ("boxed", "fbox", "displaystyle", "phantom", "color", "textcolor"):
+            if name.endswith("color"):
                 self._argument()
         elif name in _STRUCTURAL or name in FUNCTIONS or name in CONSTANTS:
             self.add("name", name)
@@ -174,6 +187,8 @@ class _Tokenizer:
             self.add("join", words.lower())
         elif words.lower() in _MAGNITUDES:
             self._magnitude(words.lower())
+        elif words == "to" and self._follows_number():
+            self.add("operator", ":")
         elif _FORMULA.search(content) and all(word.lower() in ("and", "or") for word in _WORDS.findall(content)):
             self._inside(content.replace("$", " ").strip(" .,;:"))
         elif content.strip():
@@ -193,6 +208,8 @@ class _Tokenizer:
             for letter in content[:-1]:
                 self.add("letter", letter)
             self._symbol(content[-1])
+        elif self._follows_number() and _UNIT_FORMULA.fullmatch(content):
+            self.add("text", content)
         elif content.isalpha() or " " in content:
             self._text(content)
         else:
@@ -209,6 +226,8 @@ class _Tokenizer:
         elif content.isdigit():
             self._inside(content)
         else:
+            if len(content) == 2 and content.isupper():
+                content = "".join(sorted(content))  # a segment, from either end
             self._symbol(f"{'bar' if name == 'overline' else name}{{{content}}}")
 
     def _symbol(self, name: str) -> None:
@@ -219,9 +238,7 @@ class _Tokenizer:
                 name += "_" + _NOISE.sub("", next(filter(None, match.groups()), ""))
             elif match := _PRIMES.match(self.text, self.place):
                 name += "'" * match.group().count("'")
-            elif not exponent and (
-                match := re.compile(r"\s*\^\s*(\{[^{}]*\}|[0-9]|\\circ)(?=\s*_)").match(self.text, self.place)
-            ):
+            elif not exponent and (match := _EXPONENT_BEFORE_SUBSCRIPT.match(self.text, self.place)):
                 exponent = match.group(1)
             else:
                 break

@@ -8,6 +8,10 @@ _WRAPPERS = re.compile(
 _WRAPPED = re.compile(_WRAPPERS.pattern + r"\s*\{([^{}]*)\}")
 _IDLE_SPACE = re.compile(r"(?<![0-9]) +| +(?![0-9 ])")
 _BRACKETS = re.compile(r"[{}$\s]")
+_NO_BRACES = str.maketrans("{}", "  ")
+_ARTICLE = re.compile(r"(?:an?|the) +(?=[a-z])", re.I)
+_TIME = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])(?::([0-5][0-9]))?(?:([ap])\.?m\.?)?", re.I)
+_NAMED_CHOICE = re.compile(r"(?:option|choice|answer):?\(?([A-J])\)?", re.I)
 _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 _LETTERS = re.compile(r"[^\W\d_]+(?:[-,'’&.][^\W\d_]+)*")
 _CHOICE = re.compile(r"\(?([A-Ja-j])\)?")
@@ -29,28 +33,73 @@ def unwrapped(text: str) -> str:
     return squeezed(_WRAPPED.sub(r"\1", text))
 
 
-_NUMERALS = (
+_UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
+    "eighteen nineteen"
 )
-_NUMBERS = {word: str(value) for value, word in enumerate(_NUMERALS.split())}
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_NUMBERS = {word: value for value, word in enumerate(_UNITS.split())}
+_NUMBERS |= {word: 10 * value for value, word in enumerate(_TENS.split(), start=2)}
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6}
 
 
 def as_digits(text: str) -> str:
-    """A number in words, up to twenty, in digits; other text as it is."""
-    return _NUMBERS.get(plain(text).lower(), text) if text[-1:].isalpha() or text.endswith("}") else text
+    """A whole number in words, in digits; other text as it is."""
+    if not (text[-1:].isalpha() or text.endswith("}")):
+        return text
+    words = _WRAPPERS.sub("", text).translate(_NO_BRACES).lower().replace("-", " ").split()
+    if not words or len(words) > 12 or not all(word in _NUMBERS or word in _SCALES or word == "and" for word in words):
+        return text
+    total, group = 0, 0
+    for word in words:
+        if word == "hundred":
+            group = (group or 1) * 100
+        elif word in _SCALES:
+            total, group = total + (group or 1) * _SCALES[word], 0
+        elif word != "and":
+            if group % 100 and not (group % 10 == 0 and group % 100 >= 20 and _NUMBERS[word] < 10):
+                return text  # "one two" is no number
+            group += _NUMBERS[word]
+    return str(total + group) if words[0] != "and" and words[-1] != "and" else text
 
 
 def compare(gold: str, answer: str) -> tuple[bool, str] | None:
     """A verdict with its reason where the gold is a choice or words; None where it is neither."""
     ours, theirs = plain(gold), plain(answer)
+    if (times := _times(ours, theirs)) is not None:
+        return times, "time: compared"
     if choice := _CHOICE.fullmatch(ours):
         return _compare_choice(gold, choice.group(1), answer, theirs)
     if len(ours) > 1 and ours.lower() == theirs.lower() and _LETTERS.fullmatch(ours):
         return True, "words: equal"
     if _is_words(gold, ours) and _is_words(answer, theirs):
-        return False, "words: differ"
+        return _essence(gold) == _essence(answer), "words: compared without articles and order of a list"
     return None
+
+
+def _essence(text: str) -> list[str]:
+    """What words say: without articles, in singular, the items of a list in any order."""
+    words = _WRAPPERS.sub("", text).translate(_NO_BRACES).replace("~", " ").strip(" .").lower()
+    items = re.split(r" *(?:,|&|\band\b|\\&) *", _ARTICLE.sub("", words))
+    return sorted(re.sub(r"(?<=[a-z]{3})(?<!s)s\b", "", " ".join(item.split())) for item in items if item.strip())
+
+
+def _times(gold: str, answer: str) -> bool | None:
+    """Whether two times of day are the same minute; None unless one says a.m. or p.m."""
+    one, other = (_minute(text) for text in (gold, answer))
+    if one is None or other is None or not (one[1] or other[1]):
+        return None
+    return one[0] == other[0] if one[1] and other[1] else one[0] % 720 == other[0] % 720
+
+
+def _minute(text: str) -> tuple[float, bool] | None:
+    """Minutes since midnight, and whether the text says which half of the day it is."""
+    if (match := _TIME.fullmatch(text)) is None:
+        return None
+    hour, minute, second = (int(part or 0) for part in match.groups()[:3])
+    half = (match[4] or "").lower()
+    hour = hour % 12 + 12 * (half == "p") if half else hour
+    return hour * 60 + minute + second / 60, bool(half)
 
 
 def _compare_choice(gold: str, letter: str, answer: str, theirs: str) -> tuple[bool, str] | None:
@@ -58,6 +107,8 @@ def _compare_choice(gold: str, letter: str, answer: str, theirs: str) -> tuple[b
     if other := _CHOICE.fullmatch(theirs):
         same = letter.upper() == other.group(1).upper() if is_choice else letter == other.group(1)
         return (same, "choice: letters compared") if is_choice or same else None
+    if is_choice and (named := _NAMED_CHOICE.fullmatch(theirs)):
+        return named.group(1).upper() == letter.upper(), "choice: letters compared"
     if is_choice and (
         named := _CHOICE_WITH_TEXT.fullmatch(_WRAPPERS.sub("", answer).replace("{", "").replace("}", "").strip())
     ):
