@@ -41,3 +41,28 @@ def test_scales(snakemake, target):
     assert run.returncode == 2
     assert "did you mean 'mini'?" in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("results/released/scores/stil-1.5b-table.json", "unknown system 'stil-1.5b'"),
+        ("results/released/scores/still-1.5b-tabel.json", "did you mean 'table'?"),
+        ("results/released/scores/still-1.5b-curve.json", "unknown suite 'curve'"),
+    ],
+)
+def test_scores(snakemake, target, said):
+    run = snakemake(target, "-n")
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert target in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("suite", ["table", "beyond"])
+def test_every_system_can_be_asked_for_alone(snakemake, suite):
+    run = snakemake(f"results/released/scores/still-1.5b-{suite}.json", "-n")
+    assert run.returncode == 0, run.stderr
+    shards = {"table": 8, "beyond": 1}[suite]
+    assert f"sample {shards}" in " ".join(run.stdout.split())
+    assert "deepscaler-1.5b-preview" not in run.stdout + run.stderr

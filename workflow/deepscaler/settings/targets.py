@@ -5,6 +5,7 @@ from itertools import takewhile
 from pathlib import PurePath
 
 from deepscaler.errors import UserError, nearest, refuse_unknown
+from deepscaler.settings import dag
 from deepscaler.settings.load import scale, scale_names, site
 
 
@@ -18,11 +19,24 @@ def check_targets(arguments: Sequence[str], rules: Iterable[str]) -> None:
         name = scale_in(word)
         if name is not None and name not in scale_names():
             raise refuse_unknown("scale", name, scale_names(), word)
+        if name is not None and PurePath(word).parent == PurePath("results", name, "scores"):
+            check_scores(name, word)
     for word in takewhile(lambda argument: not argument.startswith("-"), arguments[1:]):
         if word.replace("_", "").isalnum() and word not in known:
             guess = nearest(word, known)
             hint = f"did you mean {guess!r}?" if guess else f"scales: {', '.join(scale_names())}; or a file: results/…"
             raise UserError(f"no rule or scale {word!r}", "the command line", hint)
+
+
+def check_scores(scale_name: str, target: str) -> None:
+    """Refuse the scores of a system or a suite that the scale does not have: any can be asked for alone."""
+    system, _, suite = PurePath(target).stem.rpartition("-")
+    systems = [*dag.evaluated(scale_name), *(segment.id for segment in dag.segments(scale_name))]
+    if system not in systems:
+        raise refuse_unknown("system", system, systems, target)
+    suites = list(scale(scale_name).evaluation.suites)
+    if suite not in suites:
+        raise refuse_unknown("suite", suite, suites, target)
 
 
 def scale_in(target: str) -> str | None:
