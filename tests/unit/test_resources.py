@@ -1,5 +1,6 @@
 """What jobs ask for, and what is said when SLURM refuses; SLURM itself is asked in tests/slurm."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +105,20 @@ def test_no_rule_that_fetches_is_in_a_group(root: Path) -> None:
 )
 def test_a_refusal_names_the_setting(reason: str, flags: list[str], hint: str) -> None:
     assert hint in (cluster.hint_for(reason, flags) or "")
+
+
+@pytest.mark.parametrize("words", ["sbatch: fatal: Could not establish a configuration source", None])
+def test_where_no_slurm_answers_the_hint_is_where_it_would(
+    words: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if words:
+        (tmp_path / "sbatch").write_text(f"#!/bin/sh\necho '{words}' >&2\nexit 1\n")
+        (tmp_path / "sbatch").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    else:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"no (sbatch|SLURM controller).*deepscaler preflight"):
+        list(cluster.check([{"rule": "score", "cpus": 1}]))
 
 
 def test_every_kind_of_job_is_tried_once() -> None:

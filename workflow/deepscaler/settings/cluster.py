@@ -17,6 +17,9 @@ SECONDS = 60
 """A controller that does not answer for so long is down."""
 PLACE = "config/site.yaml, config/site.local.yaml or DEEPSCALER_*"
 
+UNREACHABLE = ("configuration source", "unable to contact slurm")
+ELSEWHERE = "run it on a login node of the cluster; `deepscaler preflight --scale paper` lists all else that is missing"
+
 
 def check(requests: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Try each distinct request by `sbatch --test-only`, which starts nothing; yields a line for each that is accepted.
@@ -25,7 +28,7 @@ def check(requests: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     that SLURM refuses, with the setting that it is likely to be about.
     """
     if not shutil.which("sbatch"):
-        raise UserError("no sbatch here", hint="run on a login node of the cluster, or use --profile laptop")
+        raise UserError("no sbatch here", hint=ELSEWHERE)
     tried: set[tuple[str, ...]] = set()
     for request in requests:
         flags = sbatch_flags(request)
@@ -69,6 +72,8 @@ def try_request(rule: str, flags: list[str]) -> None:
     if answer.returncode != 0:
         lines = [line for line in answer.stderr.splitlines() if line.strip()] or ["no reason given"]
         reason = lines[-1].removeprefix("sbatch: error:").removeprefix("allocation failure:").strip()
+        if any(word in answer.stderr.lower() for word in UNREACHABLE):
+            raise UserError(f"no SLURM controller answers: {reason}", hint=ELSEWHERE)
         raise UserError(f"SLURM would refuse {rule} ({' '.join(flags)}): {reason}", PLACE, hint_for(reason, flags))
 
 
