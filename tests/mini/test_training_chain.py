@@ -7,6 +7,8 @@ several assertions; the fixtures run in the chain's order.
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +24,7 @@ import yaml
 from deepscaler import records
 from deepscaler.files import read_jsonl, sha256, write_json
 from deepscaler.training import reaper
-from deepscaler.training.metrics import KL, VLLM_KL
+from deepscaler.training.metrics import ENTROPY, KL, REWARD, TRUNCATED, VLLM_KL
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(2400)]
 
@@ -65,26 +67,57 @@ class Chain:
         [folder] = self.work.glob(f"{runs}/{segment}-*/")
         return folder
 
+    def saved(self, segment: str) -> list[int]:
+        """Steps whose state was written to its end."""
+        marks = self.run_folder(segment).glob("openrlhf/_actor/global_step*/complete.json")
+        return sorted(int(path.parent.name.removeprefix("global_step")) for path in marks)
+
     def seen(self, name: str) -> list[str]:
         """Prompts in the order in which they were first sampled."""
         return list(dict.fromkeys((self.root / f"{name}.seen").read_text().splitlines()))
 
     def start(
-        self, name: str, segment: str, parent: Path, *, runs: str = "runs", **more: Any
+        self,
+        name: str,
+        segment: str,
+        parent: Path,
+        *,
+        scale: str = "tiny",
+        runs: str = "runs",
+        checkpoints: str = "checkpoints",
+        die: str = "",
+        **environment: str,
     ) -> "subprocess.Popen[str]":
-        output = self.checkpoint(segment, more.pop("checkpoints", "checkpoints"))
-        harm = more.pop("harm", [])
-        environment = {
-            **os.environ,
+        own = {
             "DEEPSCALER_ROOT": str(self.root),
             "DEEPSCALER_WORK": str(self.root / "work"),
             "CHAIN_SEEN": str(self.root / f"{name}.seen"),
-            **more,
+            "CHAIN_HELD": str(self.held(name)),
         }
-        log = (self.root / f"{name}.out").open("w")
-        command = [sys.executable, str(HERE / "chain_driver.py"), str(HERE / "chain_reward.py"), segment, str(parent)]
-        command += [str(self.prompts(segment)), str(self.work / runs), str(output), *harm]
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+        command = [sys.executable, HERE / "chain_driver.py", HERE / "chain_reward.py", scale, segment, parent]
+        command += [self.prompts(segment), self.work / runs, self.checkpoint(segment, checkpoints)]
+        with (self.root / f"{name}.out").open("w") as log:
+            return subprocess.Popen(
+                [*map(str, command), *([die] if die else [])],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **own, **environment},
+                start_new_session=True,
+            )
+
+    def held(self, name: str) -> Path:
+        """A file that is there when a launch is held in the moment that CHAIN_HOLD names."""
+        return self.root / f"{name}.held"
+
+    def kill_in(self, moment: str, name: str, segment: str, parent: Path, **more: Any) -> None:
+        """SIGKILL a launch in a moment of OpenRLHF's, held there so that the kill hits no other."""
+        process = self.start(name, segment, parent, PYTHONPATH=before("held"), CHAIN_HOLD=moment, **more)
+        self.kill_when(name, process, self.held(name).exists)
+
+    def die(self, moment: str, segment: str, parent: Path) -> None:
+        """A launch that kills itself in a moment of this package's."""
+        code = self.finish(moment, self.start(moment, segment, parent, die=moment))
+        assert code == -signal.SIGKILL, self.said[moment]
 
     def finish(self, name: str, process: "subprocess.Popen[str]") -> int:
         try:
@@ -154,6 +187,10 @@ def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     scale["evaluation"]["systems"] = ["mini-base", "deepscaler-8k", "deepscaler-16k"]
     (config / "scales" / "tiny.yaml").write_text(yaml.safe_dump(scale))
     (config / "recipes" / "tiny.yaml").write_text(yaml.safe_dump(RECIPE))
+    scale["training"]["recipe"] = "faster"
+    (config / "scales" / "faster.yaml").write_text(yaml.safe_dump(scale))
+    faster = {"extends": "tiny", "description": "Another rate", "optimizer": {"learning_rate": 6.0e-3}}
+    (config / "recipes" / "faster.yaml").write_text(yaml.safe_dump(faster))
     base = made.work / "models" / "mini-base"
     base.mkdir(parents=True)
     entry = settings.systems()["mini-base"]
@@ -188,45 +225,31 @@ def base(chain: Chain) -> Path:
 
 @pytest.fixture(scope="module")
 def killed_and_finished(chain: Chain, base: Path) -> Chain:
-    """8k-1: killed in a rollout, in an update and in a save, its state harmed, killed at the rename; then finished."""
-
-    def states() -> set[int]:
-        marks = chain.work.glob("runs/8k-1-*/openrlhf/_actor/global_step*/complete.json")
-        return {int(path.parent.name.removeprefix("global_step")) for path in marks}
-
-    def log_says(text: str, times: int = 1) -> bool:
-        [*logs] = sorted(chain.work.glob("runs/8k-1-*/logs/attempt-*"))
-        return (
-            bool(logs)
-            and (logs[-1] / "driver.log").exists()
-            and ((logs[-1] / "driver.log").read_text(errors="replace").count(text) >= times)
-        )
-
-    process = chain.start("rollout", "8k-1", base)
-    seen = chain.root / "rollout.seen"
-    chain.kill_when("rollout", process, lambda: 1 in states() and len(seen.read_text().splitlines()) > PROMPTS * 4)
-    process = chain.start("update", "8k-1", base)
+    """8k-1, killed in each of its phases, with a state harmed on the way; then finished."""
+    chain.kill_in(f"rollout:{PROMPTS * 4 + 3}", "rollout", "8k-1", base)  # three samples into step 2
+    assert chain.saved("8k-1") == [1]
+    process = chain.start("update", "8k-1", base, PYTHONPATH=before("held"), CHAIN_HOLD="update:3")
     while "at step 1" not in (chain.root / "update.out").read_text():
         assert process.poll() is None
         time.sleep(0.1)
     second = chain.start("second", "8k-1", base, DEEPSCALER_LOCK_WAIT="0")
     assert chain.finish("second", second) == 1
-    chain.kill_when("update", process, lambda: 2 in states() and log_says("Experience making completed", 2))
-    holding = chain.root / "holding"
-    process = chain.start(
-        "save",
-        "8k-1",
-        base,
-        PYTHONPATH=before("slow_saves"),
-        CHAIN_HOLD_STEP="4",
-        CHAIN_HOLDING=str(holding),
-    )
-    chain.kill_when("save", process, holding.exists)
-    newest = max(states())
-    harmed = next(chain.run_folder("8k-1").glob(f"openrlhf/_actor/global_step{newest}/*optim_states.pt"))
+    chain.kill_when("update", process, chain.held("update").exists)  # between the two updates of step 3
+    assert chain.saved("8k-1") == [1, 2]
+    chain.kill_in("save:4", "save", "8k-1", base)
+    assert chain.saved("8k-1") == [2, 3]  # three are kept; upstream makes room before it writes
+    states = chain.run_folder("8k-1") / "openrlhf" / "_actor"
+    assert (states / "global_step4").exists()  # half
+    [harmed] = (states / "global_step3").glob("*optim_states.pt")
     harmed.write_bytes(harmed.read_bytes()[:-100])
-    code = chain.finish("rename", chain.start("rename", "8k-1", base, harm=["die-in-publish"]))
-    assert code == -signal.SIGKILL, chain.said["rename"]
+    chain.die("ended", "8k-1", base)
+    assert chain.saved("8k-1")[-1] == 4
+    assert not (chain.run_folder("8k-1") / "hf").exists()
+    chain.die("export", "8k-1", base)
+    assert (chain.run_folder("8k-1") / "hf").exists()
+    assert not (chain.run_folder("8k-1") / "export").exists()
+    chain.die("rename", "8k-1", base)
+    assert (chain.run_folder("8k-1") / "export" / "checkpoint.json").exists()
     assert not chain.checkpoint("8k-1").exists()
     chain.train("again", "8k-1", base)
     return chain
@@ -247,8 +270,15 @@ def switched(handed_over: Chain) -> Chain:
 
 
 @pytest.fixture(scope="module")
+def undisturbed(chain: Chain, base: Path) -> list[dict[str, Any]]:
+    """8k-1 in a run folder of its own, from start to end."""
+    chain.train("undisturbed", "8k-1", base, runs="undisturbed", checkpoints="undisturbed-out")
+    return metrics(chain.checkpoint("8k-1", "undisturbed-out"))
+
+
+@pytest.fixture(scope="module")
 def withheld(chain: Chain, base: Path) -> list[dict[str, Any]]:
-    """8k-1 undisturbed in a run folder of its own, but for the weights, which the sampler never loads."""
+    """The same, but the sampler never loads the weights."""
     chain.train("withheld", "8k-1", base, runs="withheld", checkpoints="withheld-out", PYTHONPATH=before("withheld"))
     return metrics(chain.checkpoint("8k-1", "withheld-out"))
 
@@ -279,14 +309,23 @@ def tensors(path: Path) -> dict[str, Any]:
 
 
 def test_after_a_kill_at_most_one_save_interval_is_repeated(killed_and_finished: Chain) -> None:
-    assert [started_at(killed_and_finished.said[name]) for name in ("rollout", "update", "save", "rename")] == [
-        0,
-        1,
-        2,
-        2,
-    ]
-    assert "step 4 was not written to its end; removed" in killed_and_finished.said["rename"]
-    assert "step 3 has" in killed_and_finished.said["rename"]
+    """States are saved at every step here; only the harmed one costs a step that had been done."""
+    starts = {name: started_at(killed_and_finished.said[name]) for name in ("rollout", "update", "save", "ended")}
+    assert starts == {"rollout": 0, "update": 1, "save": 2, "ended": 2}
+    said = killed_and_finished.said["ended"]
+    assert "the state of step 4 was not written to its end; removed" in said
+    assert re.search(r"the state of step 3 has \S*optim_states.pt with \d+ bytes of \d+; removed", said)
+
+
+def test_no_step_is_trained_twice_for_the_weights_alone(killed_and_finished: Chain) -> None:
+    """Killed when OpenRLHF had ended and its weights were not taken over: written again, from the last state."""
+    assert started_at(killed_and_finished.said["export"]) == 4
+    assert "step 4/" not in killed_and_finished.said["export"]
+    assert not (killed_and_finished.root / "export.seen").exists()
+
+
+def test_finished_training_is_exported_without_openrlhf(killed_and_finished: Chain) -> None:
+    assert " at step " not in killed_and_finished.said["rename"]
 
 
 def test_a_second_job_is_told_who_trains(killed_and_finished: Chain) -> None:
@@ -403,12 +442,45 @@ def test_the_weights_reach_the_sampler(killed_and_finished: Chain, withheld: lis
 
 
 def test_an_interrupted_run_lines_up_with_an_undisturbed_one(
-    killed_and_finished: Chain, withheld: list[dict[str, Any]]
+    killed_and_finished: Chain, undisturbed: list[dict[str, Any]]
 ) -> None:
+    """The same steps, prompts, rates and kinds of values; the values to within what other samples make."""
     interrupted = metrics(killed_and_finished.checkpoint("8k-1"))
     for key in ("step", "total_step", "stage", "segment", "rollout/num_samples", "actor_lr"):
-        assert [row[key] for row in interrupted] == [row[key] for row in withheld]
-    assert [sorted(row) for row in interrupted] == [sorted(row) for row in withheld]
+        assert [row[key] for row in interrupted] == [row[key] for row in undisturbed]
+    assert [sorted(row) for row in interrupted] == [sorted(row) for row in undisturbed]
+    for key, width in ((REWARD, 0.3), (TRUNCATED, 0.3), (KL, 0.05), (ENTROPY, 0.5)):
+        for row, other in zip(interrupted, undisturbed, strict=True):
+            assert row[key] == pytest.approx(other[key], abs=width), (key, row["step"])
+
+
+def test_each_step_had_its_prompts_whatever_was_killed(
+    killed_and_finished: Chain, undisturbed: list[dict[str, Any]]
+) -> None:
+    """Which attempt made a step for good, and from which of its prompts on."""
+    prompts = killed_and_finished.seen("undisturbed")
+    assert len(prompts) == 4 * PROMPTS
+    of = {"rollout": [0], "update": [1], "ended": [2, 3]}
+    for name, steps in of.items():
+        seen = killed_and_finished.seen(name)
+        for place, step in enumerate(steps):
+            wanted = set(prompts[step * PROMPTS : (step + 1) * PROMPTS])
+            assert set(seen[place * PROMPTS : (place + 1) * PROMPTS]) == wanted
+
+
+def test_a_changed_learning_rate_starts_a_folder_of_its_own(killed_and_finished: Chain, base: Path) -> None:
+    """And says so; what was trained at the other rate stays."""
+    old = killed_and_finished.run_folder("8k-1")
+    process = killed_and_finished.start("faster", "8k-1", base, scale="faster", checkpoints="faster-out")
+    killed_and_finished.kill_when(
+        "faster", process, lambda: " at step " in (killed_and_finished.root / "faster.out").read_text()
+    )
+    said = killed_and_finished.said["faster"]
+    assert started_at(said) == 0
+    assert f"other settings than in {old}" in said
+    [new] = set(killed_and_finished.work.glob("runs/8k-1-*")) - {old}
+    shutil.rmtree(new)
+    assert "finished already" in killed_and_finished.train("slower", "8k-1", base, checkpoints="slower-out")
 
 
 @pytest.fixture

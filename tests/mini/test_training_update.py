@@ -23,7 +23,7 @@ Updates = dict[tuple[int, int, str, bool], dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def updates(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Updates:
-    """Every case of the probe, by (ZeRO stage, tokens a micro-batch, plain or hooked, packed)."""
+    """Every case of the probe, by (ZeRO stage, tokens a micro-batch, how, packed)."""
     import torch
     from deepscaler import settings
     from deepscaler.miniature.tokenizer import build_tokenizer
@@ -86,6 +86,16 @@ def test_what_is_logged_does_not_depend_on_the_micro_batches(updates: Updates, z
     plain = updates[zero, SEVERAL, "plain", True]
     assert several["status"][key] == pytest.approx(one["status"][key], rel=0.05)
     assert plain["status"][key] < 0.6 * one["status"][key]
+
+
+def test_a_recipe_that_corrects_nothing_still_sees_the_sampler(updates: Updates) -> None:
+    """The update is upstream's without correction, bit for bit; and the divergence, here 0.1, is logged."""
+    off, watched, corrected = (updates[2, ONE, how, True] for how in ("off", "watched", "corrected"))
+    assert watched["change"] == off["change"]
+    assert watched["status"]["actor_grad_norm"] == off["status"]["actor_grad_norm"]
+    assert "vllm_kl" not in off["status"]
+    assert watched["status"]["vllm_kl"] == pytest.approx(0.1, abs=0.02)
+    assert corrected["change"] != off["change"]
 
 
 def test_zero_stages_agree(updates: Updates) -> None:

@@ -3,8 +3,9 @@
     python update_probe.py MODEL OUT.json
 
 The same experiences make one update each time: in one micro-batch or in several, packed or padded, at ZeRO 2 and 3, and
-with upstream as it is ("plain") or with the hooks that a segment's workers have ("hooked"). Written are the gradient
-norm, what is logged, and the change of the fp32 weights.
+with upstream as it is ("plain") or with the hooks that a segment's workers have ("hooked"). Where sampler and trainer
+disagree: with no correction at all ("off"), with the flags of a recipe that corrects nothing ("watched"), and with a
+real one ("corrected"). Written are the gradient norm, what is logged, and the change of the fp32 weights.
 """
 
 import json
@@ -25,6 +26,15 @@ CASES = [
         (250, "hooked", True),
     )
 ] + [(2, 100_000, "plain", False)]
+CORRECTIONS = {
+    "off": ["--algo.advantage.is_correction_level", "off"],
+    "corrected": ["--algo.advantage.is_correction_mode", "clip", "--algo.advantage.is_correction_threshold", "0", "2"],
+}
+DISAGREEING = ("off", "watched", "corrected")
+CASES += [(2, 100_000, how, True) for how in DISAGREEING]
+
+
+LOGGED = ("actor_grad_norm", "policy_loss", "kl", "entropy_loss", "ppo_kl", "vllm_kl")
 
 
 def main() -> None:
@@ -47,10 +57,10 @@ def update(model: str, zero: int, tokens: int, how: str, packed: bool) -> dict[s
     from openrlhf.utils.deepspeed import deepspeed
 
     upstream = deepspeed.get_train_ds_config, ppo_actor.ActorPPOTrainer.ppo_train
-    if how == "hooked":
+    if how != "plain":
         hooks.accumulate_until_step(deepspeed)
         hooks.log_means_of_updates(ppo_actor)
-    args = arguments(model, zero, tokens)
+    args = arguments(model, zero, tokens, how)
     strategy = get_strategy(args)
     strategy.setup_distributed()
     torch.manual_seed(0)
@@ -69,7 +79,7 @@ def update(model: str, zero: int, tokens: int, how: str, packed: bool) -> dict[s
         strategy, actor, None, optim, scheduler, micro_train_batch_size=1, dataloader_pin_memory=False
     )
     before = weights(actor)
-    for experience in experiences(actor):
+    for experience in experiences(actor, 0.2 if how in DISAGREEING else 0.0):
         trainer.replay_buffer.append(experience)
     status = trainer.ppo_train(0.001)
     after = weights(actor)
@@ -81,24 +91,27 @@ def update(model: str, zero: int, tokens: int, how: str, packed: bool) -> dict[s
         "how": how,
         "packed": packed,
         "micro_batches": len(trainer.replay_buffer),
-        "status": {
-            key: float(status[key]) for key in ("actor_grad_norm", "policy_loss", "kl", "entropy_loss", "ppo_kl")
-        },
+        "status": {key: float(status[key]) for key in LOGGED if key in status},
         "change": change[::97].tolist(),
     }
     print({key: value for key, value in result.items() if key != "change"}, flush=True)
     return result
 
 
-def arguments(model: str, zero: int, tokens: int) -> Any:
-    from deepscaler.settings import dag
-    from deepscaler.training.command import Places, segment_flags
+def arguments(model: str, zero: int, tokens: int, how: str) -> Any:
+    from deepscaler.settings import dag, recipe
+    from deepscaler.training.command import Places, objective_flags, segment_flags
     from deepscaler.training.validate import resolve
 
     here = Path(model)
     flags = segment_flags("mini", dag.segment("mini", "8k-1"), Places(here, here, here, here, here / "r.py", here))
     changes = ["--ds.zero_stage", zero, "--train.max_tokens_per_gpu", tokens]
     changes += ["--train.batch_size", SEQUENCES, "--rollout.batch_size", SEQUENCES // 8]
+    if how == "watched":
+        chosen = recipe("mini")
+        advantage = chosen.advantage.model_copy(update={"importance_correction": "none"})
+        changes += objective_flags(chosen.model_copy(update={"advantage": advantage}))
+    changes += CORRECTIONS.get(how, [])
     return resolve([*flags, *map(str, changes)])
 
 
@@ -109,8 +122,11 @@ def weights(actor: Any) -> dict[str, Any]:
     return {name: safe_get_full_fp32_param(p).clone() for name, p in actor.model.module.named_parameters()}
 
 
-def experiences(actor: Any) -> Any:
-    """Sequences of different lengths with mixed advantages; the old policy is the policy, the reference a bit off."""
+def experiences(actor: Any, apart: float) -> Any:
+    """Sequences of different lengths with mixed advantages; the old policy is the policy, the reference a bit off.
+
+    The sampler's log-probabilities are off by up to `apart`.
+    """
     import torch
     from openrlhf.trainer.ppo_utils.experience import Experience
 
@@ -130,7 +146,7 @@ def experiences(actor: Any) -> Any:
             action_mask=action,
             action_log_probs=logprobs,
             base_action_log_probs=logprobs + 0.05,
-            rollout_log_probs=logprobs,
+            rollout_log_probs=logprobs + apart * torch.rand(logprobs.shape, generator=generator),
             advantages=advantage,
             returns=advantage.clone(),
             response_length=action.sum(dim=-1),
