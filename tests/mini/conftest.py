@@ -4,15 +4,14 @@ DEEPSCALER_MINI_RUN=/path/to/checkout    judge the run that was made there inste
 """
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mini_checkout import command, copy_checkout, environment
 
 MINI_SECONDS = 45 * 60
 """Far more than a run takes; it only ends one that hangs."""
@@ -49,37 +48,6 @@ class MiniRun:
             timeout=600,
             check=False,
         )
-
-
-def command(root: Path) -> list[str]:
-    """What `make mini` runs, up to the target."""
-    snakemake = Path(sys.executable).with_name("snakemake")
-    return [str(root / "workflow" / "alone.sh"), str(snakemake), "--profile", "profiles/laptop", "--nolock"]
-
-
-def environment(root: Path) -> dict[str, str]:
-    """The package of the copy goes before the one that is installed; nothing else of the caller's is kept."""
-    ours = {key: value for key, value in os.environ.items() if not key.startswith(("DEEPSCALER_", "PYTEST_"))}
-    return {**ours, "PYTHONPATH": str(root / "workflow"), "PYTHONDONTWRITEBYTECODE": ""}
-
-
-def copy_checkout(root: Path, target: Path) -> None:
-    """The files of a fresh clone, with what is changed and not committed."""
-    if (root / ".git").exists():
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split("\0")
-        for name in filter(None, listed):
-            if (root / name).exists() or (root / name).is_symlink():
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(root / name, target / name, follow_symlinks=False)
-    else:
-        ignored = shutil.ignore_patterns(".venv*", "work", "logs", ".snakemake", "__pycache__")
-        shutil.copytree(root, target, symlinks=True, ignore=ignored, dirs_exist_ok=True)
 
 
 def kill_in_distillation(root: Path) -> list[str]:

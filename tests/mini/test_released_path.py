@@ -1,0 +1,128 @@
+"""The workflow itself on a scale like `released`: published systems by pin, real problems by pin, four shards, a kill.
+
+Its models are tiny ones in a local hub, one that thinks and one that does not; AIME 2024 is the paper's own file.
+"""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import tiny_hub
+from deepscaler import records
+from mini_checkout import command, copy_checkout, environment
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
+
+SHARDS, SAMPLES = 4, 4
+SCALE = {
+    **tiny_hub.SCALE,
+    "evaluation": {
+        **tiny_hub.SCALE["evaluation"],
+        "suites": {"table": ["aime-2024", "second"]},
+        "shards": {"table": SHARDS},
+        "samples": SAMPLES,
+        "max_new_tokens": 48,
+        "context": 1152,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(root, shared, tmp_path_factory):
+    """A copy of the checkout with the scale `tiny`, and a hub that holds the paper's AIME as a clone would."""
+    folder = tmp_path_factory.mktemp("released") / "checkout"
+    copy_checkout(root, folder)
+    tiny_hub.build(folder, SCALE)
+    data = folder / "hub/github/agentica-project/deepscaler/deepscaler/data"
+    data.mkdir(parents=True)
+    (data / "test").symlink_to(shared / "data" / "benchmarks")
+    return folder
+
+
+def start(checkout: Path, log: Path) -> subprocess.Popen:
+    site = {"DEEPSCALER_HUB": str(checkout / "hub")}
+    with log.open("w") as stream:
+        return subprocess.Popen(
+            [*command(checkout), "results/tiny/table.csv"],
+            **{"cwd": checkout, "env": environment(checkout) | site, "stdout": stream, "stderr": stream},
+            start_new_session=True,
+        )
+
+
+def kept(checkout: Path) -> dict[str, int]:
+    """Finished requests that wait beside outputs, by file."""
+    return {
+        str(path.relative_to(checkout)): path.read_bytes().count(b"\n")
+        for path in checkout.glob("work/tiny/samples/*/.*.partial")
+    }
+
+
+@pytest.fixture(scope="module")
+def ran(checkout, tmp_path_factory):
+    """The table, made in two runs: the first is killed, with all that it started, while a shard is being sampled."""
+    logs = tmp_path_factory.mktemp("logs")
+    process = start(checkout, logs / "killed")
+    deadline = time.monotonic() + 1800
+    try:
+        while process.poll() is None and time.monotonic() < deadline and sum(kept(checkout).values()) == 0:
+            time.sleep(0.02)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    time.sleep(1)
+    left = {name: count for name, count in kept(checkout).items() if count}
+    done = sorted(path.name for path in checkout.glob("work/tiny/samples/*/*.parquet"))
+    again = start(checkout, logs / "again")
+    try:
+        again.wait(1800)
+    finally:
+        if again.poll() is None:
+            os.killpg(again.pid, signal.SIGKILL)
+    assert again.returncode == 0, (logs / "again").read_text()[-6000:]
+    return checkout, left, done
+
+
+def test_what_was_kept_before_the_kill_was_not_sampled_again(ran):
+    checkout, left, done = ran
+    assert left, (left, done)
+    logs = "\n".join(path.read_text(errors="replace") for path in checkout.glob("logs/tiny/sample/*.log"))
+    for count in left.values():
+        assert f"{count} of them kept from before" in logs
+    assert kept(checkout) == {}
+
+
+def test_every_sample_is_there_once_in_even_shards(ran):
+    checkout, _, _ = ran
+    for system in tiny_hub.SYSTEMS:
+        shards = sorted(checkout.glob(f"work/tiny/samples/{system}/table-*of{SHARDS}.parquet"))
+        tables = [records.read(path, records.COMPLETION).to_pylist() for path in shards]
+        assert [len(rows) for rows in tables] == [(30 + 6) * SAMPLES // SHARDS] * SHARDS
+        assert len({(row["problem_id"], row["sample"]) for rows in tables for row in rows}) == 36 * SAMPLES
+        facts = {records.facts(path)["model"] for path in shards}
+        assert json.loads(facts.pop())["revision"] == tiny_hub.COMMIT
+        assert not facts
+
+
+def test_the_real_problems_were_held_against_their_digest(ran):
+    checkout, _, _ = ran
+    facts = records.facts(checkout / "work/tiny/benchmarks/aime-2024.parquet")
+    assert facts["verified"] == "sha256"
+
+
+def test_the_table_has_the_systems_and_the_paper_beside_them(ran):
+    checkout, _, _ = ran
+    with (checkout / "results/tiny/table.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    assert [row["model"] for row in rows] == ["Thinking", "Instruct", "O1-Preview"]
+    assert [row["samples"] for row in rows] == ["144", "144", "-"]
+    assert [row["aime_2024_paper"] for row in rows] == ["1.5", "1.5", "-"]
+    assert [row["average"] for row in rows] == ["-", "-", "-"]
+    for row in rows[:2]:
+        assert float(row["aime_2024"]) * SAMPLES * 30 / 100 == pytest.approx(round(float(row["aime_2024"]) * 1.2))
+    scores = json.loads((checkout / "results/tiny/scores/thinking-table.json").read_text())
+    assert scores["benchmarks"]["aime-2024"]["total"] == 30 * SAMPLES
