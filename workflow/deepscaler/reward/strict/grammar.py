@@ -83,9 +83,12 @@ class ArithmeticParser:
 
     def neighbour(self, before: Node) -> Node:
         """The factor after `before`; two numbers side by side are refused unless a power parts them."""
+        value = self.peek()[1]
         right = self.power()
         if right.kind == "number" and before.kind == "number":
             raise Refused("two numbers side by side")
+        if value[:1] == "0" and value[1:2].isdigit():
+            raise Refused("a factor with leading zeros")
         return right
 
     def starts_factor(self) -> bool:

@@ -30,7 +30,7 @@ def equal_with_relation(gold: Answer, answer: Answer, equal: Equal) -> bool:
             return equal_sets(gold, answer)
         except NotASet:
             pass
-        return relation.operators == ("in",) and equal(relation.sides[1], other)
+        return relation.operators == ("in",) and _is_name(relation.sides[0]) and equal(relation.sides[1], other)
     value = value_of(relation)
     return value is not None and equal(value, other)
 
@@ -61,7 +61,8 @@ def _names_agree(gold: Relation, one: str, answer: Relation, other: str) -> bool
 def _head(relation: Relation) -> str:
     """The x of x and of x(t)."""
     left = relation.sides[0]
-    return left.node.name if isinstance(left, Scalar) and left.node.kind in ("symbol", "opaque") else ""
+    named = isinstance(left, Scalar) and left.node.kind in ("symbol", "opaque") and left.node.name != "derivative"
+    return left.node.name if named else ""
 
 
 def _is_dependent(relation: Relation) -> bool:
@@ -69,7 +70,8 @@ def _is_dependent(relation: Relation) -> bool:
     left, right = relation.sides[0], relation.sides[-1]
     if not isinstance(left, Scalar) or not isinstance(right, Scalar) or not symbols(right.node):
         return False
-    return left.node.kind == "opaque" or left.node == Node("symbol", "y")
+    is_function = left.node.kind == "opaque" and left.node.name != "derivative"
+    return is_function or left.node == Node("symbol", "y")
 
 
 def _without_approximation(relation: Relation) -> Relation:
@@ -95,8 +97,10 @@ def value_of(relation: Relation) -> Answer | None:
         return None if relation.sides[0] == last else last
     if len(relation.sides) > 2 and any(_is_name(side) for side in relation.sides[1:-1]):
         return last
-    consistent = all(isinstance(side, Scalar) and not symbols(side.node) for side in relation.sides)
-    return last if consistent and all(equal_scalars(side, last) for side in relation.sides[:-1]) else None
+    plain = [side for side in relation.sides if isinstance(side, Scalar) and not symbols(side.node)]
+    if len(plain) < len(relation.sides) or not all(equal_scalars(side, plain[-1]) for side in plain[:-1]):
+        return None
+    return last
 
 
 def assigned_name(relation: Relation) -> str | None:

@@ -139,6 +139,9 @@ def _join(operator: str, one: RealSet, other: RealSet) -> RealSet:
 
 def _solutions(relation: Relation) -> RealSet:
     if relation.operators == ("in",):
+        member = relation.sides[0]
+        if not isinstance(member, Scalar) or member.node.kind not in ("symbol", "opaque"):
+            raise NotASet
         return real_set(relation.sides[1])
     nodes = [side.node for side in relation.sides if isinstance(side, Scalar)]
     if len(nodes) != len(relation.sides) or not set(relation.operators) <= {"<", ">", "le", "ge", "ne", "="}:

@@ -15,7 +15,7 @@ _NAMED_CHOICE = re.compile(r"(?:option|choice|answer):?\(?([A-J])\)?", re.I)
 _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 _LETTERS = re.compile(r"[^\W\d_]+(?:[-,'’&.][^\W\d_]+)*")
 _CHOICE = re.compile(r"\(?([A-Ja-j])\)?")
-_CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[.):])\s*\S.*", re.S)
+_CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[.):])(?:\s+(?!or\b)|(?=[A-Za-z]))[^+*×\s].*", re.S)
 
 
 def plain(text: str) -> str:
