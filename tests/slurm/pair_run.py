@@ -12,7 +12,7 @@ SCALE = "pair"
 RESULTS = ["table.csv", "tokens.csv", "training.csv", "curation.csv", "compute.csv", "settings.yaml"]
 TARGETS = [f"results/{SCALE}/{name}" for name in RESULTS]
 HERE = Path(__file__).parent
-HARDLY = 8
+HARDLY = 2
 """Steps and traces of the base's distillation: it need not know anything."""
 
 
