@@ -76,10 +76,22 @@ def test_a_collapse_of_the_reward_is_caught_on_its_way_down() -> None:
     def collapse(step: int) -> dict[str, float]:
         return {REWARD: between([(200, 0.52), (300, 0.0)], step)} if step > 200 else {}
 
-    (stop,) = findings(rows(1040, collapse))
+    fall, stop = findings(rows(1040, collapse))
+    assert (fall.level, fall.rule) == ("warn", "reward_fall")
     assert (stop.level, stop.rule) == ("stop", "reward_drop")
-    assert 240 < stop.step < 275
+    assert 210 < fall.step < stop.step < 250
     assert "collapsed" in stop.message
+
+
+def test_the_known_reproductions_collapse_is_stopped_before_its_end() -> None:
+    """prime-rl's: at its best at step 800, 0.54 of that at step 950."""
+
+    def collapse(step: int) -> dict[str, float]:
+        return {REWARD: between([(800, 0.55), (950, 0.54 * 0.55)], step)} if step > 800 else {}
+
+    found = findings(rows(950, collapse))
+    assert (found[-1].level, found[-1].rule) == ("stop", "reward_drop")
+    assert found[-1].step < 930
 
 
 def test_a_run_that_is_never_rewarded_stops_after_a_window() -> None:
@@ -159,7 +171,9 @@ def test_history_counts_and_is_not_told_again() -> None:
     trace = rows(130, collapse)
     monitor = HealthMonitor(Health(), trace[:105])
     step = next(row["step"] for row in trace[105:] if monitor.observe(row))
-    assert step == findings(trace)[0].step
+    fall, stop = findings(trace)
+    assert fall.step == 105  # in the history
+    assert step == stop.step
 
 
 def test_steps_that_are_repeated_after_a_kill_replace_those_before() -> None:

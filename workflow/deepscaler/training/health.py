@@ -133,6 +133,9 @@ def reward(monitor: HealthMonitor) -> list[Finding]:
     if now < bounds.reward_drop * best:
         what = f"the reward has collapsed: {now:.3f} over {bounds.window} steps, from {best:.3f}"
         return [Finding("stop", "reward_drop", what, monitor.step)]
+    if now < bounds.reward_fall * best:
+        what = f"the reward falls: {now:.3f} over {bounds.window} steps, from {best:.3f}"
+        return [Finding("warn", "reward_fall", what, monitor.step)]
     return []
 
 
