@@ -1,5 +1,6 @@
 """The client of language models, against a real server that misbehaves."""
 
+import json
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from deepscaler.errors import JobError, UserError
 from deepscaler.settings.curation import LanguageModel
 
 QUESTIONS = [Question("Answer.", f"question {number}") for number in range(30)]
-TROUBLES = ["", "status:429,0.05", "status:500", "status:503,0.1", "cut", "garbage", "empty", "empty:choices", "hang:3"]
+TROUBLES = ["", "status:429,0.05", "status:500", "status:503,0.1", "cut", "garbage", "empty", "empty:choices", "hang:60"]
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def model(url: str, **changes: object) -> LanguageModel:
         "base_url": f"{url}/v1",
         "key_variable": "TEST_KEY",
         "requests_per_minute": 60_000,
-        "timeout_seconds": 1.5,
+        "timeout_seconds": 6,
         "max_requests": 1000,
         "max_dollars": 1,
     }
@@ -192,8 +193,32 @@ def test_kills_lose_nothing(tmp_path: Path) -> None:
     assert all(reply.text for reply in replies)
     repeated = sum(server.answered.values()) - len(QUESTIONS)
     assert repeated <= 2 * 4, "only what was in flight at a kill is asked again"
-    lines = [line for line in cache.read_text().splitlines() if line.endswith("}")]
-    assert len(lines) == len({line.split('"')[3] for line in lines}) == len(QUESTIONS)
+    kept = [record for record in map(json.loads, whole_lines(cache)) if record["text"]]
+    assert len(kept) == len({record["key"] for record in kept}) == len(QUESTIONS)
+    sent = sum(server.tries.values())
+    assert sent <= Replies(cache).requests <= sent + 2 * 4, "what a kill cut off counts, sent or about to be"
+
+
+def whole_lines(cache: Path) -> list[str]:
+    return [line for line in cache.read_text().splitlines() if line.endswith("}")]
+
+
+def test_a_budget_holds_over_kills(tmp_path: Path) -> None:
+    """Requests that a kill cuts off may have been charged: each counts at its highest price."""
+    cache = tmp_path / "replies.jsonl"
+    with serving(delay=30) as server:
+        command = [sys.executable, "-c", CHILD, server.url, str(cache)]
+        child = subprocess.Popen(command, env={**os.environ, "TEST_KEY": "k"}, stdout=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while sum(server.tries.values()) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
+        assert sum(server.tries.values()) == Replies(cache).requests == 4
+        server.delay = 0.0
+        replies = ask_all(QUESTIONS, model(server.url, max_requests=10), cache)
+        assert sum(server.tries.values()) == 10
+        assert Counter(reply.reason for reply in replies) == {None: 6, "the budget is spent": 24}
 
 
 def test_gemini_speaks_its_own_api(tmp_path: Path) -> None:
@@ -201,7 +226,7 @@ def test_gemini_speaks_its_own_api(tmp_path: Path) -> None:
         place = int(question.split()[-1])
         return ["", "status:429,0.05", "status:500", "cut", "empty", "garbage"][place % 6] if number == 1 else ""
 
-    settings = model("", api="gemini", base_url=None, timeout_seconds=5)
+    settings = model("", api="gemini", base_url=None)
     with serving(trouble) as server:
         settings = settings.model_copy(update={"base_url": server.url})
         replies = ask_all(QUESTIONS[:6], settings, tmp_path / "replies.jsonl")

@@ -9,8 +9,8 @@ from deepscaler.errors import UserError
 from deepscaler.hub import first_line
 from deepscaler.settings.curation import LanguageModel
 
-WRONG_SETTINGS = frozenset({401, 403, 404, 405})
-"""Statuses that no other request would escape either: a wrong key, model or address."""
+WRONG_SETTINGS = frozenset({401, 402, 403, 404, 405})
+"""Statuses that no other request would escape either: a wrong key, model or address, no credit."""
 BUSY = frozenset({408, 409, 425, 429})
 
 

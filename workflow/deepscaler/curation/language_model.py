@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepscaler.curation.endpoints import Endpoint, Question, Rejected, Transient, connect
 from deepscaler.curation.replies import Replies
-from deepscaler.errors import JobError
+from deepscaler.errors import JobError, UserError
 from deepscaler.files import digest_of
 from deepscaler.progress import progress
 from deepscaler.settings.curation import LanguageModel
@@ -75,8 +75,6 @@ class Asking:
 
         self.settings, self.key, self.replies, self.questions, self.what = settings, key, replies, questions, what
         self.limiter = AsyncLimiter(1, 60 / settings.requests_per_minute)
-        self.reserved = 0.0
-        self.in_flight = 0
         self.paused_until = 0.0
         self.reasons: dict[str, str] = {}
         self.failed: dict[str, str] = {}
@@ -154,36 +152,36 @@ class Asking:
     async def try_once(self, endpoint: Endpoint, key: str, question: Question) -> None:
         """One request, within the rate and the budget; its reply is on disk when this returns."""
         await asyncio.sleep(max(0.0, self.paused_until - time.monotonic()))
-        price = self.highest_price(question)
-        self.reserve(price)
+        async with self.limiter:
+            price = self.within_budget(question)
+            self.replies.ask(key, price)
         try:
-            async with self.limiter:
-                answered = await endpoint.ask(question)
-            self.replies.add(
-                key,
-                answered.text,
-                self.price(answered.input_tokens, answered.output_tokens),
-                model=self.settings.model,
-                input_tokens=answered.input_tokens,
-                output_tokens=answered.output_tokens,
-            )
+            answered = await endpoint.ask(question)
         except Transient as failure:
             if failure.wait is not None:  # the server's word is for all of us
                 wait = min(failure.wait, self.settings.longest_wait_seconds)
                 self.paused_until = max(self.paused_until, time.monotonic() + wait)
             self.replies.add(key, None, price if failure.charged else 0.0, failure=failure.reason)
             raise
-        finally:
-            self.reserved -= price
-            self.in_flight -= 1
+        except (Rejected, UserError) as refusal:
+            self.replies.add(key, None, 0.0, failure=str(refusal))
+            raise
+        self.replies.add(
+            key,
+            answered.text,
+            self.price(answered.input_tokens, answered.output_tokens),
+            model=self.settings.model,
+            input_tokens=answered.input_tokens,
+            output_tokens=answered.output_tokens,
+        )
 
-    def reserve(self, price: float) -> None:
-        settings = self.settings
-        too_many = self.replies.requests + self.in_flight + 1 > settings.max_requests
-        if too_many or self.replies.dollars + self.reserved + price > settings.max_dollars + 1e-12:
+    def within_budget(self, question: Question) -> float:
+        """The highest price of a request. What is on its way counts as paid; BudgetSpent when it would be too much."""
+        price = self.highest_price(question)
+        dollars = self.replies.dollars + price
+        if self.replies.requests >= self.settings.max_requests or dollars > self.settings.max_dollars + 1e-9:
             raise BudgetSpent
-        self.reserved += price
-        self.in_flight += 1
+        return price
 
     def highest_price(self, question: Question) -> float:
         """What a request can cost at most: no tokenizer makes more tokens than there are bytes."""

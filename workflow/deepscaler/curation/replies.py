@@ -1,8 +1,9 @@
 """Replies of a language model on disk, found again by the content of the request, and what they cost.
 
 One file of JSON lines a job, only ever appended to, each line synced: a kill loses nothing, and of a torn last line
-only that reply is asked for again. Tries that failed but may have been charged are lines too, so that a budget holds
-over reruns.
+only that reply is asked for again. Before a request its highest price is written, after it what it cost; tries that
+failed but may have been charged are lines too. So a budget holds over reruns and kills: what was on its way at a kill
+counts as paid.
 """
 
 import json
@@ -22,7 +23,11 @@ class Replies:
     texts: dict[str, str] = field(default_factory=dict)
     """Key of a request → its reply."""
     requests: int = 0
+    """Sent so far, also those that are on their way."""
     dollars: float = 0.0
+    """Paid so far, and the highest price of what is on its way."""
+    open: dict[str, list[float]] = field(default_factory=dict)
+    """Key → the prices of its requests that have no end yet."""
 
     def __post_init__(self) -> None:
         torn = False
@@ -41,16 +46,28 @@ class Replies:
             key, text, dollars = str(record["key"]), record["text"], float(record["dollars"])
         except (ValueError, KeyError, TypeError):
             return
-        self.requests += 1
         self.dollars += dollars
+        if record.get("asked"):
+            self.requests += 1
+            self.open.setdefault(key, []).append(dollars)
+            return
+        if prices := self.open.get(key):
+            self.dollars -= prices.pop()
         if isinstance(text, str):
             self.texts[key] = text
 
+    def ask(self, key: str, price: float) -> None:
+        """Note that a request is about to be sent, and what it may cost at most."""
+        self.append({"key": key, "text": None, "dollars": price, "asked": True})
+
     def add(self, key: str, text: str | None, dollars: float, **about: Any) -> None:
-        """Keep a reply, or (`text` None) a try that had none but may have cost."""
-        line = json.dumps({"key": key, "text": text, "dollars": dollars, **about}, ensure_ascii=True)
-        self.append_bytes(line.encode() + b"\n")
-        self.take(line.encode())
+        """Keep a request's reply, or (`text` None) that it had none, and what it cost."""
+        self.append({"key": key, "text": text, "dollars": dollars, **about})
+
+    def append(self, record: dict[str, Any]) -> None:
+        line = json.dumps(record, ensure_ascii=True).encode()
+        self.append_bytes(line + b"\n")
+        self.take(line)
 
     def append_bytes(self, line: bytes) -> None:
         try:
