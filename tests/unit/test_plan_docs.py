@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 from deepscaler import settings
 from deepscaler.cli import build
+from deepscaler.reporting.plan import gpu_plan
 from deepscaler.training.cost.assumptions import ASSUMPTIONS
 from deepscaler.training.cost.calibration import calibration
 from deepscaler.training.cost.hardware import CARDS, R1_QWEN_1_5B
@@ -26,6 +28,21 @@ def test_what_commands_print(text: str) -> None:
     for command, expected in blocks:
         answer = CliRunner().invoke(build(), shlex.split(command))
         assert answer.output == expected, f"`deepscaler {command}` prints something else: put it into docs/plan.md"
+
+
+def test_the_cheap_layout(text: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a reader would make it: a scale of its own; nothing warned of, and the price that is told."""
+    config = tmp_path / "config"
+    shutil.copytree(root / "config", config)
+    [block] = re.findall(r"```yaml\n(training:\n  layout:\n.+?)```", text, re.DOTALL)
+    (config / "scales" / "cheap.yaml").write_text(f"extends: paper\ndescription: Eight GPUs throughout\n{block}")
+    monkeypatch.setenv("DEEPSCALER_ROOT", str(tmp_path))
+    plan = gpu_plan("cheap", [], None)
+    assert {stage["gpus"] for stage in plan["training"]["stages"]} == {8}
+    assert plan["warnings"] == []
+    days = plan["wall_hours"]["expected"] / 24
+    assert f"{plan['gpu_hours']['expected']:,.0f} GPU-hours in all instead of" in text
+    assert f"{days:.1f} days instead of" in text
 
 
 def test_memory_table(text: str) -> None:

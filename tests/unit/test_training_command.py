@@ -20,7 +20,7 @@ PLACES = Places(
     Path("/code/reward.py"),
     Path("/work/logs"),
 )
-TRAINING_SCALES = ("mini", "paper")
+TRAINING_SCALES = [name for name in settings.scale_names() if settings.scale(name).training]
 RECIPES = sorted(path.stem for path in (Path(__file__).parents[2] / "config" / "recipes").glob("*.yaml"))
 
 
