@@ -58,12 +58,11 @@ def measure(work: Path, warm: bool) -> tuple[float, float, float]:
 
 
 def usage() -> tuple[float, float]:
-    """CPU-seconds and gigabytes of all processes of the one launch that runs."""
+    """CPU-seconds and gigabytes of all processes of this process's launch, and of no other's."""
     seconds = gigabytes = 0.0
-    for entry in Path("/proc").glob("[0-9]*"):
+    for number in reaper.carriers(own_token()):
+        entry = Path("/proc") / str(number)
         try:
-            if reaper.VARIABLE.encode() not in (entry / "environ").read_bytes():
-                continue
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             seconds += sum(map(int, fields[11:15])) / TICKS
             rollup = (entry / "smaps_rollup").read_text()
@@ -71,6 +70,16 @@ def usage() -> tuple[float, float]:
         except OSError:
             continue
     return seconds, gigabytes
+
+
+def own_token() -> str:
+    """The mark of the launch whose driver is a child of this process."""
+    own = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    for child in own:
+        for line in Path(f"/proc/{child}/environ").read_text(errors="replace").split("\0"):
+            if line.startswith(f"{reaper.VARIABLE}="):
+                return line.partition("=")[2]
+    raise RuntimeError("no launch runs")
 
 
 def main() -> None:
