@@ -197,6 +197,9 @@ def _relation(tokens: list[Token], operators: list[str], nesting: int) -> Answer
     if isinstance(last, Collection) and not last.is_set and operators[-1] == "=":
         # x = 1 ± 2: one relation for each value
         return _collect([Relation((*parts[:-1], value), tuple(operators)) for value in last.items], False)
+    if isinstance(last, Collection) and not last.is_set and operators == ["ne"]:
+        excluded = [Relation((parts[0], value), ("ne",)) for value in last.items]
+        return Combination(tuple(excluded), ("cap",) * (len(excluded) - 1))
     return Relation(tuple(parts), tuple(operators))
 
 

@@ -66,14 +66,17 @@ _SYNONYMS = {
     **{"dots": r"\ldots", "cdots": r"\ldots", "dotsc": r"\ldots", "dotsb": r"\ldots", "ddots": r"\ldots"},
     **{"textdollar": r"\$", "euro": r"\$", "pounds": r"\$", "textdegree": r"^\circ", "overbar": r"\overline"},
     **{"percent": r"\%", "ge": r"\ge", "overrightarrow": r"\vec", "widehat": r"\hat", "lnot": r"\neg"},
-    **{"infin": r"\infty", "exp": r"\exp", "Re": r"\Re", "Im": r"\Im"},
+    **{"infin": r"\infty", "surd": r"\sqrt", "exp": r"\exp", "Re": r"\Re", "Im": r"\Im"},
 }
 _DROPPED_NAMES = (
     "left right mleft mright big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle scriptstyle "
     "limits nolimits noindent quad qquad enspace thinspace medspace thickspace hspace nonumber mathstrut strut "
-    "allowbreak ensuremath hfill boldsymbol"
+    "allowbreak ensuremath hfill boldsymbol tiny small normalsize large Large LARGE huge Huge"
 )
 _DROPPED = frozenset(_DROPPED_NAMES.split())
+_BLANK = re.compile(r"\\[hv]space\*? *\{[^{}]*\}")
+_MEASURE = re.compile(r"(?<![A-Za-z0-9\\])m *(?=\\angle)")
+"""The measure of an angle, which the angle's name stands for just as well."""
 _GLUED_BAR = re.compile(r"[lr]?vert(?=.)")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _DELIMITER_DOT = re.compile(r"\\(?:left|right|mleft|mright)\s*\.")
@@ -182,7 +185,7 @@ def _fold_latex(text: str) -> str:
     if "\\begin" in text and "\\\\begin" in text:
         text = text.replace("\\\\begin", "\\begin").replace("\\\\end", "\\end")
     text = text.replace("\\!", "").replace("\\(", " ").replace("\\)", " ").replace("\\[", " ").replace("\\]", " ")
-    text = _DELIMITER_DOT.sub(" ", text)
+    text = _MEASURE.sub("", _BLANK.sub(" ", _DELIMITER_DOT.sub(" ", text)))
     return _COMMAND.sub(_one_name, text)
 
 

@@ -15,6 +15,7 @@ from .values import Evaluator
 
 Equal = Callable[[Answer, Answer], bool]
 
+_FUNCTION_NAMES = tuple(Node("symbol", name) for name in "fgh")
 _UNKNOWNS = frozenset(("x", "y", "z"))
 _INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
 
@@ -61,8 +62,9 @@ def _names_agree(gold: Relation, one: str, answer: Relation, other: str) -> bool
 def _head(relation: Relation) -> str:
     """The x of x and of x(t)."""
     left = relation.sides[0]
-    named = isinstance(left, Scalar) and left.node.kind in ("symbol", "opaque") and left.node.name != "derivative"
-    return left.node.name if named else ""
+    if isinstance(left, Scalar) and left.node.kind in ("symbol", "opaque") and left.node.name != "derivative":
+        return left.node.name
+    return ""
 
 
 def _is_dependent(relation: Relation) -> bool:
@@ -132,6 +134,8 @@ def _is_name_node(node: Node) -> bool:
     if node.kind == "divide":
         return all(map(_is_name_node, node.parts))
     if node.kind == "multiply":
+        if node.parts[0].kind == "power" and node.parts[0].parts[0] in _FUNCTION_NAMES:  # the inverse f^{-1}(x)
+            return node.parts[1].kind == "symbol"
         return all(_is_name_node(part) and _is_capital(part) for part in node.parts)
     return False
 

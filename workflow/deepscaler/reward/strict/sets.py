@@ -154,10 +154,10 @@ def _solutions(relation: Relation) -> RealSet:
 
     def contains(x: float) -> bool | None:
         try:
-            values = [Evaluator({name: x}).value(node)[0] for node in nodes]
+            values = [_value(node, {name: x}) for node in nodes]
         except NoValue:
             return None
-        if any(abs(value.imag) > _TOLERANCE * (1 + abs(value)) for value in values):
+        if any(value.imag and abs(value.imag) > _TOLERANCE * (1 + abs(value)) for value in values):
             return None
         return all(
             _holds(a.real, operator, b.real)
@@ -165,6 +165,13 @@ def _solutions(relation: Relation) -> RealSet:
         )
 
     return RealSet(contains, tuple(_constants(nodes)))
+
+
+def _value(node: Node, point: dict[str, float]) -> complex:
+    bare = node.parts[0] if node.kind == "negate" else node
+    if bare.kind == "constant" and bare.name == "infinity":
+        return complex(math.inf if bare is node else -math.inf)
+    return Evaluator(point).value(node)[0]
 
 
 def _with_unknown_functions_as_symbols(node: Node) -> Node:

@@ -54,6 +54,7 @@ _EXPONENT_BEFORE_SUBSCRIPT = re.compile(r"\s*\^\s*(\{[^{}]*\}|[0-9]|\\circ)(?=\s
 _PRIMES = re.compile(r"\s*(?:'+|\^\s*\{\s*'[' ]*\}|\^\s*'+)")
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _FORMULA = re.compile(r"[=$0-9\\]")
+_MEASURED_TEXT = re.compile(r" *(-?[0-9][0-9./]*) +([A-Za-z][A-Za-z .^0-9/]*)")
 _MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _BASE_NAMES = "two three four five six seven eight nine ten eleven twelve"
 _BASES = {word: str(value) for value, word in enumerate(_BASE_NAMES.split(), start=2)} | {"sixteen": "16"}
@@ -191,6 +192,9 @@ class _Tokenizer:
             self.add("operator", ":")
         elif _FORMULA.search(content) and all(word.lower() in ("and", "or") for word in _WORDS.findall(content)):
             self._inside(content.replace("$", " ").strip(" .,;:"))
+        elif match := _MEASURED_TEXT.fullmatch(content):
+            self._inside(match.group(1))
+            self.add("text", match.group(2))
         elif content.strip():
             self.add("text", content.strip())
         else:

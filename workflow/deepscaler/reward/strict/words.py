@@ -11,6 +11,7 @@ _BRACKETS = re.compile(r"[{}$\s]")
 _NO_BRACES = str.maketrans("{}", "  ")
 _ARTICLE = re.compile(r"(?:an?|the) +(?=[a-z])", re.I)
 _TIME = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])(?::([0-5][0-9]))?(?:([ap])\.?m\.?)?", re.I)
+_LISTED = re.compile(r"(?=.*(?:,|&|\band\b))(?=.*[A-Za-z]{2})[A-Za-z,&{}. -]+", re.S)
 _NAMED_CHOICE = re.compile(r"(?:option|choice|answer):?\(?([A-J])\)?", re.I)
 _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 _LETTERS = re.compile(r"[^\W\d_]+(?:[-,'’&.][^\W\d_]+)*")
@@ -72,6 +73,8 @@ def compare(gold: str, answer: str) -> tuple[bool, str] | None:
         return _compare_choice(gold, choice.group(1), answer, theirs)
     if len(ours) > 1 and ours.lower() == theirs.lower() and _LETTERS.fullmatch(ours):
         return True, "words: equal"
+    if _LISTED.fullmatch(_WRAPPERS.sub("", gold)) and _essence(gold) == _essence(answer):
+        return True, "words: the same list"
     if _is_words(gold, ours) and _is_words(answer, theirs):
         return _essence(gold) == _essence(answer), "words: compared without articles and order of a list"
     return None
