@@ -15,7 +15,9 @@ import uuid
 from pathlib import Path
 
 from deepscaler.training import reaper
-from deepscaler.training.cluster import address_of_this_node, free_port
+from deepscaler.training.cluster import STARTED, address_of_this_node, free_port
+
+TRIES = 3
 
 
 def main() -> None:
@@ -24,15 +26,40 @@ def main() -> None:
     token = uuid.uuid4().hex[:12]
     with reaper.reaped(token) as folder:
         own = {reaper.VARIABLE: token, "TMPDIR": str(folder), "HF_DATASETS_CACHE": str(folder / "datasets")}
-        started = command(role, address, port, int(gpus), int(cpus), device, folder)
-        ray = subprocess.Popen(started, env=os.environ | own, stdin=subprocess.DEVNULL)
-        threading.Thread(target=end_with_input, args=(ray,), daemon=True).start()
-        code = ray.wait()
+        code = run(command(role, address, port, int(gpus), int(cpus), device, folder), os.environ | own, token)
     sys.exit(code)
 
 
+def run(ray: list[str], environment: dict[str, str], token: str) -> int:
+    """Ray until it ends, or this process's input does. The exit code.
+
+    Ray gives a node 30 s to come up, always; where that was too short (a busy node, a slow disk) it is tried again.
+    """
+    for _ in range(TRIES):
+        process = subprocess.Popen(ray, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        threading.Thread(target=end_with_input, args=(process,), daemon=True).start()
+        started = pass_on(process)
+        code = process.wait()
+        if started or code < 0:
+            break
+        reaper.stop_all(token)
+    return code
+
+
+def pass_on(process: "subprocess.Popen[bytes]") -> bool:
+    """Print what it prints; whether it said that it has started."""
+    started = False
+    assert process.stdout is not None
+    for line in process.stdout:
+        started = started or STARTED in line
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+    return started
+
+
 def end_with_input(process: "subprocess.Popen[bytes]") -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not sys.stdin: a thread that waits in it aborts the interpreter's end
+        pass
     process.terminate()
 
 
