@@ -70,6 +70,6 @@ def pair(copy_checkout: Callable[[], Checkout]) -> Checkout:
 @pytest.fixture(scope="session")
 def whole_run(pair: Checkout, cluster: Cluster) -> Accountant:
     """The whole small DAG through SLURM, undisturbed. Two jobs at once, as two cores do the work of all nodes."""
-    with Accountant(cluster) as accountant, pair.start(*TARGETS, "--jobs", "2", seconds=1800) as running:
-        assert running.wait(1800) == 0, running.text()
+    with Accountant(cluster) as accountant, pair.start(*TARGETS, "--jobs", "2", seconds=3000) as running:
+        assert running.wait(3000) == 0, running.text()
     return accountant

@@ -8,7 +8,7 @@ import pytest
 from checkout import Checkout
 from pair_run import RESULTS, SCALE, TARGETS, Accountant, log_of, node_logs, run_folder, work
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
 
 
 def test_every_rule_went_through_sbatch(whole_run: Accountant, pair: Checkout) -> None:

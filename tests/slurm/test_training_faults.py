@@ -2,9 +2,10 @@
 
 The run of test_pipeline.py is the undisturbed one. Its training, samples and tables are made once more:
 
-    8k-1  scancelled after a saved step; in its second try Snakemake is killed and started again, and the try goes on
-    8k-2  a node loses power; then a process is killed; then the wall time is over, and with it the last retry.
-          The command given a third time finishes, while the controller is restarted under it.
+    8k-1    scancelled after a saved step; in its second try Snakemake is killed and started again, and the try goes on
+    8k-2    a node loses power; then a process is killed; then the wall time is over, and with it the last retry.
+            The command given a third time finishes, while the controller is restarted under it
+    sample  scancelled while it samples
 """
 
 import csv
@@ -17,7 +18,7 @@ from checkout import Checkout
 from cluster import Cluster, wait_until
 from pair_run import SCALE, TARGETS, Accountant, log_of, node_logs, run_folder, saved, work
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(7200)]
 PATIENCE = 600
 """Seconds for a launch on two nodes to come so far: about 60 where nothing else runs."""
 
@@ -36,13 +37,14 @@ def undisturbed(whole_run: Accountant, pair: Checkout) -> Path:
 @pytest.fixture(scope="module")
 def disturbed(undisturbed: Path, pair: Checkout, cluster: Cluster) -> Accountant:
     with Accountant(cluster) as accountant:
-        with pair.start(*TARGETS, "--jobs", "1", seconds=2400) as running:
+        command = (f"results/{SCALE}/training.csv", "--jobs", "1")
+        with pair.start(*command, seconds=3000) as running:
             wait_until(lambda: saved(pair, "8k-1", 1), PATIENCE, "the state of step 1", running.text)
             cluster.run("scancel", last_job(accountant, "8k-1"))
             wait_until(lambda: ray_is_up(pair, "8k-1", 2), PATIENCE, "Ray of the second try", running.text)
             running.kill()
-        with pair.start(*TARGETS, "--jobs", "1", seconds=2400) as running:
-            wait_until(lambda: saved(pair, "8k-2", 3), PATIENCE, "the state of step 3", running.text)
+        with pair.start(*command, seconds=3000) as running:
+            wait_until(lambda: saved(pair, "8k-2", 3), 2 * PATIENCE, "the state of step 3", running.text)
             other = sorted(node_logs(pair, "8k-2", 1))[-1]
             cluster.power_off(other)
             wait_until(lambda: ray_is_up(pair, "8k-2", 2), PATIENCE, "Ray of the second try", running.text)
@@ -51,10 +53,16 @@ def disturbed(undisturbed: Path, pair: Checkout, cluster: Cluster) -> Accountant
             wait_until(lambda: ray_is_up(pair, "8k-2", 3), PATIENCE, "Ray of the third try", running.text)
             cluster.run("scontrol", "update", f"JobId={last_job(accountant, '8k-2')}", "TimeLimit=1")
             assert running.wait(PATIENCE) == 1, running.text()
-        with pair.start(*TARGETS, "--jobs", "2", seconds=2400) as running:
+        with pair.start(*command, seconds=3000) as running:
             wait_until(lambda: ray_is_up(pair, "8k-2", 4), PATIENCE, "Ray of the fourth try", running.text)
             cluster.restart_controller()
-            assert running.wait(1800) == 0, running.text()
+            assert running.wait(PATIENCE) == 0, running.text()
+        with pair.start(*TARGETS, "--jobs", "2", seconds=3000) as running:
+            wait_until(lambda: bool(cluster.processes("deepscaler\0sample")), PATIENCE, "a sampler", running.text)
+            accountant.note()
+            samples = accountant.of("rule_sample_wildcards")
+            cluster.run("scancel", next(job["JobId"] for job in samples if job["JobState"] == "RUNNING"))
+            assert running.wait(2 * PATIENCE) == 0, running.text()
     return accountant
 
 
@@ -98,6 +106,11 @@ def test_each_try_went_on_from_the_last_saved_step(disturbed: Accountant, pair: 
 def test_no_step_is_lost_or_double(disturbed: Accountant, pair: Checkout) -> None:
     with (pair.folder / f"results/{SCALE}/training.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
+
+
+def test_the_lost_sample_was_made_again(disturbed: Accountant, whole_run: Accountant) -> None:
+    jobs = [job for job in disturbed.of("rule_sample_wildcards") if job["JobId"] not in whole_run.jobs]
+    assert sorted(job["JobState"] for job in jobs) == ["CANCELLED"] + 4 * ["COMPLETED"]
 
 
 def test_the_table_is_the_undisturbed_runs(disturbed: Accountant, pair: Checkout, undisturbed: Path) -> None:
