@@ -134,9 +134,11 @@ def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dic
         "FIND THE NUMBER OF ORDERED PAIRS (X,Y) OF POSITIVE INTEGERS WITH 2X+3Y=100",
         "A circle of radius 5 is inscribed in a right triangle with hypotenuse 26. Find its perimeter. Then double it.",
         "How many 4-digit numbers have digits that strictly increase?",
+        "A bag holds 4 red and 7 blue marbles. Two are drawn. What is the chance that both are red?",
     ]
+    answers = [["16", "2"], ["124"], ["126"], [r"\frac{6}{55}"]]
     tests = [
-        {"id": f"t/{n:04d}", "benchmark": "t", "problem": text, "answers": ["16", "2"], "metadata": "{}"}
+        {"id": f"t/{n:04d}", "benchmark": "t", "problem": text, "answers": answers[n], "metadata": "{}"}
         for n, text in enumerate(texts)
     ]
     records.write(folder / "t.parquet", tests, records.BENCHMARK_PROBLEM)
@@ -156,13 +158,30 @@ def test_contamination_is_found_by_text_by_runs_and_by_embedding(tmp_path: Path)
     assert reasons["a/0"][1].startswith("in t, found by exact text and 10-grams")
     assert reasons["a/1"][0] == "t/0001"
     assert "10-grams" in reasons["a/1"][1]
-    assert reasons["a/2"] == ("t/0002", "in t, found by embedding; other answer")
+    assert reasons["a/1"][1].endswith("other answer"), "the same numbers, and another last step"
+    assert reasons["a/2"] == ("t/0002", "in t, found by embedding")
     assert stay == ["b/5", "b/6"]
     assert {row["decision"] for row in report[: len(removed)]} == {"removed"}
+    siblings = {(row["id"], row["benchmark_id"]) for row in report if row["decision"] == "sibling"}
+    assert siblings == {("b/5", "t/0003"), ("b/6", "t/0003")}
     assert report[0]["benchmark_answers"] == "16 | 2"
     assert next(row["same_answer"] for row in report if row["id"] == "a/0") == "yes"
     assert report[0]["problem"]
     assert report[0]["benchmark_problem"]
+
+
+def test_siblings_of_a_benchmarks_problem_leave_if_so_set(tmp_path: Path) -> None:
+    stay, removed, _ = run_decontaminate(tmp_path, siblings="remove")
+    assert stay == []
+    assert all(row["reason"].endswith("; other answer") for row in removed if row["id"] in ("b/5", "b/6"))
+
+
+def test_the_code_of_figures_is_not_compared() -> None:
+    figure = "[asy] " + " ".join(f"draw(({n},0)--(0,{n}));" for n in range(30)) + " [/asy]"
+    asked = "In the figure shown here, what is the sum of all the lengths that are drawn as solid lines?"
+    other = "The picture below was drawn by a child of three years; how many triangles of any size does it hold?"
+    assert list(shared_runs([f"{asked} {figure}"], [f"{other} {figure}"], 10, 0.25)) == []
+    assert list(shared_runs([f"{asked} {figure}"], [asked], 10, 0.25)) == [((0, 0), 1.0)]
 
 
 def test_vectors_of_another_table_are_refused(tmp_path: Path) -> None:

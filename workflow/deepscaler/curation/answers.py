@@ -7,6 +7,7 @@ The sum is $\boxed{\textbf{(B)}\ 2}$.                                           
 import re
 from dataclasses import dataclass
 
+from deepscaler.curation.normalise import PICTURE
 from deepscaler.reward.response import boxed_answer
 
 LETTERS = "ABCDEFGH"
@@ -16,7 +17,6 @@ SPACE = r"(?:\\?[~\s:]|\\[,;])*"
 # (A), \textbf{(A)}, \textbf{(A) }, (\mathrm{A}), \mathrm{\textbf{(A)}\ }, (\textbf{A}); on a line of its own, A) or A.
 PARENTHESISED = rf"(?:{FONT}\{{?\s*){{0,2}}\(\s*(?:{FONT}\{{?\s*)?{LETTER}\s*\}}?\s*\){SPACE}(?:\}}{SPACE}){{0,2}}"
 MARK = re.compile(rf"{PARENTHESISED}|(?m:^)\s*{LETTER}\s*[.)]\s+")
-PICTURE = re.compile(r"\[asy\].*?(?:\[/asy\]|$)", re.DOTALL)
 ASKS_FOR_LETTER = re.compile(
     r"\(?\s*\b(?:enter|type|write|give|answer|your answer|list)\b[^.]*\bletter\b.*$", re.I | re.S
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deepscaler import records
 from deepscaler.curation.deduplicate import numeral_keys
 from deepscaler.curation.embed import embed, read_vectors
-from deepscaler.curation.normalise import canonical, words
+from deepscaler.curation.normalise import PICTURE, canonical, numerals, words
 from deepscaler.curation.review import write_review
 from deepscaler.curation.similar import similar_pairs
 from deepscaler.reward.pool import GradingPool
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STEP = "decontaminate"
 COLUMNS = (
-    *("decision", "found_by", "similarity", "shared_runs", "same_answer", "id", "benchmark_id"),
+    *("decision", "found_by", "similarity", "shared_runs", "same_answer", "same_numbers", "id", "benchmark_id"),
     *("answer", "benchmark_answers", "problem", "benchmark_problem"),
 )
 
@@ -35,10 +35,19 @@ class Overlap:
     """Share of the benchmark problem's n-grams that the training problem has."""
     similarity: float = 0.0
     same_answer: bool = False
-    """Whether the strict grader takes the answers for the same: the problem itself, and not a sibling of it."""
+    """Whether the strict grader takes the answers for the same."""
+    same_numbers: bool = False
+    """Whether there are numerals, and all of them the same."""
+
+    @property
+    def sibling(self) -> bool:
+        """Of one template, but another problem: answers and numbers both differ."""
+        return not (self.exact or self.shared == 1 or self.same_answer or self.same_numbers)
 
     def found_by(self, settings: Decontaminate) -> list[str]:
         """The ways in which the pair counts as contamination."""
+        if self.sibling and settings.siblings == "keep":
+            return []
         ways = (
             ("exact text", self.exact),
             (f"{settings.ngram}-grams", self.shared >= settings.ngram_share),
@@ -75,7 +84,7 @@ def decontaminate(
     test_embedded = embed(test_texts, embedding, threads, mirror)
     for pair, score in near_pairs(texts, test_texts, embedded, test_embedded, settings):
         overlaps[pair].similarity = score
-    compare_answers(rows, tests, overlaps)
+    compare(rows, tests, overlaps)
     contaminated = {pair: overlap for pair, overlap in overlaps.items() if overlap.found_by(settings)}
     worst = strongest_of_each(contaminated)
     write_review(report, report_rows(rows, tests, overlaps, settings), COLUMNS)
@@ -88,7 +97,8 @@ def decontaminate(
     by_benchmark = Counter(tests[test]["benchmark"] for test in worst.values())
     print(f"{len(rows)} problems against {len(tests)} of {len(benchmarks)} benchmarks: {len(worst)} leave")
     same = sum(overlaps[pair].same_answer for pair in worst.items())
-    print(f"{same} of them have the benchmark's answer; the others are siblings of a benchmark's problem, or mistakes")
+    siblings = sum(overlap.sibling for overlap in overlaps.values())
+    print(f"{same} of them have the benchmark's answer; {siblings} pairs are siblings: {settings.siblings}")
     print(f"by benchmark: {dict(by_benchmark)}; all {len(overlaps)} overlapping pairs: {report}")
 
 
@@ -138,11 +148,13 @@ def near_pairs(
         yield (int(place), int(test)), float(score)
 
 
-def compare_answers(
-    rows: list[dict[str, Any]], tests: list[dict[str, Any]], overlaps: dict[tuple[int, int], Overlap]
-) -> None:
+def compare(rows: list[dict[str, Any]], tests: list[dict[str, Any]], overlaps: dict[tuple[int, int], Overlap]) -> None:
+    """Whether the problems of each pair agree in their answers, and in their numbers."""
     if not overlaps:
         return
+    for (place, test), overlap in overlaps.items():
+        found = sorted(numerals(PICTURE.sub(" ", tests[test]["problem"])))
+        overlap.same_numbers = bool(found) and found == sorted(numerals(PICTURE.sub(" ", rows[place]["problem"])))
     with GradingPool() as pool:
         items = ((tests[test]["answers"], rows[place]["answer"], STRICT) for place, test in overlaps)
         for overlap, verdict in zip(overlaps.values(), pool.grade_pairs(items), strict=True):
@@ -189,11 +201,12 @@ def report_rows(
     for (place, test), overlap in order:
         ways = overlap.found_by(settings)
         yield {
-            "decision": "removed" if ways else "reported only",
+            "decision": "removed" if ways else "sibling" if overlap.sibling else "reported only",
             "found_by": " and ".join(ways),
             "similarity": f"{overlap.similarity:.4f}" if overlap.similarity else "",
             "shared_runs": f"{overlap.shared:.4f}" if overlap.shared else "",
             "same_answer": "yes" if overlap.same_answer else "no",
+            "same_numbers": "yes" if overlap.same_numbers else "no",
             "id": rows[place]["id"],
             "benchmark_id": tests[test]["id"],
             "answer": rows[place]["answer"],

@@ -19,6 +19,8 @@ MARKUP = re.compile(r"\\\\|\\[,;:!>% ]|\\[\[\]()]|[_^]\{\s*\}")
 """LaTeX's line breaks, spaces and marks of displayed formulas, and the empty indices of contest wikis."""
 TOKEN = re.compile(r"\\[a-z]+|[^\W\d_]+|\d+(?:\.\d+)?|[^\s\w]|_")
 PUNCTUATION = frozenset("$,.;:?{}'\"`~&\\")
+PICTURE = re.compile(r"\[asy\].*?(?:\[/asy\]|$)", re.DOTALL)
+"""The code of a figure."""
 NUMERAL = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -44,8 +46,8 @@ def canonical(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words and numerals of a problem, in order: the units of n-grams. Symbols are left out."""
-    return [token.lstrip("\\") for token in tokens(text) if token[0] == "\\" or token[0].isalnum()]
+    """The words and numerals of a problem, in order: the units of n-grams. Symbols and figures are left out."""
+    return [token.lstrip("\\") for token in tokens(PICTURE.sub(" ", text)) if token[0] == "\\" or token[0].isalnum()]
 
 
 def numerals(text: str) -> tuple[str, ...]:

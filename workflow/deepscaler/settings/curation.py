@@ -145,6 +145,9 @@ class Decontaminate(Strict):
     """Words of a run that both problems have."""
     ngram_share: float = Field(default=0.5, gt=0, le=1)
     """Share of the benchmark problem's runs that must be found in the training problem."""
+    siblings: Literal["keep", "remove"] = "keep"
+    """What happens to a training problem whose numbers and answer both differ from the benchmark problem's that it is
+    near to: one of the same template, which a training split may hold. Reported in any case."""
     report_from: float = Field(default=0.85, gt=0, le=1)
     """Pairs from this similarity on are reported, though only those above the threshold are removed."""
 
