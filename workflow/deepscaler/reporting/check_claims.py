@@ -86,4 +86,7 @@ def expectation(claim: Claim) -> str:
 
 
 def shown(finding: Finding) -> str:
-    return f"{finding.measured.value:.4g}" if finding.measured else ""
+    if finding.measured is None:
+        return ""
+    value = finding.measured.value
+    return f"{value:.1f}".removesuffix(".0") if abs(value) >= 1000 else f"{value:.4g}"

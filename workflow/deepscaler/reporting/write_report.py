@@ -15,11 +15,12 @@ from deepscaler.reporting.specimens import specimens
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
-    1: "Pass@1 on AIME 2024 along training; the band is 95 % of the sampling error, dotted lines are longer contexts.",
-    2: "Mean response length and training reward, by step and as a moving average.",
+    1: "Pass@1 on AIME 2024 along training, 16 samples a problem. The band is the 95 % interval of sampling, problems "
+    "being the same at every step; dotted lines: the switches to longer contexts.",
+    2: "Mean response length and training reward of each step, and their moving average, begun anew with each stage.",
     3: "The same over the last third of the first stage.",
-    4: "Share of responses that the context limit cut off.",
-    5: "Pass@1 on AIME 2024 against model size.",
+    4: "Share of a step's responses that were cut off at the stage's limit.",
+    5: "Pass@1 on AIME 2024 against model size, with the 95 % interval of other problems and other samples.",
 }
 SECTIONS = (
     ("table", "Pass@1"),
@@ -48,10 +49,9 @@ def write_report(scale: str, folder: Path, work: Path, output: Path) -> None:
         sections=SECTIONS,
         table=score_table(results),
         figures=list(figures(folder)),
-        claims=results.claims,
+        claims=claim_groups(results.claims),
         verdicts=verdict_counts(results.claims),
-        arithmetic=sum(row["of"] == "paper" for row in results.claims),
-        tokens=[{column: row[column] for column in row if column != "system"} for row in results.tokens],
+        tokens=[token_row(scale, row) for row in results.tokens],
         curation=results.curation,
         compute=ledger(results),
         specimens=list(specimens(scale, work)),
@@ -79,7 +79,36 @@ def plain(text: str) -> str:
         return text
     if value.is_integer():
         return f"{value:,.0f}"
-    return f"{value:,.2f}" if abs(value) >= 0.01 else f"{value:.1g}"
+    if abs(value) < 0.01:
+        return f"{value:.1g}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
+
+
+def claim_groups(rows: list[Row]) -> list[tuple[str, list[Row], bool]]:
+    """(title, claims, whether it is open at first): what this run says comes first, the paper's arithmetic later."""
+    arithmetic = [row for row in rows if row["of"] == "paper"]
+    measured = [row for row in rows if row["of"] != "paper"]
+    groups = [
+        ("Outside", [row for row in measured if row["verdict"] == "outside"], True),
+        ("Met", [row for row in measured if row["verdict"] == "met"], True),
+        ("The paper's own arithmetic, which needs no run", arithmetic, False),
+        ("Not run at this scale", [r for r in measured if r["verdict"] == "not run" and r["checked_at"]], False),
+        ("Not measured, with the reason", [row for row in measured if not row["checked_at"]], False),
+    ]
+    return [group for group in groups if group[1]]
+
+
+def column_titles(scale: str) -> dict[str, str]:
+    """Column of the table → the title of the benchmark that stands in it at a scale."""
+    tests = [settings.benchmarks()[name] for name in settings.scale(scale).evaluation.suites["table"]]
+    return {test.column: test.title for test in tests}
+
+
+def token_row(scale: str, row: Row) -> Row:
+    """A row of tokens.csv as it is shown: the changes are left to the file."""
+    titles = column_titles(scale)
+    shown = {c: row[c] for c in row if c != "system" and not c.endswith("_change")}
+    return shown | {"benchmark": titles.get(row["benchmark"], row["benchmark"])}
 
 
 def ledger(results: Results) -> list[Row]:
@@ -104,6 +133,7 @@ def score_table(results: Results) -> list[dict[str, Any]]:
     if not results.table:
         return []
     columns = list(results.table[0])[1:PAPER_COLUMNS]
+    titles = column_titles(results.scale)
     where = results.folder / "table.csv"
     values = {c: [number(row, c, where) for row in results.table] for c in columns}
     best = {c: max((v for v in values[c] if v is not None), default=None) for c in columns}
@@ -112,7 +142,7 @@ def score_table(results: Results) -> list[dict[str, Any]]:
             "title": row["model"],
             "cells": [
                 {
-                    "column": column,
+                    "title": titles.get(column, column),
                     "value": values[column][index],
                     "error": number(row, f"{column}_standard_error", where),
                     "best": values[column][index] is not None and values[column][index] == best[column],
