@@ -86,6 +86,8 @@ def _units_agree(one: str, other: str) -> bool:
     one, other = _unit_name(one), _unit_name(other)
     if one == other:
         return True
+    if "mod" in one.split() and "mod" in other.split():
+        return False
     known = {"cent", "dollar", "$", "meter", "centimeter", "kilometer", "millimeter", "foot", "inch", "yard", "mile"}
     known |= {"second", "minute", "hour", "day", "week", "month", "year", "gram", "kilogram", "pound", "ounce"}
     if {one, other} == {"$", "dollar"}:
