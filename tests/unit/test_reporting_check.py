@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from deepscaler.errors import JobError, UserError
 from deepscaler.reporting.check import check, keep
+from deepscaler.reporting.check_claims import check_claims
 
 
 @pytest.fixture
@@ -84,6 +85,68 @@ def test_a_claim_outside_is_found(kept: Path) -> None:
     (kept / "results/mini/claims.csv").write_text(header + "mini-learns,≥ 20,points,3,outside\n", encoding="utf-8")
     with pytest.raises(JobError, match="mini-learns: expected ≥ 20 points, measured 3"):
         held(kept)
+
+
+def test_a_claim_outside_in_the_reference_too_is_said_and_no_difference(
+    kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = "id,expected,unit,measured,verdict\nmini-16k-gains,≤ 0.01,p,1,outside\n"
+    for folder in ("results/mini", "results/reference/mini"):
+        (kept / folder / "claims.csv").write_text(row, encoding="utf-8")
+    held(kept)
+    assert "outside in the reference too: mini-16k-gains" in capsys.readouterr().out
+
+
+def test_equal_bytes_are_told_from_equal_numbers(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rewrite(kept / "results/mini/tokens.csv", lambda rows: rows[0].update(tokens_all="1"))
+    held(kept)
+    equal, other = capsys.readouterr().out.splitlines()[:2]
+    assert equal.startswith("Equal to the byte: ")
+    assert "curation.csv" in equal
+    assert "tokens.csv" not in equal
+    assert other == "Not equal, compared by number: tokens.csv"
+
+
+@pytest.fixture
+def real(run: Path, root: Path) -> Path:
+    """The reference run that is committed, as if it had been run again: equal numbers, all files there."""
+    reference = root / "results" / "reference" / "mini"
+    if not (reference / "table.csv").is_file():
+        pytest.skip("no reference run is committed")
+    for target in ("results/reference/mini", "results/mini"):
+        shutil.copytree(reference, run / target, dirs_exist_ok=True)
+    return run
+
+
+def test_the_committed_run_agrees_with_itself(real: Path) -> None:
+    held(real)
+
+
+def test_the_committed_run_with_another_sampling_agrees(real: Path) -> None:
+    """Every average one standard error further, as one run in three comes out."""
+
+    def shift(rows: list[dict[str, str]]) -> None:
+        for row in rows:
+            row["average"] = str(float(row["average"]) - float(row["average_standard_error"]))
+
+    rewrite(real / "results/mini/table.csv", shift)
+    held(real)
+
+
+def test_the_committed_run_without_its_training_is_found(real: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Sabotage: weights that never moved answer like the base model, whatever the stage."""
+
+    def untrained(rows: list[dict[str, str]]) -> None:
+        for row in rows[1:]:
+            row.update({column: rows[0][column] for column in row if column not in ("model", "system")})
+
+    rewrite(real / "results/mini/table.csv", untrained)
+    check_claims("mini", real / "config/claims.yaml", real / "results/mini", real / "results/mini/claims.csv")
+    with pytest.raises(JobError):
+        held(real)
+    found = [line for line in capsys.readouterr().out.splitlines() if line.startswith("DIFFERS")]
+    assert any("table.csv: DeepScaleR 24K, average" in line for line in found)
+    assert any("claims.csv: mini-learns" in line for line in found)
 
 
 def test_nothing_to_compare_is_an_error_for_people(kept: Path) -> None:

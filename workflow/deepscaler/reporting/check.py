@@ -14,7 +14,7 @@ from deepscaler import settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import writing
 from deepscaler.reporting.measure import declared_results
-from deepscaler.reporting.results import Results, number
+from deepscaler.reporting.results import Results, Row, number
 from deepscaler.settings import dag
 
 TRAINING_POINTS = 12.0
@@ -26,7 +26,7 @@ KEPT = ("*.csv", "table.md", "settings.yaml", "figures/*.png")
 
 
 def check(scale: str, folder: Path, reference: Path) -> None:
-    """Print what differs beyond the tolerances.
+    """Print what differs beyond the tolerances, and which files are equal to the byte.
 
     Raises:
         JobError: something does.
@@ -37,7 +37,9 @@ def check(scale: str, folder: Path, reference: Path) -> None:
         raise UserError("there are no results to check", folder, f"make them with: make {scale}")
     fresh, kept = Results(scale, folder), Results(scale, reference)
     found = [*settings_differ(fresh, kept), *incomplete(fresh), *counts_differ(fresh, kept), *cells_differ(fresh, kept),
-             *claims_fail(fresh)]  # fmt: skip
+             *claims_fail(fresh, kept)]  # fmt: skip
+    for line in [*byte_equality(folder, reference), *outside_in_both(fresh, kept)]:
+        print(line)
     for line in found:
         print(f"DIFFERS  {line}")
     if found:
@@ -98,8 +100,31 @@ def cells_differ(fresh: Results, kept: Results) -> Iterator[str]:
             yield f"table.csv: {title}, average {ours.value:.1f}, reference {theirs.value:.1f} ± {allowed:.1f}"
 
 
-def claims_fail(fresh: Results) -> Iterator[str]:
-    for row in fresh.claims:
-        if row["verdict"] == "outside":
-            measured = number(row, "measured", fresh.folder / "claims.csv")
+def claims_fail(fresh: Results, kept: Results) -> Iterator[str]:
+    """Claims that the reference meets and this run does not."""
+    where = fresh.folder / "claims.csv"
+    for row in outside(fresh):
+        if row["id"] not in {other["id"] for other in outside(kept)}:
+            measured = number(row, "measured", where)
             yield f"claims.csv: {row['id']}: expected {row['expected']} {row['unit']}, measured {measured}"
+
+
+def outside_in_both(fresh: Results, kept: Results) -> Iterator[str]:
+    """Said, and no difference: what the reference does not meet either."""
+    names = [row["id"] for row in outside(fresh) if row["id"] in {other["id"] for other in outside(kept)}]
+    if names:
+        yield f"Claims outside in the reference too: {', '.join(names)}"
+
+
+def outside(results: Results) -> list[Row]:
+    return [row for row in results.claims if row["verdict"] == "outside"]
+
+
+def byte_equality(folder: Path, reference: Path) -> Iterator[str]:
+    """Which of the kept files this run has byte for byte; docs/ARTIFACT.md says which must be, and why."""
+    names = sorted(path.relative_to(reference) for path in reference.rglob("*") if path.is_file())
+    pairs = [(str(name), folder / name) for name in names if (folder / name).is_file()]
+    equal = [name for name, path in pairs if path.read_bytes() == (reference / name).read_bytes()]
+    other = [name for name, _ in pairs if name not in equal]
+    yield f"Equal to the byte: {', '.join(equal) or 'nothing'}"
+    yield f"Not equal, compared by number: {', '.join(other) or 'nothing'}"

@@ -31,6 +31,10 @@ WORKFLOW_PROFILE = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RE
 MEDIA_TYPES = {"yaml": "application/yaml", "jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet",
                "ipynb": "application/x-ipynb+json", "md": "text/markdown"}  # fmt: skip
 MANIFESTS = ("checkpoint.json", "model.json")
+SOFTWARE = {"python": "https://www.python.org/", "deepscaler": f"{ADDRESS}workflow/deepscaler"}
+"""What is not on PyPI."""
+AUTHORS = {"@id": "#authors", "@type": "Organization", "name": "The authors of this repository"}
+"""As in CITATION.cff."""
 LICENCE = "https://spdx.org/licenses/MIT"
 
 
@@ -101,6 +105,8 @@ class Crate:
         self.crate.license = self.crate.add_jsonld(
             {"@id": LICENCE, "@type": "CreativeWork", "name": "MIT License", "identifier": "MIT"}
         )
+        self.authors = self.crate.add_jsonld(dict(AUTHORS))
+        self.crate.root_dataset["author"] = self.authors
         self.snakefile = f"results/{scale}/{SOURCE}/Snakefile"
         self.files = {name: self.add_file(name) for name in digests if name != self.snakefile}
         self.workflow = self.add_workflow()
@@ -155,12 +161,7 @@ class Crate:
 
     def add_run(self, jobs: list[RunJob]) -> None:
         """The whole run, with its parameters and the software that ran it, and each of its jobs."""
-        software = [
-            self.crate.add_jsonld(
-                {"@id": f"#software-{name}", "@type": "SoftwareApplication", "name": name, "softwareVersion": version}
-            )
-            for name, version in versions().items()
-        ]
+        software = [self.add_software(name, version) for name, version in versions().items()]
         self.workflow["softwareRequirements"] = software
         parameters = [self.add_parameter("scale", self.scale), self.add_parameter("seed", self.seed())]
         made = {name for job in jobs for name in job.outputs}
@@ -174,10 +175,16 @@ class Crate:
             properties={
                 "name": f"snakemake {self.scale}",
                 "description": f"The workflow's run at scale {self.scale}: {len(jobs)} jobs",
+                "agent": self.authors,
                 **times(jobs),
             },
         )
         self.crate.root_dataset["mentions"] = [run, *(self.add_job(n, job) for n, job in enumerate(jobs, start=1))]
+
+    def add_software(self, name: str, version: str) -> Any:
+        url = SOFTWARE.get(name, f"https://pypi.org/project/{name}/{version}/")
+        properties = {"@type": "SoftwareApplication", "name": name, "softwareVersion": version}
+        return self.crate.add_jsonld({"@id": url, "url": {"@id": url}, **properties})
 
     def seed(self) -> int:
         return settings.scale(self.scale).seed
@@ -204,7 +211,7 @@ class Crate:
             identifier=f"#job-{number}",
             object=one_or_many([self.files[name] for name in job.inputs if name in self.files]),
             result=one_or_many([self.files[name] for name in self.outputs_of(job) if name in self.files]),
-            properties={"name": job.rule, "description": job.command, **times([job])},
+            properties={"name": job.rule, "description": job.command, "agent": self.authors, **times([job])},
         )
 
     def outputs_of(self, job: RunJob) -> list[str]:
