@@ -60,7 +60,7 @@ def mark(path: Path) -> list[Any]:
 def read_dead(note: Path) -> dict[str, Any] | None:
     """A note's content, or None where its process lives: by its lock or, from another host, by its last touch."""
     try:
-        with note.open(encoding="utf-8") as handle:
+        with note.open("r+", encoding="utf-8") as handle:  # NFS locks only what is open for writing
             if not lock.try_lock(handle):
                 return None
             facts: dict[str, Any] = json.load(handle)
