@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from deepscaler.errors import UserError
-from deepscaler.training import cluster, cpu, reaper
+from deepscaler.training import cluster, cpu, driver, reaper
 from deepscaler.training.bounds import Bounds
 from deepscaler.training.imports import when_imported
 from deepscaler.training.launch import ended
@@ -138,6 +138,23 @@ def test_a_folder_that_is_just_being_made_is_not_swept(temporary: Path) -> None:
 )
 def test_an_end_is_told_in_words(code: int, words: str) -> None:
     assert words in ended(code)
+
+
+def test_a_late_ray_is_started_again_and_another_error_is_not_outlived() -> None:
+    tries: list[str] = []
+
+    def start() -> None:
+        tries.append("")
+        if len(tries) < 3:
+            raise Exception(f"The current node {driver.LATE}. This could happen because …")
+
+    driver.start_patiently(start)
+    assert len(tries) == 3
+    with pytest.raises(ValueError, match="no such"):
+        driver.start_patiently(lambda: int("no such"))
+    tries.clear()
+    with pytest.raises(Exception, match=driver.LATE):
+        driver.start_patiently(lambda: (tries.clear(), start()))
 
 
 def test_outside_of_slurm_there_is_one_node(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import runpy
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from typing import Any
 VARIABLE = "DEEPSCALER_RAY"
 MODULE = "openrlhf.cli.train_ppo_ray"
 JOIN_SECONDS = 600
+LATE = "timed out during startup"
+"""What Ray says when its own node has not registered within 30 seconds, which no setting changes."""
+STARTS = 4
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,28 @@ def start_ray(place: RayPlace) -> None:
         ray.init(address=place.address, _node_ip_address=place.node_address, runtime_env=runtime)
         wait_for_nodes(place.nodes)
     else:
-        ray.init(
-            num_cpus=place.cpus,
-            num_gpus=place.gpus,
-            include_dashboard=False,
-            object_store_memory=place.object_store_bytes,
-            _temp_dir=place.folder,
-            runtime_env=runtime,
+        start_patiently(
+            lambda: ray.init(
+                num_cpus=place.cpus,
+                num_gpus=place.gpus,
+                include_dashboard=False,
+                object_store_memory=place.object_store_bytes,
+                _temp_dir=place.folder,
+                runtime_env=runtime,
+            )
         )
+
+
+def start_patiently(start: Callable[[], Any]) -> None:
+    """Start Ray; on a busy computer again, since it gives up early. What a try has left the reaper stops."""
+    for left in reversed(range(STARTS)):
+        try:
+            start()
+            return
+        except Exception as error:  # Ray has no class of its own for it
+            if LATE not in str(error) or not left:
+                raise
+            print(f"Ray was not up within its 30 seconds; {left} more tries", flush=True)
 
 
 def wait_for_nodes(wanted: int) -> None:
