@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from deepscaler.reward.grade import grade_pair
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -103,3 +104,14 @@ def test_polynomial_identities(a: int, b: int) -> None:
     product = f"(x+({a}))(x+({b}))"
     assert grade_pair(f"x^2+({a + b})x+({a * b})", product, "strict").correct
     assert not grade_pair(f"x^2+({a + b})x+({a * b + 1})", product, "strict").correct
+
+
+@pytest.mark.parametrize(
+    "piece", [r"\text{", r"\frac{d^2", r"\frac", r"\sqrt", "min", r"{1\over", "(", r"\{x|", "|", "-", "x^", r"\pm", "{"]
+)
+def test_nesting_is_refused_before_it_recurses(piece: str) -> None:
+    for mode in ("paper", "strict"):
+        for answer in (piece * 900, "2 " + piece * 300 + "1"):
+            verdict = grade_pair("1/2", answer[:3900], mode)  # type: ignore[arg-type]
+            assert not verdict.correct
+            assert not verdict.reason.startswith("error"), verdict.reason

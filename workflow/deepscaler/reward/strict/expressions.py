@@ -10,11 +10,11 @@ import re
 from contextlib import suppress
 
 from ..verdicts import Refused
-from .grammar import PAIRS, ArithmeticParser
+from .grammar import MAX_DEPTH, PAIRS, ArithmeticParser
 from .tokens import FUNCTIONS
 from .tree import Node, negate, number
 
-MAX_DERIVATIVE_DEPTH = 5
+MAX_DERIVATIVE_DEPTH = 6
 """Nesting up to which a fraction is tried as a derivative first; the trial may double the work."""
 _ROUNDINGS = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
 _DIFFERENTIAL = re.compile(r"d|\\partial")
@@ -28,6 +28,15 @@ class ExpressionParser(ArithmeticParser):
             return Node("constant", "pi")
         if name == "infty":
             return Node("constant", "infinity")
+        self.depth += 1  # commands take each other as arguments without a bracket between them
+        if self.depth > MAX_DEPTH:
+            raise Refused("nested too deep")
+        node = self.command(name)
+        self.depth -= 1
+        return node
+
+    def command(self, name: str) -> Node:
+        """A command that takes arguments, which stand behind it."""
         if name in _ROUNDINGS:
             node = self.sum()
             self.expect("name", _ROUNDINGS[name][0])
@@ -65,9 +74,10 @@ class ExpressionParser(ArithmeticParser):
             return Node("opaque", "frac", self.arguments(")"))
         start = self.place
         if self.depth < MAX_DERIVATIVE_DEPTH and self.at_differential():
+            depth = self.depth
             with suppress(Refused):
                 return self.derivative()
-            self.place = start
+            self.place, self.depth = start, depth
         return Node("divide", parts=(self.argument(), self.argument()))
 
     def at_differential(self) -> bool:

@@ -9,6 +9,8 @@ import re
 from ..verdicts import Refused
 
 MAX_TOKENS = 1500
+MAX_NESTING = 12
+"""Text and font commands within each other."""
 
 
 def _names(text: str) -> frozenset[str]:
@@ -76,8 +78,10 @@ def tokenize(text: str) -> list[Token]:
 
 
 class _Tokenizer:
-    def __init__(self, text: str) -> None:
-        self.text, self.place = text, 0
+    def __init__(self, text: str, depth: int = 0) -> None:
+        if depth > MAX_NESTING:
+            raise Refused("commands nested too deep")
+        self.text, self.place, self.depth = text, 0, depth
         self.tokens: list[Token] = []
 
     def run(self) -> list[Token]:
@@ -220,7 +224,7 @@ class _Tokenizer:
             self._inside(content)
 
     def _inside(self, content: str) -> None:
-        self.tokens += _Tokenizer(content).run()
+        self.tokens += _Tokenizer(content, self.depth + 1).run()
 
     def _accent(self, name: str) -> None:
         content = _NOISE.sub("", self._argument())
