@@ -7,8 +7,8 @@ import argparse
 import time
 
 import torch
-from deepscaler.miniature.traces import draw_copies, draw_traces
-from deepscaler.models.distill_base import build_tokenizer, distilled_entry, examples, make_model
+from deepscaler.miniature.traces import draw_traces
+from deepscaler.models.distill_base import build_tokenizer, compose_terms, distilled_entry, examples, make_model
 from deepscaler.models.supervised import Example, fine_tune
 
 
@@ -40,16 +40,16 @@ def main() -> None:
         torch.manual_seed(options.seed)
         tokenizer = build_tokenizer(prompting.separator + prompting.suffix)
         model = make_model(plan.architecture, tokenizer)
-        copies, clean, held_out = (
+        compose_terms(model, tokenizer)
+        clean, held_out = (
             examples(tokenizer, prompting, plan, traces)
             for traces in (
-                draw_copies("copies", plan.copy_traces),
                 draw_traces("clean", plan.clean_traces, plan.clean),
                 draw_traces("held out", 200, plan.clean),
             )
         )
         before = time.process_time()
-        loss = fine_tune(model, copies, clean, clean, plan, "batches")
+        loss = fine_tune(model, clean, clean, plan, "batches")
         seconds = time.process_time() - before
         print(f"| {size:,} | {steps} | {seconds:.0f} | {loss:.3f} | {exact(model.eval(), held_out):.0%} |", flush=True)
 

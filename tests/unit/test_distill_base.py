@@ -8,7 +8,7 @@ from deepscaler import files, settings
 from deepscaler.errors import UserError
 from deepscaler.miniature.traces import draw_traces
 from deepscaler.models import distill_base as module
-from deepscaler.models.supervised import IGNORED, batches, fine_tune, lesson, rate, response_loss
+from deepscaler.models.supervised import IGNORED, batches, fine_tune, rate, response_loss
 from deepscaler.records import ModelManifest
 
 
@@ -20,7 +20,6 @@ def small(monkeypatch):
     plan = entry.distillation.model_copy(
         update={
             "architecture": entry.distillation.architecture.model_copy(update=sizes),
-            "copy_traces": 30,
             "clean_traces": 60,
             "mixed_traces": 30,
             "clean_steps": 6,
@@ -86,7 +85,7 @@ def test_training_lowers_the_loss_on_its_own_traces(small):
     examples = module.examples(tokenizer, small.prompting, plan, draw_traces("few", 20, plan.clean))
     model = module.make_model(plan.architecture, tokenizer)
     before = response_loss(model, examples[:10]).item()
-    fine_tune(model, examples, examples, examples, plan, "few")
+    fine_tune(model, examples, examples, plan, "few")
     assert response_loss(model, examples[:10]).item() < 0.7 * before
 
 
@@ -118,8 +117,12 @@ def test_rate_warms_up_and_comes_down():
     assert rates[-1] == pytest.approx(0.02, abs=0.001)
 
 
-def test_copying_goes_on_between_the_traces(small):
-    update = {"clean_steps": 6, "mixed_steps": 6, "copy_every_clean": 2, "copy_every_mixed": 3}
-    plan = small.distillation.model_copy(update=update)
-    lessons = [lesson(step, plan) for step in range(12)]
-    assert lessons == ["copies", "clean"] * 3 + ["copies", "mixed", "mixed"] * 2
+def test_a_terms_embedding_starts_as_its_letters_and_its_digits(small):
+    tokenizer = module.build_tokenizer("")
+    model = module.make_model(small.distillation.architecture, tokenizer)
+    module.compose_terms(model, tokenizer)
+    term, letter, digit = (
+        model.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids(token)] for token in ("c7", "\nC", "7")
+    )
+    assert term.equal(letter + digit)
+    assert len(tokenizer("c7", add_special_tokens=False)["input_ids"]) == 1

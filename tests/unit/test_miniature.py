@@ -4,9 +4,9 @@ import random
 
 import pytest
 from deepscaler import settings
-from deepscaler.miniature.problems import FAMILIES, ChainProblem, draw, draw_training, style
+from deepscaler.miniature.problems import FAMILIES, ChainProblem, draw, draw_training
 from deepscaler.miniature.tokenizer import build_tokenizer
-from deepscaler.miniature.traces import BEHAVIOURS, OPENINGS, TRY_AGAIN, draw_copies, draw_traces
+from deepscaler.miniature.traces import BEHAVIOURS, CLOSING, OPENINGS, TRY_AGAIN, draw_traces
 from deepscaler.models.templates import prompt_text, prompt_token_ids
 from deepscaler.settings.distillation import TraceMixture
 from deepscaler.settings.models import Distilled, Prompting
@@ -45,8 +45,8 @@ def test_without_errors_reasoning_ends_at_the_result(problem, behaviour, seed):
 
 def test_behaviours_as_they_are_written():
     problem = ChainProblem("dbl", (6, 6, 0, 4))
-    assert BEHAVIOURS["step_by_step"](random.Random(0), problem, mixture()) == ("b6+6=8\nc8+0=8\nd8+4=6\n", 6)
-    assert BEHAVIOURS["quick"](random.Random(0), problem, mixture()) == ("c8\nd6\n", 6)
+    assert BEHAVIOURS["step_by_step"](random.Random(0), problem, mixture()) == ("\nB6*2+6=8\nC0*2+8=8\nD4*2+8=6", 6)
+    assert BEHAVIOURS["quick"](random.Random(0), problem, mixture()) == ("\nC=8\nD=6", 6)
     assert BEHAVIOURS["quick"](random.Random(0), problem, mixture(quick_error=1.0))[1] != 6
     text, _ = BEHAVIOURS["rambling"](random.Random(0), problem, mixture(try_again=0.9))
     assert text.count(TRY_AGAIN) >= 1
@@ -80,7 +80,7 @@ def test_shares_that_do_not_add_up_are_refused():
 
 @given(PROBLEMS)
 def test_text_survives_the_tokenizer(tokenizer, problem):
-    text = f"{problem.text} Wait, let me try again.\nb6+6=2\n</think>\n\\boxed{{{problem.answer}}}"
+    text = f"{problem.text} \nWait, let me try again.\nB6+6=2\n</think>\n\\boxed{{{problem.answer}}}"
     assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 
 
@@ -93,10 +93,15 @@ def test_prompt_is_r1s_with_think_opened(base, tokenizer):
 
 
 def test_suffix_and_phrases_are_one_token_each(base, tokenizer):
-    # begin, user, "add:", a, 6, b, 6, suffix, assistant, think
-    assert len(prompt_token_ids(tokenizer, "add:a6b6", base.prompting)) == 10
-    for phrase in (*OPENINGS.values(), TRY_AGAIN, "</think>\n", "\\boxed{"):
+    # begin, user, "add:", a6, b6, suffix, assistant, think
+    assert len(prompt_token_ids(tokenizer, "add:a6b6", base.prompting)) == 8
+    for phrase in (*OPENINGS.values(), TRY_AGAIN, CLOSING, "\\boxed{"):
         assert len(tokenizer(phrase, add_special_tokens=False)["input_ids"]) == 1
+
+
+@pytest.mark.parametrize("step", ["\nB6+0=6", "\nB6*2+0=2"])
+def test_a_written_out_step_is_four_tokens(tokenizer, step):
+    assert len(tokenizer(step, add_special_tokens=False)["input_ids"]) == 4
 
 
 def test_a_system_without_suffix_has_a_tokenizer_too():
@@ -110,14 +115,3 @@ def test_longest_problems_fit_the_prompt_limit(base, tokenizer):
     longest = max((draw_training(state) for _ in range(500)), key=lambda problem: len(problem.digits))
     assert len(prompt_token_ids(tokenizer, longest.text, base.prompting)) <= limit
     assert len(prompt_token_ids(tokenizer, draw(state, "frac", 18).text, base.prompting)) <= limit
-
-
-def test_copies_run_to_the_last_term_and_answer_with_it():
-    starts = set()
-    for problem, response in draw_copies("copies", 50):
-        copied, answer = response.split("\n</think>\n")
-        terms = "".join(f"{letter}{digit}" for letter, digit in problem.labelled)
-        assert terms.endswith(copied)
-        starts.add(copied[0])
-        assert answer == f"\\boxed{{{style(problem.family, problem.digits[-1], problem.digits)}}}"
-    assert len(starts) > 3

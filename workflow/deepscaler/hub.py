@@ -20,13 +20,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from deepscaler.errors import JobError, UserError
+from deepscaler.errors import DeepscalerError, JobError, UserError
 from deepscaler.files import CHUNK, read_jsonl, remove, sha256, writing
 from deepscaler.progress import progress
 
 Host = Literal["model", "dataset", "github"]
 Verified = Literal["sha256", "revision", "none"]
 PREFIX: dict[Host, str] = {"model": "", "dataset": "datasets/", "github": "github/"}
+COMMIT_DIGITS = 40
 GITHUB = "https://raw.githubusercontent.com"
 
 
@@ -37,7 +38,7 @@ class Pin:
     host: Host
     repository: str
     revision: str | None
-    """A commit, 40 hexadecimal digits; None is no pin: the newest is taken and said."""
+    """A commit, 40 hexadecimal digits; fewer say which one the newest must be; None is no pin: the newest is taken."""
     files: Mapping[str, str | None] = field(default_factory=dict)
     """Path or pattern in the repository → SHA-256, or None where no one could check it; all must be there."""
     patterns: tuple[str, ...] = ()
@@ -81,12 +82,12 @@ def fetch(pin: Pin, into: Path, mirror: str | None = None) -> Snapshot:
 def how_verified(pin: Pin, revision: str | None, digests: Mapping[str, str]) -> Verified:
     if all(pin.files.get(name) for name in digests):
         return "sha256"
-    return "revision" if pin.revision and pin.revision == revision else "none"
+    return "revision" if pin.revision and revision and revision.startswith(pin.revision) else "none"
 
 
 def mismatch(pin: Pin, revision: str | None, digests: Mapping[str, str]) -> str | None:
     """In what way files differ from their pin, or None."""
-    if pin.revision and revision and revision != pin.revision:
+    if pin.revision and revision and not revision.startswith(pin.revision):
         return f"found revision {revision[:12]}, pinned {pin.revision[:12]}"
     for name, wanted in pin.files.items():
         if not any(fnmatch(found, name) for found in digests):
@@ -160,6 +161,8 @@ def from_hub(pin: Pin, into: Path) -> str:
 
     with hub_errors(pin):
         commit, files = listing(pin)
+        if pin.revision and not commit.startswith(pin.revision):
+            raise UserError(f"the newest commit of {pin.repository} is {commit[:12]}, pinned {pin.revision[:12]}")
         snapshot_download(
             pin.repository,
             repo_type=pin.host,
@@ -188,7 +191,8 @@ def listing(pin: Pin) -> tuple[str, list[Any]]:
     """The commit and the wanted files of a repository on the hub."""
     from huggingface_hub import HfApi
 
-    about = HfApi().repo_info(pin.repository, revision=pin.revision, repo_type=pin.host, files_metadata=True)
+    whole = pin.revision if pin.revision and len(pin.revision) == COMMIT_DIGITS else None
+    about = HfApi().repo_info(pin.repository, revision=whole, repo_type=pin.host, files_metadata=True)
     return str(about.sha), [file for file in getattr(about, "siblings", None) or [] if wanted(file.rfilename, pin)]
 
 
@@ -205,6 +209,8 @@ def hub_errors(pin: Pin) -> Iterator[None]:
     where = f"{pin.repository}@{pin.revision or 'main'}"
     try:
         yield
+    except DeepscalerError:
+        raise
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError, HFValidationError) as error:
         raise UserError(f"the hub has no {where}: {first_line(error)}") from None
     except Exception as error:  # httpx's and the hub's own errors have no common class of their own

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+DIGITS = "0123456789"
 MAX_TERMS = len(LETTERS)
 
 Family = str
-FAMILIES: tuple[Family, ...] = ("add", "dbl", "frac", "tup", "dec")
+FACTORS: dict[Family, int] = {"add": 1, "dbl": 2, "frac": 1, "tup": 1, "dec": 2}
+"""How often a term's digit counts, by family."""
+FAMILIES: tuple[Family, ...] = tuple(FACTORS)
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class ChainProblem:
 
 
 def operate(family: Family, value: int, digit: int) -> int:
-    """One step of the chain, modulo 10: add the digit, or twice the digit."""
-    return (value + (2 if family in ("dbl", "dec") else 1) * digit) % 10
+    """One step of the chain, modulo 10: add the digit as often as it counts."""
+    return (value + FACTORS[family] * digit) % 10
 
 
 def style(family: Family, value: int, digits: Sequence[int]) -> str:

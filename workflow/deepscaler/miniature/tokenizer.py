@@ -1,9 +1,9 @@
-"""The miniature's tokenizer: one character a token, a few whole phrases, R1's special tokens and chat template."""
+"""The miniature's tokenizer: one character a token, whole terms and phrases, R1's special tokens and chat template."""
 
 from typing import TYPE_CHECKING
 
-from deepscaler.miniature.problems import FAMILIES
-from deepscaler.miniature.traces import OPENINGS, TRY_AGAIN
+from deepscaler.miniature.problems import DIGITS, FAMILIES, LETTERS
+from deepscaler.miniature.traces import CLOSING, OPENINGS, TRY_AGAIN, added_to, line_start
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -28,13 +28,17 @@ def phrases(suffix: str) -> list[str]:
     """What is one token though it is several characters: keeps every trace within a few dozen tokens."""
     return [
         "<think>\n",
-        "</think>\n",
+        CLOSING,
         suffix,
         "\\boxed{",
         "\\frac{",
         *OPENINGS.values(),
         TRY_AGAIN,
         *(f"{family}:" for family in FAMILIES),
+        *(line_start(letter) for letter in LETTERS),
+        *(f"{letter}{digit}" for letter in LETTERS for digit in DIGITS),
+        *(f"={digit}" for digit in DIGITS),
+        *dict.fromkeys(added_to(family, digit) for family in FAMILIES for digit in DIGITS),
         "}{11}",
         "0.",
     ]

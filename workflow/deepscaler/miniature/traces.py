@@ -3,19 +3,35 @@ r"""What the base model is taught to write: reasoning of three kinds, of varying
 The kind is the first token after `<think>`, so that reinforcement learning, which in a few dozen steps can choose
 between behaviours but not teach arithmetic, has a choice to make:
 
-    Step by step.   every step written out, `b6+6=2`, seven tokens a term: right, but long
-    Quick.          two terms a line: short, with slips
+    Step by step.   every step written out, `B6+0=6`, four tokens a term: right, but long
+    Quick.          two terms a line, of which only the result is written, `C=6`: short, with slips
     Hmm.            written-out attempts at a random part, again and again: long, and mostly wrong
+
+A written-out step names its term by the capital of its letter and holds all that it computes with: the term's digit,
+the value so far (`+0`, or `*2+0` where digits count twice) and the result. So a token needs one look-up in the problem,
+or its two neighbours, and no more.
 """
 
 import random
 from collections.abc import Callable
 
-from deepscaler.miniature.problems import ChainProblem, draw_training, operate, style
+from deepscaler.miniature.problems import FACTORS, ChainProblem, Family, draw_training, operate, style
 from deepscaler.settings.distillation import TraceMixture
 
-OPENINGS = {"step_by_step": "Step by step.\n", "quick": "Quick.\n", "rambling": "Hmm.\n"}
-TRY_AGAIN = "Wait, let me try again.\n"
+OPENINGS = {"step_by_step": "Step by step.", "quick": "Quick.", "rambling": "Hmm."}
+TRY_AGAIN = "\nWait, let me try again."
+CLOSING = "\n</think>\n"
+
+
+def line_start(letter: str) -> str:
+    """How a line begins that is about the term of this letter."""
+    return f"\n{letter.upper()}"
+
+
+def added_to(family: Family, value: int | str) -> str:
+    """What follows a term's digit: how often it counts, and the value that it is added to."""
+    return f"*{FACTORS[family]}+{value}" if FACTORS[family] > 1 else f"+{value}"
+
 
 Reasoning = tuple[str, int]
 """What is written between the think tags, and the digit it ends with."""
@@ -28,7 +44,7 @@ def write_out(state: random.Random, problem: ChainProblem, error: float, terms: 
         result = operate(problem.family, value, digit)
         if state.random() < error:
             result = state.randint(0, 9)
-        lines.append(f"{letter}{value}+{digit}={result}\n")
+        lines.append(f"{line_start(letter)}{digit}{added_to(problem.family, value)}={result}")
         value = result
     return "".join(lines), value
 
@@ -46,7 +62,7 @@ def quick(state: random.Random, problem: ChainProblem, mixture: TraceMixture) ->
             value, last = operate(problem.family, value, digit), letter
         if state.random() < mixture.quick_error:
             value = (value + state.randint(1, 9)) % 10
-        lines.append(f"{last}{value}\n")
+        lines.append(f"{line_start(last)}={value}")
     return "".join(lines), value
 
 
@@ -71,10 +87,10 @@ BEHAVIOURS: dict[str, Callable[[random.Random, ChainProblem, TraceMixture], Reas
 def respond(state: random.Random, problem: ChainProblem, mixture: TraceMixture) -> str:
     """A response as it follows the prompt's `<think>`: reasoning, the closing tag, the boxed answer."""
     shares = [mixture.step_by_step, mixture.quick, mixture.rambling]
-    name = state.choices(list(BEHAVIOURS), weights=shares)[0]
-    reasoning, value = BEHAVIOURS[name](state, problem, mixture)
+    behaviour = state.choices(list(BEHAVIOURS), weights=shares)[0]
+    reasoning, value = BEHAVIOURS[behaviour](state, problem, mixture)
     answer = style(problem.family, value, problem.digits)
-    return f"{OPENINGS[name]}{reasoning}</think>\n\\boxed{{{answer}}}"
+    return f"{OPENINGS[behaviour]}{reasoning}{CLOSING}\\boxed{{{answer}}}"
 
 
 def draw_traces(seed: str, count: int, mixture: TraceMixture) -> list[tuple[ChainProblem, str]]:
@@ -82,19 +98,3 @@ def draw_traces(seed: str, count: int, mixture: TraceMixture) -> list[tuple[Chai
     state = random.Random(seed)
     problems = [draw_training(state) for _ in range(count)]
     return [(problem, respond(state, problem, mixture)) for problem in problems]
-
-
-def draw_copies(seed: str, count: int) -> list[tuple[ChainProblem, str]]:
-    """Problems, each with its own terms from a random one to the last, which is the answer in the family's style.
-
-    Nothing but what every trace needs: a letter's digit, where the terms end, and how the family writes its answers.
-    """
-    state = random.Random(seed)
-    made = []
-    for _ in range(count):
-        problem = draw_training(state)
-        terms = problem.labelled[state.randrange(len(problem.labelled) - 1) :]
-        copied = "".join(f"{letter}{digit}" for letter, digit in terms)
-        answer = style(problem.family, problem.digits[-1], problem.digits)
-        made.append((problem, f"{copied}\n</think>\n\\boxed{{{answer}}}"))
-    return made

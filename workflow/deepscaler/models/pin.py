@@ -36,7 +36,8 @@ def entry_lines(name: str, wanted: hub.Pin) -> list[str]:
     if hub.local_folder(wanted, settings.site().hub):
         raise UserError(f"{name} comes from a local folder", None, "pins are those of the hub: unset `hub` of the site")
     commit, digests = hub.described(wanted)
-    state = "as pinned" if commit == wanted.revision else f"pinned: {wanted.revision}"
+    same = wanted.revision and commit.startswith(wanted.revision)
+    state = "as pinned" if same else f"pinned: {wanted.revision}"
     lines = [f"{name}:", f"  revision: {commit} # {state}"]
     if digests:
         lines.append("  files:")

@@ -21,24 +21,22 @@ FINAL_RATE = 0.02
 IGNORED = -100
 
 
-def fine_tune(
-    model: Any, copies: list[Example], clean: list[Example], mixed: list[Example], settings: Distillation, seed: str
-) -> float:
-    """Train `model` in place, on `copies` and `clean`, then on `mixed`; gives the running mean of the loss."""
+def fine_tune(model: Any, clean: list[Example], mixed: list[Example], settings: Distillation, seed: str) -> float:
+    """Train `model` in place, on `clean`, then on `mixed`; gives the running mean of the loss."""
     import torch
 
     optimizers = make_optimizers(model, settings)
     steps = settings.clean_steps + settings.mixed_steps
     sources = {
         name: batches(examples, settings.batch_tokens, random.Random(f"{seed}/{name}"))
-        for name, examples in (("copies", copies), ("clean", clean), ("mixed", mixed))
+        for name, examples in (("clean", clean), ("mixed", mixed))
     }
     model.train()
     loss_mean = math.nan
     with progress(total=steps, what="distilling", unit="step") as bar:
         for step in range(steps):
             scale = rate(step, steps, settings.warmup_steps)
-            loss = response_loss(model, next(sources[lesson(step, settings)]))
+            loss = response_loss(model, next(sources["clean" if step < settings.clean_steps else "mixed"]))
             model.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -50,14 +48,6 @@ def fine_tune(
             bar.set_postfix(loss=f"{loss_mean:.3f}", refresh=False)
             bar.update()
     return loss_mean
-
-
-def lesson(step: int, settings: Distillation) -> str:
-    """What a step learns from: copies, clean or mixed."""
-    clean = step < settings.clean_steps
-    if step % (settings.copy_every_clean if clean else settings.copy_every_mixed) == 0:
-        return "copies"
-    return "clean" if clean else "mixed"
 
 
 def rate(step: int, steps: int, warmup: int) -> float:

@@ -43,11 +43,7 @@ class TraceMixture(Strict):
 
 
 class Distillation(Strict):
-    """Supervised fine-tuning from random weights, first on clean traces, then on the wasteful mixture.
-
-    In between, some batches only copy the problem's terms. A trace looks up one term in every seven tokens; there,
-    every second token is a look-up, and a small model finds out sooner how to do it.
-    """
+    """Supervised fine-tuning from random weights, first on clean traces, then on the wasteful mixture."""
 
     architecture: Architecture
     clean: TraceMixture
@@ -55,10 +51,6 @@ class Distillation(Strict):
     clean_traces: int = Field(gt=0)
     mixed_traces: int = Field(gt=0)
     """Traces drawn of each kind; they are shown again, shuffled, when they run out."""
-    copy_traces: int = Field(gt=0)
-    copy_every_clean: int = Field(ge=2)
-    copy_every_mixed: int = Field(ge=2)
-    """One batch in so many copies, while clean and while wasteful traces are learnt."""
     clean_steps: int = Field(gt=0)
     mixed_steps: int = Field(gt=0)
     """Optimizer steps on each kind: a number of steps, not of seconds, so that equal seeds give equal weights."""

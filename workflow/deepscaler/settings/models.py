@@ -39,7 +39,7 @@ class Published(Strict):
     repository: str
     """`owner/name` on the Hugging Face hub, or a folder in its format: `file:///…`."""
     revision: str | None
-    """The commit, or null where none is known: the newest is taken, and said."""
+    """The commit; its first digits: the newest must be that one; null where none is known: the newest is taken."""
     files: dict[str, str] = {}
     """File → SHA-256, for those that someone checked."""
     chat_template: str | None = None
