@@ -206,12 +206,12 @@ class Cluster:
                 continue  # it has ended
         return found
 
-    def kill_processes(self, word: str) -> int:
-        """SIGKILL to them; how many they were."""
+    def kill_processes(self, word: str, number: int = signal.SIGKILL) -> int:
+        """A signal to them; how many they were."""
         found = self.processes(word)
         for process in found:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+                os.kill(process, number)
         return len(found)
 
     @property

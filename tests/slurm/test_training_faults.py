@@ -3,13 +3,14 @@
 The run of test_pipeline.py is the undisturbed one. Its training, samples and tables are made once more:
 
     8k-1    scancelled after a saved step; in its second try Snakemake is killed and started again, and the try goes on
-    8k-2    a node loses power; then a process is killed; then the wall time is over, and with it the last retry.
-            The command given a third time finishes, while the controller is restarted under it
+    8k-2    a node loses power; then a process is killed; then it hangs until the wall time is over, and with it the
+            last retry. The command given a third time finishes, while the controller is restarted under it
     sample  scancelled while it samples
 """
 
 import csv
 import shutil
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def disturbed(undisturbed: Path, pair: Checkout, cluster: Cluster) -> Accountant
             cluster.power_on(other)
             wait_until(lambda: cluster.kill_processes("ray::PolicyModelActor") > 0, PATIENCE, "an actor", running.text)
             wait_until(lambda: ray_is_up(pair, "8k-2", 3), PATIENCE, "Ray of the third try", running.text)
+            hang = lambda: cluster.kill_processes("deepscaler.training.driver", signal.SIGSTOP) > 0  # noqa: E731
+            wait_until(hang, PATIENCE, "the driver, to make it hang until its time is over", running.text)
             cluster.run("scontrol", "update", f"JobId={last_job(accountant, '8k-2')}", "TimeLimit=1")
             assert running.wait(PATIENCE) == 1, running.text()
         with pair.start(*command, seconds=3000) as running:
