@@ -17,7 +17,7 @@ _CHARACTERS = {
     **{"“": '"', "”": '"', "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "％": "%"},
     **{"⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "ℓ": r"\ell ", "△": r"\triangle "},
     **{"｛": r"\{", "｝": r"\}", "€": r"\$", "£": r"\$", "￥": r"\$", "¥": r"\$", "∘": r"\circ ", "ℯ": "e", "ⅈ": "i"},
-    **{"⁄": "/", "¢": r"\text{ cents}", "⟨": "(", "⟩": ")", "…": r"\ldots ", "≡": "=", "∧": r"\text{and}"},
+    **{"¢": r"\text{ cents}", "⟨": "(", "⟩": ")", "…": r"\ldots ", "≡": "=", "∧": r"\text{and}"},
     **{"∨": r"\text{or}", "∣": "|"},
     **{chr(code): "" for code in (0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)},
 }
@@ -170,8 +170,8 @@ def _fold_unicode(text: str) -> str:
     text = text.translate(_UNICODE)
     if text.isascii():
         return text
-    # full-width letters and the like
-    return "".join(c if c.isascii() else _plain_form(c) for c in text)
+    # full-width letters and the like; the fraction slash stays as it is, no answer writes it by accident
+    return "".join(c if c.isascii() or c == "⁄" else _plain_form(c) for c in text)
 
 
 def _plain_form(character: str) -> str:
