@@ -50,3 +50,8 @@ def test_it_ends_in_silence_while_its_input_is_open() -> None:
     assert process.wait(60) == 5
     assert process.stdout is not None
     assert process.stdout.read() == ""
+
+
+def test_what_it_leaves_behind_does_not_keep_it() -> None:
+    process = start("sleep 20 & exit 6")
+    assert process.wait(15) == 6

@@ -37,24 +37,25 @@ def run(ray: list[str], environment: dict[str, str], token: str) -> int:
     """
     for _ in range(TRIES):
         process = subprocess.Popen(ray, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        started = threading.Event()
         threading.Thread(target=end_with_input, args=(process,), daemon=True).start()
-        started = pass_on(process)
+        reader = threading.Thread(target=pass_on, args=(process, started), daemon=True)
+        reader.start()
         code = process.wait()
-        if started or code < 0:
+        reader.join(1)  # no longer: what it started may have its output, and live
+        if started.is_set() or code < 0:
             break
         reaper.stop_all(token)
     return code
 
 
-def pass_on(process: "subprocess.Popen[bytes]") -> bool:
-    """Print what it prints; whether it said that it has started."""
-    started = False
+def pass_on(process: "subprocess.Popen[bytes]", started: threading.Event) -> None:
+    """Print what it prints, and note when it says that it has started."""
     assert process.stdout is not None
     for line in process.stdout:
-        started = started or STARTED in line
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
-    return started
+        if STARTED in line:
+            started.set()
+        os.write(1, line)
 
 
 def end_with_input(process: "subprocess.Popen[bytes]") -> None:
