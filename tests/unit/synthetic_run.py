@@ -158,7 +158,7 @@ def make_benchmark_files(folder: Path) -> None:
     for rule, name, seconds, cpu in jobs:
         path = folder / "logs" / SCALE / rule / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        line = f"{seconds}\t0:00:00\t2048.00\t4096.00\t1.0\t1.0\t0.0\t0.0\t150.0\t{cpu}\n"
+        line = f"{seconds}\t0:00:00\t2048.00\t4096.00\t1.0\t1536.00\t0.0\t0.0\t150.0\t{cpu}\n"
         path.write_text(header + line, encoding="utf-8")
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from deepscaler import settings
+from deepscaler.cli import build
 from deepscaler.errors import JobError, UserError
 from deepscaler.reporting.account_compute import planned_hours
-from deepscaler.reporting.check import keep
+from deepscaler.reporting.check import SAMPLING_ERRORS, TRAINING_POINTS, keep
 from deepscaler.reporting.write_docs import BLOCKS, documents, filled, write_docs
 from deepscaler.settings.claims import claims
 from deepscaler.training.cost.processor import estimate_processor
@@ -60,6 +61,31 @@ def test_a_wrong_block_is_refused(run: Path, text: str, message: str) -> None:
     (run / "README.md").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         write_docs(check=True)
+
+
+def test_numbers_in_prose_are_those_of_the_code(root: Path) -> None:
+    artifact = (root / "docs" / "ARTIFACT.md").read_text(encoding="utf-8")
+    words = " ".join(artifact.split())
+    assert f"within {SAMPLING_ERRORS:g} standard errors, plus {TRAINING_POINTS:g} points" in words
+    expected = {claim.id: claim.expected for claim in claims().claims}
+    assert f"reaches {expected['aime-deepscaler']:g} % on AIME 2024, {expected['aime-gain']:g} points above" in words
+    assert f"above O1-Preview's {expected['o1-aime']:.1f}" in words
+    assert f"for about {expected['gpu-hours']:,.0f} A100-hours" in words
+
+
+def test_every_command_of_the_readme_is_there(root: Path) -> None:
+    """Targets of make, verbs and profiles that README.md and ARTIFACT.md name."""
+    text = "".join((root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/ARTIFACT.md"))
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"(?:^|`)make ([a-z][a-z-]+)", text, re.MULTILINE))
+    assert {"mini", "check", "plan", "dag"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    verbs = set(re.findall(r"bin/deepscaler ([a-z_]+)", text))
+    assert "trace" in verbs
+    assert verbs <= {command.name for command in build().registered_commands}
+    for profile in set(re.findall(r"--profile ([a-z/]+)", text)):
+        assert (root / profile).exists(), profile
 
 
 def test_every_claim_is_in_one_table() -> None:

@@ -1,6 +1,7 @@
 """The ledger: what jobs took, added up by rule and stage."""
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,19 @@ def test_rows_add_up(run: Path) -> None:
         assert float(rows["total", ""][column]) == pytest.approx(sum(parts), abs=1e-3)
     assert float(rows["distill_base", ""]["wall_hours"]) == pytest.approx(120 / 3600, abs=1e-4)
     assert float(rows["distill_base", ""]["cpu_hours"]) == pytest.approx(180.5 / 3600, abs=1e-4)
-    assert float(rows["distill_base", ""]["peak_memory_gb"]) == 2
+    assert float(rows["distill_base", ""]["peak_memory_gb"]) == 1.5, "shared pages once"
     assert float(rows["distill_base", ""]["core_hours"]) == pytest.approx(2 * 120 / 3600, abs=1e-4)
     assert rows["total", ""]["gpu_hours"] == "0.0000", "two CPU cores hold no GPU"
+
+
+def test_the_run_took_from_its_first_start_to_its_last_end(run: Path) -> None:
+    for order, path in enumerate(sorted((run / "logs/mini").glob("*/*.tsv"))):
+        os.utime(path, (1_000_000 + order, 1_000_000 + order))
+    os.utime(run / "logs/mini/distill_base/mini-base.tsv", (996_400, 996_400))  # an hour before the others; took 120 s
+    account_compute("mini", run / "logs/mini", run / "compute.csv")
+    last = max(path.stat().st_mtime for path in (run / "logs/mini").glob("*/*.tsv"))
+    total = rows_of(run / "compute.csv")["total", ""]
+    assert float(total["elapsed_hours"]) == pytest.approx((last - (996_400 - 120)) / 3600, abs=1e-3)
 
 
 def test_what_could_not_be_measured_is_not_a_crash(run: Path) -> None:
@@ -42,7 +53,7 @@ def test_what_could_not_be_measured_is_not_a_crash(run: Path) -> None:
 
 def test_steps_before_a_kill_count(run: Path) -> None:
     """The benchmark file is of the run that finished the job; the steps that it had made before are in training.csv."""
-    jobs = [Job("train_segment", "8k", 10, 10, 100)]
+    jobs = [Job("train_segment", "8k", 0, 10, 10, 100)]
     hours = [e.wall_hours for e in ledger("mini", jobs, Results("mini", run / "results/mini")) if e.stage == "8k"]
     assert hours == [pytest.approx(12 * 5 / 3600)]
 
@@ -54,7 +65,7 @@ def test_gpu_hours_are_of_all_gpus_of_all_nodes(tmp_path: Path) -> None:
         ("sample", ""): 3600,
         ("grade_samples", ""): 60,
     }
-    jobs = [Job(rule, stage, seconds, 0, 1) for (rule, stage), seconds in took.items()]
+    jobs = [Job(rule, stage, 0, seconds, 0, 1) for (rule, stage), seconds in took.items()]
     hours = entries_of("paper", jobs, tmp_path)
     assert hours["train_segment", "8k"] == 8
     assert hours["train_segment", "16k"] == 2 * 32

@@ -1,8 +1,9 @@
 """The ledger: what a scale's jobs took, by rule and stage, beside what was planned and what the paper needed.
 
-Wall time, memory and CPU time are Snakemake's own measurements, one file a job under logs/{scale}/{rule}/. They are of
-the run that finished a job; where a training job was killed and went on, the steps that it had made before are in
-training.csv with their times, and the larger of the two counts.
+Wall time, memory and CPU time are Snakemake's own measurements, one file a job under logs/{scale}/{rule}/. Memory is
+the proportional set size, which counts once what a job's processes share, or where that is unknown the resident one.
+They are of the run that finished a job; where a training job was killed and went on, the steps that it had made before
+are in training.csv with their times, and the larger of the two counts.
 """
 
 import csv
@@ -33,6 +34,7 @@ FIELDS = (
     "planned_wall_hours",  # what `deepscaler plan` expected
     "planned_gpu_hours",
     "paper_gpu_hours",
+    "elapsed_hours",  # of `total`: from the first job's start to the last one's end
 )
 TRAINING, ALL, TOTAL = "train_segment", "all", "total"
 
@@ -44,6 +46,8 @@ class Job:
     rule: str
     stage: str
     """The training stage of a train_segment; other rules have none."""
+    ended: float
+    """Seconds since the epoch: when its measurements were written."""
     seconds: float
     cpu_seconds: float
     peak_mb: float
@@ -83,10 +87,12 @@ def account_compute(scale: str, benchmarks: Path, output: Path) -> None:
         raise UserError("no benchmark files (*.tsv)", benchmarks, "they are written by the rules as they run")
     entries = ledger(scale, jobs, Results(scale, output.parent))
     planned = planned_hours(scale)
+    rows = [[*as_row(scale, entry, planned), ""] for entry in entries]
+    rows[-1][-1] = f"{elapsed_hours(jobs):.4f}"
     with writing(output) as aside, aside.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(FIELDS)
-        writer.writerows(as_row(scale, entry, planned) for entry in entries)
+        writer.writerows(rows)
 
 
 def read_jobs(scale: str, folder: Path) -> Iterator[Job]:
@@ -99,7 +105,15 @@ def read_jobs(scale: str, folder: Path) -> Iterator[Job]:
             continue
         rule = path.parent.name
         stage = stages.get(path.stem, "") if rule == TRAINING else ""
-        yield Job(rule, stage, *(measured(rows[-1], column, path) for column in ("s", "cpu_time", "max_rss")))
+        seconds, cpu, shared, resident = (
+            measured(rows[-1], column, path) for column in ("s", "cpu_time", "max_pss", "max_rss")
+        )
+        yield Job(rule, stage, path.stat().st_mtime, seconds, cpu, shared or resident)
+
+
+def elapsed_hours(jobs: list[Job]) -> float:
+    """From the first job's start to the last one's end, pauses included."""
+    return (max(job.ended for job in jobs) - min(job.ended - job.seconds for job in jobs)) / 3600
 
 
 def measured(row: Row, column: str, path: Path) -> float:

@@ -5,16 +5,20 @@
 `--check` says which file is behind its sources; a test and `make lint` ask it.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from deepscaler import settings
 from deepscaler.errors import JobError, UserError, refuse_unknown
 from deepscaler.files import write_text
 from deepscaler.reporting.check_claims import Finding, expectation, shown
 from deepscaler.reporting.measure import measure
+from deepscaler.reporting.plan import plan
 from deepscaler.reporting.results import Results, number
+from deepscaler.reporting.size_figure import parameters, size_text
 from deepscaler.settings.claims import Claim, Constant, claims
 
 BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
@@ -65,6 +69,72 @@ def mini_table() -> str:
     """Pass@1 of the reference run."""
     path = reference("mini").folder / "table.md"
     return path.read_text(encoding="utf-8").rstrip() + "\n" if path.is_file() else PENDING
+
+
+def mini_results() -> str:
+    """Pass@1 of the reference run, without its standard errors."""
+    first = mini_table().split("\n## ")[0]
+    rows = [line for line in first.splitlines() if line.startswith("|")]
+    return "\n".join(rows) + "\n" if rows else PENDING
+
+
+def mini_cost() -> str:
+    """What the reference run took, in a sentence."""
+    results = reference("mini")
+    total = next((row for row in results.compute if row["rule"] == "total"), None)
+    if total is None:
+        return PENDING
+    where = results.folder / "compute.csv"
+    elapsed, cpu, peak = (number(total, c, where) for c in ("elapsed_hours", "cpu_hours", "peak_memory_gb"))
+    took = f"{60 * elapsed:.0f} minutes from its first job to its last, with\n" if elapsed else ""
+    return (
+        f"The run that is kept for comparison took {took}{60 * (cpu or 0):.0f} minutes of processor time; "
+        f"its largest job had {peak or 0:.1f} GB of memory.\n"
+    )
+
+
+def mini_size() -> str:
+    """How small the miniature's model is."""
+    size = size_text(parameters("mini", str(settings.scale("mini").base)) or 0.0)
+    return (
+        "Nothing is a stand-in: OpenRLHF, vLLM, DeepSpeed and Ray run in their CPU builds. What is small is the model "
+        f"({size.replace(' ', '&nbsp;')} parameters,\ndistilled on the spot) and its problems.\n"
+    )
+
+
+def scales() -> str:
+    """Scale by scale: who, hardware, time and cost as planned, command, results."""
+    rows = []
+    for scale, effort in claims().effort.items():
+        planned: dict[str, Any] = json.loads(plan(scale, [], None, as_json=True))
+        hours = planned["hours"] if "hours" in planned else planned["gpu_hours"]
+        time = f"{60 * hours['expected']:.0f} minutes ({60 * hours['low']:.0f}–{60 * hours['high']:.0f})"
+        if planned["device"] == "gpu":
+            time = f"{hours['expected']:,.0f} A100-hours ({hours['low']:,.0f}–{hours['high']:,.0f})"
+        cost = f"${planned['dollars']['expected']:,.0f}"
+        if scale == "paper":
+            stated = {claim.id: claim.expected for claim in claims().claims}
+            time += f"; the paper's took {stated['gpu-hours']:,.0f}"
+            cost += f"; the paper's ${stated['dollars']:,.0f}"
+        who, hardware, results = ABOUT[scale]
+        rows.append([f"`{scale}`", who, hardware, time, cost, f"`{effort.command}`", results])
+    return markdown(["scale", "what is real, for whom", "hardware", "time", "cost", "command", "results"], rows)
+
+
+ABOUT = {
+    "mini": (
+        "all of it, with a tiny model and made-up problems; anyone",
+        "2 CPU cores, 10 GB of memory",
+        "`results/mini/`",
+    ),
+    "released": (
+        "the published weights of the paper's table, evaluated; a reviewer",
+        "one GPU of 24 GB or more, or SLURM",
+        "`results/released/`",
+    ),
+    "paper": ("everything; a group", "8, then 32 A100-80GB, SLURM", "`results/paper/`, `results/table.csv`"),
+}
+"""Scale → what it is, and where."""
 
 
 def mini_compute() -> str:
@@ -169,6 +239,10 @@ def is_unmeasured(claim: Claim) -> bool:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "mini-table": mini_table,
+    "mini-results": mini_results,
+    "mini-cost": mini_cost,
+    "mini-size": mini_size,
+    "scales": scales,
     "mini-compute": mini_compute,
     "effort": effort,
     "claims-mini": claims_of(is_mini),
