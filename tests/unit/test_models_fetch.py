@@ -296,6 +296,14 @@ def test_a_newest_revision_is_taken_and_said_where_none_is_pinned(server, tmp_pa
     assert json.loads(fetch_over_http(server, tmp_path / "m", None))[:2] == [COMMIT, "none"]
 
 
+def test_the_first_digits_of_a_commit_say_which_the_newest_must_be(server, tmp_path):
+    assert json.loads(fetch_over_http(server, tmp_path / "m", COMMIT[:12]))[:2] == [COMMIT, "revision"]
+    server.asked.clear()
+    answer = fetch_over_http(server, tmp_path / "n", OTHER[:12])
+    assert answer == f"UserError: the newest commit of acme/tiny is {COMMIT[:12]}, pinned {OTHER[:12]}"
+    assert server.asked == []  # refused before gigabytes arrive
+
+
 def test_bytes_that_differ_from_the_commits_are_not_taken(server, tmp_path):
     server.files["tokenizer.json"] = server.files["tokenizer.json"].replace(b"Quick", b"Quack")
     answer = fetch_over_http(server, tmp_path / "m")
