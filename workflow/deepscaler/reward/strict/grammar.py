@@ -255,6 +255,8 @@ class ArithmeticParser:
             arguments = self.arguments(")")
             if braced:
                 self.expect("close", "}")
+            if name == "C" and len(arguments) == 2:
+                return Node("call", "binom", arguments)
             simple = len(arguments) == 1 and arguments[0].kind in ("symbol", "number")
             if len(arguments) > 1 or _FUNCTION_LETTERS.fullmatch(name) or simple:
                 return Node("opaque", name, arguments)
