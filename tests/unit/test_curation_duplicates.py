@@ -9,7 +9,7 @@ import pytest
 from deepscaler import records
 from deepscaler.curation import similar
 from deepscaler.curation.decontaminate import decontaminate, runs, shared_runs
-from deepscaler.curation.deduplicate import EXACT, NEAR, Twin, deduplicate, exact_twins, near_twins, settle
+from deepscaler.curation.deduplicate import EXACT, NEAR, Twin, candidates, deduplicate, exact_twins, near_twins, settle
 from deepscaler.curation.embed import Embedder, batches, read_vectors, write_vectors
 from deepscaler.curation.similar import NEIGHBOURS, Pairs, earlier_pairs, similar_pairs
 from deepscaler.errors import UserError
@@ -85,6 +85,14 @@ def test_exact_and_near_duplicates_leave_with_twin_and_score(tmp_path: Path) -> 
 def test_siblings_of_one_source_stay_unless_their_answers_agree(tmp_path: Path) -> None:
     stay, _, _ = run_deduplicate(tmp_path)
     assert stay == ["a/0", "a/1", "a/2", "b/5", "b/6"]
+
+
+def test_within_a_source_equal_answers_by_chance_are_no_duplicates() -> None:
+    asked = ["How many primes lie between 20 and 30?", "How many primes lie between 30 and 40?"]
+    asked.append("Between 20 and 30 there are how many primes?")
+    rows = [problem(place, "a", text, "2") for place, text in enumerate(asked)]
+    pairs = candidates(rows, np.ones((3, 1), dtype=np.float32), Deduplicate())
+    assert list(zip(pairs.rows, pairs.columns, strict=True)) == [(2, 0)]
 
 
 def test_similarity_alone_takes_siblings_for_duplicates(tmp_path: Path) -> None:

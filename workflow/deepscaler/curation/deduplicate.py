@@ -94,7 +94,8 @@ def candidates(rows: list[dict[str, Any]], vectors: "np.ndarray[Any, Any]", sett
     sources = np.array([row["source"] for row in rows], dtype=object)
     keep = sources[pairs.rows] != sources[pairs.columns]
     if settings.within_source == "same answer":
-        inside = np.flatnonzero(~keep)
+        counts = [sorted(numerals(row["problem"])) for row in rows]
+        inside = [i for i in np.flatnonzero(~keep) if counts[pairs.rows[i]] == counts[pairs.columns[i]]]
         keep[inside] = same_answers(rows, [(pairs.rows[index], pairs.columns[index]) for index in inside])
     return Pairs(pairs.rows[keep], pairs.columns[keep], pairs.scores[keep])
 
