@@ -12,7 +12,7 @@ onstart:
 # The first attempt leaves a note where it runs and waits to be hit; a later one finds the note and finishes.
 TWO_ATTEMPTS = (
     ' place="$(hostname) $CUDA_VISIBLE_DEVICES";'
-    " if [ -e $note ]; then echo $place > {output}; else echo $place > $note; exec -a hit-$note sleep 150; fi"
+    " if [ -e $note ]; then echo $place > {output}; else echo $place > $note; exec -a hit-$note sleep 600; fi"
 )
 
 
@@ -22,7 +22,7 @@ rule one_gpu:
     wildcard_constraints:
         name="[a-z]+",
     resources:
-        **(request("sample") | {"runtime": 1}),
+        **request("sample"),
     shell:
         "note=faults/{wildcards.name};" + TWO_ATTEMPTS
 

@@ -86,10 +86,23 @@ def check_cluster():
         cluster.check_work()
         for _ in cluster.check(asked):
             pass
+        stay_with_squeue()
         if cluster.outlive_orphans(comments, groups, Path.cwd(), logger.info):
             start_again()
     except UserError as error:
         raise WorkflowError(str(error))
+
+
+def stay_with_squeue():
+    """Ask SLURM once for how long it remembers jobs. The plugin asks at every check, and takes no answer for too short.
+
+    While the controller is away it would turn to sacct, and where there is no accounting ask that for ever.
+    """
+    import snakemake_executor_plugin_slurm as plugin
+
+    known = plugin.get_min_job_age()
+    if known is not None:
+        plugin.get_min_job_age = lambda: known
 
 
 def start_again():
