@@ -81,6 +81,8 @@ def test_every_command_of_the_readme_is_there(root: Path) -> None:
     assert {"mini", "check", "plan", "dag"} <= targets
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    # `--quiet` takes all words after it: a target there is no target
+    assert not re.search(r"--quiet rules \S", makefile)
     verbs = set(re.findall(r"bin/deepscaler ([a-z_]+)", text))
     assert "trace" in verbs
     assert verbs <= {command.name for command in build().registered_commands}
