@@ -173,6 +173,8 @@ def _item(tokens: list[Token], nesting: int) -> Answer:
         return _relation(tokens, [_RELATIONS[operator] for operator in operators], nesting)
     if combiners := outside(tokens, _SET_OPERATORS):
         parts = split(tokens, lambda token: token[1] in _SET_OPERATORS)
+        if len(parts) <= len(combiners):
+            raise Refused("brackets that cross")
         return Combination(tuple(_item(part, nesting) for part in parts), tuple(combiners))
     if tokens[0][0] == "open" and closing_place(tokens) == len(tokens) - 1:
         bracketed = _bracketed(tokens, nesting)
@@ -188,6 +190,8 @@ def _item(tokens: list[Token], nesting: int) -> Answer:
 
 def _relation(tokens: list[Token], operators: list[str], nesting: int) -> Answer:
     sides = split(tokens, lambda token: token[0] in ("operator", "name") and token[1] in _RELATIONS)
+    if len(sides) <= len(operators):
+        raise Refused("brackets that cross")
     if not sides[0] and len(sides) == 2:
         return _answer(sides[1], nesting + 1)
     if not all(sides):

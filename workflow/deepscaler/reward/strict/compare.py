@@ -49,7 +49,7 @@ def equal(gold: Answer, answer: Answer) -> bool:
         case Ratio(), Ratio():
             return _equal_ratios(gold, answer)
         case Based(), Scalar():
-            return answer.node == read_number(gold.digits) and gold.digits.isdigit()
+            return gold.digits.isdigit() and answer.node == read_number(gold.digits)
         case (Ratio(), Scalar()) | (Scalar(), Ratio()):
             return _equal_ratio_and_scalar(gold, answer)
         case Combination(), Combination() if _equal_parts(gold, answer):
