@@ -20,6 +20,9 @@ from deepscaler.errors import JobError
 from deepscaler.evaluation.fetch_benchmark import fetch_benchmark
 from deepscaler.miniature import sources
 from deepscaler.miniature.problems import FAMILIES
+from deepscaler.miniature.tokenizer import build_tokenizer
+from deepscaler.models.templates import prompt_token_ids
+from deepscaler.settings.dag import prompting_entry
 
 pytestmark = pytest.mark.timeout(1800)  # importing sentence-transformers takes minutes on a machine that is busy
 GOOD = 25
@@ -45,6 +48,9 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("curated")
     mini = settings.scale("mini")
     assert mini.curation
+    assert mini.base
+    prompting = prompting_entry("mini", mini.base).prompting
+    tokenizer = build_tokenizer(prompting.suffix)
     for source in mini.curation.sources:
         fetch_source(source, folder / f"source-{source}.parquet")
         extract_answers(
@@ -83,7 +89,7 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "train" / "README.md",
         folder / "removed-select.parquet",
         mini.curation.select_gradable,
-        len,  # no tokenizer makes more of these texts than one token a character
+        lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
         scale="mini",
     )
     summarise(folder)
@@ -156,7 +162,8 @@ def test_reasons_name_the_flaw(curated: Path) -> None:
     assert reasons["proof"] == planted["proof"]
     assert reasons["several parts"] == planted["several_parts"]
     assert reasons["not gradable"] == planted["unreadable"]
-    assert reasons["prompt over 64 tokens"] == planted["long"]
+    limit = settings.section("mini", "curation.select_gradable")["max_prompt_tokens"]
+    assert reasons[f"prompt over {limit} tokens"] == planted["long"]
     chance = reasons["exact duplicate"] + reasons["near duplicate"] - sum(planted[k] for k in LEAVES_AT["deduplicate"])
     assert 0 <= chance <= CHANCE
     assert all(row["twin"] and row["score"] for row in removed(curated) if "duplicate" in row["reason"])

@@ -56,7 +56,7 @@ def test_within_math_only_equal_problems_are_taken_for_equal(math: Rows) -> None
     different = [(a["answer"], b["answer"]) for a, b in pairs if canonical(a["problem"]) != canonical(b["problem"])]
     assert len(same) == 3
     assert len(exact_twins(math)) == len(same) + 1  # and one pair that differs in letters of typesetting alone
-    assert (r"\frac{1}{3}", r"\frac13") in different, "log_8 2 and log_82: left to the embedding"
+    assert (r"\frac{1}{3}", r"\frac13") in different, "log_8 2 and log_82: missed"
     assert len(different) == 6
 
 
