@@ -140,21 +140,28 @@ def test_an_end_is_told_in_words(code: int, words: str) -> None:
     assert words in ended(code)
 
 
+def late(words: str) -> None:
+    raise Exception(words)
+
+
 def test_a_late_ray_is_started_again_and_another_error_is_not_outlived() -> None:
-    tries: list[str] = []
+    tries: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
-        tries.append("")
+        assert all(process.pid not in driver.children() for process in tries)
+        tries.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
         if len(tries) < 3:
             raise Exception(f"The current node {driver.LATE}. This could happen because …")
 
     driver.start_patiently(start)
     assert len(tries) == 3
+    assert tries[2].poll() is None
+    tries[2].kill()
+    tries[2].wait()
     with pytest.raises(ValueError, match="no such"):
         driver.start_patiently(lambda: int("no such"))
-    tries.clear()
     with pytest.raises(Exception, match=driver.LATE):
-        driver.start_patiently(lambda: (tries.clear(), start()))
+        driver.start_patiently(lambda: late(driver.LATE))
 
 
 def test_outside_of_slurm_there_is_one_node(monkeypatch: pytest.MonkeyPatch) -> None:

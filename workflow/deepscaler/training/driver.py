@@ -7,6 +7,7 @@ folder and resources and with the hooks of a segment in its workers. Then upstre
 and unchanged.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -94,7 +95,8 @@ def start_ray(place: RayPlace) -> None:
 
 
 def start_patiently(start: Callable[[], Any]) -> None:
-    """Start Ray; on a busy computer again, since it gives up early. What a try has left the reaper stops."""
+    """Start Ray; on a busy computer again, since it gives up early, without what the try has left."""
+    before = children()
     for left in reversed(range(STARTS)):
         try:
             start()
@@ -103,6 +105,15 @@ def start_patiently(start: Callable[[], Any]) -> None:
             if LATE not in str(error) or not left:
                 raise
             print(f"Ray was not up within its 30 seconds; {left} more tries", flush=True)
+            for pid in children() - before:
+                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
+
+def children() -> set[int]:
+    """Processes that this one has started and not yet buried."""
+    return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
 
 
 def wait_for_nodes(wanted: int) -> None:
