@@ -129,6 +129,16 @@ def test_holds(comparison: str, tolerance: float, value: float, holds: bool) -> 
     assert claim(comparison=comparison, tolerance=tolerance).holds(value) is holds
 
 
+def test_a_claim_may_ask_to_be_clear_by_its_own_error() -> None:
+    asked = claim(comparison="at_least", expected=1, errors=3)
+    assert asked.holds(1.4, 0.1)
+    assert not asked.holds(1.2, 0.1)
+    assert claim(comparison="at_most", expected=1, errors=3).holds(0.6, 0.1)
+    assert not claim(comparison="at_most", expected=1, errors=3).holds(0.8, 0.1)
+    with pytest.raises(ValueError, match="`errors` are of at_least and at_most"):
+        claim(errors=3)
+
+
 def test_expectation_is_written_for_people() -> None:
     assert expectation(claim(tolerance=2, unit="%")) == "10 ± 2 %"
     assert expectation(claim(comparison="at_least", unit="points")) == "≥ 10 points"

@@ -30,7 +30,7 @@ class Finding:
     def verdict(self) -> Verdict:
         if self.measured is None:
             return "not run"
-        return "met" if self.claim.holds(self.measured.value) else "outside"
+        return "met" if self.claim.holds(self.measured.value, self.measured.standard_error) else "outside"
 
 
 def findings(results: Results, file: ClaimFile) -> list[Finding]:

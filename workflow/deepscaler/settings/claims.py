@@ -162,6 +162,8 @@ class Claim(Strict):
     expected: float
     comparison: Literal["within", "at_least", "at_most"] = "within"
     tolerance: float = Field(default=0, ge=0)
+    errors: float = Field(default=0, ge=0)
+    """Of `at_least` and `at_most`: so many of its own standard errors the measured value must be clear of `expected`."""
     unit: str = ""
     reason: str
     """Why the tolerance is what it is."""
@@ -173,13 +175,15 @@ class Claim(Strict):
     def is_measured_somewhere_or_says_why_not(self) -> "Claim":
         if isinstance(self.measure, Unmeasured) != (not self.scales):
             raise ValueError(f"claim {self.id!r}: scales say where it is measured, and are empty where nothing is")
+        if self.errors and self.comparison == "within":
+            raise ValueError(f"claim {self.id!r}: `errors` are of at_least and at_most")
         if isinstance(self.measure, Unmeasured) and not self.note:
             raise ValueError(f"claim {self.id!r}: the note must say why nothing is measured")
         return self
 
-    def holds(self, value: float) -> bool:
+    def holds(self, value: float, standard_error: float | None = None) -> bool:
         """Whether a measured value meets the claim."""
-        slack = self.tolerance + 1e-9
+        slack = self.tolerance - self.errors * (standard_error or 0.0) + 1e-9
         if self.comparison == "at_least":
             return value >= self.expected - slack
         if self.comparison == "at_most":
