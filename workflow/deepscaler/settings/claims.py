@@ -163,7 +163,7 @@ class Claim(Strict):
     comparison: Literal["within", "at_least", "at_most"] = "within"
     tolerance: float = Field(default=0, ge=0)
     errors: float = Field(default=0, ge=0)
-    """Of `at_least` and `at_most`: so many of its own standard errors the measured value must be clear of `expected`."""
+    """Of `at_least`, `at_most`: so many of its own standard errors the measured value must be clear of `expected`."""
     unit: str = ""
     reason: str
     """Why the tolerance is what it is."""
