@@ -60,6 +60,7 @@ def test_a_launch_on_two_nodes_leaves_nothing_there(cluster: Cluster, tmp_path: 
         wait_until(lambda: not left_on(cluster), 60, "temporary folders to be gone", lambda: str(left_on(cluster)))
         wait_until(lambda: not rays(cluster), 60, "Ray to be gone", lambda: str(rays(cluster)))
     finally:
+        cluster.ask("scancel", "--me")
         process.kill()
         process.wait()
 

@@ -105,10 +105,11 @@ class Node:
             *(sys.executable, "-m", "deepscaler.training.node", *role),
             *(str(launch.gpus_per_node), str(launch.cpus), launch.device),
         ]
-        unmarked = {key: value for key, value in environment.items() if key != reaper.VARIABLE}  # it ends by its input
+        # the reaper must not signal srun; and SLURM makes a TMPDIR that a node lacks, which nobody would remove
+        own = {key: value for key, value in environment.items() if key not in (reaper.VARIABLE, "TMPDIR")}
         with self.log.open("ab") as handle:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=handle, stderr=subprocess.STDOUT, env=unmarked
+                command, stdin=subprocess.PIPE, stdout=handle, stderr=subprocess.STDOUT, env=own
             )
 
     def has_started(self) -> bool:
