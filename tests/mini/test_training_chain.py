@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -444,14 +445,14 @@ def test_the_weights_reach_the_sampler(killed_and_finished: Chain, withheld: lis
 def test_an_interrupted_run_lines_up_with_an_undisturbed_one(
     killed_and_finished: Chain, undisturbed: list[dict[str, Any]]
 ) -> None:
-    """The same steps, prompts, rates and kinds of values; the values to within what other samples make."""
+    """The same steps, prompts, rates and kinds of values; the values in the mean to within what other samples make."""
     interrupted = metrics(killed_and_finished.checkpoint("8k-1"))
     for key in ("step", "total_step", "stage", "segment", "rollout/num_samples", "actor_lr"):
         assert [row[key] for row in interrupted] == [row[key] for row in undisturbed]
     assert [sorted(row) for row in interrupted] == [sorted(row) for row in undisturbed]
-    for key, width in ((REWARD, 0.3), (TRUNCATED, 0.3), (KL, 0.05), (ENTROPY, 0.5)):
-        for row, other in zip(interrupted, undisturbed, strict=True):
-            assert row[key] == pytest.approx(other[key], abs=width), (key, row["step"])
+    for key, width in ((REWARD, 0.3), (TRUNCATED, 0.3), (KL, 0.05), (ENTROPY, 0.5)):  # four standard errors or more
+        means = [fmean(row[key] for row in rows) for rows in (interrupted, undisturbed)]
+        assert means[0] == pytest.approx(means[1], abs=width), key
 
 
 def test_each_step_had_its_prompts_whatever_was_killed(
