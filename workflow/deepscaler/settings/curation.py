@@ -129,8 +129,8 @@ class Deduplicate(Strict):
     same_numbers: bool = False
     """Whether two problems must hold the same numerals in the same order to be taken for one."""
     within_source: Literal["same answer", "always", "never"] = "same answer"
-    """Whether a problem may be a near duplicate of one of its own source; exact duplicates always go. `same answer` asks
-    for the same numerals too, those of figures included.
+    """Whether a problem may be a near duplicate of one of its own source; exact duplicates always go. `same answer`
+    asks for the same numerals too, those of figures included.
 
     The paper compared sources with each other. Within one, most similar pairs are siblings from a template, which
     differ in the answer, and of those with the same answer half differ in their numbers (docs/data.md).
