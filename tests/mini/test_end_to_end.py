@@ -125,8 +125,8 @@ def test_training_lifts_the_base_by_twenty_points(rows, comparisons):
 
 
 def test_the_first_stage_lifts_the_base_and_the_last_is_the_best(rows):
-    """Whether each stage beats the one before by more than chance is a claim (claims.csv), met by most runs, not by all:
-    samples are not the same from run to run, and twelve steps are few."""
+    """Whether each stage beats the one before by more than chance is a claim (claims.csv), met by most runs, not all:
+    samples differ from run to run, and twelve steps are few."""
     base, first, *_, last = averages = [average(rows, system) for system in ["mini-base", *STAGES]]
     assert first > base
     assert last == max(averages)
