@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from deepscaler.errors import JobError
+from deepscaler.training.cpu import bfloat16
 
 # Of the CPU build: one thread and no pinning (the miniature's matrices are too small to share, and two threads that
 # meet after every one of them stand still when another job has their core: 1/10 of the speed was seen), and the engine
@@ -74,6 +75,8 @@ def prepare(device: Literal["cpu", "gpu"]) -> None:
 
 def start(model: Path, settings: EngineSettings) -> Any:
     """A `vllm.LLM` with the weights in the folder `model`."""
+    if settings.device == "cpu":
+        bfloat16.apply()
     try:
         from vllm import LLM
 

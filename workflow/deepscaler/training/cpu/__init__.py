@@ -28,6 +28,7 @@ def apply() -> None:
         return
     check_versions()
     from deepscaler.training.cpu import (
+        bfloat16,
         compiled_operators,
         cuda_calls,
         flash_attention,
@@ -36,7 +37,7 @@ def apply() -> None:
         weight_sync,
     )
 
-    for part in (flash_attention, cuda_calls, weight_sync, linear_layers, compiled_operators, settings):
+    for part in (bfloat16, flash_attention, cuda_calls, weight_sync, linear_layers, compiled_operators, settings):
         part.apply()
     _applied = True
 

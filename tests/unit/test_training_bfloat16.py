@@ -1,0 +1,73 @@
+"""bf16 computed in fp32, where a processor has no bf16: the same numbers, and nothing elsewhere."""
+
+import pytest
+import torch
+from deepscaler.training.cpu import bfloat16
+from torch.nn import functional
+
+PRECISION = 2**-7
+"""Of bf16, relative: two roundings of the same sum may fall on neighbours."""
+
+
+@pytest.fixture
+def patched(monkeypatch):
+    """This process as on a processor without bf16, whatever it runs on."""
+    monkeypatch.setattr(bfloat16, "missing", lambda: True)
+    monkeypatch.setattr(bfloat16, "_originals", {})
+    for name in ("linear", "scaled_dot_product_attention"):
+        monkeypatch.setattr(functional, name, getattr(functional, name))
+    before = (functional.linear, functional.scaled_dot_product_attention)
+    bfloat16.apply()
+    return before
+
+
+def close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.dtype == other.dtype and torch.allclose(one.float(), other.float(), rtol=PRECISION, atol=PRECISION)
+
+
+def test_a_linear_layer_and_its_gradients_are_the_same(patched):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(32, 48, dtype=torch.bfloat16)
+    inputs = torch.randn(2, 5, 32, dtype=torch.bfloat16)
+    found = []
+    for compute in (patched[0], functional.linear):
+        given = inputs.clone().requires_grad_()
+        layer.zero_grad()
+        output = compute(given, layer.weight, layer.bias)
+        output.float().square().sum().backward()
+        found.append((output, given.grad, layer.weight.grad, layer.bias.grad))
+    for plain, wide in zip(*found, strict=True):
+        assert close(plain / plain.abs().max(), wide / plain.abs().max())
+
+
+@pytest.mark.parametrize("mask", [None, "bool", "float"])
+def test_attention_is_the_same(patched, mask):
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, 2, 7, 8, dtype=torch.bfloat16) for _ in range(3))
+    seen = torch.ones(7, 7, dtype=torch.bool).tril()
+    given = {None: None, "bool": seen, "float": torch.zeros(7, 7, dtype=torch.bfloat16).masked_fill(~seen, -1e9)}[mask]
+    plain, wide = (
+        attend(query, key, value, attn_mask=given, scale=0.5)
+        for attend in (patched[1], functional.scaled_dot_product_attention)
+    )
+    assert close(plain, wide)
+
+
+def test_other_types_are_left_as_they_are(patched):
+    inputs, weight = torch.randn(3, 4), torch.randn(5, 4)
+    assert functional.linear(inputs, weight).equal(patched[0](inputs, weight))
+    heads = torch.randn(1, 2, 3, 4)
+    assert functional.scaled_dot_product_attention(heads, heads, heads).dtype == torch.float32
+
+
+def test_where_bf16_is_there_nothing_is_patched(monkeypatch):
+    monkeypatch.setattr(bfloat16, "missing", lambda: False)
+    monkeypatch.setattr(bfloat16, "_originals", {})
+    before = functional.linear
+    bfloat16.apply()
+    assert functional.linear is before
+
+
+def test_a_cuda_build_is_never_patched(monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    assert not bfloat16.missing()

@@ -1,0 +1,52 @@
+"""bf16 is computed in fp32 where the processor has no instructions for it.
+
+On a processor with AVX2 alone, as most laptops have, oneDNN has no bf16 matrix product and PyTorch falls back to a
+loop: a linear layer of the miniature's size takes 18 times as long as in fp32, attention over 2,048 tokens 9 times
+(docs/performance/training.md). Here the inputs are widened, multiplied, and the result is rounded to bf16 again, which
+is what such instructions do: they too add up in fp32.
+"""
+
+from typing import Any
+
+_originals: dict[str, Any] = {}
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """`torch.nn.functional.linear`, by its own names of arguments."""
+    import torch
+
+    if input.dtype != torch.bfloat16:
+        return _originals["linear"](input, weight, bias)
+    wide_bias = None if bias is None else bias.float()
+    return _originals["linear"](input.float(), weight.float(), wide_bias).to(torch.bfloat16)
+
+
+def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, *arguments: Any, **options: Any) -> Any:
+    """`torch.nn.functional.scaled_dot_product_attention`, by its own names of arguments."""
+    import torch
+
+    original = _originals["scaled_dot_product_attention"]
+    if query.dtype != torch.bfloat16:
+        return original(query, key, value, attn_mask, *arguments, **options)
+    if attn_mask is not None and attn_mask.is_floating_point():
+        attn_mask = attn_mask.float()
+    wide = original(query.float(), key.float(), value.float(), attn_mask, *arguments, **options)
+    return wide.to(torch.bfloat16)
+
+
+def missing() -> bool:
+    """Whether this is a CPU build of torch on a processor without bf16 instructions."""
+    import torch
+
+    return torch.version.cuda is None and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def apply() -> None:
+    """Patch this process where bf16 is missing, once."""
+    from torch.nn import functional
+
+    if _originals or not missing():
+        return
+    for name, wide in (("linear", linear), ("scaled_dot_product_attention", attention)):
+        _originals[name] = getattr(functional, name)
+        setattr(functional, name, wide)
