@@ -86,6 +86,14 @@ def test_a_scale_writes_only_its_own_files(outputs, scale):
     assert len(outputs[scale]) == len(set(outputs[scale])) > 20
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_result_is_asked_for_by_name(workflow, outputs, scale):
+    """A result that is only some other job's input would stay lost: its reader has run and needs nothing."""
+    asked = {str(name) for name in workflow.get_rule(scale).input}
+    results = {name for name in outputs[scale] if name.startswith("results/")}
+    assert results - asked == set()
+
+
 def test_scales_run_the_same_rules(jobs):
     """What mini runs is what the paper runs: the rules differ only in how weights are come by, and in the last copy."""
     differ = set(jobs["mini"]) ^ set(jobs["paper"])

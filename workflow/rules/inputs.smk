@@ -79,18 +79,23 @@ def figure_inputs(wildcards):
 
 
 def tables_and_figures(scale):
-    names = ["table.csv", "table.md", "tokens.csv", "agreement.csv", "compute.csv", "settings.yaml"]
+    names = ["table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv", "compute.csv", "settings.yaml"]
     figures = [5]
     if settings.scale(scale).training:
-        names += ["curation.csv", "training.csv"]
+        names += ["curation.csv", "contamination.csv", "training.csv"]
         figures = [1, 2, 3, 4, 5]
-    return [f"results/{scale}/{name}" for name in names] + [f"results/{scale}/figures/figure-{n}.png" for n in figures]
+    names += [f"figures/figure-{number}.{kind}" for number in figures for kind in ("png", "pdf")]
+    names += [f"notebooks/figure-{number}.ipynb" for number in figures]
+    return [f"results/{scale}/{name}" for name in names]
 
 
 def results_of(scale):
-    """All that a scale yields."""
+    """All that a scale yields: a file that is not asked for here would stay lost, once its readers have run."""
+    suites = [(system, "table") for system in dag.evaluated(scale)]
+    suites += [(point.system, point.suite) for point in dag.curve(scale)]
+    scores = [f"results/{scale}/scores/{system}-{suite}.json" for system, suite in dict.fromkeys(suites)]
     last = ["claims.csv", "ro-crate-metadata.json", "report.html"]
-    return tables_and_figures(scale) + [f"results/{scale}/{name}" for name in last]
+    return tables_and_figures(scale) + scores + [f"results/{scale}/{name}" for name in last]
 
 
 def evidence(wildcards):

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from deepscaler import bfloat16
 from deepscaler.progress import progress
 from deepscaler.settings.distillation import Distillation
 
@@ -43,7 +44,8 @@ def fine_tune(model: Any, clean: list[Example], mixed: list[Example], settings: 
             for optimizer, peak in optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = peak * scale
-                optimizer.step()
+                with bfloat16.wide_products():
+                    optimizer.step()
             loss_mean = loss.item() if step == 0 else 0.95 * loss_mean + 0.05 * loss.item()
             bar.set_postfix(loss=f"{loss_mean:.3f}", refresh=False)
             bar.update()

@@ -27,8 +27,8 @@ def apply() -> None:
     if _applied or torch.version.cuda is not None:
         return
     check_versions()
+    from deepscaler import bfloat16
     from deepscaler.training.cpu import (
-        bfloat16,
         compiled_operators,
         cuda_calls,
         flash_attention,

@@ -1,8 +1,10 @@
 """bf16 computed in fp32, where a processor has no bf16: the same numbers, and nothing elsewhere."""
 
+import contextlib
+
 import pytest
 import torch
-from deepscaler.training.cpu import bfloat16
+from deepscaler import bfloat16
 from torch.nn import functional
 
 PRECISION = 2**-7
@@ -58,6 +60,22 @@ def test_other_types_are_left_as_they_are(patched):
     assert functional.linear(inputs, weight).equal(patched[0](inputs, weight))
     heads = torch.randn(1, 2, 3, 4)
     assert functional.scaled_dot_product_attention(heads, heads, heads).dtype == torch.float32
+
+
+def test_muon_takes_the_same_step(patched):
+    """Its products of a matrix are in bf16; both ways add up in fp32, in orders that may differ."""
+    assert not isinstance(bfloat16.wide_products(), contextlib.nullcontext)
+    found = []
+    for products in (contextlib.nullcontext, bfloat16.wide_products):
+        torch.manual_seed(0)
+        matrix = torch.nn.Parameter(torch.randn(24, 48))
+        before, matrix.grad = matrix.detach().clone(), torch.randn(24, 48)
+        with products():
+            torch.optim.Muon([matrix], lr=0.1, weight_decay=0).step()
+        found.append(matrix.detach() - before)
+    plain, wide = found
+    assert plain.norm() > 0
+    assert (plain - wide).norm() < 0.01 * plain.norm()
 
 
 def test_where_bf16_is_there_nothing_is_patched(monkeypatch):

@@ -6,6 +6,7 @@ loop: a linear layer of the miniature's size takes 18 times as long as in fp32, 
 is what such instructions do: they too add up in fp32.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 _originals: dict[str, Any] = {}
@@ -50,3 +51,24 @@ def apply() -> None:
     for name, wide in (("linear", linear), ("scaled_dot_product_attention", attention)):
         _originals[name] = getattr(functional, name)
         setattr(functional, name, wide)
+
+
+def wide_products() -> AbstractContextManager[Any]:
+    """While this is open, plain matrix products of this thread are widened too, where bf16 is missing.
+
+    Muon's orthogonalisation is made of them.
+    """
+    if not missing():
+        return nullcontext()
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    products = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}
+
+    class WideProducts(TorchDispatchMode):
+        def __torch_dispatch__(self, operator: Any, types: Any, inputs: Any = (), options: Any = None) -> Any:
+            if operator not in products or inputs[0].dtype != torch.bfloat16:
+                return operator(*inputs, **(options or {}))
+            return operator(*(matrix.float() for matrix in inputs), **(options or {})).to(torch.bfloat16)
+
+    return WideProducts()
