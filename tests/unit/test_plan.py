@@ -165,7 +165,6 @@ def test_benchmark_files_are_a_ledger_too(tmp_path: Path) -> None:
     assert rules["sample", ""] is None
 
 
-@pytest.mark.xfail(reason="known gap: the kept run shared its cores; 1.6 times the prediction", strict=False)
 def test_the_miniature_was_predicted_within_thirty_percent(root: Path) -> None:
     """Of what it took on the machine that the reference results are of."""
     ledger = root / "results" / "reference" / "mini" / "compute.csv"

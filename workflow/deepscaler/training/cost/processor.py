@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from deepscaler import settings
 from deepscaler.settings import dag
+from deepscaler.settings.models import Distilled
 from deepscaler.training.cost.ranges import Range
 
 UNCERTAIN = Range(0.7, 1.0, 1.6)
@@ -18,32 +19,30 @@ class Pace:
 
     start: float
     rate: float = 0.0
-    """Tokens, or training steps' tokens; 0 where a job is all start."""
+    """Tokens; 0 where a job is all start."""
 
 
 PACES: dict[str, Pace] = {
-    "distill_base": Pace(150),
-    "train_segment": Pace(100, 3500),  # launches of the driver, Ray's actors and vLLM; then rollout and update
-    "sample": Pace(25, 9000),
-    "deduplicate": Pace(16),  # loads an embedding model
-    "decontaminate": Pace(13),
-    "select_gradable": Pace(8),
-    "grade_samples": Pace(2.5),
-    "draw_figure": Pace(10),  # a notebook's kernel
+    "distill_base": Pace(13, 11_000),
+    "train_segment": Pace(32, 2250),  # launches of the driver, Ray's actors and vLLM; then rollout and update
+    "sample": Pace(20, 5800),
+    "deduplicate": Pace(20),  # loads an embedding model
+    "decontaminate": Pace(15),
+    "select_gradable": Pace(10),
+    "grade_samples": Pace(2.7),
+    "draw_figure": Pace(6),  # a notebook's kernel
 }
-LIGHT = Pace(1.5)
-"""Every other rule: start Python (1.3 s of processor time measured), read a table, write one."""
+LIGHT = Pace(1.2)
+"""Every other rule: start Python, read a table, write one."""
 STEP_SECONDS = 1.5
 """Of a training step beside its tokens: weight sync, Ray."""
-FIRST_STEP_SECONDS = 15
-"""More that the first step of a launch takes."""
-SAVE_SECONDS = 4
+SAVE_SECONDS = 1
 MINI_PROMPT = 45
 """Tokens."""
-ANSWER_SHARE = 0.3
+ANSWER_SHARE = 0.28
 """Mean length of a trained model's answers, of the limit."""
-BASE_ANSWER_SHARE = 0.45
-ROLLOUT_TOKENS = 72
+BASE_ANSWER_SHARE = 0.43
+ROLLOUT_TOKENS = 42
 """Mean length of a rollout at the miniature, whatever the context: its problems need so much."""
 
 
@@ -54,6 +53,7 @@ class RulePrice:
     """Of train_segment; other rules have none."""
     jobs: int
     steps: int
+    """Of GRPO."""
     seconds: Range
     """Of all jobs, added up."""
 
@@ -82,6 +82,7 @@ def estimate_processor(scale_name: str, paces: dict[str, Pace] | None = None) ->
     """Every rule of a CPU scale; `paces` replaces known ones, as a refit from a run does."""
     known = {**PACES, **(paces or {})}
     rules = [*training_rules(scale_name, known), *sampling_rules(scale_name, known)]
+    rules += distillation_rules(scale_name, known)
     for rule, jobs in counted_jobs(scale_name).items():
         rules.append(RulePrice(rule, "", jobs, 0, scaled(jobs * known.get(rule, LIGHT).start)))
     return ProcessorPrice(scale_name, tuple(rules))
@@ -97,7 +98,7 @@ def training_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
         pieces = [segment for segment in dag.segments(scale_name) if segment.stage == stage.name]
         sequences = chosen.rollout.prompts_per_step * chosen.samples_of(stage)
         tokens = sequences * (min(ROLLOUT_TOKENS, 0.8 * stage.max_new_tokens) + MINI_PROMPT)
-        seconds = len(pieces) * (pace.start + FIRST_STEP_SECONDS)
+        seconds = len(pieces) * pace.start
         seconds += stage.steps * (STEP_SECONDS + tokens / pace.rate)
         seconds += stage.steps / training.layout[stage.name].save_steps * SAVE_SECONDS
         found.append(RulePrice("train_segment", stage.name, len(pieces), stage.steps, scaled(seconds)))
@@ -116,6 +117,17 @@ def sampling_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
     return [RulePrice("sample", "", jobs, 0, scaled(seconds))]
 
 
+def distillation_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
+    pace, found = paces["distill_base"], []
+    for system in dag.distilled(scale_name):
+        entry = settings.systems()[system]
+        assert isinstance(entry, Distilled)
+        steps = entry.distillation.clean_steps + entry.distillation.mixed_steps
+        seconds = pace.start + steps * entry.distillation.batch_tokens / pace.rate
+        found.append(RulePrice("distill_base", "", 1, 0, scaled(seconds)))
+    return found
+
+
 def counted_jobs(scale_name: str) -> dict[str, int]:
     """Jobs of every other rule. The workflow's own count is the truth; a test holds the two together."""
     chosen = settings.scale(scale_name)
@@ -125,7 +137,6 @@ def counted_jobs(scale_name: str) -> dict[str, int]:
     counts = {
         "fetch_benchmark": tests,
         "fetch_model": len(dag.fetched(scale_name)),
-        "distill_base": len(dag.distilled(scale_name)),
         "grade_samples": scores,
         "score": scores,
         "draw_figure": 5 if chosen.training else 1,
