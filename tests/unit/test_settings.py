@@ -16,9 +16,13 @@ def checkout(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     """A copy of config/ that a test may edit."""
     shutil.copytree(root / "config", tmp_path / "config")
     monkeypatch.setenv("DEEPSCALER_ROOT", str(tmp_path))
-    for cached in (load.scale, load.recipe, load.systems, load.benchmarks, load.sources, load.site):
-        cached.cache_clear()
+    forget()
     yield tmp_path
+    forget()
+
+
+def forget() -> None:
+    """Files are read once; these are to be read again."""
     for cached in (load.scale, load.recipe, load.systems, load.benchmarks, load.sources, load.site):
         cached.cache_clear()
 
@@ -118,6 +122,47 @@ def test_the_training_digest_follows_the_mathematics_and_not_the_machines(checko
     load.scale.cache_clear()
     load.recipe.cache_clear()
     assert dag.training_digest("mini", "16k-1") != before
+
+
+def digests_of_costly_jobs() -> list[str]:
+    """Of what fetches, distils, samples and grades at paper scale and at mini."""
+    found = [dag.weights_digest(name) for scale in ("paper", "mini") for name in dag.model_names(scale)]
+    found += [dag.source_digest(name) for name in settings.sources()]
+    for scale in ("paper", "mini"):
+        for system, _ in dag.scored(scale):
+            found += [dag.sampling_digest(scale, system), dag.prompting_digest(scale, system)]
+    return found
+
+
+def test_what_things_are_called_makes_nothing_costly_again(checkout: Path) -> None:
+    """Titles, notes, licences and the paper's numbers are printed; no weight, sample or grade depends on them."""
+    before = digests_of_costly_jobs()
+    other = {"parameters": 9.5, "paper": {"aime_2024": 1.0}}
+    for file, table in (("models", settings.systems()), ("sources", settings.sources())):
+        path = checkout / f"config/{file}.yaml"
+        values = yaml.safe_load(path.read_text())
+        for name, entry in table.items():
+            for key in {"title", "parameters", "note", "paper", "licence", "citation"} & set(type(entry).model_fields):
+                values[name][key] = other.get(key, f"another {key}")
+        path.write_text(yaml.safe_dump(values, sort_keys=False))
+    forget()
+    assert settings.systems()["mini-base"].title == "another title"
+    assert digests_of_costly_jobs() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("models", "mini-base.distillation.clean_steps", 7),
+        ("models", "mini-base.prompting.suffix", "Think."),
+        ("sources", "aime.revision", "0" * 40),
+    ],
+)
+def test_what_decides_a_costly_job_changes_its_digest(checkout: Path, file: str, key: str, value: object) -> None:
+    before = digests_of_costly_jobs()
+    edit(checkout / f"config/{file}.yaml", key, value)
+    forget()
+    assert digests_of_costly_jobs() != before
 
 
 def test_environment_variables_override_the_site_file(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

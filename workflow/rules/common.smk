@@ -115,8 +115,3 @@ def start_again():
 def setting(*dotted):
     """A digest of sections of the scale's settings: a job runs again when one of them changes."""
     return lambda wildcards: settings.settings_digest(*(settings.section(wildcards.scale, key) for key in dotted))
-
-
-def entry(table, wildcard):
-    """A digest of one entry of config/models.yaml, benchmarks.yaml or sources.yaml."""
-    return lambda wildcards: settings.settings_digest(table()[wildcards[wildcard]])

@@ -15,7 +15,7 @@ rule fetch_source:
     resources:
         **request("fetch_source"),
     params:
-        settings=entry(settings.sources, "source"),
+        settings=lambda wildcards: dag.source_digest(wildcards.source),
     message:
         "Fetching source {wildcards.source}"
     shell:
@@ -247,6 +247,7 @@ rule schedule_prompts:
             vars(dag.segment(wildcards.scale, wildcards.segment)),
             settings.recipe(settings.scale(wildcards.scale).training.recipe).rollout,
         ),
+        prompting=lambda wildcards: dag.prompting_digest(wildcards.scale, settings.scale(wildcards.scale).base),
     message:
         "Ordering the prompts of segment {wildcards.segment}"
     shell:

@@ -16,7 +16,7 @@ rule fetch_model:
     resources:
         **request("fetch_model"),
     params:
-        settings=entry(settings.systems, "system"),
+        settings=lambda wildcards: dag.weights_digest(wildcards.system),
     message:
         "Fetching the weights of {wildcards.system}"
     shell:
@@ -43,7 +43,7 @@ rule distill_base:
     resources:
         **request("distill_base"),
     params:
-        settings=entry(settings.systems, "system"),
+        settings=lambda wildcards: dag.weights_digest(wildcards.system),
         seed=setting("seed"),
     message:
         "Distilling the base model {wildcards.system}"

@@ -6,7 +6,7 @@ Pure functions of the settings: they start nothing and read no result, so a dry 
 from dataclasses import dataclass
 
 from deepscaler.errors import UserError
-from deepscaler.settings.load import benchmarks, recipe, scale, settings_digest, systems
+from deepscaler.settings.load import benchmarks, recipe, scale, settings_digest, sources, systems
 from deepscaler.settings.models import Distilled, Published, Reported, Trained
 from deepscaler.settings.scale import Layout, Need
 
@@ -143,6 +143,20 @@ def training_digest(scale_name: str, identifier: str) -> str:
     return settings_digest(mathematics, stage, [piece.first, piece.last], settings.seed)
 
 
+def weights_digest(system: str) -> str:
+    """Changes when a base or published model does, and not when it is called otherwise or the paper's numbers are."""
+    entry = systems()[system]
+    if isinstance(entry, Distilled):  # it learns from prompts
+        return settings_digest(entry.distillation, entry.prompting)
+    return settings_digest(entry.model_dump(mode="json", include={"repository", "revision", "files", "chat_template"}))
+
+
+def source_digest(source: str) -> str:
+    """Changes when a source's rows do."""
+    keep = {"kind", "repository", "revision", "files", "fields", "only", "between"}
+    return settings_digest(sources()[source].model_dump(mode="json", include=keep))
+
+
 def problems_digest(benchmark: str) -> str:
     """Changes when a benchmark's problems do, and not when they are marked or called otherwise."""
     keep = {"kind", "size", "repository", "revision", "files", "fields"}
@@ -154,7 +168,9 @@ def sampling_digest(scale_name: str, system: str) -> str:
     settings = scale(scale_name)
     keep = {"samples", "temperature", "top_p", "max_new_tokens", "context"}
     return settings_digest(
-        settings.evaluation.model_dump(mode="json", include=keep), prompting_entry(scale_name, system), settings.seed
+        settings.evaluation.model_dump(mode="json", include=keep),
+        prompting_entry(scale_name, system).model_dump(mode="json", include={"prompting", "sampling"}),
+        settings.seed,
     )
 
 
@@ -173,7 +189,8 @@ def table_digest(scale_name: str) -> str:
 
 
 def prompting_digest(scale_name: str, system: str) -> str:
-    return settings_digest(prompting_entry(scale_name, system))
+    """Changes when a problem becomes another prompt, or a response is to be read otherwise."""
+    return settings_digest(prompting_entry(scale_name, system).prompting)
 
 
 def prompting_entry(scale_name: str, system: str) -> Published | Distilled:
