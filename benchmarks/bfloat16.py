@@ -25,15 +25,19 @@ def works() -> dict[str, Callable[[], object]]:
     """What is timed, by name, with the functions of `functional` as they are at the time."""
     weight = torch.randn(INTERMEDIATE, HIDDEN, dtype=torch.bfloat16, requires_grad=True)
     inputs = torch.randn(TOKENS, HIDDEN, dtype=torch.bfloat16, requires_grad=True)
-    heads = torch.randn(1, HEADS, TOKENS, HEAD, dtype=torch.bfloat16)
+    heads = torch.randn(1, HEADS, TOKENS, HEAD, dtype=torch.bfloat16, requires_grad=True)
     mask = torch.ones(TOKENS, TOKENS, dtype=torch.bool).tril()
     matrices = [torch.nn.Parameter(torch.randn(size)) for size in LAYER * 2]
     for matrix in matrices:
         matrix.grad = torch.randn_like(matrix)
     muon = torch.optim.Muon(matrices, lr=0.02)
+
+    def attention(*inputs: torch.Tensor) -> torch.Tensor:
+        return functional.scaled_dot_product_attention(*inputs)
+
     return {
         "linear layer, forward and backward": lambda: functional.linear(inputs, weight).sum().backward(),
-        "attention with a mask": lambda: functional.scaled_dot_product_attention(heads, heads, heads, attn_mask=mask),
+        "attention with a mask, forward and backward": lambda: attention(heads, heads, heads, mask).sum().backward(),
         "step of Muon": lambda: muon.step(),
     }
 
