@@ -1,8 +1,9 @@
 """bf16 is computed in fp32 where the processor has no instructions for it.
 
 On a processor with AVX2 alone, as most laptops have, oneDNN has no bf16 matrix product and PyTorch falls back to a
-loop: a linear layer of the miniature's size takes nineteen times as long as in fp32 (docs/performance/training.md). Here the inputs are widened, multiplied, and the result is rounded to bf16 again, which
-is what such instructions do: they too add up in fp32.
+loop: a linear layer of the miniature's size takes nineteen times as long as in fp32 (docs/performance/training.md).
+Here the inputs are widened, multiplied, and the result is rounded to bf16 again, which is what such instructions do:
+they too add up in fp32.
 """
 
 from contextlib import AbstractContextManager, nullcontext
