@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from deepscaler.reward.grade import grade_pair
-from deepscaler.reward.paper import arithmetic, expression
-from deepscaler.reward.verdicts import Refused
+from deepscaler.reward.paper import arithmetic, expression, latex
+from deepscaler.reward.verdicts import MAX_ANSWER, Refused
 
 QUIRKS = [
     (r"\frac{1}{2}", "0.5", True),
@@ -117,3 +117,22 @@ def test_text_outside_the_whitelist_is_refused(text: str) -> None:
 def test_expressions_that_explode_are_refused(text: str) -> None:
     with pytest.raises(Refused):
         arithmetic.check_size(expression.parse(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r"\cite[" * 40, r"\frac{" * 30, r"\textcolor{\(" * 40 + "}" * 40, r"\frac{\begin{a}}" * 40, r"\hat{]" * 40],
+)
+def test_latex_that_is_read_over_and_over_is_refused(text: str) -> None:
+    """Unbounded, each of these takes pylatexenc minutes or gigabytes."""
+    with pytest.raises(Refused):
+        latex.to_text(text)
+    assert not grade_pair(r"\frac{1}{2}", text, "paper").correct
+
+
+def test_long_well_formed_latex_is_read() -> None:
+    long = "+".join([r"\frac{1}{2}"] * 330)
+    assert MAX_ANSWER - 100 < len(long) < MAX_ANSWER
+    assert latex.to_text(long) == "+".join(["1/2"] * 330)
+    nested = r"\frac{1}{1+" * 40 + "1" + "}" * 40
+    assert latex.to_text(nested).count("1") == 81

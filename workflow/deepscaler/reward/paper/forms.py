@@ -4,10 +4,9 @@
 Behaviour: `rewards/math_utils/utils.py` of DeepScaleR, whose verdicts OpenRLHF's `utils/math_utils.py` shares.
 """
 
-import logging
 import re
-import threading
-from typing import Any
+
+from . import latex
 
 _WHOLLY_TEXT = re.compile(r"^\\text\{(?P<text>.+?)\}$")
 _MIXED_NUMBER = re.compile(r"([0-9]) +([0-9])")
@@ -44,7 +43,6 @@ _TEXT_WORDS = (
     ("trillion", "*10^12"),
 )
 _TEXT_SYMBOLS = (("√", "sqrt"), ("π", "pi"), ("∞", "inf"), ("∪", "U"), ("·", "*"), ("×", "*"))
-_local = threading.local()
 
 
 class _NoForm(Exception):
@@ -154,23 +152,10 @@ def symbolic_form(answer: str) -> str:
 
 
 def _latex_to_text(text: str) -> str:
-    """Plain text of LaTeX as pylatexenc writes it, an unknown macro becoming nothing; `text` itself if that fails."""
+    """Plain text of LaTeX, an unknown macro becoming nothing; `text` itself where pylatexenc fails."""
     fractions = replace_all(text, (("\\tfrac", "\\frac"), ("\\dfrac", "\\frac"), ("\\frac", " \\frac")))
-    try:
-        plain = _converter().latex_to_text(fractions)
-    except Exception:  # pylatexenc raises many kinds, RecursionError among them
-        return text
-    return replace_all(plain, _TEXT_SYMBOLS).strip()
-
-
-def _converter() -> Any:
-    """One converter a thread: building one costs as much as ten conversions."""
-    if not hasattr(_local, "converter"):
-        from pylatexenc.latex2text import LatexNodes2Text
-
-        logging.getLogger("pylatexenc").setLevel(logging.CRITICAL)  # it warns of every malformed answer
-        _local.converter = LatexNodes2Text()
-    return _local.converter
+    plain = latex.to_text(fractions)
+    return text if plain is None else replace_all(plain, _TEXT_SYMBOLS).strip()
 
 
 def _as_float(text: str) -> float | None:

@@ -9,8 +9,6 @@ from .forms import is_integer_text, mathd_form, symbolic_form, without_thousands
 
 _FRACTION = re.compile(r"^-?[0-9]+.?/0*[1-9][0-9]*.?$")
 _DEEP_EXPONENTS = re.compile(r"\^[0-9]+\^|\^[0-9][0-9]+")
-MAX_BRACES = 40
-"""Braces within each other; beyond, converting LaTeX to text takes seconds."""
 _BRACKETS = "()[]"
 _POINTS = (0.8371, 1.6183)
 _APART = 1e-6
@@ -27,22 +25,12 @@ def grade(gold: str, answer: str) -> Verdict:
         return Verdict(True, "identical")
     if len(answer) > MAX_ANSWER or len(gold) > MAX_ANSWER:
         return Verdict(False, "refused: too long")
-    if max(brace_depth(gold), brace_depth(answer)) > MAX_BRACES:
-        return Verdict(False, "refused: nested too deep")
     if mathd_form(gold) == mathd_form(answer):
         return Verdict(True, "MATH form: equal")
-    return _compare_symbolic(symbolic_form(gold), symbolic_form(answer))
-
-
-def brace_depth(text: str) -> int:
-    """How deep braces stand within each other; 0 where there are too few to matter."""
-    if text.count("{") <= MAX_BRACES:
-        return 0
-    depth = deepest = 0
-    for character in text:
-        depth += (character == "{") - (character == "}")
-        deepest = max(deepest, depth)
-    return deepest
+    try:
+        return _compare_symbolic(symbolic_form(gold), symbolic_form(answer))
+    except Refused as refusal:
+        return Verdict(False, f"refused: {refusal}")
 
 
 def _compare_symbolic(gold: str, answer: str) -> Verdict:
