@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME
 
 ##@ Run
 .PHONY: mini
-mini: $(VENV)/installed ## the whole pipeline on two CPU cores: about a quarter of an hour, then results/mini/
+mini: $(VENV)/installed ## the whole pipeline on two CPU cores: twelve minutes where they are free, then results/mini/
 	@workflow/alone.sh $(BIN)/snakemake --profile $(PROFILE) --nolock mini
 	@cat results/mini/table.md
 	@echo; echo "Results: results/mini/ (start with report.html); weights, data and samples: work/mini/; logs: logs/mini/"
@@ -138,7 +138,7 @@ clean: ## caches and what is cheap to make again; results, checkpoints and sampl
 .PHONY: clean-mini
 clean-mini: ## mini's results, checkpoints and samples, after asking
 	@[ -t 0 ] || { echo "Not without someone to ask: start this from a terminal."; exit 1; }
-	@read -r -p "Remove results/mini, work/mini and logs/mini? They cost a quarter of an hour. [y/N] " answer; \
+	@read -r -p "Remove results/mini, work/mini and logs/mini? They cost twelve minutes. [y/N] " answer; \
 		[[ $$answer == [yY]* ]] && rm -rf results/mini work/mini logs/mini
 
 .PHONY: help

@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
-        with Cluster(Shape(), shared=(tmp_path_factory.getbasetemp(),)) as running:
+        with Cluster(Shape(), shared=(tmp_path_factory.getbasetemp(), ROOT)) as running:
             yield running
     except Unavailable as reason:
         pytest.skip(str(reason))

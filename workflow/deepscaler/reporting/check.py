@@ -17,7 +17,7 @@ from deepscaler.reporting.measure import declared_results
 from deepscaler.reporting.results import Results, Row, number
 from deepscaler.settings import dag
 
-TRAINING_POINTS = 12.0
+TRAINING_POINTS = 20.0
 """Percentage points by which an average after training may differ between runs: see docs/ARTIFACT.md."""
 SAMPLING_ERRORS = 4.0
 """Standard errors, of problems and samples, by which any model may differ."""
