@@ -94,12 +94,21 @@ def mini_cost() -> str:
 
 
 def mini_size() -> str:
-    """How small the miniature's model is."""
+    """How small the miniature's model and its stages are."""
     size = size_text(parameters("mini", str(settings.scale("mini").base)) or 0.0)
+    training = settings.scale("mini").training
+    assert training is not None
+    stages = settings.recipe(training.recipe).stages
     return (
         "Nothing is a stand-in: OpenRLHF, vLLM, DeepSpeed and Ray run in their CPU builds. What is small is the model "
-        f"({size.replace(' ', '&nbsp;')} parameters,\ndistilled on the spot) and its problems.\n"
+        f"({size.replace(' ', '&nbsp;')} parameters,\ndistilled on the spot), its problems, and the stages: "
+        f"{listed([stage.name.upper() for stage in stages])} keep their names, but are\n"
+        f"{listed([str(stage.max_new_tokens) for stage in stages])} tokens, {stages[0].steps} steps each.\n"
     )
+
+
+def listed(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def scales() -> str:

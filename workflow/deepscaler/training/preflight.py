@@ -202,7 +202,7 @@ def check_compilers() -> Iterator[Check]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     for program in ("g++", "ninja"):
         if shutil.which(program, path=path) is None:
-            yield Check("missing", f"{program} is not on PATH; DeepSpeed builds its optimizer with it")
+            yield Check("missing", f"{program} is not on PATH; engines compile parts of themselves with it")
 
 
 # The node and its disks
