@@ -1,5 +1,6 @@
 """One verb a rule: `deepscaler VERB --help`. Each module registers the verbs of one noun."""
 
+import os
 import sys
 
 import typer
@@ -25,6 +26,9 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the CLI; an expected failure is one line on stderr and an exit code (2 bad input, 1 failed job)."""
+    # Threads that wait for each other give their cores away: where other programs want them too, those that spin make a
+    # job 26 times slower (docs/performance/distillation.md)
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
     try:
         build()()
     except DeepscalerError as error:
