@@ -6,6 +6,7 @@ import pytest
 import torch
 from deepscaler import bfloat16
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 PRECISION = 2**-7
 """Of bf16, relative: two roundings of the same sum may fall on neighbours."""
@@ -13,14 +14,29 @@ PRECISION = 2**-7
 
 @pytest.fixture
 def patched(monkeypatch):
-    """This process as on a processor without bf16, whatever it runs on."""
+    """This process as on a processor without bf16, whatever it runs on; gives torch's own functions."""
     monkeypatch.setattr(bfloat16, "missing", lambda: True)
+    names = ("linear", "scaled_dot_product_attention")
+    before = tuple(bfloat16._originals.get(name, getattr(functional, name)) for name in names)
     monkeypatch.setattr(bfloat16, "_originals", {})
-    for name in ("linear", "scaled_dot_product_attention"):
-        monkeypatch.setattr(functional, name, getattr(functional, name))
-    before = (functional.linear, functional.scaled_dot_product_attention)
+    for name, function in zip(names, before, strict=True):
+        monkeypatch.setattr(functional, name, function)
     bfloat16.apply()
+    assert (functional.linear, functional.scaled_dot_product_attention) == (bfloat16.linear, bfloat16.attention)
     return before
+
+
+class Seen(TorchDispatchMode):
+    """Notes the types of what reaches each product."""
+
+    def __init__(self):
+        super().__init__()
+        self.types = set()
+
+    def __torch_dispatch__(self, operator, types, inputs=(), options=None):
+        if "mm" in operator.__name__ or "attention" in operator.__name__:
+            self.types |= {tensor.dtype for tensor in inputs if isinstance(tensor, torch.Tensor)}
+        return operator(*inputs, **(options or {}))
 
 
 def close(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -40,19 +56,35 @@ def test_a_linear_layer_and_its_gradients_are_the_same(patched):
         found.append((output, given.grad, layer.weight.grad, layer.bias.grad))
     for plain, wide in zip(*found, strict=True):
         assert close(plain / plain.abs().max(), wide / plain.abs().max())
+    with Seen() as seen:
+        functional.linear(inputs, layer.weight, layer.bias)
+    assert seen.types == {torch.float32}
 
 
-@pytest.mark.parametrize("mask", [None, "bool", "float"])
+@pytest.mark.parametrize("mask", [None, "bool", "float", "causal"])
 def test_attention_is_the_same(patched, mask):
     torch.manual_seed(0)
     query, key, value = (torch.randn(1, 2, 7, 8, dtype=torch.bfloat16) for _ in range(3))
     seen = torch.ones(7, 7, dtype=torch.bool).tril()
-    given = {None: None, "bool": seen, "float": torch.zeros(7, 7, dtype=torch.bfloat16).masked_fill(~seen, -1e9)}[mask]
+    given = {
+        None: None,
+        "causal": None,
+        "bool": seen,
+        "float": torch.zeros(7, 7, dtype=torch.bfloat16).masked_fill(~seen, -1e9),
+    }[mask]
     plain, wide = (
-        attend(query, key, value, attn_mask=given, scale=0.5)
+        attend(query, key, value, attn_mask=given, scale=0.5, is_causal=mask == "causal")
         for attend in (patched[1], functional.scaled_dot_product_attention)
     )
     assert close(plain, wide)
+    with Seen() as seen:
+        functional.scaled_dot_product_attention(query, key, value, attn_mask=given)
+    assert torch.bfloat16 not in seen.types
+
+
+def test_types_that_do_not_fit_are_an_error_here_too(patched):
+    with pytest.raises(RuntimeError, match="same dtype"):
+        functional.linear(torch.randn(3, 4, dtype=torch.bfloat16), torch.randn(5, 4))
 
 
 def test_other_types_are_left_as_they_are(patched):
@@ -70,8 +102,9 @@ def test_muon_takes_the_same_step(patched):
         torch.manual_seed(0)
         matrix = torch.nn.Parameter(torch.randn(24, 48))
         before, matrix.grad = matrix.detach().clone(), torch.randn(24, 48)
-        with products():
+        with Seen() as seen, products():
             torch.optim.Muon([matrix], lr=0.1, weight_decay=0).step()
+        assert (torch.bfloat16 in seen.types) == (products is contextlib.nullcontext)
         found.append(matrix.detach() - before)
     plain, wide = found
     assert plain.norm() > 0

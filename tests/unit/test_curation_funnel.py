@@ -86,11 +86,9 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     select_gradable(
         folder / "decontaminated.parquet",
         folder / "train" / "train.parquet",
-        folder / "train" / "README.md",
         folder / "removed-select.parquet",
         mini.curation.select_gradable,
         lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
-        scale="mini",
     )
     summarise(folder)
     yield folder
@@ -105,6 +103,9 @@ def summarise(folder: Path) -> None:
         folder / "train" / "train.parquet",
         folder / "curation.csv",
         folder / "removed.parquet",
+        folder / "train" / "README.md",
+        "mini",
+        settings.scale("mini").curation.select_gradable,
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from deepscaler.reward.explain import views
+from deepscaler.reward.gradable import gradable
 from deepscaler.reward.grade import grade_pair
 from deepscaler.reward.paper import arithmetic, expression, latex
 from deepscaler.reward.verdicts import MAX_ANSWER, Refused
@@ -121,13 +123,28 @@ def test_expressions_that_explode_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [r"\cite[" * 40, r"\frac{" * 30, r"\textcolor{\(" * 40 + "}" * 40, r"\frac{\begin{a}}" * 40, r"\hat{]" * 40],
+    [
+        r"\frac{" * 11 + " " * 3900,
+        r"\frac{" * 14 + "\\" + "a" * 3880,
+        r"\cite[" * 40,
+        r"\frac{" * 30,
+        r"\textcolor{\(" * 40 + "}" * 40,
+        r"\frac{\begin{a}}" * 40,
+        r"\hat{]" * 40,
+    ],
 )
 def test_latex_that_is_read_over_and_over_is_refused(text: str) -> None:
     """Unbounded, each of these takes pylatexenc minutes or gigabytes."""
     with pytest.raises(Refused):
         latex.to_text(text)
     assert not grade_pair(r"\frac{1}{2}", text, "paper").correct
+    assert gradable(text) == (False, next(seen for layer, seen in views(text, "paper") if layer == "symbolic form"))
+
+
+def test_an_answer_is_read_alike_whatever_came_before_it() -> None:
+    alone = latex.to_text(r"\maketitle")
+    latex.to_text(r"\title{7}")
+    assert latex.to_text(r"\maketitle") == alone
 
 
 def test_long_well_formed_latex_is_read() -> None:

@@ -1,6 +1,7 @@
 """Settings: what is not known is refused, with its place and the nearest name; the DAG's facts follow from them."""
 
 import shutil
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -150,19 +151,59 @@ def test_what_things_are_called_makes_nothing_costly_again(checkout: Path) -> No
     assert digests_of_costly_jobs() == before
 
 
+BASE = "deepseek-r1-distill-qwen-1.5b"
+
+
+def with_dots(checkout: Path, file: str, keys: list[str], value: object) -> None:
+    """Names of models have dots, so the keys come apart."""
+    path = checkout / "config" / file
+    values = yaml.safe_load(path.read_text())
+    inner = values
+    for key in keys[:-1]:
+        inner = inner.setdefault(key, {})
+    inner[keys[-1]] = value
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    forget()
+
+
 @pytest.mark.parametrize(
-    ("file", "key", "value"),
+    ("file", "keys", "value", "digest"),
     [
-        ("models", "mini-base.distillation.clean_steps", 7),
-        ("models", "mini-base.prompting.suffix", "Think."),
-        ("sources", "aime.revision", "0" * 40),
+        ("models.yaml", ["mini-base", "distillation", "clean_steps"], 7, lambda: dag.weights_digest("mini-base")),
+        ("models.yaml", ["mini-base", "prompting", "suffix"], "Think.", lambda: dag.weights_digest("mini-base")),
+        ("models.yaml", [BASE, "revision"], "0" * 40, lambda: dag.weights_digest(BASE)),
+        ("models.yaml", [BASE, "prompting", "suffix"], "Think.", lambda: dag.sampling_digest("paper", BASE)),
+        ("models.yaml", [BASE, "sampling", "context"], 512, lambda: dag.sampling_digest("paper", "deepscaler-8k")),
+        ("models.yaml", [BASE, "prompting", "think"], "none", lambda: dag.prompting_digest("paper", "deepscaler-8k")),
+        ("models.yaml", [BASE, "prompting", "think"], "none", lambda: dag.training_digest("paper", "8k-1")),
+        ("sources.yaml", ["amc", "revision"], "0" * 40, lambda: dag.source_digest("amc")),
     ],
 )
-def test_what_decides_a_costly_job_changes_its_digest(checkout: Path, file: str, key: str, value: object) -> None:
-    before = digests_of_costly_jobs()
-    edit(checkout / f"config/{file}.yaml", key, value)
-    forget()
-    assert digests_of_costly_jobs() != before
+def test_what_decides_a_costly_job_changes_its_digest(
+    checkout: Path, file: str, keys: list[str], value: object, digest: Callable[[], str]
+) -> None:
+    before = digest()
+    with_dots(checkout, file, keys, value)
+    assert digest() != before
+
+
+def test_a_stage_may_grow_unless_its_rate_depends_on_its_end(checkout: Path) -> None:
+    def training_digest_after(steps: int) -> str:
+        path = checkout / "config/recipes/mini.yaml"
+        values = yaml.safe_load(path.read_text())
+        values["stages"][0]["steps"] = steps
+        path.write_text(yaml.safe_dump(values, sort_keys=False))
+        forget()
+        return dag.training_digest("mini", "8k-1")
+
+    assert training_digest_after(18) == training_digest_after(24)
+    with_dots(checkout, "recipes/mini.yaml", ["optimizer", "schedule"], "linear")
+    assert training_digest_after(18) != training_digest_after(24)
+
+
+def test_the_kept_run_is_of_todays_settings(root: Path) -> None:
+    kept = yaml.safe_load((root / "results/reference/mini/settings.yaml").read_text(encoding="utf-8"))
+    assert kept["digest"] == settings.settings_digest(dag.resolved("mini"))
 
 
 def test_environment_variables_override_the_site_file(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """`torch.nn.functional.linear`, by its own names of arguments."""
     import torch
 
-    if input.dtype != torch.bfloat16:
+    if any(tensor is not None and tensor.dtype != torch.bfloat16 for tensor in (input, weight, bias)):
         return _originals["linear"](input, weight, bias)
     wide_bias = None if bias is None else bias.float()
     return _originals["linear"](input.float(), weight.float(), wide_bias).to(torch.bfloat16)
@@ -27,7 +27,7 @@ def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, *argument
     import torch
 
     original = _originals["scaled_dot_product_attention"]
-    if query.dtype != torch.bfloat16:
+    if any(tensor.dtype != torch.bfloat16 for tensor in (query, key, value)):
         return original(query, key, value, attn_mask, *arguments, **options)
     if attn_mask is not None and attn_mask.is_floating_point():
         attn_mask = attn_mask.float()
@@ -39,7 +39,9 @@ def missing() -> bool:
     """Whether this is a CPU build of torch on a processor without bf16 instructions."""
     import torch
 
-    return torch.version.cuda is None and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if torch.version.cuda is not None or not torch.backends.mkldnn.is_available():
+        return False
+    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def apply() -> None:

@@ -162,7 +162,6 @@ rule select_gradable:
         model=base_manifest,
     output:
         problems=work("{scale}/data/train/train.parquet"),
-        card=work("{scale}/data/train/README.md"),
         removed=work("{scale}/data/removed/select_gradable.parquet"),
     log:
         "logs/{scale}/select_gradable/all.log",
@@ -175,6 +174,7 @@ rule select_gradable:
         **request("select_gradable"),
     params:
         settings=setting("curation.select_gradable"),
+        prompting=base_prompting,
     message:
         "Keeping what the reward can grade"
     shell:
@@ -183,7 +183,6 @@ rule select_gradable:
         " --problems {input.problems}"
         " --model {input.model}"
         " --output {output.problems}"
-        " --card {output.card}"
         " --removed {output.removed}"
         " 2>&1 | tee {log}"
 
@@ -205,6 +204,7 @@ rule summarise_curation:
     output:
         funnel="results/{scale}/curation.csv",
         removed=work("{scale}/data/removed.parquet"),
+        card=work("{scale}/data/train/README.md"),
     log:
         "logs/{scale}/summarise_curation/all.log",
     benchmark:
@@ -214,6 +214,10 @@ rule summarise_curation:
     threads: cpus("summarise_curation")
     resources:
         **request("summarise_curation"),
+    params:
+        settings=lambda wildcards: settings.settings_digest(
+            settings.scale(wildcards.scale).curation.select_gradable, dag.resolved(wildcards.scale)["sources"]
+        ),
     message:
         "Counting what curation kept and removed"
     shell:
@@ -223,6 +227,7 @@ rule summarise_curation:
         " --removed-parts {input.removed}"
         " --train {input.train}"
         " --funnel {output.funnel}"
+        " --card {output.card}"
         " --removed {output.removed}"
         " 2>&1 | tee {log}"
 
@@ -247,7 +252,7 @@ rule schedule_prompts:
             vars(dag.segment(wildcards.scale, wildcards.segment)),
             settings.recipe(settings.scale(wildcards.scale).training.recipe).rollout,
         ),
-        prompting=lambda wildcards: dag.prompting_digest(wildcards.scale, settings.scale(wildcards.scale).base),
+        prompting=base_prompting,
     message:
         "Ordering the prompts of segment {wildcards.segment}"
     shell:

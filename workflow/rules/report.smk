@@ -14,7 +14,7 @@ rule resolve_settings:
     resources:
         **request("resolve_settings"),
     params:
-        settings=setting(""),
+        settings=lambda wildcards: settings.settings_digest(dag.resolved(wildcards.scale)),
     message:
         "Recording settings, versions and seeds of {wildcards.scale}"
     shell:

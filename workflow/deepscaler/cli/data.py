@@ -124,10 +124,9 @@ def select_gradable(
     problems: Problems,
     model: Annotated[Path, typer.Option(help="model.json of the base model, whose tokenizer counts.")],
     output: Output,
-    card: Annotated[Path, typer.Option(help="Dataset card to write, beside the output.")],
     removed: Removed,
 ) -> None:
-    """Keep what the reward can grade and the prompt's limit holds: the training set, with its card."""
+    """Keep what the reward can grade and the prompt's limit holds: the training set."""
     from deepscaler.curation.select_gradable import select_gradable
     from deepscaler.models.templates import load_tokenizer, prompt_token_ids
     from deepscaler.settings.dag import prompting_entry
@@ -140,11 +139,9 @@ def select_gradable(
     select_gradable(
         problems,
         output,
-        card,
         removed,
         curation.select_gradable,
         lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
-        scale,
     )
 
 
@@ -155,12 +152,13 @@ def summarise_curation(
     train: Annotated[Path, typer.Option(help="The training set.")],
     funnel: Annotated[Path, typer.Option(help="CSV to write: source × step.")],
     removed: Removed,
+    card: Annotated[Path, typer.Option(help="Dataset card to write, beside the training set.")],
 ) -> None:
     """Count what came in, left and arrived, for every source; refuse a funnel that does not sum."""
     from deepscaler.curation.summarise_curation import summarise_curation
 
-    curation_of(scale)
-    summarise_curation(sources, removed_parts, train, funnel, removed)
+    selection = curation_of(scale).select_gradable
+    summarise_curation(sources, removed_parts, train, funnel, removed, card, scale, selection)
 
 
 def pin(

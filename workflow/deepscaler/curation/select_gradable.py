@@ -1,4 +1,4 @@
-"""What the reward can grade and the model's context holds: the training set, and its card."""
+"""What the reward can grade and the model's context holds: the training set."""
 
 import re
 from collections import Counter
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepscaler import records
-from deepscaler.curation.dataset_card import write_card
 from deepscaler.progress import progress
 from deepscaler.reward.gradable import gradable
 from deepscaler.reward.verdicts import Mode
@@ -26,13 +25,11 @@ TokenCount = Callable[[str], int]
 def select_gradable(
     problems: Path,
     output: Path,
-    card: Path,
     removed: Path,
     settings: SelectGradable,
     count_tokens: TokenCount,
-    scale: str = "",
 ) -> None:
-    """Write the training set with its dataset card, and what was removed with the reason."""
+    """Write the training set, and what was removed with the reason."""
     rows = records.read(problems, records.PROBLEM).to_pylist()
     reasons = [
         ungradable(row["problem"], row["answer"], settings.mode)
@@ -42,7 +39,6 @@ def select_gradable(
     kept = [row for row, reason in zip(rows, reasons, strict=True) if not reason]
     left = [{**row, "step": STEP, "reason": reason} for row, reason in zip(rows, reasons, strict=True) if reason]
     records.write(removed, left, records.REMOVED)
-    write_card(card, scale, kept, settings)
     records.write(output, kept, records.PROBLEM)
     print(f"{len(kept)} of {len(rows)} problems are training data; {len(left)} leave:")
     for reason, count in Counter(row["reason"] for row in left).most_common():

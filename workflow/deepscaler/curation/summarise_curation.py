@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deepscaler import records
+from deepscaler.curation.dataset_card import write_card
 from deepscaler.errors import JobError
 from deepscaler.files import writing
+from deepscaler.settings.curation import SelectGradable
 
 STEPS = ("extract_answers", "deduplicate", "decontaminate", "select_gradable")
 COLUMNS = ("source", "fetched", *STEPS, "kept")
@@ -17,14 +19,22 @@ Row = dict[str, str | int]
 
 
 def summarise_curation(
-    sources: list[Path], removed_parts: list[Path], train: Path, funnel: Path, removed: Path
+    sources: list[Path],
+    removed_parts: list[Path],
+    train: Path,
+    funnel: Path,
+    removed: Path,
+    card: Path,
+    scale: str,
+    selection: SelectGradable,
 ) -> None:
-    """Write the funnel (a row a source, and the total) and all removed items as one table."""
+    """Write the funnel (a row a source, and the total), all removed items as one table, and the training set's card."""
     fetched = Counter(name for path in sources for name in column(records.read(path, records.PROBLEM), "source"))
     parts = [records.read(path, records.REMOVED) for path in removed_parts]
     gone = pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
     left = Counter(zip(column(gone, "source"), column(gone, "step"), strict=True))
-    kept = Counter(column(records.read(train, records.PROBLEM), "source"))
+    training_set = records.read(train, records.PROBLEM)
+    kept = Counter(column(training_set, "source"))
     rows: list[Row] = []
     for source in fetched:
         gone_at: Row = {step: left[source, step] for step in STEPS}
@@ -38,6 +48,7 @@ def summarise_curation(
         table = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
+    write_card(card, scale, training_set.to_pylist(), selection)
     print(text_table(rows))
 
 

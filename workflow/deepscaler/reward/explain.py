@@ -25,7 +25,10 @@ def views(text: str, mode: Mode) -> list[tuple[str, str]]:
 
 
 def _paper_views(text: str) -> list[tuple[str, str]]:
-    symbolic = symbolic_form(text)
+    try:
+        symbolic = symbolic_form(text)
+    except Refused as refusal:
+        return [("MATH form", mathd_form(text)), ("symbolic form", f"refused: {refusal}")]
     elements = split_tuple(symbolic)
     seen = [("MATH form", mathd_form(text)), ("symbolic form", symbolic), ("elements", " | ".join(elements))]
     seen.append(("evaluable", "yes" if all(map(is_evaluable, elements)) else "no: too many letters or deep exponents"))

@@ -4,7 +4,7 @@ from .grade import grade_pair
 from .paper.forms import symbolic_form
 from .paper.judge import is_evaluable
 from .strict.judge import unreadable
-from .verdicts import MAX_ANSWER, Mode
+from .verdicts import MAX_ANSWER, Mode, Refused
 
 
 def gradable(answer: str, mode: Mode = "paper") -> tuple[bool, str]:
@@ -22,8 +22,13 @@ def gradable(answer: str, mode: Mode = "paper") -> tuple[bool, str]:
     verdict = grade_pair(answer, answer, mode)
     if not verdict.correct:
         return False, f"not accepted for itself ({verdict.reason})"
-    if mode == "paper" and not is_evaluable(symbolic_form(answer)):
-        return False, "not evaluable: more than two letters, or a composite exponent"
+    if mode == "paper":
+        try:
+            evaluable = is_evaluable(symbolic_form(answer))
+        except Refused as refusal:
+            return False, f"refused: {refusal}"
+        if not evaluable:
+            return False, "not evaluable: more than two letters, or a composite exponent"
     if mode == "strict" and (problem := unreadable(answer)) is not None:
         return False, f"not read: {problem}"
     return True, "gradable"

@@ -4,6 +4,7 @@ Pure functions of the settings: they start nothing and read no result, so a dry 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from deepscaler.errors import UserError
 from deepscaler.settings.load import benchmarks, recipe, scale, settings_digest, sources, systems
@@ -132,15 +133,33 @@ def needs(scale_name: str, rule: str) -> Need:
     return table["default"].model_copy(update=given.model_dump(exclude_none=True))
 
 
+def resolved(scale_name: str) -> dict[str, Any]:
+    """All that decides a scale's results, as plain data: the scale, its recipe, and the entries that it names."""
+    chosen = scale(scale_name)
+    tests = dict.fromkeys(name for suite in chosen.evaluation.suites.values() for name in suite)
+    origins = chosen.curation.sources if chosen.curation else []
+    return {
+        "scale": chosen.model_dump(mode="json"),
+        "recipe": recipe(chosen.training.recipe).model_dump(mode="json") if chosen.training else None,
+        "systems": {name: systems()[name].model_dump(mode="json") for name in model_names(scale_name)},
+        "benchmarks": {name: benchmarks()[name].model_dump(mode="json") for name in tests},
+        "sources": {name: sources()[name].model_dump(mode="json") for name in origins},
+    }
+
+
 def training_digest(scale_name: str, identifier: str) -> str:
-    """Changes when anything that decides a segment's result does: the recipe, its stage, the seed. Not the machines."""
+    """Changes when anything that decides a segment's result does: the recipe, its stage, the seed, the reward's rule of
+    form. Not the machines."""
     settings, piece = scale(scale_name), segment(scale_name, identifier)
     training = settings.training
     assert training is not None
     chosen = recipe(training.recipe)
     mathematics = chosen.model_dump(mode="json", exclude={"stages", "name", "description"})
-    stage = chosen.stage(piece.stage).model_dump(mode="json", exclude={"steps"})
-    return settings_digest(mathematics, stage, [piece.first, piece.last], settings.seed)
+    # a stage may grow at its end, unless its learning rate depends on where that is
+    rate_is_constant = chosen.optimizer.schedule == "constant" and not chosen.optimizer.warmup_ratio
+    stage = chosen.stage(piece.stage).model_dump(mode="json", exclude={"steps"} if rate_is_constant else set())
+    think = prompting_entry(scale_name, settings.base or "").prompting.think
+    return settings_digest(mathematics, stage, [piece.first, piece.last], settings.seed, think)
 
 
 def weights_digest(system: str) -> str:

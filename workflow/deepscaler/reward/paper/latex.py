@@ -2,6 +2,7 @@
 on accents double the text."""
 
 import logging
+import re
 import threading
 from typing import Any
 
@@ -9,8 +10,11 @@ from ..verdicts import MAX_ANSWER, Refused
 
 MAX_STEPS = 10_000
 """Tokens read and nodes written. The longest answer that is well formed has some 4,000 of each at most."""
+CHARACTERS_A_STEP = 100
+"""White space, names of macros and text are copied character by character: long ones count as more steps."""
 MAX_TEXT = 4 * MAX_ANSWER
 """Characters."""
+_RUN = re.compile(r"\s*(?:\\[^\W\d_]*)?\s*")
 
 _local = threading.local()
 
@@ -23,6 +27,8 @@ def to_text(text: str) -> str | None:
     """
     converter, parser = _classes()
     _local.steps = 0
+    for name in ("_doc_title", "_doc_author", "_doc_date"):  # what an answer before this one has set
+        converter.__dict__.pop(name, None)
     try:
         return str(converter.nodelist_to_text(parser(text).get_latex_nodes()[0]))
     except Refused:
@@ -31,8 +37,8 @@ def to_text(text: str) -> str | None:
         return None
 
 
-def _count() -> None:
-    _local.steps += 1
+def _count(characters: int) -> None:
+    _local.steps += 1 + characters // CHARACTERS_A_STEP
     if _local.steps > MAX_STEPS:
         raise Refused("LaTeX too tangled")
 
@@ -44,14 +50,16 @@ def _classes() -> tuple[Any, type]:
         from pylatexenc.latexwalker import LatexWalker
 
         class Parser(LatexWalker):
-            def get_token(self, *arguments: Any, **options: Any) -> Any:
-                _count()
-                return super().get_token(*arguments, **options)
+            def get_token(self, pos: int, *arguments: Any, **options: Any) -> Any:
+                run = _RUN.match(self.s, pos)
+                _count(run.end() - pos if run else 0)
+                return super().get_token(pos, *arguments, **options)
 
         class Converter(LatexNodes2Text):
             def node_to_text(self, *arguments: Any, **options: Any) -> Any:
-                _count()
+                _count(0)
                 written = super().node_to_text(*arguments, **options)
+                _count(len(written))
                 if len(written) > MAX_TEXT:
                     raise Refused("LaTeX that grows")
                 return written

@@ -118,14 +118,14 @@ def sampling_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
 
 
 def distillation_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
-    pace, found = paces["distill_base"], []
+    pace, plans = paces["distill_base"], []
     for system in dag.distilled(scale_name):
         entry = settings.systems()[system]
         assert isinstance(entry, Distilled)
-        steps = entry.distillation.clean_steps + entry.distillation.mixed_steps
-        seconds = pace.start + steps * entry.distillation.batch_tokens / pace.rate
-        found.append(RulePrice("distill_base", "", 1, 0, scaled(seconds)))
-    return found
+        plans.append(entry.distillation)
+    tokens = sum((plan.clean_steps + plan.mixed_steps) * plan.batch_tokens for plan in plans)
+    seconds = len(plans) * pace.start + tokens / pace.rate
+    return [RulePrice("distill_base", "", len(plans), 0, scaled(seconds))] if plans else []
 
 
 def counted_jobs(scale_name: str) -> dict[str, int]:
