@@ -116,9 +116,14 @@ def test_the_lost_sample_was_made_again(disturbed: Accountant, whole_run: Accoun
     assert sorted(job["JobState"] for job in jobs) == ["CANCELLED"] + 4 * ["COMPLETED"]
 
 
+def table_of(results: Path) -> list[dict[str, str]]:
+    """All but the digest of the checkpoint's manifest, in which a segment's times stand."""
+    with (results / "table.csv").open(encoding="utf-8", newline="") as file:
+        return [{key: cell for key, cell in row.items() if key != "model_sha256"} for row in csv.DictReader(file)]
+
+
 def test_the_table_is_the_undisturbed_runs(disturbed: Accountant, pair: Checkout, undisturbed: Path) -> None:
-    table = (pair.folder / f"results/{SCALE}/table.csv").read_text()
-    assert table == (undisturbed / "results/table.csv").read_text()
+    assert table_of(pair.folder / f"results/{SCALE}") == table_of(undisturbed / "results")
 
 
 def test_nothing_is_left_on_any_node(disturbed: Accountant, cluster: Cluster) -> None:
