@@ -76,7 +76,7 @@ def test_samples_are_the_engines_own(mini_run):
         assert samples.groupby("problem_id")["seed"].nunique().eq(16).all()
         assert set(samples["finish_reason"]) <= {"stop", "length"}
         assert samples["tokens"].nunique() > 20
-        assert samples["response"].nunique() > 300
+        assert samples["response"].nunique() > 200  # a canned answer a problem would be 200
     assert base.kind == "distilled"
 
 
@@ -212,6 +212,15 @@ def test_a_lost_table_costs_a_table(own_run):
     assert not again & {"distill_base", "train_segment", "sample", "grade_samples", "score", "deduplicate"}
     assert own_run.snakemake("mini").returncode == 0
     assert rules_to_run(own_run) == set()
+
+
+@pytest.mark.parametrize("name", ["contamination.csv", "curation.csv", "comparisons.csv", "figures/figure-3.pdf"])
+def test_a_lost_result_costs_nothing_dear(own_run, name, tmp_path):
+    shutil.move(own_run.results / name, tmp_path / "lost")
+    again = rules_to_run(own_run)
+    shutil.move(tmp_path / "lost", own_run.results / name)
+    assert again
+    assert not again & {"distill_base", "train_segment", "sample", "grade_samples", "deduplicate", "decontaminate"}
 
 
 def test_lost_grades_and_scores_cost_no_sample(own_run):

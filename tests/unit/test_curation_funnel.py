@@ -104,6 +104,8 @@ def summarise(folder: Path) -> None:
         folder / "curation.csv",
         folder / "removed.parquet",
         folder / "train" / "README.md",
+        folder / "contamination.csv",
+        folder / "results" / "contamination.csv",
         "mini",
         settings.scale("mini").curation.select_gradable,
     )

@@ -129,7 +129,7 @@ rule decontaminate:
     output:
         problems=work("{scale}/data/decontaminated.parquet"),
         removed=work("{scale}/data/removed/decontaminate.parquet"),
-        report="results/{scale}/contamination.csv",
+        report=work("{scale}/data/contamination.csv"),
     log:
         "logs/{scale}/decontaminate/all.log",
     benchmark:
@@ -201,8 +201,10 @@ rule summarise_curation:
             + ["deduplicate", "decontaminate", "select_gradable"],
         ),
         train=work("{scale}/data/train/train.parquet"),
+        contamination=work("{scale}/data/contamination.csv"),
     output:
         funnel="results/{scale}/curation.csv",
+        contamination="results/{scale}/contamination.csv",
         removed=work("{scale}/data/removed.parquet"),
         card=work("{scale}/data/train/README.md"),
     log:
@@ -228,6 +230,8 @@ rule summarise_curation:
         " --train {input.train}"
         " --funnel {output.funnel}"
         " --card {output.card}"
+        " --found {input.contamination}"
+        " --contamination {output.contamination}"
         " --removed {output.removed}"
         " 2>&1 | tee {log}"
 

@@ -153,12 +153,14 @@ def summarise_curation(
     funnel: Annotated[Path, typer.Option(help="CSV to write: source × step.")],
     removed: Removed,
     card: Annotated[Path, typer.Option(help="Dataset card to write, beside the training set.")],
+    found: Annotated[Path, typer.Option(help="What `decontaminate` found: pairs side by side.")],
+    contamination: Annotated[Path, typer.Option(help="CSV to write: the same, among the results.")],
 ) -> None:
     """Count what came in, left and arrived, for every source; refuse a funnel that does not sum."""
     from deepscaler.curation.summarise_curation import summarise_curation
 
     selection = curation_of(scale).select_gradable
-    summarise_curation(sources, removed_parts, train, funnel, removed, card, scale, selection)
+    summarise_curation(sources, removed_parts, train, funnel, removed, card, found, contamination, scale, selection)
 
 
 def pin(

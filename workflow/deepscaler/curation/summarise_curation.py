@@ -1,6 +1,7 @@
 """The funnel: of every source, how many rows came in, left at each step and arrived. It must sum exactly."""
 
 import csv
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -25,10 +26,15 @@ def summarise_curation(
     funnel: Path,
     removed: Path,
     card: Path,
+    found: Path,
+    contamination: Path,
     scale: str,
     selection: SelectGradable,
 ) -> None:
-    """Write the funnel (a row a source, and the total), all removed items as one table, and the training set's card."""
+    """Write the funnel (a row a source, and the total), all removed items as one table, and the training set's card.
+
+    `found`, what `decontaminate` found, is copied to `contamination`, among the results: lost there, it costs a copy.
+    """
     fetched = Counter(name for path in sources for name in column(records.read(path, records.PROBLEM), "source"))
     parts = [records.read(path, records.REMOVED) for path in removed_parts]
     gone = pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
@@ -48,6 +54,8 @@ def summarise_curation(
         table = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
+    with writing(contamination) as aside:
+        shutil.copyfile(found, aside)
     write_card(card, scale, training_set.to_pylist(), selection)
     print(text_table(rows))
 
