@@ -4,7 +4,7 @@
 set -euo pipefail
 here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
-04eb10e36ae4cf04ff853f3f71d32991e4bfd1b5400305d5a6fd66cfc0161b29  install-env.sh
+2f7bc68402a7131448889997be1aab96c828897d3c986f4f643524e6e6ce9a3c  install-env.sh
 28cd8e039f50a4ffe75e5a3df530f8bde9741d91e7a3b43ef3abe7c0f7e94283  cpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  cpu-deepspeed.txt
 a9cc09570af815aee817bc2e7b9d47b8b7b683cc2bcea747696bbc48ace1d6b1  cpu-torch.txt

@@ -4,7 +4,7 @@
 set -euo pipefail
 here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
-04eb10e36ae4cf04ff853f3f71d32991e4bfd1b5400305d5a6fd66cfc0161b29  install-env.sh
+2f7bc68402a7131448889997be1aab96c828897d3c986f4f643524e6e6ce9a3c  install-env.sh
 81c7dbc3dfd2f36791e295ac77d21d90704bc660e947e9dd3dfa05eef2157835  gpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  gpu-deepspeed.txt
 dd6b18dea4ce396db5d9406c886a3c73e0cfd6b350b1b803a34afb71a3453617  gpu-flash-attn.txt

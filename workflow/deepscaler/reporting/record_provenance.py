@@ -16,7 +16,7 @@ from deepscaler.errors import UserError
 from deepscaler.files import read_json, sha256, write_json, writing
 from deepscaler.progress import progress
 from deepscaler.reporting.jobs import RunJob, name_of, path_of, run_jobs
-from deepscaler.reporting.versions import commit, versions
+from deepscaler.reporting.versions import commit, home_page, versions
 
 ADDRESS = "arcp://name,deepscaler/"
 PROFILES = (
@@ -31,8 +31,12 @@ WORKFLOW_PROFILE = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RE
 MEDIA_TYPES = {"yaml": "application/yaml", "jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet",
                "ipynb": "application/x-ipynb+json", "md": "text/markdown"}  # fmt: skip
 MANIFESTS = ("checkpoint.json", "model.json")
-SOFTWARE = {"python": "https://www.python.org/", "deepscaler": f"{ADDRESS}workflow/deepscaler"}
-"""What is not on PyPI."""
+SOFTWARE = {
+    "python": "https://www.python.org/",
+    "openrlhf": "https://github.com/OpenRLHF/OpenRLHF",
+    "deepscaler": f"{ADDRESS}workflow/deepscaler",
+}
+"""Addresses of what has no metadata of its own."""
 AUTHORS = {"@id": "#authors", "@type": "Organization", "name": "The authors of this repository"}
 """As in CITATION.cff."""
 LICENCE = "https://spdx.org/licenses/MIT"
@@ -182,9 +186,10 @@ class Crate:
         self.crate.root_dataset["mentions"] = [run, *(self.add_job(n, job) for n, job in enumerate(jobs, start=1))]
 
     def add_software(self, name: str, version: str) -> Any:
-        url = SOFTWARE.get(name, f"https://pypi.org/project/{name}/{version}/")
+        identifier = SOFTWARE.get(name, f"#{name}")
         properties = {"@type": "SoftwareApplication", "name": name, "softwareVersion": version}
-        return self.crate.add_jsonld({"@id": url, "url": {"@id": url}, **properties})
+        url = SOFTWARE.get(name) or home_page(name)
+        return self.crate.add_jsonld({"@id": identifier, **({"url": {"@id": url}} if url else {}), **properties})
 
     def seed(self) -> int:
         return settings.scale(self.scale).seed

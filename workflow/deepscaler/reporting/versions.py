@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from importlib.metadata import PackageNotFoundError, metadata
 
 from deepscaler.models.manifest import installed
 from deepscaler.settings import project_root
@@ -28,6 +29,17 @@ def versions() -> dict[str, str]:
     """Package → version, for those that are installed, and the interpreter's."""
     found = {package: installed(package) for package in PACKAGES}
     return {"python": platform.python_version()} | {k: v for k, v in found.items() if v != "not installed"}
+
+
+def home_page(package: str) -> str | None:
+    """The first web address that an installed package gives of itself."""
+    try:
+        about = metadata(package)
+    except PackageNotFoundError:
+        return None
+    named = [entry.split(",", 1)[-1].strip() for entry in about.get_all("Project-URL") or []]
+    addresses = [*(about.get_all("Home-page") or []), *named]
+    return next((address for address in addresses if address.startswith("https://")), None)
 
 
 def commit() -> str | None:
