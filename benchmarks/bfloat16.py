@@ -21,7 +21,7 @@ TOKENS, HIDDEN, INTERMEDIATE, HEADS, HEAD = 2048, 128, 384, 4, 32
 LAYER = [(128, 128), (64, 128), (64, 128), (128, 128), (384, 128), (384, 128), (128, 384)]
 
 
-def works() -> dict[str, Callable[[], object]]:
+def workloads() -> dict[str, Callable[[], object]]:
     """What is timed, by name, with the functions of `functional` as they are at the time."""
     weight = torch.randn(INTERMEDIATE, HIDDEN, dtype=torch.bfloat16, requires_grad=True)
     inputs = torch.randn(TOKENS, HIDDEN, dtype=torch.bfloat16, requires_grad=True)
@@ -60,7 +60,7 @@ def main() -> None:
     wide = {name: getattr(functional, name) for name in names}
     print(f"bf16 {'is missing' if bfloat16.missing() else 'is there'}; median of {rounds} rounds, one thread")
     print("| work | bf16, ms | in fp32, ms | times |\n|---|---:|---:|---:|")
-    for title, work in works().items():
+    for title, work in workloads().items():
         work()
         times: dict[str, list[float]] = {"plain": [], "wide": []}
         for _ in range(rounds):

@@ -1,5 +1,6 @@
 """The numbers in README.md and docs/ are those of their sources."""
 
+import csv
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,9 @@ from deepscaler.cli import build
 from deepscaler.errors import JobError, UserError
 from deepscaler.reporting.account_compute import planned_hours
 from deepscaler.reporting.check import SAMPLING_ERRORS, TRAINING_POINTS, keep
+from deepscaler.reporting.check_claims import check_claims
+from deepscaler.reporting.measured import read_ledger
+from deepscaler.reporting.plan import compare
 from deepscaler.reporting.write_docs import BLOCKS, documents, filled, write_docs
 from deepscaler.settings.claims import claims
 from deepscaler.training.cost.processor import estimate_processor
@@ -71,6 +75,26 @@ def test_numbers_in_prose_are_those_of_the_code(root: Path) -> None:
     assert f"reaches {expected['aime-deepscaler']:g} % on AIME 2024, {expected['aime-gain']:g} points above" in words
     assert f"above O1-Preview's {expected['o1-aime']:.1f}" in words
     assert f"for about {expected['gpu-hours']:,.0f} A100-hours" in words
+
+
+def test_numbers_in_prose_are_those_of_the_kept_run(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    kept = root / "results" / "reference" / "mini"
+    artifact = " ".join((root / "docs" / "ARTIFACT.md").read_text(encoding="utf-8").split())
+    with (kept / "table.csv").open(encoding="utf-8", newline="") as file:
+        averages = {row["system"]: f"{float(row['average']):.1f}" for row in csv.DictReader(file)}
+    first, last = averages["deepscaler-8k"], averages["deepscaler-24k"]
+    assert f"in rounding alone: {first}, " in artifact
+    assert f"after the 8K stage, {last}, " in artifact
+    with (kept / "claims.csv").open(encoding="utf-8", newline="") as file:
+        outside = [row["id"] for row in csv.DictReader(file) if row["verdict"] == "outside"]
+    assert outside == ["mini-longer-stages-help-the-hardest"]
+    assert "the kept run meets all but one, that the hardest set gains most" in artifact
+    check_claims("released", root / "config" / "claims.yaml", kept, tmp_path / "claims.csv")
+    assert f"prints `{capsys.readouterr().out.splitlines()[0]}`" in artifact
+    ledger = read_ledger("mini", kept / "compute.csv")
+    assert ledger
+    ratio = compare(estimate_processor("mini"), ledger).ratio
+    assert f"it predicts {ratio:.2f} of the time" in (root / "docs" / "plan.md").read_text(encoding="utf-8")
 
 
 def test_every_command_of_the_readme_is_there(root: Path) -> None:

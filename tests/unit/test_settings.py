@@ -28,14 +28,15 @@ def forget() -> None:
         cached.cache_clear()
 
 
-def edit(path: Path, dotted: str, value: object) -> None:
+def edit(path: Path, keys: str | list[str | int], value: object) -> None:
+    """Set one value; keys are apart where names have dots, or lists are on the way."""
     values = yaml.safe_load(path.read_text())
-    *parents, last = dotted.split(".")
+    *parents, last = keys.split(".") if isinstance(keys, str) else keys
     inner = values
     for part in parents:
-        inner = inner[part]
+        inner = inner[part] if isinstance(part, int) else inner.setdefault(part, {})
     inner[last] = value
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
 
 
 @pytest.mark.parametrize("name", settings.scale_names())
@@ -154,18 +155,6 @@ def test_what_things_are_called_makes_nothing_costly_again(checkout: Path) -> No
 BASE = "deepseek-r1-distill-qwen-1.5b"
 
 
-def with_dots(checkout: Path, file: str, keys: list[str], value: object) -> None:
-    """Names of models have dots, so the keys come apart."""
-    path = checkout / "config" / file
-    values = yaml.safe_load(path.read_text())
-    inner = values
-    for key in keys[:-1]:
-        inner = inner.setdefault(key, {})
-    inner[keys[-1]] = value
-    path.write_text(yaml.safe_dump(values, sort_keys=False))
-    forget()
-
-
 @pytest.mark.parametrize(
     ("file", "keys", "value", "digest"),
     [
@@ -180,24 +169,24 @@ def with_dots(checkout: Path, file: str, keys: list[str], value: object) -> None
     ],
 )
 def test_what_decides_a_costly_job_changes_its_digest(
-    checkout: Path, file: str, keys: list[str], value: object, digest: Callable[[], str]
+    checkout: Path, file: str, keys: list[str | int], value: object, digest: Callable[[], str]
 ) -> None:
     before = digest()
-    with_dots(checkout, file, keys, value)
+    edit(checkout / "config" / file, keys, value)
+    forget()
     assert digest() != before
 
 
 def test_a_stage_may_grow_unless_its_rate_depends_on_its_end(checkout: Path) -> None:
+    recipe = checkout / "config/recipes/mini.yaml"
+
     def training_digest_after(steps: int) -> str:
-        path = checkout / "config/recipes/mini.yaml"
-        values = yaml.safe_load(path.read_text())
-        values["stages"][0]["steps"] = steps
-        path.write_text(yaml.safe_dump(values, sort_keys=False))
+        edit(recipe, ["stages", 0, "steps"], steps)
         forget()
         return dag.training_digest("mini", "8k-1")
 
     assert training_digest_after(18) == training_digest_after(24)
-    with_dots(checkout, "recipes/mini.yaml", ["optimizer", "schedule"], "linear")
+    edit(recipe, "optimizer.schedule", "linear")
     assert training_digest_after(18) != training_digest_after(24)
 
 

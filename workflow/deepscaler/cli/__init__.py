@@ -26,8 +26,8 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the CLI; an expected failure is one line on stderr and an exit code (2 bad input, 1 failed job)."""
-    # Threads that wait for each other give their cores away: where other programs want them too, those that spin make a
-    # job 26 times slower (docs/performance/distillation.md)
+    # Threads that wait for each other give their cores away: where other programs want them too, spinning makes a job
+    # several times slower (docs/performance/distillation.md)
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     try:
         build()()

@@ -32,14 +32,18 @@ def versions() -> dict[str, str]:
 
 
 def home_page(package: str) -> str | None:
-    """The first web address that an installed package gives of itself."""
+    """The web address that an installed package names as its own, or its code's."""
     try:
         about = metadata(package)
     except PackageNotFoundError:
         return None
-    named = [entry.split(",", 1)[-1].strip() for entry in about.get_all("Project-URL") or []]
-    addresses = [*(about.get_all("Home-page") or []), *named]
-    return next((address for address in addresses if address.startswith("https://")), None)
+    named = [entry.partition(",")[::2] for entry in about.get_all("Project-URL") or []]
+    by_label = {label.strip().lower(): address.strip() for label, address in named}
+    addresses = [
+        *(about.get_all("Home-page") or []),
+        *(by_label.get(label) for label in ("homepage", "repository", "source")),
+    ]
+    return next((address for address in addresses if address and address.startswith("https://")), None)
 
 
 def commit() -> str | None:

@@ -58,10 +58,7 @@ def _compare_element(gold: str, answer: str) -> Verdict:
         return Verdict(False, "integers: only one of the two is")
     if not is_evaluable(f"({gold})-({answer})"):
         return Verdict(False, "difference: not evaluable (letters or exponents)")
-    try:
-        return _difference_is_zero(expression.parse(gold), expression.parse(answer))
-    except Refused as refusal:
-        return Verdict(False, f"refused: {refusal}")
+    return _difference_is_zero(expression.parse(gold), expression.parse(answer))
 
 
 def is_evaluable(text: str) -> bool:
