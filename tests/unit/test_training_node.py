@@ -1,8 +1,12 @@
 """A node of Ray under srun: tried again while it has not come up, never after; ended by its input, without a trace."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+from deepscaler.training import node, ray_access
 
 RUN = "import os, sys; from deepscaler.training import node; sys.exit(node.run(sys.argv[1:], dict(os.environ), 'none'))"
 
@@ -55,3 +59,38 @@ def test_it_ends_in_silence_while_its_input_is_open() -> None:
 def test_what_it_leaves_behind_does_not_keep_it() -> None:
     process = start("sleep 20 & exit 6")
     assert process.wait(15) == 6
+
+
+@pytest.mark.parametrize("role", ["head", "worker"])
+def test_a_node_without_a_token_is_not_started(role: str) -> None:
+    own = {key: value for key, value in os.environ.items() if not key.startswith("RAY_AUTH_")}
+    command = [sys.executable, "-m", "deepscaler.training.node", role, "127.0.0.1", "6379", "0", "1", "cpu"]
+    run = subprocess.run(command, env=own, stdin=subprocess.PIPE, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert "RuntimeError: Ray is not started without authentication" in run.stderr.splitlines()[-1]
+
+
+@pytest.mark.timeout(300)
+def test_a_head_has_no_server_for_remote_clients(tmp_path: Path) -> None:
+    """What `ray start` would start, as Ray's own program says, with our module and without."""
+    given = node.command("head", "127.0.0.1", "6379", 0, 1, "cpu", tmp_path)
+    assert not any("client" in word for word in given)
+    assert client_port(given) == "None"
+    assert client_port([given[0], "-m", "ray.scripts.scripts", *given[3:]]) == "10001"
+
+
+def client_port(command: list[str]) -> str:
+    """The port of the client server that a `ray start` would open."""
+    module = command[2]
+    code = (
+        "import ray._private.parameter as p, sys, runpy\n"
+        "def tell(*a, **k): print(k['ray_client_server_port']); sys.exit(0)\n"
+        "p.RayParams.__init__ = tell\n"
+        f"sys.argv = {command[2:]!r}\n"
+        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    )
+    own = {**os.environ, **ray_access.token_variables()}
+    run = subprocess.run([command[0], "-c", code], env=own, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()

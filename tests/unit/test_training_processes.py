@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from deepscaler.errors import UserError
-from deepscaler.training import cluster, cpu, driver, reaper
+from deepscaler.training import cluster, cpu, driver, ray_access, reaper
 from deepscaler.training.bounds import Bounds
 from deepscaler.training.imports import when_imported
-from deepscaler.training.launch import ended
+from deepscaler.training.launch import Launch, base_environment, ended
 
 
 def python(code: str, **environment: str) -> str:
@@ -177,9 +177,74 @@ def test_this_node_is_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_few_nodes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from contextlib import ExitStack
 
-    from deepscaler.training.launch import Launch
-
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     launch = Launch([], {}, "gpu", 4, 8, 64, tmp_path)
     with ExitStack() as stack, pytest.raises(UserError, match="wants 4 nodes, the allocation has 1"):
         cluster.start(launch, {}, tmp_path, stack)
+
+
+def environment_of(tmp_path: Path, nodes: int, **own: str) -> dict[str, str]:
+    return base_environment(Launch([], own, "cpu", nodes, 1, 2, tmp_path), "token-11", tmp_path)
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_every_launch_has_a_token_of_its_own_for_ray(tmp_path: Path, nodes: int) -> None:
+    first, second = (environment_of(tmp_path, nodes) for _ in range(2))
+    assert first["RAY_AUTH_MODE"] == second["RAY_AUTH_MODE"] == "token"
+    assert len(bytes.fromhex(first["RAY_AUTH_TOKEN"])) == len(bytes.fromhex(second["RAY_AUTH_TOKEN"])) == 32
+    assert first["RAY_AUTH_TOKEN"] != second["RAY_AUTH_TOKEN"]
+
+
+@pytest.mark.parametrize("given", ["the user's shell", "the launch"])
+def test_nothing_given_weakens_rays_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    weaker = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": "known", "RAY_AUTH_TOKEN_PATH": "/known/token"}
+    elsewhere = dict.fromkeys(ray_access.DROPPED, "elsewhere")
+    if given == "the launch":
+        found = environment_of(tmp_path, 2, **weaker, **elsewhere, RAY_mine="kept")
+    else:
+        for key, value in {**weaker, **elsewhere, "RAY_mine": "kept"}.items():
+            monkeypatch.setenv(key, value)
+        found = environment_of(tmp_path, 2)
+    assert found["RAY_mine"] == "kept"
+    assert sorted(key for key in found if key.startswith("RAY_AUTH_")) == ["RAY_AUTH_MODE", "RAY_AUTH_TOKEN"]
+    assert found["RAY_AUTH_MODE"] == "token"
+    assert "known" not in found["RAY_AUTH_TOKEN"]
+    assert not ray_access.DROPPED & found.keys()
+
+
+def test_one_node_keeps_to_loopback_and_several_cannot(tmp_path: Path) -> None:
+    assert ray_access.LOOPBACK.items() <= environment_of(tmp_path, 1, VLLM_HOST_IP="192.0.2.1").items()
+    assert not ray_access.LOOPBACK.items() & environment_of(tmp_path, 2).items()
+
+
+UNSAFE = [
+    {"RAY_AUTH_MODE": "token"},
+    {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "short"},
+    {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": "0" * 64},
+    {"RAY_AUTH_TOKEN": "0" * 64},
+    {},
+]
+
+
+@pytest.mark.parametrize("given", UNSAFE)
+def test_the_driver_starts_no_ray_without_a_token(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
+) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(driver, "start_patiently", lambda start: pytest.fail("Ray was started"))
+    place = driver.RayPlace(None, None, 1, 1, 0, "/nowhere", None)
+    with pytest.raises(RuntimeError, match="Ray is not started without authentication") as caught:
+        driver.start_ray(place)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ray_access.token_variables().items():
+        monkeypatch.setenv(name, value)
+    ray_access.require_token()
+    monkeypatch.setattr(ray_access, "MADE_FOR", "2.0.0")
+    with pytest.raises(RuntimeError, match=r"was made for ray 2\.0\.0, not"):
+        ray_access.require_token()

@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from deepscaler.training import ray_access
+
 VARIABLE = "DEEPSCALER_RAY"
 MODULE = "openrlhf.cli.train_ppo_ray"
 JOIN_SECONDS = 600
@@ -64,6 +66,7 @@ def die_with_parent() -> None:
 
 
 def start_ray(place: RayPlace) -> None:
+    ray_access.require_token()
     from deepscaler.training.hooks import install
 
     worker_environment = {

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepscaler.errors import JobError
-from deepscaler.training import cluster, cpu, reaper
+from deepscaler.training import cluster, cpu, ray_access, reaper
 from deepscaler.training.driver import RayPlace
 from deepscaler.training.trouble import last_useful_line
 
@@ -75,10 +75,9 @@ def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
 
 
 def base_environment(launch: Launch, token: str, folder: Path) -> dict[str, str]:
-    """The environment of the driver, which Ray hands to all its workers."""
+    """The environment of the driver, which Ray hands to all its workers, with the token that its ports ask for."""
     environment = dict(os.environ)
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a dozen processes import the same modules
-    environment.pop("RAY_ADDRESS", None)
     environment |= {
         reaper.VARIABLE: token,
         "PYTHONUNBUFFERED": "1",
@@ -94,7 +93,7 @@ def base_environment(launch: Launch, token: str, folder: Path) -> dict[str, str]
     }
     if launch.device == "cpu":
         environment |= cpu_environment(launch.cpus, environment)
-    return environment
+    return ray_access.protected(environment, launch.nodes)
 
 
 def cpu_environment(cores: int, environment: dict[str, str]) -> dict[str, str]:

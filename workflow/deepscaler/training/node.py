@@ -14,7 +14,7 @@ import threading
 import uuid
 from pathlib import Path
 
-from deepscaler.training import reaper
+from deepscaler.training import ray_access, reaper
 from deepscaler.training.cluster import STARTED, address_of_this_node, free_port
 
 TRIES = 3
@@ -22,6 +22,7 @@ TRIES = 3
 
 def main() -> None:
     role, address, port, gpus, cpus, device = sys.argv[1:]
+    ray_access.require_token()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # SLURM's own, at scancel and at the wall time
     token = uuid.uuid4().hex[:12]
     with reaper.reaped(token) as folder:
@@ -70,13 +71,13 @@ def command(role: str, address: str, port: str, gpus: int, cpus: int, device: st
     Ray's own default ports are the same for every Ray on a computer; these are free ones, so that two jobs on one node
     don't take each other's.
     """
-    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+    ray = [sys.executable, "-m", "deepscaler.training.ray_access", "start", "--block", "--disable-usage-stats"]
     ray += [f"--num-gpus={gpus}", f"--num-cpus={max(cpus, 4 * gpus, 16)}", f"--temp-dir={folder / 'ray'}"]
     ray += ["--min-worker-port=0", "--max-worker-port=0", f"--dashboard-agent-listen-port={free_port()}"]
     if device == "cpu":
         ray += [f"--object-store-memory={512 << 20}"]
     if role == "head":
-        ray += ["--head", f"--port={port}", "--include-dashboard=false", f"--ray-client-server-port={free_port()}"]
+        ray += ["--head", f"--port={port}", "--include-dashboard=false"]
         return [*ray, f"--node-ip-address={address}"]
     return [*ray, f"--address={address}:{port}", f"--node-ip-address={address_of_this_node(address)}"]
 
