@@ -22,7 +22,7 @@ include: "workflow/rules/report.smk"
 
 
 onerror:
-    for line in failures.describe(*log):
+    for line in failed_jobs.describe(*log):
         print(line, file=sys.stderr)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
-from deepscaler import bfloat16
+from deepscaler.models import bfloat16
 from torch.nn import functional
 
 TOKENS, HIDDEN, INTERMEDIATE, HEADS, HEAD = 2048, 128, 384, 4, 32

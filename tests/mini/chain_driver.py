@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.cli import main
-from deepscaler.training import checkpoint, train_segment
+from deepscaler.training import train_segment
+from deepscaler.training.run import checkpoint
 
 
 def die(*_: Any) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from deepscaler import files, records, settings
-from deepscaler.settings import dag
+from deepscaler import dag, files, records, settings
 
 pytestmark = [pytest.mark.mini, pytest.mark.timeout(3600)]
 
@@ -98,9 +97,9 @@ def test_checkpoints_are_a_chain(mini_run):
 
 def test_settings_versions_and_seed_lie_beside_the_results(mini_run):
     record = yaml.safe_load((mini_run.results / "settings.yaml").read_text(encoding="utf-8"))
-    assert record["seed"] == settings.scale("mini").seed
+    assert record["seed"] == settings.load_scale("mini").seed
     assert {"torch", "openrlhf", "deepspeed"} <= set(record["versions"])
-    assert record["settings"]["scale"] == settings.scale("mini").model_dump(mode="json")
+    assert record["settings"]["scale"] == settings.load_scale("mini").model_dump(mode="json")
 
 
 def test_every_job_has_its_log(mini_run):
@@ -148,7 +147,7 @@ def test_the_bases_wrong_answers_are_longer_than_its_right_ones(mini_run):
 
 
 def test_every_step_is_recorded(steps):
-    recipe = settings.recipe("mini")
+    recipe = settings.load_recipe("mini")
     assert [int(row["total_step"]) for row in steps] == list(range(1, sum(s.steps for s in recipe.stages) + 1))
     assert {row["segment"] for row in steps} == {segment.id for segment in dag.segments("mini")}
 

@@ -24,8 +24,8 @@ import pytest
 import yaml
 from deepscaler import records
 from deepscaler.files import read_jsonl, sha256, write_json
-from deepscaler.training import reaper
-from deepscaler.training.metrics import ENTROPY, KL, REWARD, TRUNCATED, VLLM_KL
+from deepscaler.training.launch import reaper
+from deepscaler.training.watch.metrics import ENTROPY, KL, REWARD, TRUNCATED, VLLM_KL
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(2400)]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deepscaler.training import cpu
+from deepscaler.training.openrlhf import cpu
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 

@@ -50,7 +50,7 @@ def main() -> None:
 
 def update(model: str, zero: int, tokens: int, how: str, packed: bool) -> dict[str, Any]:
     import torch
-    from deepscaler.training import hooks
+    from deepscaler.training.openrlhf import hooks
     from openrlhf.models import Actor
     from openrlhf.trainer.ray import ppo_actor
     from openrlhf.utils import get_strategy
@@ -99,16 +99,17 @@ def update(model: str, zero: int, tokens: int, how: str, packed: bool) -> dict[s
 
 
 def arguments(model: str, zero: int, tokens: int, how: str) -> Any:
-    from deepscaler.settings import dag, recipe
-    from deepscaler.training.command import Places, objective_flags, segment_flags
-    from deepscaler.training.validate import resolve
+    from deepscaler import dag
+    from deepscaler.settings import load_recipe
+    from deepscaler.training.openrlhf.flags import Places, objective_flags, segment_flags
+    from deepscaler.training.openrlhf.parser import resolve
 
     here = Path(model)
     flags = segment_flags("mini", dag.segment("mini", "8k-1"), Places(here, here, here, here, here / "r.py", here))
     changes = ["--ds.zero_stage", zero, "--train.max_tokens_per_gpu", tokens]
     changes += ["--train.batch_size", SEQUENCES, "--rollout.batch_size", SEQUENCES // 8]
     if how == "watched":
-        chosen = recipe("mini")
+        chosen = load_recipe("mini")
         advantage = chosen.advantage.model_copy(update={"importance_correction": "none"})
         changes += objective_flags(chosen.model_copy(update={"advantage": advantage}))
     changes += CORRECTIONS.get(how, [])

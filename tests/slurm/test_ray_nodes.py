@@ -15,15 +15,15 @@ LAUNCH = """
 import os, sys, uuid
 from contextlib import ExitStack
 from pathlib import Path
-from deepscaler.training import cluster, reaper
-from deepscaler.training.launch import Launch, base_environment
+from deepscaler.training.launch import ray_on_slurm, reaper
+from deepscaler.training.launch.launch import Launch, base_environment
 
 logs = Path(sys.argv[1])
 launch = Launch(flags=[], environment={}, device="cpu", nodes=2, gpus_per_node=1, cpus=1, logs=logs)
 with ExitStack() as stack:
     token = uuid.uuid4().hex[:12]
     folder = stack.enter_context(reaper.reaped(token))
-    cluster.start(launch, base_environment(launch, token, folder), folder, stack)
+    ray_on_slurm.start(launch, base_environment(launch, token, folder), folder, stack)
     (logs / "up").write_text(str(os.getpid()))
     sys.stdin.read()
 """

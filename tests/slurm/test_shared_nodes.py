@@ -13,15 +13,15 @@ LAUNCH = """
 import json, sys, time, uuid
 from contextlib import ExitStack
 from pathlib import Path
-from deepscaler.training import cluster, reaper
-from deepscaler.training.launch import Launch, base_environment
+from deepscaler.training.launch import ray_on_slurm, reaper
+from deepscaler.training.launch.launch import Launch, base_environment
 
 mine, other = map(Path, sys.argv[1:])
 launch = Launch(flags=[], environment={}, device="cpu", nodes=2, gpus_per_node=1, cpus=1, logs=mine)
 with ExitStack() as stack:
     token = uuid.uuid4().hex[:12]
     folder = stack.enter_context(reaper.reaped(token))
-    place, _ = cluster.start(launch, base_environment(launch, token, folder), folder, stack)
+    place, _ = ray_on_slurm.start(launch, base_environment(launch, token, folder), folder, stack)
     import ray
     ray.init(address=place.address, _node_ip_address=place.node_address)
 

@@ -52,7 +52,7 @@ def disturbed(undisturbed: Path, pair: Checkout, cluster: Cluster) -> Accountant
             cluster.power_on(other)
             wait_until(lambda: cluster.kill_processes("ray::PolicyModelActor") > 0, PATIENCE, "an actor", running.text)
             wait_until(lambda: ray_is_up(pair, "8k-2", 3), PATIENCE, "Ray of the third try", running.text)
-            hang = lambda: cluster.kill_processes("deepscaler.training.driver", signal.SIGSTOP) > 0  # noqa: E731
+            hang = lambda: cluster.kill_processes("deepscaler.training.launch.driver", signal.SIGSTOP) > 0  # noqa: E731
             wait_until(hang, PATIENCE, "the driver, to make it hang until its time is over", running.text)
             cluster.run("scontrol", "update", f"JobId={last_job(accountant, '8k-2')}", "TimeLimit=1")
             assert running.wait(PATIENCE) == 1, running.text()

@@ -9,18 +9,17 @@ import random
 import shutil
 from pathlib import Path
 
-from deepscaler import records, settings
+from deepscaler import dag, records, settings
 from deepscaler.curation.summarise_curation import COLUMNS
 from deepscaler.evaluation.score import score
 from deepscaler.evaluation.tabulate import tabulate
 from deepscaler.files import sha256, write_json, write_jsonl
-from deepscaler.reporting.account_compute import account_compute
-from deepscaler.reporting.check_claims import check_claims
-from deepscaler.reporting.record_provenance import record_provenance
-from deepscaler.reporting.resolve_settings import resolve_settings
-from deepscaler.settings import dag
-from deepscaler.training import metrics
+from deepscaler.reporting.claims.check_claims import check_claims
+from deepscaler.reporting.compute.account_compute import account_compute
+from deepscaler.reporting.provenance.record_provenance import record_provenance
+from deepscaler.reporting.provenance.resolve_settings import resolve_settings
 from deepscaler.training.collect_metrics import collect_metrics
+from deepscaler.training.watch import metrics
 
 SCALE = "mini"
 PROBLEMS, SAMPLES = 6, 4
@@ -79,7 +78,7 @@ def scores_of(folder: Path, system: str, suite: str) -> Path:
 
 
 def make_benchmarks(folder: Path) -> None:
-    for name in settings.scale(SCALE).evaluation.suites["table"]:
+    for name in settings.load_scale(SCALE).evaluation.suites["table"]:
         rows = [
             {"id": f"{name}/{i:04d}", "benchmark": name, "problem": f"Problem {i} {HOSTILE}", "answers": [str(i)],
              "metadata": "{}"}
@@ -90,7 +89,7 @@ def make_benchmarks(folder: Path) -> None:
 
 def make_grades(folder: Path, system: str, suite: str, chance: float, generator: random.Random) -> None:
     completions, grades = [], []
-    for benchmark in settings.scale(SCALE).evaluation.suites[suite]:
+    for benchmark in settings.load_scale(SCALE).evaluation.suites[suite]:
         for problem in range(PROBLEMS):
             for sample in range(SAMPLES):
                 right = generator.random() < chance
@@ -194,7 +193,7 @@ def data_of(results: Path, number: int) -> list[Path]:
 def make_job_records(folder: Path) -> None:
     """What Snakemake keeps of finished jobs, as far down as the base model and the prompts."""
     results, files = f"results/{SCALE}", f"work/{SCALE}"
-    tests = [f"{files}/benchmarks/{name}.parquet" for name in settings.scale(SCALE).evaluation.suites["table"]]
+    tests = [f"{files}/benchmarks/{name}.parquet" for name in settings.load_scale(SCALE).evaluation.suites["table"]]
     write_record(folder, "distill_base", [], [f"{files}/models/mini-base/model.json"])
     for segment in chain():
         parent = f"checkpoints/{segment.parent}/checkpoint.json" if segment.parent else "models/mini-base/model.json"

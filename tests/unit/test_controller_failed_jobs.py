@@ -1,9 +1,9 @@
 """A failed job is named with its log and the log's last useful line; misspelt targets are refused."""
 
 import pytest
-from deepscaler import failures
+from deepscaler.controller import failed_jobs
+from deepscaler.controller.targets import check_targets, scale_in
 from deepscaler.errors import UserError
-from deepscaler.settings.targets import check_targets, scale_in
 
 SNAKEMAKE_LOG = """\
 Building DAG of jobs...
@@ -34,7 +34,7 @@ def test_the_line_for_people_is_found_among_chatter(logs):
     log.write_text(
         "INFO starting\ndeepscaler: no such model [x.json]. Hint: fetch it\nsampling:  40%|####      | 4/10\n\n"
     )
-    assert failures.describe(run) == [
+    assert failed_jobs.describe(run) == [
         f"sample failed: deepscaler: no such model [x.json]. Hint: fetch it (all of it: {log})"
     ]
 
@@ -42,7 +42,7 @@ def test_the_line_for_people_is_found_among_chatter(logs):
 def test_of_a_line_that_was_written_over_the_end_counts(logs):
     run, log = logs
     log.write_text("step 1\rstep 2\rValueError: bad\n")
-    assert "ValueError: bad (all" in failures.describe(run)[0]
+    assert "ValueError: bad (all" in failed_jobs.describe(run)[0]
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", None])
@@ -50,18 +50,18 @@ def test_an_empty_or_missing_log_is_said_to_be_so(logs, text):
     run, log = logs
     if text is not None:
         log.write_text(text)
-    assert "its log is empty" in failures.describe(run)[0]
+    assert "its log is empty" in failed_jobs.describe(run)[0]
 
 
 def test_a_long_log_is_read_from_its_end(logs):
     run, log = logs
     log.write_text("x" * 10_000_000 + "\nOutOfMemoryError\n")
-    assert "OutOfMemoryError" in failures.describe(run)[0]
+    assert "OutOfMemoryError" in failed_jobs.describe(run)[0]
 
 
 def test_a_run_without_failures_has_nothing_to_say(tmp_path):
     (tmp_path / "log").write_text("Nothing to be done\n")
-    assert failures.describe(tmp_path / "log") == []
+    assert failed_jobs.describe(tmp_path / "log") == []
 
 
 RULES = ["mini", "paper", "tabulate"]

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from deepscaler.controller import slurm_requests
+from deepscaler.dag import resources
 from deepscaler.errors import UserError
-from deepscaler.settings import cluster, load, resources
+from deepscaler.settings import load
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +106,7 @@ def test_no_rule_that_fetches_is_in_a_group(root: Path) -> None:
     ],
 )
 def test_a_refusal_names_the_setting(reason: str, flags: list[str], hint: str) -> None:
-    assert hint in (cluster.hint_for(reason, flags) or "")
+    assert hint in (slurm_requests.hint_for(reason, flags) or "")
 
 
 @pytest.mark.parametrize("words", ["sbatch: fatal: Could not establish a configuration source", None])
@@ -118,11 +120,11 @@ def test_where_no_slurm_answers_the_hint_is_where_it_would(
     else:
         monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"no (sbatch|SLURM controller).*deepscaler preflight"):
-        list(cluster.check([{"rule": "score", "cpus": 1}]))
+        list(slurm_requests.check([{"rule": "score", "cpus": 1}]))
 
 
 def test_every_kind_of_job_is_tried_once() -> None:
-    kinds = {tuple(cluster.sbatch_flags(request)) for request in cluster.requests_of("paper")}
+    kinds = {tuple(slurm_requests.sbatch_flags(request)) for request in slurm_requests.requests_of("paper")}
     assert any("--nodes=4" in kind and "--gres=gpu:a100:8" in kind for kind in kinds)
     assert any("--gres=gpu:a100:1" in kind for kind in kinds)
     assert len(kinds) < 12

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deepscaler import alive
+from deepscaler.controller import stale_locks
 
 RUN = """
 import sys, time
 from pathlib import Path
-from deepscaler import alive
-alive.announce(sys.argv[2:], Path(sys.argv[1]))
+from deepscaler.controller import stale_locks
+stale_locks.announce(sys.argv[2:], Path(sys.argv[1]))
 print("announced", flush=True)
 time.sleep(60)
 """
@@ -45,14 +45,14 @@ def test_a_killed_runs_locks_go(tmp_path: Path, locks: list[Path], run: "subproc
     others.write_text("a local run's\n")
     run.kill()
     run.wait()
-    alive.release_the_dead(tmp_path / "notes")
+    stale_locks.release_the_dead(tmp_path / "notes")
     assert [path.exists() for path in (*locks, others)] == [False, False, True]
     assert list((tmp_path / "notes").iterdir()) == []
 
 
 @pytest.mark.usefixtures("run")
 def test_a_living_runs_locks_stay(tmp_path: Path, locks: list[Path]) -> None:
-    alive.release_the_dead(tmp_path / "notes")
+    stale_locks.release_the_dead(tmp_path / "notes")
     assert all(path.exists() for path in locks)
     assert len(list((tmp_path / "notes").iterdir())) == 1
 
@@ -63,7 +63,7 @@ def test_a_later_lock_of_the_same_name_stays(tmp_path: Path, locks: list[Path], 
     aside = tmp_path / "aside"
     aside.write_text("another run's\n")
     aside.replace(locks[0])
-    alive.release_the_dead(tmp_path / "notes")
+    stale_locks.release_the_dead(tmp_path / "notes")
     assert [path.exists() for path in locks] == [True, False]
 
 
@@ -74,10 +74,10 @@ def test_a_run_on_another_computer_is_dead_when_silent(
     """Where locks do not reach other computers, the note's age tells."""
     notes = tmp_path / "notes"
     notes.mkdir()
-    facts = {"host": f"not-{socket.gethostname()}", "locks": [alive.mark(path) for path in locks]}
+    facts = {"host": f"not-{socket.gethostname()}", "locks": [stale_locks.mark(path) for path in locks]}
     note = notes / "there.json"
     note.write_text(json.dumps(facts))
     now = note.stat().st_mtime
     os.utime(note, (now - silent, now - silent))
-    alive.release_the_dead(notes)
+    stale_locks.release_the_dead(notes)
     assert [path.exists() for path in (*locks, note)] == [not gone] * 3

@@ -16,13 +16,13 @@ from deepscaler.curation.extract_answers import extract_answers
 from deepscaler.curation.fetch_source import fetch_source
 from deepscaler.curation.select_gradable import select_gradable, ungradable
 from deepscaler.curation.summarise_curation import STEPS, summarise_curation
+from deepscaler.dag.systems import prompting_entry
 from deepscaler.errors import JobError
 from deepscaler.evaluation.fetch_benchmark import fetch_benchmark
 from deepscaler.miniature import sources
 from deepscaler.miniature.problems import FAMILIES
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.models.templates import prompt_token_ids
-from deepscaler.settings.dag import prompting_entry
 
 pytestmark = pytest.mark.timeout(1800)  # importing sentence-transformers takes minutes on a machine that is busy
 GOOD = 25
@@ -46,7 +46,7 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch.setattr(sources, "GOOD", GOOD)
     sources.pool.cache_clear()
     folder = tmp_path_factory.mktemp("curated")
-    mini = settings.scale("mini")
+    mini = settings.load_scale("mini")
     assert mini.curation
     assert mini.base
     prompting = prompting_entry("mini", mini.base).prompting
@@ -107,7 +107,7 @@ def summarise(folder: Path) -> None:
         folder / "contamination.csv",
         folder / "results" / "contamination.csv",
         "mini",
-        settings.scale("mini").curation.select_gradable,
+        settings.load_scale("mini").curation.select_gradable,
     )
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from chat_server import serving
-from deepscaler.curation import language_model
-from deepscaler.curation.endpoints import Question, retry_after
-from deepscaler.curation.judge import judge_by
-from deepscaler.curation.language_model import ask_all
-from deepscaler.curation.read_solutions import read_solutions
-from deepscaler.curation.replies import Replies
+from deepscaler.curation.llm import client
+from deepscaler.curation.llm.client import ask_all
+from deepscaler.curation.llm.endpoints import Question, retry_after
+from deepscaler.curation.llm.read_solutions import read_solutions
+from deepscaler.curation.llm.replies import Replies
+from deepscaler.curation.llm.same_problem import judge_by
 from deepscaler.errors import JobError, UserError
 from deepscaler.settings.curation import LanguageModel
 
@@ -28,7 +28,7 @@ TROUBLES += ["hang:60"]  # seconds, beyond the client's patience
 @pytest.fixture(autouse=True)
 def a_key_and_short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", "secret")
-    monkeypatch.setattr(language_model, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.01)
 
 
 def model(url: str, **changes: object) -> LanguageModel:
@@ -166,8 +166,8 @@ def test_a_dead_server_ends_the_job_early(tmp_path: Path) -> None:
 CHILD = """
 import sys
 from pathlib import Path
-from deepscaler.curation.endpoints import Question
-from deepscaler.curation.language_model import ask_all
+from deepscaler.curation.llm.endpoints import Question
+from deepscaler.curation.llm.client import ask_all
 from deepscaler.settings.curation import LanguageModel
 model = LanguageModel(api="openai", model="reader", base_url=sys.argv[1] + "/v1", key_variable="TEST_KEY",
                       requests_per_minute=60000, concurrency=4, max_requests=1000, max_dollars=1)

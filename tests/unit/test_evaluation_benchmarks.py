@@ -4,16 +4,16 @@ import json
 import re
 
 import pytest
-from deepscaler import hub, records, settings
+from deepscaler import dag, hub, records, settings
+from deepscaler.dag import digests
+from deepscaler.dag.systems import prompting_entry
 from deepscaler.errors import UserError
 from deepscaler.evaluation import fetch_benchmark, grade_samples
 from deepscaler.evaluation.requests import read_problems
 from deepscaler.reward.grade import grade_pair
 from deepscaler.reward.response import boxed_answer
-from deepscaler.settings import dag
 from deepscaler.settings.base import validate
 from deepscaler.settings.benchmarks import Benchmark
-from deepscaler.settings.dag import prompting_entry
 from deepscaler.settings.site import Site
 
 PAPER = {"aime-2024": 30, "math-500": 500, "amc-2023": 83, "minerva-math": 272, "olympiad-bench": 675}
@@ -133,7 +133,7 @@ def test_changed_bytes_are_refused_and_kept_nowhere_near_the_output(mirror, shar
 
 
 def test_synthetic_sets_do_not_depend_on_the_scales_seed(tmp_path):
-    names = settings.scale("mini").evaluation.suites["table"]
+    names = settings.load_scale("mini").evaluation.suites["table"]
     for name in names:
         fetch_benchmark.fetch_benchmark(name, tmp_path / f"{name}.parquet")
     problems = read_problems([tmp_path / f"{name}.parquet" for name in names])
@@ -170,16 +170,16 @@ def test_a_row_that_cannot_be_used_is_named(monkeypatch, tmp_path, row, message)
 
 def test_a_mark_changes_the_scores_and_never_the_problems(monkeypatch, tmp_path):
     """Samples depend on the table of problems: to mark one must not have them drawn again."""
-    suite = settings.scale("released").evaluation.suites["table"]
+    suite = settings.load_scale("released").evaluation.suites["table"]
     plain = {name: entry(tmp_path, size=7) for name in suite}
     marked = {**plain, suite[1]: entry(tmp_path, size=7, flags={"wrong": [3]})}
-    monkeypatch.setattr(dag, "benchmarks", lambda: plain)
+    monkeypatch.setattr(digests, "benchmarks", lambda: plain)
     before = dag.problems_digest(suite[1]), dag.score_digest("released", "table")
-    monkeypatch.setattr(dag, "benchmarks", lambda: marked)
+    monkeypatch.setattr(digests, "benchmarks", lambda: marked)
     after = dag.problems_digest(suite[1]), dag.score_digest("released", "table")
     assert after[0] == before[0]
     assert after[1] != before[1]
-    monkeypatch.setattr(dag, "benchmarks", lambda: {**plain, suite[1]: entry(tmp_path, size=8)})
+    monkeypatch.setattr(digests, "benchmarks", lambda: {**plain, suite[1]: entry(tmp_path, size=8)})
     assert dag.problems_digest(suite[1]) != before[0]
 
 
@@ -199,7 +199,7 @@ def test_an_unknown_benchmark_gets_its_nearest_name(tmp_path):
 
 def test_every_suite_of_the_paper_has_the_papers_sets():
     for scale in ("paper", "released"):
-        suite = settings.scale(scale).evaluation.suites["table"]
+        suite = settings.load_scale(scale).evaluation.suites["table"]
         assert {name: settings.benchmarks()[name].size for name in suite} == PAPER
 
 

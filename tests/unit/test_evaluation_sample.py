@@ -10,9 +10,9 @@ import pytest
 from deepscaler import records, settings
 from deepscaler.errors import UserError
 from deepscaler.evaluation import grade_samples, sample
-from deepscaler.evaluation.engine import EngineSettings
 from deepscaler.evaluation.partial import Partial
 from deepscaler.evaluation.requests import Protocol, check_context, plan, protocol, seed_of, shard_of
+from deepscaler.evaluation.vllm_engine import EngineSettings
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.models.templates import chat_messages, load_tokenizer, prompt_text, prompt_token_ids
 from deepscaler.settings.models import Prompting
@@ -196,7 +196,9 @@ def suite(tmp_path, tokenizer):
     """Two shards of a suite's samples, as `sample` writes them."""
     rows = [{**row, "answers": ["1"], "metadata": "{}"} for row in PROBLEMS]
     records.write(tmp_path / "set.parquet", rows, records.BENCHMARK_PROBLEM)
-    requests = plan(PROBLEMS, dataclasses.replace(HOW, samples=settings.scale("mini").evaluation.samples), tokenizer)
+    requests = plan(
+        PROBLEMS, dataclasses.replace(HOW, samples=settings.load_scale("mini").evaluation.samples), tokenizer
+    )
     for shard in (1, 2):
         part = [{k: completion(r)[k] for k in records.COMPLETION.names} for r in shard_of(requests, shard, 2)]
         records.write(tmp_path / f"{shard}.parquet", part, records.COMPLETION, {"model": "A"})

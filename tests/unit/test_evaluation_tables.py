@@ -4,11 +4,10 @@ import csv
 import json
 
 import pytest
-from deepscaler import records, settings
+from deepscaler import dag, records, settings
 from deepscaler.errors import UserError
 from deepscaler.evaluation import score, tabulate
-from deepscaler.evaluation.rows import AVERAGE, PAPER_COLUMNS, table_columns, table_rows
-from deepscaler.settings import dag
+from deepscaler.evaluation.table_rows import AVERAGE, PAPER_COLUMNS, table_columns, table_rows
 
 SUITE = {"aime-2024": 30, "math-500": 500, "amc-2023": 83, "minerva-math": 272, "olympiad-bench": 675}
 RIGHT = {"aime-2024": 207, "math-500": 7028, "amc-2023": 978, "minerva-math": 1316, "olympiad-bench": 5405}
@@ -110,7 +109,7 @@ def read(path):
 def test_table_csv_keeps_its_contract(tables):
     rows = read(tables / "table.csv")
     assert list(rows[0])[:7] == ["model", *PAPER_COLUMNS, AVERAGE]
-    assert [row["system"] for row in rows] == settings.scale("released").evaluation.systems
+    assert [row["system"] for row in rows] == settings.load_scale("released").evaluation.systems
     assert not any(value in ("", None, "nan", "None") for row in rows for value in row.values())
     by_name = {row["system"]: row for row in rows}
     ours = by_name["deepscaler-1.5b-preview"]
@@ -171,7 +170,7 @@ def test_a_system_without_scores_is_an_error_not_an_empty_row(tables):
 
 def test_mini_compares_each_stage_with_the_one_before():
     assert table_columns("mini") == list(PAPER_COLUMNS)
-    assert [settings.systems()[name].kind for name in settings.scale("mini").evaluation.systems] == [
+    assert [settings.systems()[name].kind for name in settings.load_scale("mini").evaluation.systems] == [
         "distilled",
         *["trained"] * 3,
     ]

@@ -110,7 +110,7 @@ def test_a_system_without_suffix_has_a_tokenizer_too():
 
 
 def test_longest_problems_fit_the_prompt_limit(base, tokenizer):
-    limit = settings.recipe("mini").rollout.max_prompt_tokens
+    limit = settings.load_recipe("mini").rollout.max_prompt_tokens
     state = random.Random(0)
     longest = max((draw_training(state) for _ in range(500)), key=lambda problem: len(problem.digits))
     assert len(prompt_token_ids(tokenizer, longest.text, base.prompting)) <= limit

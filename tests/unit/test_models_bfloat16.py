@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 import torch
-from deepscaler import bfloat16
+from deepscaler.models import bfloat16
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 

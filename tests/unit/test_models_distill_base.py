@@ -45,7 +45,7 @@ def test_equal_seeds_give_equal_weights_and_engines_can_load_them(small, tmp_pat
     assert manifest.files == {
         path.name: files.sha256(path) for path in (tmp_path / "one").iterdir() if path.name != "model.json"
     }
-    assert manifest.seed == settings.scale("mini").seed
+    assert manifest.seed == settings.load_scale("mini").seed
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "one")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "one")
     assert model.config.architectures == ["Qwen2ForCausalLM"]

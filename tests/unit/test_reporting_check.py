@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from deepscaler.errors import JobError, UserError
 from deepscaler.reporting.check import check, keep
-from deepscaler.reporting.check_claims import check_claims
+from deepscaler.reporting.claims.check_claims import check_claims
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from deepscaler import records, settings
 from deepscaler.errors import UserError
-from deepscaler.reporting.check_claims import check_claims, expectation
-from deepscaler.reporting.measure import measure
-from deepscaler.reporting.results import Results
+from deepscaler.reporting.claims.check_claims import check_claims, expectation
+from deepscaler.reporting.claims.claim_values import measure
+from deepscaler.reporting.claims.results import Results
 from deepscaler.settings.claims import (
     Claim,
     ClaimFile,
@@ -56,7 +56,7 @@ def test_every_claim_asks_for_what_there_is() -> None:
             if isinstance(wanted, TableCell | TokenCell):
                 assert wanted.column in columns, entry.id
                 for scale in entry.scales:
-                    assert wanted.system in settings.scale(scale).evaluation.systems, entry.id
+                    assert wanted.system in settings.load_scale(scale).evaluation.systems, entry.id
 
 
 def test_every_scale_has_claims_of_its_own() -> None:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from deepscaler import settings
 from deepscaler.cli import build
+from deepscaler.cost.processor import estimate_processor
 from deepscaler.errors import JobError, UserError
-from deepscaler.reporting.account_compute import planned_hours
+from deepscaler.maintenance.write_docs import BLOCKS, documents, filled, write_docs
 from deepscaler.reporting.check import SAMPLING_ERRORS, TRAINING_POINTS, keep
-from deepscaler.reporting.check_claims import check_claims
-from deepscaler.reporting.measured import read_ledger
-from deepscaler.reporting.plan import compare
-from deepscaler.reporting.write_docs import BLOCKS, documents, filled, write_docs
+from deepscaler.reporting.claims.check_claims import check_claims
+from deepscaler.reporting.compute.account_compute import planned_hours
+from deepscaler.reporting.compute.ledger_input import read_ledger
+from deepscaler.reporting.compute.plan import compare
 from deepscaler.settings.claims import claims
-from deepscaler.training.cost.processor import estimate_processor
 
 TABLES = ("claims-mini", "claims-released", "claims-paper", "claims-arithmetic", "claims-unmeasured")
 
@@ -121,7 +121,7 @@ def test_every_claim_is_in_one_table() -> None:
 
 def test_the_effort_is_what_the_plan_says() -> None:
     for scale, effort in claims().effort.items():
-        if settings.scale(scale).device == "cpu":
+        if settings.load_scale(scale).device == "cpu":
             seconds = estimate_processor(scale).seconds
             assert seconds.low <= effort.machine_hours * 3600 <= seconds.high
         else:

@@ -8,8 +8,8 @@ import nbformat
 import pytest
 from deepscaler import settings
 from deepscaler.errors import JobError, UserError
-from deepscaler.reporting import figures, style
-from deepscaler.reporting.draw_figure import draw_figure
+from deepscaler.reporting.figures import figures, style
+from deepscaler.reporting.figures.draw_figure import draw_figure
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import data_of
@@ -61,7 +61,7 @@ def test_figure_3_is_the_end_of_the_first_stage(run: Path) -> None:
 
 def test_the_papers_values_are_drawn_where_they_compare(tmp_path: Path) -> None:
     """At the paper's scale, and not at mini's."""
-    systems = settings.scale("paper").evaluation.systems
+    systems = settings.load_scale("paper").evaluation.systems
     with (tmp_path / "table.csv").open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["model", "system", "aime_2024", "aime_2024_standard_error"])

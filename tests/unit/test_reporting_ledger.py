@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from deepscaler.errors import UserError
-from deepscaler.reporting.account_compute import Job, account_compute, ledger, planned_hours, read_jobs
-from deepscaler.reporting.results import Results
+from deepscaler.reporting.claims.results import Results
+from deepscaler.reporting.compute.account_compute import Job, account_compute, ledger, planned_hours, read_jobs
 
 
 def rows_of(path: Path) -> dict[tuple[str, str], dict[str, str]]:

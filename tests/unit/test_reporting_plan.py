@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from deepscaler import settings
 from deepscaler.cli import build
+from deepscaler.cost.assumptions import OPENRLHF
+from deepscaler.cost.hardware import CARDS, R1_QWEN_1_5B
+from deepscaler.cost.lengths import Lengths
+from deepscaler.cost.planned import TOTAL, planned_gpu_hours
+from deepscaler.cost.refit import refit
+from deepscaler.cost.step import step_time
+from deepscaler.cost.workload import case_of
 from deepscaler.errors import UserError
-from deepscaler.reporting.plan import gpu_plan, plan, processor_plan
+from deepscaler.reporting.compute.plan import gpu_plan, plan, processor_plan
 from deepscaler.settings import load
 from deepscaler.settings.scale import Budget, Scale
-from deepscaler.training import budget
-from deepscaler.training.budget import gpu_hours_used, require_approval, to_approve
-from deepscaler.training.cost.assumptions import OPENRLHF
-from deepscaler.training.cost.hardware import CARDS, R1_QWEN_1_5B
-from deepscaler.training.cost.lengths import Lengths
-from deepscaler.training.cost.planned import TOTAL, planned_gpu_hours
-from deepscaler.training.cost.refit import refit
-from deepscaler.training.cost.step import step_time
-from deepscaler.training.cost.workload import case_of
+from deepscaler.training.watch import budget
+from deepscaler.training.watch.budget import gpu_hours_used, require_approval, to_approve
 from typer.testing import CliRunner
 
 
@@ -171,9 +171,9 @@ def test_the_miniature_was_predicted_within_thirty_percent(root: Path) -> None:
     ledger = root / "results" / "reference" / "mini" / "compute.csv"
     if not ledger.exists():
         pytest.skip("no reference results of the miniature")
-    from deepscaler.reporting.measured import read_ledger
-    from deepscaler.reporting.plan import compare
-    from deepscaler.training.cost.processor import estimate_processor
+    from deepscaler.cost.processor import estimate_processor
+    from deepscaler.reporting.compute.ledger_input import read_ledger
+    from deepscaler.reporting.compute.plan import compare
 
     found = read_ledger("mini", ledger)
     assert found
@@ -186,11 +186,11 @@ def test_the_miniature_was_predicted_within_thirty_percent(root: Path) -> None:
 @pytest.fixture
 def approved(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """Sets the paper's approved GPU-hours."""
-    original = load.scale("paper")
+    original = load.load_scale("paper")
 
     def approve(hours: float) -> None:
         changed: Scale = original.model_copy(update={"budget": Budget(approved_gpu_hours=hours)})
-        monkeypatch.setattr(budget.settings, "scale", lambda name: changed)
+        monkeypatch.setattr(budget.settings, "load_scale", lambda name: changed)
 
     return approve
 

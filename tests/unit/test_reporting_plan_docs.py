@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from deepscaler import settings
 from deepscaler.cli import build
-from deepscaler.reporting.plan import gpu_plan
-from deepscaler.training.cost.assumptions import ASSUMPTIONS
-from deepscaler.training.cost.calibration import calibration
-from deepscaler.training.cost.hardware import CARDS, R1_QWEN_1_5B
-from deepscaler.training.cost.memory import training_memory
-from deepscaler.training.cost.what_if import FLAGS, VALUES
+from deepscaler.cost.assumptions import ASSUMPTIONS
+from deepscaler.cost.calibration import calibration
+from deepscaler.cost.hardware import CARDS, R1_QWEN_1_5B
+from deepscaler.cost.memory import training_memory
+from deepscaler.cost.what_if import FLAGS, VALUES
+from deepscaler.reporting.compute.plan import gpu_plan
 from typer.testing import CliRunner
 
 
@@ -66,7 +66,7 @@ def test_every_what_if_is_named(text: str) -> None:
 
 
 def test_bounds_of_health(text: str) -> None:
-    bounds = settings.scale("paper").training.health
+    bounds = settings.load_scale("paper").training.health
     for sentence in (
         f"above {bounds.kl_warn:g} | above {bounds.kl_max:g}, two steps in a row",
         f"above {bounds.vllm_kl_warn:g} | above {bounds.vllm_kl_max:g}, two steps in a row",

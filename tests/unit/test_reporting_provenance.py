@@ -9,10 +9,10 @@ import pytest
 from deepscaler import records
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import sha256
-from deepscaler.reporting.jobs import name_of, path_of, run_jobs
-from deepscaler.reporting.jobs import records as job_records
-from deepscaler.reporting.record_provenance import ADDRESS, record_provenance
-from deepscaler.reporting.trace import trace
+from deepscaler.reporting.provenance.jobs import name_of, path_of, run_jobs
+from deepscaler.reporting.provenance.jobs import records as job_records
+from deepscaler.reporting.provenance.record_provenance import ADDRESS, record_provenance
+from deepscaler.reporting.provenance.trace import trace
 from synthetic_run import samples_of, write_record
 
 CRATE = "results/mini/ro-crate-metadata.json"

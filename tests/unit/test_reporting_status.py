@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from deepscaler import dag
 from deepscaler.cli import build
 from deepscaler.errors import UserError
-from deepscaler.reporting.status import read_status, sparkline, status
-from deepscaler.settings import dag, load
+from deepscaler.reporting.compute.status import read_status, sparkline, status
+from deepscaler.settings import load
 from rich.console import Console
 from typer.testing import CliRunner
 

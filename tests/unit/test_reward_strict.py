@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from deepscaler.reward.grade import grade_pair
-from deepscaler.reward.strict.answers import parse_answer
-from deepscaler.reward.strict.clean import clean
-from deepscaler.reward.strict.exact import exact
+from deepscaler.reward.strict.compare.exact import exact
+from deepscaler.reward.strict.compare.values import Evaluator
+from deepscaler.reward.strict.parse.answers import parse_answer
+from deepscaler.reward.strict.text.clean import clean
 from deepscaler.reward.strict.tree import Scalar
-from deepscaler.reward.strict.values import Evaluator
 
 CASES = [
     tuple(line.split("\t"))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deepscaler import settings
+from deepscaler import dag, settings
 from deepscaler.errors import UserError
-from deepscaler.settings import dag, load
+from deepscaler.settings import load
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def checkout(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def forget() -> None:
     """Files are read once; these are to be read again."""
-    for cached in (load.scale, load.recipe, load.systems, load.benchmarks, load.sources, load.site):
+    for cached in (load.load_scale, load.load_recipe, load.systems, load.benchmarks, load.sources, load.site):
         cached.cache_clear()
 
 
@@ -41,12 +41,12 @@ def edit(path: Path, keys: str | list[str | int], value: object) -> None:
 
 @pytest.mark.parametrize("name", settings.scale_names())
 def test_every_scale_is_valid(name: str) -> None:
-    assert settings.scale(name).name == name
+    assert settings.load_scale(name).name == name
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "config" / "recipes").glob("*.yaml")), ids=str)
 def test_every_recipe_is_valid(path: Path) -> None:
-    assert settings.recipe(path.stem).name == path.stem
+    assert settings.load_recipe(path.stem).name == path.stem
 
 
 @pytest.mark.parametrize(
@@ -79,22 +79,22 @@ def test_a_wrong_setting_is_refused_in_one_line(
 
 def test_an_unknown_scale_names_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'paper'"):
-        settings.scale("papper")
+        settings.load_scale("papper")
 
 
 def test_extends_merges_sections_and_replaces_lists(checkout: Path) -> None:
     child = {"extends": "mini", "evaluation": {"samples": 4, "systems": ["mini-base"]}}
     (checkout / "config" / "scales" / "child.yaml").write_text(yaml.safe_dump(child))
-    loaded = settings.scale("child")
+    loaded = settings.load_scale("child")
     assert loaded.evaluation.samples == 4
     assert loaded.evaluation.systems == ["mini-base"]
-    assert loaded.evaluation.temperature == settings.scale("mini").evaluation.temperature
+    assert loaded.evaluation.temperature == settings.load_scale("mini").evaluation.temperature
 
 
 def test_extends_in_a_circle_is_refused(checkout: Path) -> None:
     (checkout / "config" / "scales" / "loop.yaml").write_text("extends: loop\n")
     with pytest.raises(UserError, match="circle"):
-        settings.scale("loop")
+        settings.load_scale("loop")
 
 
 def test_the_paper_runs_1040_480_and_230_steps() -> None:
@@ -118,11 +118,11 @@ def test_no_checkpoint_is_sampled_twice_for_the_curve() -> None:
 def test_the_training_digest_follows_the_mathematics_and_not_the_machines(checkout: Path) -> None:
     before = dag.training_digest("mini", "16k-1")
     edit(checkout / "config/scales/mini.yaml", "training.layout.16k.max_tokens_per_gpu", 999)
-    load.scale.cache_clear()
+    load.load_scale.cache_clear()
     assert dag.training_digest("mini", "16k-1") == before
     edit(checkout / "config/recipes/mini.yaml", "optimizer.learning_rate", 1.0e-3)
-    load.scale.cache_clear()
-    load.recipe.cache_clear()
+    load.load_scale.cache_clear()
+    load.load_recipe.cache_clear()
     assert dag.training_digest("mini", "16k-1") != before
 
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from deepscaler import dag
 from deepscaler.errors import UserError
 from deepscaler.files import sha256, write_json
 from deepscaler.records import Checkpoint, ModelManifest
-from deepscaler.settings import dag
-from deepscaler.training.checkpoint import lineage, publish, verify_files, write_manifest
-from deepscaler.training.run_folder import RunFolder, identify, prepare
+from deepscaler.training.run.checkpoint import lineage, publish, verify_files, write_manifest
+from deepscaler.training.run.run_folder import RunFolder, identify, prepare
 from deepscaler.training.train_segment import check_parent
 
 

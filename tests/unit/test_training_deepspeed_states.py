@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from deepscaler.training.states import State, adopt, settle, states_in
+from deepscaler.training.run.deepspeed_states import State, adopt, settle, states_in
 
 
 def save(path: Path, step: int, *, marked: bool = True, content: str = "tensor") -> State:

@@ -12,9 +12,9 @@ from deepscaler import settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.settings.health import Health
 from deepscaler.settings.scale import Scale
-from deepscaler.training import budget, guard
-from deepscaler.training.health import Finding, HealthMonitor
-from deepscaler.training.metrics import GRAD_NORM, KL, LENGTH, REWARD, TRUNCATED, VLLM_KL, Row
+from deepscaler.training.watch import budget, guard
+from deepscaler.training.watch.health import Finding, HealthMonitor
+from deepscaler.training.watch.metrics import GRAD_NORM, KL, LENGTH, REWARD, TRUNCATED, VLLM_KL, Row
 
 Trace = Callable[[int], dict[str, float]]
 
@@ -186,11 +186,11 @@ def test_it_can_be_switched_off() -> None:
     assert findings(rows(50, lambda step: {REWARD: math.nan}), Health(enabled=False)) == []
 
 
-@pytest.mark.parametrize("scale", [name for name in settings.scale_names() if settings.scale(name).training])
+@pytest.mark.parametrize("scale", [name for name in settings.scale_names() if settings.load_scale(name).training])
 def test_every_bound_has_its_reason(scale: str) -> None:
     """The bounds' reasons stand in the documentation that is made from the settings."""
     source = (Path(settings.__file__).parent / "health.py").read_text()
-    for name in type(settings.scale(scale).training.health).model_fields:
+    for name in type(settings.load_scale(scale).training.health).model_fields:
         assert f"    {name}: " in source
 
 
@@ -214,9 +214,9 @@ def test_a_stop_stands_when_the_job_is_handed_in_again(
     assert told == ["unhealthy at step 4: policy_loss is nan: not a number"]
     with pytest.raises(UserError, match="was stopped at step 4"):
         guard.guard("paper", "8k-1", runs)
-    scale = settings.scale("paper")
+    scale = settings.load_scale("paper")
     other = scale.training.model_copy(update={"health": Health(patience=5)})
-    monkeypatch.setattr(guard.settings, "scale", lambda name: scale.model_copy(update={"training": other}))
+    monkeypatch.setattr(guard.settings, "load_scale", lambda name: scale.model_copy(update={"training": other}))
     guard.guard("paper", "8k-1", runs)
     assert list(runs.iterdir()) == []
 
@@ -232,9 +232,9 @@ def test_the_guard_knows_the_steps_from_before(tmp_path: Path, affordable: None)
 
 
 def test_the_guard_asks_for_approval_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scale: Scale = settings.scale("paper")
+    scale: Scale = settings.load_scale("paper")
     poor = scale.model_copy(update={"budget": scale.budget.model_copy(update={"approved_gpu_hours": 10.0})})
-    monkeypatch.setattr(budget.settings, "scale", lambda name: poor)
+    monkeypatch.setattr(budget.settings, "load_scale", lambda name: poor)
     with pytest.raises(UserError, match="10 are approved"):
         guard.guard("paper", "8k-1", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

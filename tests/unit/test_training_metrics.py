@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from deepscaler.errors import UserError
-from deepscaler.training.metrics import Follower, append_row, make_row, parse, read_rows, steps_of
+from deepscaler.training.watch.metrics import Follower, append_row, make_row, parse, read_rows, steps_of
 
 
 def row(step: int, reward: float = 0.5) -> dict[str, object]:

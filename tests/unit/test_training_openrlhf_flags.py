@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
-from deepscaler import settings
+from deepscaler import dag, settings
 from deepscaler.errors import UserError
-from deepscaler.settings import dag
 from deepscaler.settings.recipe import Recipe
-from deepscaler.training.command import Places, segment_flags
-from deepscaler.training.validate import resolve
+from deepscaler.training.openrlhf.flags import Places, segment_flags
+from deepscaler.training.openrlhf.parser import resolve
 
 PLACES = Places(
     Path("/work/start"),
@@ -20,7 +19,7 @@ PLACES = Places(
     Path("/code/reward.py"),
     Path("/work/logs"),
 )
-TRAINING_SCALES = [name for name in settings.scale_names() if settings.scale(name).training]
+TRAINING_SCALES = [name for name in settings.scale_names() if settings.load_scale(name).training]
 RECIPES = sorted(path.stem for path in (Path(__file__).parents[2] / "config" / "recipes").glob("*.yaml"))
 
 
@@ -43,17 +42,17 @@ def scale_with(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
             (copy / "scales").mkdir()
         values = yaml.safe_load((root / "config" / "scales" / f"{scale}.yaml").read_text())
         values["training"]["recipe"] = recipe
-        stages = {stage.name for stage in settings.recipe(recipe).stages}
+        stages = {stage.name for stage in settings.load_recipe(recipe).stages}
         values["training"]["layout"] = {k: v for k, v in values["training"]["layout"].items() if k in stages}
         gone = {f"deepscaler-{stage}" for stage in ("8k", "16k", "24k")} - {f"deepscaler-{stage}" for stage in stages}
         values["evaluation"]["systems"] = [name for name in values["evaluation"]["systems"] if name not in gone]
         (copy / "scales" / f"{scale}.yaml").write_text(yaml.safe_dump(values))
         monkeypatch.setenv("DEEPSCALER_ROOT", str(copy.parent))
-        settings.load.scale.cache_clear()
+        settings.load.load_scale.cache_clear()
 
     yield make
     monkeypatch.undo()
-    settings.load.scale.cache_clear()
+    settings.load.load_scale.cache_clear()
 
 
 def resolved(scale: str, segment: str) -> Any:
@@ -65,7 +64,7 @@ def resolved(scale: str, segment: str) -> Any:
 def test_every_segment_of_every_scale_and_recipe_passes(scale: str, recipe: str, scale_with: Any) -> None:
     scale_with(scale, recipe)
     chain = dag.segments(scale)
-    chosen = settings.recipe(recipe)
+    chosen = settings.load_recipe(recipe)
     firsts = [segment for segment in chain if segment.starts_stage]
     assert [segment.stage for segment in firsts] == [stage.name for stage in chosen.stages]
     for segment in firsts:  # the flags of a stage's segments are the same
@@ -144,7 +143,7 @@ def test_what_upstream_refuses_is_refused_with_its_words(flags: list[str], compl
     ],
 )
 def test_contradictory_recipes_are_refused(change: dict[str, Any], complaint: str) -> None:
-    values = settings.recipe("deepscaler").model_dump()
+    values = settings.load_recipe("deepscaler").model_dump()
     with pytest.raises(ValueError, match=complaint):
         Recipe.model_validate({**values, **change})
 

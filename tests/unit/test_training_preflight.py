@@ -15,7 +15,7 @@ from deepscaler.errors import JobError, UserError
 from deepscaler.settings import load
 from deepscaler.settings.models import Published
 from deepscaler.training import preflight as module
-from deepscaler.training.machine import folder_bytes, pinned
+from deepscaler.training.launch.machine import folder_bytes, pinned
 from deepscaler.training.preflight import Check, check_disk, check_gpus, check_versions, check_weights, preflight
 from typer.testing import CliRunner
 

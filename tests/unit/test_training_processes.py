@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from deepscaler.errors import UserError
-from deepscaler.training import cluster, cpu, driver, ray_access, reaper
-from deepscaler.training.bounds import Bounds
-from deepscaler.training.imports import when_imported
-from deepscaler.training.launch import Launch, base_environment, ended
+from deepscaler.training.launch import driver, ray_access, ray_on_slurm, reaper
+from deepscaler.training.launch.launch import Launch, base_environment, ended
+from deepscaler.training.openrlhf import cpu
+from deepscaler.training.openrlhf.bounds import Bounds
+from deepscaler.training.openrlhf.when_imported import when_imported
 
 
 def python(code: str, **environment: str) -> str:
@@ -68,7 +69,7 @@ def test_the_reaper_stops_what_a_killed_launch_left(tmp_path: Path) -> None:
     folder.mkdir()
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     launch = (
-        "import subprocess, sys, os, time\nfrom deepscaler.training import reaper\nfrom pathlib import Path\n"
+        "import subprocess, sys, os, time\nfrom deepscaler.training.launch import reaper\nfrom pathlib import Path\n"
         f"r = reaper.start('token-7', Path({str(folder)!r}))\n"
         f"c = subprocess.Popen([sys.executable, '-c', {deaf!r}], env=dict(os.environ, {reaper.VARIABLE}='token-7'),"
         " start_new_session=True, stdout=subprocess.PIPE)\n"
@@ -103,7 +104,7 @@ def test_a_launch_leaves_no_folder(temporary: Path) -> None:
 def test_what_was_killed_with_its_reaper_is_swept_by_the_next_launch(temporary: Path) -> None:
     """As a scheduler kills: everything of a job at once. A folder that a launch or its reaper holds stays."""
     code = (
-        "import os, signal, sys; from deepscaler.training import reaper; from pathlib import Path\n"
+        "import os, signal, sys; from deepscaler.training.launch import reaper; from pathlib import Path\n"
         f"reaper.TEMPORARY = Path({str(temporary)!r})\n"
         "start = reaper.start\n"
         "reaper.start = lambda *given: globals().setdefault('process', start(*given))\n"
@@ -166,12 +167,12 @@ def test_a_late_ray_is_started_again_and_another_error_is_not_outlived() -> None
 
 def test_outside_of_slurm_there_is_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert len(cluster.allocated_nodes()) == 1
+    assert len(ray_on_slurm.allocated_nodes()) == 1
 
 
 def test_this_node_is_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "node2")
-    assert cluster.order(["node1", "node2.cluster", "node3"])[0] == "node2.cluster"
+    assert ray_on_slurm.order(["node1", "node2.cluster", "node3"])[0] == "node2.cluster"
 
 
 def test_too_few_nodes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_too_few_nodes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     launch = Launch([], {}, "gpu", 4, 8, 64, tmp_path)
     with ExitStack() as stack, pytest.raises(UserError, match="wants 4 nodes, the allocation has 1"):
-        cluster.start(launch, {}, tmp_path, stack)
+        ray_on_slurm.start(launch, {}, tmp_path, stack)
 
 
 def environment_of(tmp_path: Path, nodes: int, **own: str) -> dict[str, str]:
@@ -227,9 +228,7 @@ UNSAFE = [
 
 
 @pytest.mark.parametrize("given", UNSAFE)
-def test_the_driver_starts_no_ray_without_a_token(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
-) -> None:
+def test_the_driver_starts_no_ray_without_a_token(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():

@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from deepscaler.training import node, ray_access
+from deepscaler.training.launch import ray_access, ray_node
 
-RUN = "import os, sys; from deepscaler.training import node; sys.exit(node.run(sys.argv[1:], dict(os.environ), 'none'))"
+RUN = (
+    "import os, sys; from deepscaler.training.launch import ray_node\n"
+    "sys.exit(ray_node.run(sys.argv[1:], dict(os.environ), 'none'))"
+)
 
 
 def start(script: str) -> "subprocess.Popen[str]":
@@ -64,7 +67,7 @@ def test_what_it_leaves_behind_does_not_keep_it() -> None:
 @pytest.mark.parametrize("role", ["head", "worker"])
 def test_a_node_without_a_token_is_not_started(role: str) -> None:
     own = {key: value for key, value in os.environ.items() if not key.startswith("RAY_AUTH_")}
-    command = [sys.executable, "-m", "deepscaler.training.node", role, "127.0.0.1", "6379", "0", "1", "cpu"]
+    command = [sys.executable, "-m", "deepscaler.training.launch.ray_node", role, "127.0.0.1", "6379", "0", "1", "cpu"]
     run = subprocess.run(command, env=own, stdin=subprocess.PIPE, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stdout == ""
@@ -74,7 +77,7 @@ def test_a_node_without_a_token_is_not_started(role: str) -> None:
 @pytest.mark.timeout(300)
 def test_a_head_has_no_server_for_remote_clients(tmp_path: Path) -> None:
     """What `ray start` would start, as Ray's own program says, with our module and without."""
-    given = node.command("head", "127.0.0.1", "6379", 0, 1, "cpu", tmp_path)
+    given = ray_node.command("head", "127.0.0.1", "6379", 0, 1, "cpu", tmp_path)
     assert not any("client" in word for word in given)
     assert client_port(given) == "None"
     assert client_port([given[0], "-m", "ray.scripts.scripts", *given[3:]]) == "10001"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from deepscaler.training.trouble import last_useful_line
+from deepscaler.training.launch.root_cause import last_useful_line
 
 RAY = """\
 \x1b[36m(PPOTrainer pid=3062)\x1b[0m INFO ppo_trainer.py:551] ✨ Global step 4: {'kl': 0.1}

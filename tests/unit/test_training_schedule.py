@@ -5,10 +5,9 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from deepscaler import records
+from deepscaler import dag, records
 from deepscaler.errors import UserError
 from deepscaler.files import read_jsonl
-from deepscaler.settings import dag
 from deepscaler.training.schedule_prompts import order, schedule_prompts
 
 IDS = [f"s/{number:03}" for number in range(50)]

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from deepscaler.errors import JobError
-from deepscaler.training import lock
-from deepscaler.training.lock import only_writer
+from deepscaler.training.run import writer_lock
+from deepscaler.training.run.writer_lock import only_writer
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from deepscaler.training.lock import only_writer
+from deepscaler.training.run.writer_lock import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -79,18 +79,18 @@ def test_a_living_holder_on_another_computer_is_respected(tmp_path: Path, monkey
 
 def test_a_silent_holder_on_another_computer_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPSCALER_LOCK_WAIT", "0")
-    remote(tmp_path, age=lock.STALE_SECONDS + 10)
+    remote(tmp_path, age=writer_lock.STALE_SECONDS + 10)
     with only_writer(tmp_path):
         pass
 
 
 def test_the_holder_gives_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(writer_lock, "BEAT_SECONDS", 0.05)
     with only_writer(tmp_path):
         then = time.time() - 100
         os.utime(tmp_path / "writer.json", (then, then))
         deadline = time.monotonic() + 5
-        while lock.silence(tmp_path) > 50 and time.monotonic() < deadline:
+        while writer_lock.silence(tmp_path) > 50 and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert lock.silence(tmp_path) < 50
+        assert writer_lock.silence(tmp_path) < 50
     assert not (tmp_path / "writer.json").exists()

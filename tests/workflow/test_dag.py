@@ -5,8 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from deepscaler import settings
-from deepscaler.settings import dag
+from deepscaler import dag, settings
 
 SCALES = ["mini", "released", "paper"]
 STAT = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)
@@ -38,7 +37,7 @@ def outputs(snakemake):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_stage_shard_and_system_is_a_job(jobs, scale):
-    chosen = settings.scale(scale)
+    chosen = settings.load_scale(scale)
     scored = dag.scored(scale)
     expected = Counter(
         {
@@ -67,7 +66,7 @@ def test_the_paper_is_all_there(jobs):
         ("16k-1", 0, next(s for s in dag.segments("paper") if s.id == "16k-1").last),
         ("24k-1", 0, next(s for s in dag.segments("paper") if s.id == "24k-1").last),
     ]
-    stages = settings.recipe("deepscaler").stages
+    stages = settings.load_recipe("deepscaler").stages
     assert [stage.steps for stage in stages] == [dag.last_segment("paper", stage.name).last for stage in stages]
     assert jobs["paper"]["sample"] >= 8 * 9
 

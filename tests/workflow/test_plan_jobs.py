@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from deepscaler.training.cost.estimate import estimate
-from deepscaler.training.cost.processor import estimate_processor
-from deepscaler.training.cost.workload import case_of
+from deepscaler.cost.estimate import estimate
+from deepscaler.cost.processor import estimate_processor
+from deepscaler.cost.workload import case_of
 
 
 def workflow_jobs(root: Path, work: Path, target: str) -> dict[str, int]:

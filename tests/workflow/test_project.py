@@ -10,7 +10,7 @@ from pathlib import Path
 import deepscaler
 import pytest
 import yaml
-from deepscaler.settings import schemas
+from deepscaler.maintenance import schemas
 
 PACKAGE = Path(deepscaler.__file__).parent
 ORDER = re.sub(r"\s", "", deepscaler.__doc__.split("in this list:")[1]).rstrip(".").split(",")

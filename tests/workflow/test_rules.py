@@ -63,7 +63,7 @@ def test_a_rule_gives_its_verb_the_flags_that_it_takes(rules, verbs):
 
 
 def test_a_verb_is_a_module(rules, root):
-    modules = {path.stem for path in (root / "workflow" / "deepscaler").glob("*/*.py")}
+    modules = {path.stem for path in (root / "workflow" / "deepscaler").rglob("*.py")}
     assert set(rules) <= modules
 
 

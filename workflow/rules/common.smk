@@ -1,13 +1,14 @@
 # What all rules share: the work root, wildcard constraints, and answers to "what does this job need?".
-# All logic is in deepscaler.settings.dag; here it only meets the wildcards.
+# All logic is in deepscaler.dag; here it only meets the wildcards.
 import os
 import sys
 from pathlib import Path
 
-from deepscaler import alive, failures, settings
+from deepscaler import dag, settings
+from deepscaler.controller import failed_jobs, slurm_requests, stale_locks
+from deepscaler.controller.targets import check_settings, check_targets
+from deepscaler.dag import resources
 from deepscaler.errors import UserError
-from deepscaler.settings import cluster, dag, resources
-from deepscaler.settings.targets import check_settings, check_targets
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -24,7 +25,7 @@ def or_refuse(check, *given):
 
 or_refuse(check_settings)
 if workflow.is_main_process:
-    alive.release_the_dead()
+    stale_locks.release_the_dead()
 
 WORK = settings.site().work
 # `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
@@ -58,7 +59,7 @@ def work(path):
 
 def environment(wildcards):
     """The environment of the engines' jobs: at a scale on GPUs, their CUDA builds."""
-    return f"../../envs/{settings.scale(wildcards.scale).device}.yaml"
+    return f"../../envs/{settings.load_scale(wildcards.scale).device}.yaml"
 
 
 def cpus(rule, scale=None):
@@ -79,15 +80,15 @@ def check_cluster():
     """Before the first sbatch: would SLURM take these jobs, can they write, and does no earlier run still do so?"""
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
     asked = ({**dict(job.resources.items()), "cpus": job.threads, "rule": job.rule.name} for job in jobs)
-    comments = {cluster.comment_of(job.rule.name, job.wildcards) for job in jobs}
+    comments = {slurm_requests.comment_of(job.rule.name, job.wildcards) for job in jobs}
     groups = {str(job.group) for job in jobs if job.group}
-    alive.announce(workflow.persistence._lockfile.values())
+    stale_locks.announce(workflow.persistence._lockfile.values())
     try:
-        cluster.check_work()
-        for _ in cluster.check(asked):
+        slurm_requests.check_work()
+        for _ in slurm_requests.check(asked):
             pass
         stay_with_squeue()
-        if cluster.outlive_orphans(comments, groups, Path.cwd(), logger.info):
+        if slurm_requests.outlive_orphans(comments, groups, Path.cwd(), logger.info):
             start_again()
     except UserError as error:
         raise WorkflowError(str(error))

@@ -61,7 +61,7 @@ rule deduplicate:
         lambda wildcards: expand(
             work("{scale}/data/answers/{source}.parquet"),
             scale=wildcards.scale,
-            source=settings.scale(wildcards.scale).curation.sources,
+            source=settings.load_scale(wildcards.scale).curation.sources,
         ),
     output:
         problems=work("{scale}/data/deduplicated.parquet"),
@@ -124,7 +124,7 @@ rule decontaminate:
         benchmarks=lambda wildcards: expand(
             work("{scale}/benchmarks/{benchmark}.parquet"),
             scale=wildcards.scale,
-            benchmark=settings.scale(wildcards.scale).evaluation.suites["table"],
+            benchmark=settings.load_scale(wildcards.scale).evaluation.suites["table"],
         ),
     output:
         problems=work("{scale}/data/decontaminated.parquet"),
@@ -192,12 +192,12 @@ rule summarise_curation:
         sources=lambda wildcards: expand(
             work("{scale}/data/sources/{source}.parquet"),
             scale=wildcards.scale,
-            source=settings.scale(wildcards.scale).curation.sources,
+            source=settings.load_scale(wildcards.scale).curation.sources,
         ),
         removed=lambda wildcards: expand(
             work("{scale}/data/removed/{step}.parquet"),
             scale=wildcards.scale,
-            step=[f"extract_answers-{name}" for name in settings.scale(wildcards.scale).curation.sources]
+            step=[f"extract_answers-{name}" for name in settings.load_scale(wildcards.scale).curation.sources]
             + ["deduplicate", "decontaminate", "select_gradable"],
         ),
         train=work("{scale}/data/train/train.parquet"),
@@ -218,7 +218,7 @@ rule summarise_curation:
         **request("summarise_curation"),
     params:
         settings=lambda wildcards: settings.settings_digest(
-            settings.scale(wildcards.scale).curation.select_gradable, dag.resolved(wildcards.scale)["sources"]
+            settings.load_scale(wildcards.scale).curation.select_gradable, dag.resolved(wildcards.scale)["sources"]
         ),
     message:
         "Counting what curation kept and removed"
@@ -254,7 +254,7 @@ rule schedule_prompts:
         settings=setting("seed", "training.recipe"),
         segment=lambda wildcards: settings.settings_digest(
             vars(dag.segment(wildcards.scale, wildcards.segment)),
-            settings.recipe(settings.scale(wildcards.scale).training.recipe).rollout,
+            settings.load_recipe(settings.load_scale(wildcards.scale).training.recipe).rollout,
         ),
         prompting=base_prompting,
     message:

@@ -10,7 +10,7 @@ def manifest_of(scale, system):
 
 
 def base_manifest(wildcards):
-    return manifest_of(wildcards.scale, settings.scale(wildcards.scale).base)
+    return manifest_of(wildcards.scale, settings.load_scale(wildcards.scale).base)
 
 
 def system_manifest(wildcards):
@@ -19,7 +19,7 @@ def system_manifest(wildcards):
 
 def base_prompting(wildcards):
     """A digest of how the base model is asked: problems are counted in tokens, and scheduled, as its prompts."""
-    return dag.prompting_digest(wildcards.scale, settings.scale(wildcards.scale).base)
+    return dag.prompting_digest(wildcards.scale, settings.load_scale(wildcards.scale).base)
 
 
 def parent_manifest(wildcards):
@@ -39,12 +39,12 @@ def suite_benchmarks(wildcards):
     return expand(
         work("{scale}/benchmarks/{benchmark}.parquet"),
         scale=wildcards.scale,
-        benchmark=settings.scale(wildcards.scale).evaluation.suites[wildcards.suite],
+        benchmark=settings.load_scale(wildcards.scale).evaluation.suites[wildcards.suite],
     )
 
 
 def suite_shards(wildcards):
-    shards = settings.scale(wildcards.scale).evaluation.shards[wildcards.suite]
+    shards = settings.load_scale(wildcards.scale).evaluation.shards[wildcards.suite]
     return expand(
         work("{scale}/samples/{system}/{suite}-{shard}of{shards}.parquet"),
         scale=wildcards.scale,
@@ -86,7 +86,7 @@ def figure_inputs(wildcards):
 def tables_and_figures(scale):
     names = ["table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv", "compute.csv", "settings.yaml"]
     figures = [5]
-    if settings.scale(scale).training:
+    if settings.load_scale(scale).training:
         names += ["curation.csv", "contamination.csv", "training.csv"]
         figures = [1, 2, 3, 4, 5]
     names += [f"figures/figure-{number}.{kind}" for number in figures for kind in ("png", "pdf")]

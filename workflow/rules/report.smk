@@ -59,7 +59,7 @@ rule draw_figure:
 rule account_compute:
     input:
         tables=lambda wildcards: [f"results/{wildcards.scale}/table.csv"]
-        + ([f"results/{wildcards.scale}/training.csv"] if settings.scale(wildcards.scale).training else []),
+        + ([f"results/{wildcards.scale}/training.csv"] if settings.load_scale(wildcards.scale).training else []),
     output:
         report(
             "results/{scale}/compute.csv",

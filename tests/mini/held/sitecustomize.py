@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from deepscaler.training.imports import when_imported
+from deepscaler.training.openrlhf.when_imported import when_imported
 
 phase, _, number = os.environ.get("CHAIN_HOLD", "").partition(":")
 

@@ -1,6 +1,6 @@
 """The negative control of the weight-sync test: the sampler receives every weight and loads none."""
 
-from deepscaler.training.imports import when_imported
+from deepscaler.training.openrlhf.when_imported import when_imported
 
 
 def withhold(module):
@@ -12,4 +12,4 @@ def withhold(module):
     module.update_weight = update_weight
 
 
-when_imported("deepscaler.training.cpu.weight_sync", withhold)
+when_imported("deepscaler.training.openrlhf.cpu.weight_sync", withhold)

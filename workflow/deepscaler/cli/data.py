@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def curation_of(scale: str) -> Curation:
-    curation = settings.scale(scale).curation
+    curation = settings.load_scale(scale).curation
     if curation is None:
         raise UserError(f"scale {scale!r} has no `curation`", f"config/scales/{scale}.yaml")
     return curation
@@ -50,7 +50,7 @@ def fetch_source(
     """Fetch a source by its pin, and write its rows as a table of problems."""
     from deepscaler.curation.fetch_source import fetch_source
 
-    settings.scale(scale)  # an unknown scale is refused
+    settings.load_scale(scale)  # an unknown scale is refused
     fetch_source(source, output)
 
 
@@ -73,7 +73,7 @@ def deduplicate(
 ) -> None:
     """Keep one of each group of duplicates: of the best source, the earliest."""
     from deepscaler.curation.deduplicate import deduplicate
-    from deepscaler.curation.judge import judge_by
+    from deepscaler.curation.llm.same_problem import judge_by
 
     curation = curation_of(scale)
     model = curation.deduplicate.judge
@@ -128,11 +128,11 @@ def select_gradable(
 ) -> None:
     """Keep what the reward can grade and the prompt's limit holds: the training set."""
     from deepscaler.curation.select_gradable import select_gradable
+    from deepscaler.dag.systems import prompting_entry
     from deepscaler.models.templates import load_tokenizer, prompt_token_ids
-    from deepscaler.settings.dag import prompting_entry
 
     curation = curation_of(scale)
-    base = settings.scale(scale).base
+    base = settings.load_scale(scale).base
     assert base is not None  # settings.scale: training and curation need one
     prompting = prompting_entry(scale, base).prompting
     tokenizer = load_tokenizer(model.parent)

@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Price a scale before anything starts: GPU-hours, dollars, wall time, disk and memory."""
-        from deepscaler.reporting import plan as module
+        from deepscaler.reporting.compute import plan as module
 
         print(module.plan(scale, what_if or [], from_run, json))
 
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         """Show how a run is going: stage, step, time left, GPU-hours, the last metrics as curves. Reads files only."""
         from rich.console import Console
 
-        from deepscaler.reporting import status as module
+        from deepscaler.reporting.compute import status as module
 
         module.status(scale, Console())
 

@@ -16,7 +16,7 @@ def schemas(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a file is out of date.")] = False,
 ) -> None:
     """Write workflow/schemas/: JSON Schema of every settings file, for editors that complete and check YAML."""
-    from deepscaler.settings import schemas as module
+    from deepscaler.maintenance import schemas as module
 
     for path in module.schemas(check):
         print(path)

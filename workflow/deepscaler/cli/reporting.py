@@ -24,14 +24,14 @@ def register(app: typer.Typer) -> None:
         executed: Annotated[Path, typer.Option(help="Where to keep the executed notebook.")],
     ) -> None:
         """Draw one of the paper's figures: execute its notebook and keep it."""
-        from deepscaler.reporting import draw_figure as module
+        from deepscaler.reporting.figures import draw_figure as module
 
         module.draw_figure(scale, notebook, data, png, pdf, executed)
 
     @verb(app)
     def resolve_settings(scale: ScaleName, output: Output) -> None:
         """Record a scale's settings with every default filled in, with versions and seeds."""
-        from deepscaler.reporting import resolve_settings as module
+        from deepscaler.reporting.provenance import resolve_settings as module
 
         module.resolve_settings(scale, output)
 
@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
         output: Output,
     ) -> None:
         """Account for what the jobs of a scale took, by rule and stage."""
-        from deepscaler.reporting import account_compute as module
+        from deepscaler.reporting.compute import account_compute as module
 
         module.account_compute(scale, benchmarks, output)
 
@@ -54,14 +54,14 @@ def register(app: typer.Typer) -> None:
         output: Output,
     ) -> None:
         """Hold a scale's results against every checkable statement of the paper, and of the miniature."""
-        from deepscaler.reporting import check_claims as module
+        from deepscaler.reporting.claims import check_claims as module
 
         module.check_claims(scale, claims, results, output)
 
     @verb(app)
     def record_provenance(scale: ScaleName, results: ResultsFolder, work: WorkFolder, output: Output) -> None:
         """Record every file with its SHA-256 and the job that made it, as a Workflow Run RO-Crate."""
-        from deepscaler.reporting import record_provenance as module
+        from deepscaler.reporting.provenance import record_provenance as module
 
         module.record_provenance(scale, results, work, output)
 
@@ -80,7 +80,7 @@ def register(app: typer.Typer) -> None:
         verify: Annotated[bool, typer.Option("--verify", help="Hold every file against its recorded SHA-256.")] = False,
     ) -> None:
         """Print where a table or one of its cells came from, down to sources and seeds."""
-        from deepscaler.reporting import trace as module
+        from deepscaler.reporting.provenance import trace as module
 
         module.trace(table, row, column, verify)
 
@@ -115,6 +115,6 @@ def register(app: typer.Typer) -> None:
         check: Annotated[bool, typer.Option("--check", help="Only say which file is behind its sources.")] = False,
     ) -> None:
         """Fill in the numbers of README.md and docs/ from their sources."""
-        from deepscaler.reporting import write_docs as module
+        from deepscaler.maintenance import write_docs as module
 
         module.write_docs(check)

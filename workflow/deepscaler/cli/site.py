@@ -11,8 +11,8 @@ def register(app: typer.Typer) -> None:
     @verb(app)
     def check_site(scale: ScaleName = "paper") -> None:
         """Ask SLURM whether it would take each kind of job of a scale, and whether the work folder is writable."""
-        from deepscaler.settings import cluster
+        from deepscaler.controller import slurm_requests
 
-        print(f"writable: {cluster.check_work()}")
-        for line in cluster.check(cluster.requests_of(scale)):
+        print(f"writable: {slurm_requests.check_work()}")
+        for line in slurm_requests.check(slurm_requests.requests_of(scale)):
             print(f"accepted: {line}", flush=True)

@@ -46,7 +46,7 @@ def train_segment(
     OUTPUT is the checkpoint's checkpoint.json; its whole folder is put in place at the end.
     """
     from deepscaler.training import train_segment as module
-    from deepscaler.training.guard import guard
+    from deepscaler.training.watch.guard import guard
 
     module.train_segment(scale, segment, parent, prompts, runs, output, watch=guard(scale, segment, runs))
 
@@ -67,7 +67,7 @@ def verify_checkpoint(
 ) -> None:
     """Prove a checkpoint's lineage: every file and every parent back to the base model, by SHA-256."""
     from deepscaler.records import Checkpoint
-    from deepscaler.training.checkpoint import lineage
+    from deepscaler.training.run.checkpoint import lineage
 
     for path, found in lineage(manifest):
         name = (

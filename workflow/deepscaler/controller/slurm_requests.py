@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from deepscaler import dag
+from deepscaler.dag import resources
 from deepscaler.errors import UserError, nearest
-from deepscaler.settings import dag, resources
-from deepscaler.settings.load import project_root, scale, site
+from deepscaler.settings.load import load_scale, project_root, site
 
 SECONDS = 60
 """A controller that does not answer for so long is down."""
@@ -155,7 +156,7 @@ def client(*command: str) -> subprocess.CompletedProcess[str]:
 
 def requests_of(scale_name: str) -> Iterator[dict[str, Any]]:
     """What each kind of job of a scale asks for."""
-    rules = {"default", "sample", *scale(scale_name).resources} - {"train_segment"}
+    rules = {"default", "sample", *load_scale(scale_name).resources} - {"train_segment"}
     for rule in sorted(rules):
         yield with_cpus(scale_name, rule, resources.request(scale_name, rule))
     for segment in dag.segments(scale_name):

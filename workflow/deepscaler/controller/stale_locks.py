@@ -2,8 +2,8 @@
 
 Snakemake locks what it makes by files, which stay when it is killed. A run on a cluster leaves a note beside them that
 names its files. The operating system's own lock holds the note, and it is touched every few seconds, so that it tells
-whether its run is alive (the reasons for both are in deepscaler.training.lock). Local runs leave none: their jobs may
-outlive them unseen, whereas SLURM knows its own.
+whether its run is alive (the reasons for both are in deepscaler.training.run.writer_lock). Local runs leave none: their
+jobs may outlive them unseen, whereas SLURM knows its own.
 """
 
 import atexit
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training import lock
+from deepscaler.training.run import writer_lock
 
 NOTES = Path(".snakemake/alive")
 held: list[Any] = []
@@ -30,12 +30,12 @@ def announce(locks: Iterable[str | Path], notes: Path = NOTES) -> None:
     notes.mkdir(parents=True, exist_ok=True)
     handle = aside.open("w", encoding="utf-8")
     held.append(handle)
-    json.dump({**lock.identity(), "locks": [mark(Path(path)) for path in locks]}, handle)
+    json.dump({**writer_lock.identity(), "locks": [mark(Path(path)) for path in locks]}, handle)
     handle.flush()
-    lock.try_lock(handle)
+    writer_lock.try_lock(handle)
     aside.rename(note)  # seen by others only when it is held
     atexit.register(note.unlink, missing_ok=True)
-    threading.Thread(target=lock.keep_fresh, args=(note, threading.Event()), daemon=True).start()
+    threading.Thread(target=writer_lock.keep_fresh, args=(note, threading.Event()), daemon=True).start()
 
 
 def release_the_dead(notes: Path = NOTES) -> None:
@@ -61,11 +61,11 @@ def read_dead(note: Path) -> dict[str, Any] | None:
     """A note's content, or None where its process lives: by its lock or, from another host, by its last touch."""
     try:
         with note.open("r+", encoding="utf-8") as handle:  # NFS locks only what is open for writing
-            if not lock.try_lock(handle):
+            if not writer_lock.try_lock(handle):
                 return None
             facts: dict[str, Any] = json.load(handle)
         elsewhere = facts.get("host") != socket.gethostname()
-        return None if elsewhere and age(note) < lock.STALE_SECONDS else facts
+        return None if elsewhere and age(note) < writer_lock.STALE_SECONDS else facts
     except (OSError, ValueError):
         return None
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import PurePath
 
+from deepscaler import dag
 from deepscaler.errors import UserError, nearest, refuse_unknown
-from deepscaler.settings import dag
-from deepscaler.settings.load import scale, scale_names, site
+from deepscaler.settings.load import load_scale, scale_names, site
 
 
 def check_targets(arguments: Sequence[str], rules: Iterable[str]) -> None:
@@ -34,7 +34,7 @@ def check_scores(scale_name: str, target: str) -> None:
     systems = [*dag.evaluated(scale_name), *(segment.id for segment in dag.segments(scale_name))]
     if system not in systems:
         raise refuse_unknown("system", system, systems, target)
-    suites = list(scale(scale_name).evaluation.suites)
+    suites = list(load_scale(scale_name).evaluation.suites)
     if suite not in suites:
         raise refuse_unknown("suite", suite, suites, target)
 
@@ -54,4 +54,4 @@ def check_settings() -> None:
     """Every scale, with all that it names, and the site: the first thing that is wrong is a UserError."""
     site()
     for name in scale_names():
-        scale(name)
+        load_scale(name)

@@ -6,10 +6,10 @@ hang on is how that overhead splits between the step and its sequences (docs/pla
 
 from dataclasses import dataclass
 
-from deepscaler.training.cost.assumptions import PUBLISHED_EARLY_STEP, PUBLISHED_GPU_HOURS, VERL_2025
-from deepscaler.training.cost.hardware import R1_QWEN_1_5B, card
-from deepscaler.training.cost.lengths import EARLY_8K, expected_lengths
-from deepscaler.training.cost.step import Work, stage_hours, step_time, with_lengths
+from deepscaler.cost.assumptions import PUBLISHED_EARLY_STEP, PUBLISHED_GPU_HOURS, VERL_2025
+from deepscaler.cost.hardware import R1_QWEN_1_5B, card
+from deepscaler.cost.lengths import EARLY_8K, expected_lengths
+from deepscaler.cost.step import Work, stage_hours, step_time, with_lengths
 
 PUBLISHED_RUN = (
     Work("8k", 1040, 128, 8, expected_lengths(8192, from_base=True), gpus=8, jobs=1, save_steps=20),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from deepscaler.training.cost.hardware import Shape
+from deepscaler.cost.hardware import Shape
 
 STATE_BYTES = 12
 """Of DeepSpeed's ZeRO-3 state, for each parameter: fp32 weights and two moments."""

@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 
-from deepscaler import settings
-from deepscaler.settings import dag
+from deepscaler import dag, settings
+from deepscaler.cost.disk import Disk, sample_disk, training_disk
+from deepscaler.cost.evaluation import sampling_hours
+from deepscaler.cost.hardware import R1_QWEN_1_5B, Card, Shape, card, shape_of
+from deepscaler.cost.memory import Memory, cache_sequences, largest_sequence, training_memory
+from deepscaler.cost.ranges import NOTHING, Range, over, total
+from deepscaler.cost.step import Step, Work, stage_hours, step_time
+from deepscaler.cost.workload import Case, Sampling
 from deepscaler.settings.models import Published
 from deepscaler.settings.scale import Scale
-from deepscaler.training.cost.disk import Disk, sample_disk, training_disk
-from deepscaler.training.cost.evaluation import sampling_hours
-from deepscaler.training.cost.hardware import R1_QWEN_1_5B, Card, Shape, card, shape_of
-from deepscaler.training.cost.memory import Memory, cache_sequences, largest_sequence, training_memory
-from deepscaler.training.cost.ranges import NOTHING, Range, over, total
-from deepscaler.training.cost.step import Step, Work, stage_hours, step_time
-from deepscaler.training.cost.workload import Case, Sampling
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Price:
 
 
 def estimate(case: Case) -> Price:
-    chosen = settings.scale(case.scale)
+    chosen = settings.load_scale(case.scale)
     shape, hardware = training_shape(chosen), card(case.card)
     stages = tuple(price_stage(work, case, chosen, shape, hardware) for work in case.stages)
     samplings = tuple(price_sampling(work, case, hardware) for work in case.evaluations)
@@ -93,7 +92,7 @@ def training_shape(chosen: Scale) -> Shape:
 def price_stage(work: Work, case: Case, chosen: Scale, shape: Shape, hardware: Card) -> StagePrice:
     assert chosen.training is not None
     place = chosen.training.layout[work.name]
-    temperature = settings.recipe(chosen.training.recipe).rollout.temperature
+    temperature = settings.load_recipe(chosen.training.recipe).rollout.temperature
     memory = training_memory(place.max_tokens_per_gpu, work.gpus, place.zero_stage, temperature, shape)
     return StagePrice(
         work=work,
@@ -116,7 +115,7 @@ def warnings_of(stages: tuple[StagePrice, ...], chosen: Scale, shape: Shape, har
     found: list[str] = []
     if chosen.training is None:
         return found
-    longest_prompt = settings.recipe(chosen.training.recipe).rollout.max_prompt_tokens
+    longest_prompt = settings.load_recipe(chosen.training.recipe).rollout.max_prompt_tokens
     for stage in stages:
         place, name = chosen.training.layout[stage.work.name], stage.work.name
         room = hardware.memory / 1e9

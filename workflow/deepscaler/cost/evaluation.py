@@ -3,11 +3,11 @@
 from dataclasses import replace
 from functools import cache
 
-from deepscaler.training.cost.assumptions import System
-from deepscaler.training.cost.generation import Load, engine_seconds, load_of, prefill_seconds
-from deepscaler.training.cost.hardware import Card, shape_of
-from deepscaler.training.cost.lengths import Lengths
-from deepscaler.training.cost.workload import Sampling
+from deepscaler.cost.assumptions import System
+from deepscaler.cost.generation import Load, engine_seconds, load_of, prefill_seconds
+from deepscaler.cost.hardware import Card, shape_of
+from deepscaler.cost.lengths import Lengths
+from deepscaler.cost.workload import Sampling
 
 ENGINE_SEQUENCES = 256
 """vLLM's default for offline inference on an A100 [code]; on larger cards it is 1,024."""

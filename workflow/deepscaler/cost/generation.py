@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from deepscaler.training.cost.assumptions import PROMPT_TOKENS, System
-from deepscaler.training.cost.hardware import Card, Shape
-from deepscaler.training.cost.lengths import Lengths
+from deepscaler.cost.assumptions import PROMPT_TOKENS, System
+from deepscaler.cost.hardware import Card, Shape
+from deepscaler.cost.lengths import Lengths
 
 if TYPE_CHECKING:
     import numpy

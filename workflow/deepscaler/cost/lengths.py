@@ -6,8 +6,8 @@ from math import exp, log
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from deepscaler.cost.assumptions import PROMPT_SHARE, PROMPT_TOKENS
 from deepscaler.errors import UserError
-from deepscaler.training.cost.assumptions import PROMPT_SHARE, PROMPT_TOKENS
 
 if TYPE_CHECKING:
     import numpy

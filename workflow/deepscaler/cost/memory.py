@@ -4,7 +4,7 @@ on a GPU; the number of copies was measured on a CPU (docs/plan.md).
 
 from dataclasses import dataclass
 
-from deepscaler.training.cost.hardware import Card, Shape
+from deepscaler.cost.hardware import Card, Shape
 
 LOGIT_COPIES = 3
 """fp32 tensors of (tokens, vocabulary) alive at once in OpenRLHF 0.11.2: the logits (models/actor.py keeps them through

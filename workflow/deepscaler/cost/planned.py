@@ -5,12 +5,11 @@ A scale that runs on CPU cores counts its machine as one GPU, which is how its l
 
 from functools import cache
 
-from deepscaler import settings
-from deepscaler.settings import dag
-from deepscaler.training.cost.estimate import Price, estimate
-from deepscaler.training.cost.processor import ProcessorPrice, estimate_processor
-from deepscaler.training.cost.ranges import Range, total
-from deepscaler.training.cost.workload import case_of
+from deepscaler import dag, settings
+from deepscaler.cost.estimate import Price, estimate
+from deepscaler.cost.processor import ProcessorPrice, estimate_processor
+from deepscaler.cost.ranges import Range, total
+from deepscaler.cost.workload import case_of
 
 TRAINING, SAMPLING, ALL, TOTAL = "train_segment", "sample", "all", "total"
 Key = tuple[str, str]
@@ -20,7 +19,7 @@ Key = tuple[str, str]
 @cache
 def planned_gpu_hours(scale_name: str) -> dict[Key, Range]:
     """What `deepscaler plan` expects of every rule that holds GPUs."""
-    if settings.scale(scale_name).device == "cpu":
+    if settings.load_scale(scale_name).device == "cpu":
         return of_processors(estimate_processor(scale_name))
     return of_gpus(estimate(case_of(scale_name)))
 

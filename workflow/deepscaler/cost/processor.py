@@ -4,10 +4,9 @@ rate. Figures of two cores; measured ones are named in docs/plan.md.
 
 from dataclasses import dataclass, replace
 
-from deepscaler import settings
-from deepscaler.settings import dag
+from deepscaler import dag, settings
+from deepscaler.cost.ranges import Range
 from deepscaler.settings.models import Distilled
-from deepscaler.training.cost.ranges import Range
 
 UNCERTAIN = Range(0.7, 1.0, 1.6)
 """Of another machine's cores, relative to those on which the figures were taken [assumed]."""
@@ -89,10 +88,10 @@ def estimate_processor(scale_name: str, paces: dict[str, Pace] | None = None) ->
 
 
 def training_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
-    training = settings.scale(scale_name).training
+    training = settings.load_scale(scale_name).training
     if training is None:
         return []
-    chosen, pace = settings.recipe(training.recipe), paces["train_segment"]
+    chosen, pace = settings.load_recipe(training.recipe), paces["train_segment"]
     found = []
     for stage in chosen.stages:
         pieces = [segment for segment in dag.segments(scale_name) if segment.stage == stage.name]
@@ -106,7 +105,7 @@ def training_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
 
 
 def sampling_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
-    chosen, pace = settings.scale(scale_name).evaluation, paces["sample"]
+    chosen, pace = settings.load_scale(scale_name).evaluation, paces["sample"]
     jobs, seconds = 0, 0.0
     for system, suite in dag.scored(scale_name):
         problems = sum(settings.benchmarks()[name].size for name in chosen.suites[suite])
@@ -130,7 +129,7 @@ def distillation_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePric
 
 def counted_jobs(scale_name: str) -> dict[str, int]:
     """Jobs of every other rule. The workflow's own count is the truth; a test holds the two together."""
-    chosen = settings.scale(scale_name)
+    chosen = settings.load_scale(scale_name)
     scores = len(dag.scored(scale_name))
     tests = len({name for names in chosen.evaluation.suites.values() for name in names})
     once = ("tabulate", "resolve_settings", "account_compute", "check_claims", "record_provenance", "write_report")

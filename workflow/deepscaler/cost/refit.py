@@ -6,13 +6,13 @@ from datetime import datetime
 from statistics import fmean, median
 from typing import Any
 
+from deepscaler.cost.assumptions import System
+from deepscaler.cost.generation import generation
+from deepscaler.cost.hardware import Card, Shape
+from deepscaler.cost.lengths import Lengths
+from deepscaler.cost.step import Work, training_seconds
+from deepscaler.cost.workload import Case, Systems
 from deepscaler.errors import UserError
-from deepscaler.training.cost.assumptions import System
-from deepscaler.training.cost.generation import generation
-from deepscaler.training.cost.hardware import Card, Shape
-from deepscaler.training.cost.lengths import Lengths
-from deepscaler.training.cost.step import Work, training_seconds
-from deepscaler.training.cost.workload import Case, Systems
 
 LENGTH, TRUNCATED = "rollout/response_length_mean", "rollout/truncated_rate"
 GENERATION, EXPERIENCE, UPDATE = "timing/generation", "timing/make_experience", "timing/ppo_train"

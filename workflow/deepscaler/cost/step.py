@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from deepscaler.training.cost.assumptions import PROMPT_TOKENS, UNIFORM_SHARE, System
-from deepscaler.training.cost.generation import generation, steady_tokens_per_second, weight_seconds
-from deepscaler.training.cost.hardware import Card, Shape
-from deepscaler.training.cost.lengths import Lengths
+from deepscaler.cost.assumptions import PROMPT_TOKENS, UNIFORM_SHARE, System
+from deepscaler.cost.generation import generation, steady_tokens_per_second, weight_seconds
+from deepscaler.cost.hardware import Card, Shape
+from deepscaler.cost.lengths import Lengths
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from deepscaler.cost.hardware import CARDS
+from deepscaler.cost.hardware import card as known_card
+from deepscaler.cost.lengths import expected_lengths
+from deepscaler.cost.workload import Case, Systems
 from deepscaler.errors import UserError, refuse_unknown
-from deepscaler.training.cost.hardware import CARDS
-from deepscaler.training.cost.hardware import card as known_card
-from deepscaler.training.cost.lengths import expected_lengths
-from deepscaler.training.cost.workload import Case, Systems
 
 
 def on_card(case: Case, value: str, stage: str | None) -> Case:

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from deepscaler import settings
+from deepscaler import dag, settings
+from deepscaler.cost.assumptions import OPENRLHF, OPENRLHF_HIGH, OPENRLHF_LOW, System
+from deepscaler.cost.lengths import Lengths, expected_lengths
+from deepscaler.cost.step import Work
 from deepscaler.errors import UserError, refuse_unknown
-from deepscaler.settings import dag
 from deepscaler.settings.models import Published
-from deepscaler.training.cost.assumptions import OPENRLHF, OPENRLHF_HIGH, OPENRLHF_LOW, System
-from deepscaler.training.cost.lengths import Lengths, expected_lengths
-from deepscaler.training.cost.step import Work
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Sampling:
 
 def case_of(scale_name: str) -> Case:
     """A GPU scale as it is set."""
-    chosen = settings.scale(scale_name)
+    chosen = settings.load_scale(scale_name)
     if chosen.device != "gpu":
         raise UserError(f"scale {scale_name!r} runs on CPUs: it has a model of its own")
     name = known_card(settings.site().gpu_model)
@@ -74,10 +73,10 @@ def known_card(gpu_model: str | None) -> str:
 
 
 def stages_of(scale_name: str) -> tuple[Work, ...]:
-    training = settings.scale(scale_name).training
+    training = settings.load_scale(scale_name).training
     if training is None:
         return ()
-    chosen = settings.recipe(training.recipe)
+    chosen = settings.load_recipe(training.recipe)
     works = []
     for position, stage in enumerate(chosen.stages):
         place = training.layout[stage.name]
@@ -111,7 +110,7 @@ TRAINED_SYSTEMS = ("deepscaler-1.5b-preview",)
 
 def samplings_of(scale_name: str) -> tuple[Sampling, ...]:
     """Every (system, suite) that is sampled."""
-    chosen = settings.scale(scale_name).evaluation
+    chosen = settings.load_scale(scale_name).evaluation
     tests = settings.benchmarks()
     found = []
     for system, suite in dag.scored(scale_name):

@@ -1,0 +1,1 @@
+"""From competition problems to clean question-answer pairs: one module a step of the funnel."""

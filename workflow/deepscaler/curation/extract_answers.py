@@ -110,7 +110,7 @@ def ask_for_missing(
         return readings
     if settings.language_model is None:
         return readings
-    from deepscaler.curation.read_solutions import read_solutions
+    from deepscaler.curation.llm.read_solutions import read_solutions
 
     replies = read_solutions(
         [(readings[place].problem, rows[place]["solution"]) for place in places], settings.language_model, cache

@@ -8,17 +8,25 @@ and the command starts the rest.
 from functools import cache
 from typing import Any
 
-from deepscaler.settings import dag
-from deepscaler.settings.load import scale, site
+from deepscaler.dag import chain
+from deepscaler.settings import load_scale, site
+from deepscaler.settings.scale import Need
 
 FETCHING = ("fetch_source", "fetch_benchmark", "fetch_model", "extract_answers")
 """Rules that need the internet: at `paper`, answers are extracted by a model behind an API."""
 MULTI_NODE = ("nodes", "tasks", "tasks_per_gpu", "mpi")
 
 
+def needs(scale_name: str, rule: str) -> Need:
+    """What a job of a rule asks for, defaults filled in."""
+    table = load_scale(scale_name).resources
+    given = table.get(rule, Need())
+    return table["default"].model_copy(update=given.model_dump(exclude_none=True))
+
+
 def cpus(scale_name: str, rule: str) -> int:
     """CPU cores a node."""
-    return dag.needs(scale_name, rule).cpus or 1
+    return needs(scale_name, rule).cpus or 1
 
 
 def gpus(scale_name: str, rule: str, stage: str | None = None) -> tuple[int, int]:
@@ -27,10 +35,10 @@ def gpus(scale_name: str, rule: str, stage: str | None = None) -> tuple[int, int
     `stage` is that of a job of training: its preflight tries one node of those that it will have.
     """
     if stage:
-        layout = dag.layout(scale_name, stage)
+        layout = chain.layout(scale_name, stage)
         return 1 if rule == "preflight" else layout.nodes, layout.gpus_per_node
     if rule == "sample":
-        return 1, scale(scale_name).evaluation.tensor_parallel
+        return 1, load_scale(scale_name).evaluation.tensor_parallel
     return 1, 0
 
 
@@ -66,9 +74,9 @@ def request(scale_name: str, rule: str, segment: str | None = None) -> dict[str,
     `mem_mb` is a node's memory, `runtime` minutes of wall time. `gpus` is the job's total, by which local runs take
     turns (profiles/workstation); SLURM is asked by `gres`.
     """
-    need = dag.needs(scale_name, rule)
+    need = needs(scale_name, rule)
     asked: dict[str, Any] = {"mem_mb": need.mem_mb, "runtime": need.minutes}
-    stage = dag.segment(scale_name, segment).stage if segment and is_gpu_rule(rule) else None
+    stage = chain.segment(scale_name, segment).stage if segment and is_gpu_rule(rule) else None
     nodes, gpus_per_node = gpus(scale_name, rule, stage)
     asked |= site_keys(on_gpu=gpus_per_node > 0)
     if gpus_per_node:

@@ -8,8 +8,8 @@ from typing import Any
 
 from deepscaler import records
 from deepscaler.errors import UserError
-from deepscaler.evaluation.engine import versions
 from deepscaler.evaluation.requests import protocol, read_problems
+from deepscaler.evaluation.vllm_engine import versions
 from deepscaler.progress import progress
 from deepscaler.reward.pool import GradingPool
 from deepscaler.reward.verdicts import MODES, ResponseVerdict, ThinkRule

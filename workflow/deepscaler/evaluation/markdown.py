@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from deepscaler import settings
-from deepscaler.evaluation.rows import AVERAGE, MISSING, Row
+from deepscaler.evaluation.table_rows import AVERAGE, MISSING, Row
 from deepscaler.settings.models import Reported
 
 REPORTED = "†"
@@ -14,7 +14,7 @@ def table_markdown(scale: str, rows: Sequence[Row], columns: Sequence[str]) -> s
     shown = [*columns, AVERAGE]
     compared = compared_columns(scale, columns)
     parts = [
-        f"# Pass@1 of {settings.scale(scale).evaluation.samples} samples ({scale})\n",
+        f"# Pass@1 of {settings.load_scale(scale).evaluation.samples} samples ({scale})\n",
         grid(scale, rows, shown, pass_at_1(rows, shown, compared)),
         legend(scale, rows, bool(compared)),
         "\n## Standard errors, in percentage points\n",
@@ -82,7 +82,7 @@ def grid(scale: str, rows: Sequence[Row], shown: Sequence[str], cell: Callable[[
 
 
 def legend(scale: str, rows: Sequence[Row], compared: bool) -> str:
-    grader = settings.scale(scale).evaluation.grader
+    grader = settings.load_scale(scale).evaluation.grader
     notes = [f"Bold: the best of a column. Underlined: sampled here, graded by the `{grader}` grader."]
     if compared:
         notes.append("In parentheses: the paper's number.")
@@ -106,7 +106,7 @@ def marks(scale: str) -> str:
 
 
 def suite(scale: str) -> list[str]:
-    return settings.scale(scale).evaluation.suites["table"]
+    return settings.load_scale(scale).evaluation.suites["table"]
 
 
 def plain(rows: Sequence[Row], columns: Sequence[str]) -> str:

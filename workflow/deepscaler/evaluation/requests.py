@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepscaler import records
+from deepscaler import dag, records
 from deepscaler.errors import UserError
 from deepscaler.files import read_json
 from deepscaler.models.templates import prompt_text, prompt_token_ids
-from deepscaler.settings import dag, scale
+from deepscaler.settings import load_scale
 from deepscaler.settings.models import Prompting
 
 SEED_BITS = 62
@@ -54,7 +54,7 @@ class Request:
 
 
 def protocol(scale_name: str, system: str) -> Protocol:
-    settings, entry = scale(scale_name), dag.prompting_entry(scale_name, system)
+    settings, entry = load_scale(scale_name), dag.prompting_entry(scale_name, system)
     evaluation, own = settings.evaluation, entry.sampling
     return Protocol(
         samples=evaluation.samples,

@@ -12,7 +12,7 @@ from typing import Any
 
 from deepscaler import records, settings
 from deepscaler.errors import JobError, UserError
-from deepscaler.evaluation import engine
+from deepscaler.evaluation import vllm_engine
 from deepscaler.evaluation.partial import Partial
 from deepscaler.evaluation.requests import Protocol, Request, check_context, plan, protocol, read_problems, shard_of
 from deepscaler.files import digest_of, read_json
@@ -27,7 +27,7 @@ def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: 
     """
     if not model.is_file():
         raise UserError("no manifest of a model", model)
-    engine.prepare(settings.scale(scale).device)
+    vllm_engine.prepare(settings.load_scale(scale).device)
     how = protocol(scale, system)
     check_context(model.parent, how.context)
     tokenizer = load_tokenizer(model.parent)
@@ -38,7 +38,7 @@ def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: 
         "model": identity(model),
         "protocol": how.facts(),
         "engine": engine_settings.facts(),
-        "versions": engine.versions(),
+        "versions": vllm_engine.versions(),
         "chat_template": digest_of(tokenizer.chat_template),
     }
     with Partial(output, digest_of([facts, [(r.id, r.seed, r.prompt) for r in requests]])) as partial:
@@ -46,7 +46,7 @@ def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: 
         left = [request for request in requests if request.id not in done]
         print(f"{system}: {len(requests)} samples, {len(done)} of them kept from before", flush=True)
         if left:
-            for row in draw(engine.start(model.parent, engine_settings), left, how, system):
+            for row in draw(vllm_engine.start(model.parent, engine_settings), left, how, system):
                 partial.keep(row)
                 done[row["id"]] = row
         rows = [{key: done[request.id][key] for key in records.COMPLETION.names} for request in requests]
@@ -67,9 +67,9 @@ def identity(manifest: Path) -> dict[str, Any]:
     return {"sha256": digest_of(content["files"]), **known}
 
 
-def settings_of(scale: str, how: Protocol) -> engine.EngineSettings:
-    chosen = settings.scale(scale)
-    return engine.EngineSettings(
+def settings_of(scale: str, how: Protocol) -> vllm_engine.EngineSettings:
+    chosen = settings.load_scale(scale)
+    return vllm_engine.EngineSettings(
         device=chosen.device,
         context=how.context,
         seed=how.seed,

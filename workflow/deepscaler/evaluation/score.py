@@ -40,11 +40,11 @@ PERCENT = 100.0
 
 def score(scale: str, system: str, suite: str, grades: Path, output: Path) -> None:
     """Write the scores of a system's grades on a suite."""
-    evaluation = settings.scale(scale).evaluation
+    evaluation = settings.load_scale(scale).evaluation
     if suite not in evaluation.suites:
         raise UserError(f"scale {scale!r} has no suite {suite!r}", None, f"known: {', '.join(evaluation.suites)}")
     table = records.read(grades, records.GRADE).to_pandas()
-    seed = settings.scale(scale).seed
+    seed = settings.load_scale(scale).seed
     scores = {}
     for benchmark in evaluation.suites[suite]:
         rows = table[table.benchmark == benchmark].sort_values(["problem_id", "sample"])

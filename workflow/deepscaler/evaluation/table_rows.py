@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepscaler import settings
+from deepscaler import dag, settings
 from deepscaler.errors import UserError
 from deepscaler.files import read_json, writing
-from deepscaler.settings import dag
 from deepscaler.settings.models import Reported, System, Trained
 
 MISSING = "-"
@@ -78,7 +77,7 @@ def table_rows(scale: str, scores: Sequence[Path]) -> list[Row]:
     """The rows in the scale's order. Every system that is sampled must have its scores."""
     loaded = {content["system"]: content for content in map(read_json, scores)}
     rows = []
-    for name in settings.scale(scale).evaluation.systems:
+    for name in settings.load_scale(scale).evaluation.systems:
         entry = settings.systems()[name]
         if not isinstance(entry, Reported) and name not in loaded:
             raise UserError(f"no scores of {name}", scores[0].parent if scores else None)
@@ -88,7 +87,7 @@ def table_rows(scale: str, scores: Sequence[Path]) -> list[Row]:
 
 def table_columns(scale: str) -> list[str]:
     """The columns of the benchmarks of the suite `table`: the paper's first, in its order, then any others."""
-    names = settings.scale(scale).evaluation.suites["table"]
+    names = settings.load_scale(scale).evaluation.suites["table"]
     columns = [settings.benchmarks()[name].column for name in names]
     known = [column for column in PAPER_COLUMNS if column in columns]
     return known + [column for column in columns if column not in PAPER_COLUMNS]
@@ -97,7 +96,7 @@ def table_columns(scale: str) -> list[str]:
 def pairs(scale: str, rows: Sequence[Row]) -> list[tuple[str, Row, Row]]:
     """What is compared: every sampled system with the base, and every training stage with the one before."""
     sampled = [row for row in rows if row.scores]
-    base = next((row for row in sampled if row.system == settings.scale(scale).base), None)
+    base = next((row for row in sampled if row.system == settings.load_scale(scale).base), None)
     found = [("base", row, base) for row in sampled if base and row is not base]
     stages = [row for row in sampled if isinstance(row.entry, Trained)]
     order = {segment.stage: position for position, segment in enumerate(dag.segments(scale))}

@@ -12,8 +12,17 @@ from typing import Any
 
 from deepscaler import records, settings
 from deepscaler.evaluation import markdown as text
-from deepscaler.evaluation.rows import AVERAGE, PAPER_COLUMNS, Row, pairs, rounded, table_columns, table_rows, write_csv
 from deepscaler.evaluation.statistics import paired_difference
+from deepscaler.evaluation.table_rows import (
+    AVERAGE,
+    PAPER_COLUMNS,
+    Row,
+    pairs,
+    rounded,
+    table_columns,
+    table_rows,
+    write_csv,
+)
 from deepscaler.files import write_text
 from deepscaler.settings.models import Reported
 
@@ -37,7 +46,7 @@ def tabulate(
     paper = [f"{column}_paper" for column in text.compared_columns(scale, columns)]
     write_csv(table, table_csv(rows, columns, paper), [*head(columns), *errors, *paper, *PROVENANCE])
     write_text(markdown, text.table_markdown(scale, rows, columns))
-    write_csv(tokens, tokens_csv(rows, columns, settings.scale(scale).base), TOKEN_COLUMNS)
+    write_csv(tokens, tokens_csv(rows, columns, settings.load_scale(scale).base), TOKEN_COLUMNS)
     write_csv(agreement, agreement_csv(rows, columns, grades), AGREEMENT_COLUMNS)
     write_csv(comparisons, comparisons_csv(scale, rows, columns), COMPARISON_COLUMNS)
     print(text.plain(rows, columns))
@@ -170,7 +179,7 @@ COMPARISON_COLUMNS = (
 
 def comparisons_csv(scale: str, rows: Sequence[Row], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Paired differences over the same problems, in percentage points with 95 % intervals."""
-    seed = settings.scale(scale).seed
+    seed = settings.load_scale(scale).seed
     for comparison, row, other in pairs(scale, rows):
         for column in (*columns, AVERAGE):
             ours, theirs = row.shares(column), other.shares(column)

@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from deepscaler import bfloat16
 from deepscaler.errors import JobError
+from deepscaler.models import bfloat16
 
 # Of the CPU build: one thread and no pinning (the miniature's matrices are too small to share, and two threads that
 # meet after every one of them stand still when another job has their core: 1/10 of the speed was seen), and the engine

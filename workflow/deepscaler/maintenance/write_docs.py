@@ -14,11 +14,11 @@ from typing import Any
 from deepscaler import settings
 from deepscaler.errors import JobError, UserError, refuse_unknown
 from deepscaler.files import write_text
-from deepscaler.reporting.check_claims import Finding, expectation, shown
-from deepscaler.reporting.measure import measure
-from deepscaler.reporting.plan import plan
-from deepscaler.reporting.results import Results, number
-from deepscaler.reporting.size_figure import parameters, size_text
+from deepscaler.reporting.claims.check_claims import Finding, expectation, shown
+from deepscaler.reporting.claims.claim_values import measure
+from deepscaler.reporting.claims.results import Results, number
+from deepscaler.reporting.compute.plan import plan
+from deepscaler.reporting.figures.size_figure import parameters, size_text
 from deepscaler.settings.claims import Claim, Constant, claims
 
 BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
@@ -95,10 +95,10 @@ def mini_cost() -> str:
 
 def mini_size() -> str:
     """How small the miniature's model and its stages are."""
-    size = size_text(parameters("mini", str(settings.scale("mini").base)) or 0.0)
-    training = settings.scale("mini").training
+    size = size_text(parameters("mini", str(settings.load_scale("mini").base)) or 0.0)
+    training = settings.load_scale("mini").training
     assert training is not None
-    stages = settings.recipe(training.recipe).stages
+    stages = settings.load_recipe(training.recipe).stages
     return (
         "Nothing is a stand-in: OpenRLHF, vLLM, DeepSpeed and Ray run in their CPU builds. What is small is the model "
         f"({size.replace(' ', '&nbsp;')} parameters,\ndistilled on the spot), its problems, and the stages: "

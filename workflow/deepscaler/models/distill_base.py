@@ -30,7 +30,7 @@ def distill_base(scale: str, system: str, output: Path, threads: int) -> None:
 
     The folder appears whole when all is done. Equal settings, seed, threads and machine give equal weights.
     """
-    entry, seed = distilled_entry(system), settings.scale(scale).seed
+    entry, seed = distilled_entry(system), settings.load_scale(scale).seed
     if output.name != NAME:
         raise UserError(f"--output must be a folder's {NAME}", output)
     tokenizer, model = distil(entry.distillation, entry.prompting, seed, threads)

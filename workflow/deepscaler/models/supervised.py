@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from deepscaler import bfloat16
+from deepscaler.models import bfloat16
 from deepscaler.progress import progress
 from deepscaler.settings.distillation import Distillation
 

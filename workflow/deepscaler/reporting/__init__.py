@@ -1,0 +1,1 @@
+"""What a reviewer reads: tables, claims, figures, compute, provenance, the report."""

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from deepscaler import settings
+from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import writing
-from deepscaler.reporting.measure import declared_results
-from deepscaler.reporting.results import Results, Row, number
-from deepscaler.settings import dag
+from deepscaler.reporting.claims.claim_values import declared_results
+from deepscaler.reporting.claims.results import Results, Row, number
 
 TRAINING_POINTS = 20.0
 """Percentage points by which an average after training may differ between runs: see docs/ARTIFACT.md."""

@@ -12,7 +12,7 @@ def publish_table(scale: str, table: Path, output: Path) -> None:
     """Copy a scale's table to where the headline command asks for it, once it has a row for each of its systems."""
     text = table.read_text(encoding="utf-8")
     rows = list(csv.reader(text.splitlines()))
-    expected = len(settings.scale(scale).evaluation.systems)
+    expected = len(settings.load_scale(scale).evaluation.systems)
     if len(rows) - 1 < expected:
         raise JobError(f"the table has {len(rows) - 1} rows for {expected} systems", table, "remove it to make it anew")
     write_text(output, text)

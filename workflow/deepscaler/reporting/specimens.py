@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepscaler import records, settings
-from deepscaler.settings import dag
+from deepscaler import dag, records, settings
 
 MAX_CHARACTERS = 2400
 """Of a completion; the middle of a longer one is left out."""
@@ -34,7 +33,7 @@ def specimens(scale: str, work: Path) -> Iterator[Specimen]:
         if not path.is_file():
             continue
         graded = records.read(path, records.GRADE).to_pylist()
-        for kind, row in chosen(graded, settings.scale(scale).seed):
+        for kind, row in chosen(graded, settings.load_scale(scale).seed):
             if specimen := find(scale, work, system, kind, row):
                 yield specimen
 

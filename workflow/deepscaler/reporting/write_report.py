@@ -10,7 +10,7 @@ import yaml
 from deepscaler import settings
 from deepscaler.errors import UserError
 from deepscaler.files import write_text
-from deepscaler.reporting.results import Results, Row, number
+from deepscaler.reporting.claims.results import Results, Row, number
 from deepscaler.reporting.specimens import specimens
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -45,7 +45,7 @@ def write_report(scale: str, folder: Path, work: Path, output: Path) -> None:
     results = Results(scale, folder)
     page = environment().get_template("report.html.j2").render(
         scale=scale,
-        description=settings.scale(scale).description,
+        description=settings.load_scale(scale).description,
         sections=SECTIONS,
         table=score_table(results),
         figures=list(figures(folder)),
@@ -100,7 +100,7 @@ def claim_groups(rows: list[Row]) -> list[tuple[str, list[Row], bool]]:
 
 def column_titles(scale: str) -> dict[str, str]:
     """Column of the table → the title of the benchmark that stands in it at a scale."""
-    tests = [settings.benchmarks()[name] for name in settings.scale(scale).evaluation.suites["table"]]
+    tests = [settings.benchmarks()[name] for name in settings.load_scale(scale).evaluation.suites["table"]]
     return {test.column: test.title for test in tests}
 
 

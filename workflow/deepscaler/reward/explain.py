@@ -4,17 +4,17 @@ from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from typing import Any
 
-from .paper import expression
-from .paper.forms import mathd_form, symbolic_form
-from .paper.judge import is_evaluable, split_tuple
-from .strict import words
-from .strict.answers import parse_answer
-from .strict.clean import clean
-from .strict.exact import exact
-from .strict.functions import NoValue
-from .strict.tree import Node, Scalar
-from .strict.values import Evaluator
-from .verdicts import MAX_ANSWER, Mode, Refused
+from deepscaler.reward.paper import expression
+from deepscaler.reward.paper.forms import mathd_form, symbolic_form
+from deepscaler.reward.paper.judge import is_evaluable, split_tuple
+from deepscaler.reward.strict.compare.exact import exact
+from deepscaler.reward.strict.compare.functions import NoValue
+from deepscaler.reward.strict.compare.values import Evaluator
+from deepscaler.reward.strict.parse.answers import parse_answer
+from deepscaler.reward.strict.text import words
+from deepscaler.reward.strict.text.clean import clean
+from deepscaler.reward.strict.tree import Node, Scalar
+from deepscaler.reward.verdicts import MAX_ANSWER, Mode, Refused
 
 
 def views(text: str, mode: Mode) -> list[tuple[str, str]]:

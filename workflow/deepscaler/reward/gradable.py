@@ -1,10 +1,10 @@
 """Whether a gold answer can be graded at all: what curation keeps."""
 
-from .grade import grade_pair
-from .paper.forms import symbolic_form
-from .paper.judge import is_evaluable
-from .strict.judge import unreadable
-from .verdicts import MAX_ANSWER, Mode, Refused
+from deepscaler.reward.grade import grade_pair
+from deepscaler.reward.paper.forms import symbolic_form
+from deepscaler.reward.paper.judge import is_evaluable
+from deepscaler.reward.strict.judge import unreadable
+from deepscaler.reward.verdicts import MAX_ANSWER, Mode, Refused
 
 
 def gradable(answer: str, mode: Mode = "paper") -> tuple[bool, str]:

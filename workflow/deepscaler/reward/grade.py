@@ -2,9 +2,9 @@
 
 import re
 
-from .paper import grade as grade_paper
-from .strict import grade as grade_strict
-from .verdicts import MAX_ANSWER, Golds, Mode, Verdict
+from deepscaler.reward.paper import grade as grade_paper
+from deepscaler.reward.strict import grade as grade_strict
+from deepscaler.reward.verdicts import MAX_ANSWER, Golds, Mode, Verdict
 
 _GRADERS = {"paper": grade_paper, "strict": grade_strict}
 _PLAIN_INTEGER = re.compile(r"-?[0-9]{1,15}")

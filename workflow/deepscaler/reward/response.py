@@ -6,8 +6,8 @@ Source: `rewards/math_reward.py` of DeepScaleR for `required`; the other two rul
 
 import re
 
-from .grade import grade_pair
-from .verdicts import Golds, Mode, ResponseVerdict, ThinkRule
+from deepscaler.reward.grade import grade_pair
+from deepscaler.reward.verdicts import Golds, Mode, ResponseVerdict, ThinkRule
 
 OPENING, CLOSING = "<think>", "</think>"
 MAX_RESPONSE = 2_000_000

@@ -7,11 +7,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..files import writing
-from ..progress import progress
-from .grade import golds_of
-from .pool import GradingPool
-from .verdicts import Golds, Mode, ResponseVerdict, ThinkRule, Verdict
+from deepscaler.files import writing
+from deepscaler.progress import progress
+from deepscaler.reward.grade import golds_of
+from deepscaler.reward.pool import GradingPool
+from deepscaler.reward.verdicts import Golds, Mode, ResponseVerdict, ThinkRule, Verdict
 
 LINES = 512
 """Lines in memory at a time."""

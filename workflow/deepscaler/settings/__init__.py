@@ -2,9 +2,9 @@
 
 from deepscaler.settings.load import (
     benchmarks,
+    load_recipe,
+    load_scale,
     project_root,
-    recipe,
-    scale,
     scale_names,
     section,
     settings_digest,
@@ -15,9 +15,9 @@ from deepscaler.settings.load import (
 
 __all__ = [
     "benchmarks",
+    "load_recipe",
+    "load_scale",
     "project_root",
-    "recipe",
-    "scale",
     "scale_names",
     "section",
     "settings_digest",

@@ -1,6 +1,6 @@
 """The one loader of settings: YAML with `extends`, validated, cached.
 
-scale("mini").training          a scale, config/scales/mini.yaml
+load_scale("mini").training     a scale, config/scales/mini.yaml
 systems()["deepscaler"]         config/models.yaml, and so on
 section("mini", "curation.deduplicate")   one section as plain data, for digests and records
 """
@@ -43,7 +43,7 @@ def scale_names() -> list[str]:
 
 
 @cache
-def scale(name: str) -> Scale:
+def load_scale(name: str) -> Scale:
     """config/scales/{name}.yaml, with the models, benchmarks and sources that it names checked to exist."""
     loaded = validate(Scale, {"name": name, **read_extending("scales", name, "scale")}, file_of("scales", name))
     check_names(loaded, file_of("scales", name))
@@ -51,7 +51,7 @@ def scale(name: str) -> Scale:
 
 
 @cache
-def recipe(name: str) -> Recipe:
+def load_recipe(name: str) -> Recipe:
     """config/recipes/{name}.yaml"""
     return validate(Recipe, {"name": name, **read_extending("recipes", name, "recipe")}, file_of("recipes", name))
 
@@ -101,7 +101,7 @@ def site() -> Site:
 
 def section(scale_name: str, dotted: str) -> Any:
     """One section of a scale as plain data, e.g. "curation.deduplicate"; "" is the whole scale."""
-    value: Any = scale(scale_name).model_dump(mode="json")
+    value: Any = load_scale(scale_name).model_dump(mode="json")
     for part in filter(None, dotted.split(".")):
         if not isinstance(value, dict) or part not in value:
             raise UserError(f"scale {scale_name!r} has no setting {dotted!r}")
@@ -163,7 +163,7 @@ def check_names(loaded: Scale, where: Path) -> None:
     if loaded.training:
         if loaded.training.recipe not in names_in("recipes"):
             raise refuse_unknown("recipe", loaded.training.recipe, names_in("recipes"), where)
-        stages = [stage.name for stage in recipe(loaded.training.recipe).stages]
+        stages = [stage.name for stage in load_recipe(loaded.training.recipe).stages]
         for word in loaded.training.layout:
             if word not in stages:
                 raise refuse_unknown("stage", word, stages, where)

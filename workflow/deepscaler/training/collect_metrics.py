@@ -3,10 +3,10 @@
 import csv
 from pathlib import Path
 
+from deepscaler import dag
 from deepscaler.errors import UserError
 from deepscaler.files import writing
-from deepscaler.settings import dag
-from deepscaler.training.metrics import PLACE, Row, read_rows, steps_of
+from deepscaler.training.watch.metrics import PLACE, Row, read_rows, steps_of
 
 NAMES = {
     "rollout/reward_mean": "reward",

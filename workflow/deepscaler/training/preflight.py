@@ -16,19 +16,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from deepscaler import hub, settings
+from deepscaler import dag, hub, settings
+from deepscaler.cost.estimate import disk_of, training_shape
+from deepscaler.cost.memory import training_memory
+from deepscaler.cost.planned import TOTAL, planned_gpu_hours
+from deepscaler.cost.workload import case_of
 from deepscaler.errors import DeepscalerError, JobError, UserError
 from deepscaler.files import write_json
-from deepscaler.settings import dag
 from deepscaler.settings.models import Published
 from deepscaler.settings.scale import Layout
-from deepscaler.training.budget import gpu_hours_used, text, to_approve
-from deepscaler.training.checkpoint import verify_files
-from deepscaler.training.cost.estimate import disk_of, training_shape
-from deepscaler.training.cost.memory import training_memory
-from deepscaler.training.cost.planned import TOTAL, planned_gpu_hours
-from deepscaler.training.cost.workload import case_of
-from deepscaler.training.machine import (
+from deepscaler.training.launch.machine import (
     Gpu,
     existing,
     folder_bytes,
@@ -38,6 +35,8 @@ from deepscaler.training.machine import (
     read_gpus,
     torch_cuda,
 )
+from deepscaler.training.run.checkpoint import verify_files
+from deepscaler.training.watch.budget import gpu_hours_used, text, to_approve
 
 OLDEST_DRIVER = 580
 """Of CUDA 13, with which the pinned torch is built."""
@@ -84,16 +83,16 @@ def preflight(scale_name: str, segment: str | None, output: Path | None) -> None
 
 
 def stages_of(scale_name: str, segment: str | None) -> list[str]:
-    training = settings.scale(scale_name).training
+    training = settings.load_scale(scale_name).training
     if training is None:
         raise UserError(f"scale {scale_name!r} does not train", f"config/scales/{scale_name}.yaml")
     if segment:
         return [dag.segment(scale_name, segment).stage]
-    return [stage.name for stage in settings.recipe(training.recipe).stages]
+    return [stage.name for stage in settings.load_recipe(training.recipe).stages]
 
 
 def all_checks(scale_name: str, stages: list[str]) -> Iterator[Check]:
-    chosen = settings.scale(scale_name)
+    chosen = settings.load_scale(scale_name)
     if chosen.device == "gpu":
         yield from check_gpus(scale_name, stages)
     yield from check_versions(chosen.device)
@@ -133,10 +132,10 @@ def check_gpus(scale_name: str, stages: list[str]) -> Iterator[Check]:
 
 
 def check_cards(scale_name: str, stages: list[str], found: list[Gpu]) -> Iterator[Check]:
-    training = settings.scale(scale_name).training
+    training = settings.load_scale(scale_name).training
     assert training is not None
-    shape = training_shape(settings.scale(scale_name))
-    temperature = settings.recipe(training.recipe).rollout.temperature
+    shape = training_shape(settings.load_scale(scale_name))
+    temperature = settings.load_recipe(training.recipe).rollout.temperature
     smallest = min(gpu.memory for gpu in found)
     for stage in stages:
         place = training.layout[stage]
@@ -262,7 +261,7 @@ def check_disk(scale_name: str, root: Path) -> Iterator[Check]:
 
 
 def disk_wanted(scale_name: str) -> float:
-    chosen = settings.scale(scale_name)
+    chosen = settings.load_scale(scale_name)
     if chosen.device == "cpu":
         return CPU_DISK
     return disk_of(case_of(scale_name), chosen, training_shape(chosen)).total
@@ -270,7 +269,7 @@ def disk_wanted(scale_name: str) -> float:
 
 def check_weights(scale_name: str, root: Path) -> Iterator[Check]:
     """The base model: made or fetched already, or where fetch_model will look for it."""
-    base = settings.scale(scale_name).base
+    base = settings.load_scale(scale_name).base
     assert base is not None
     manifest = root / scale_name / "models" / base / "model.json"
     entry = settings.systems()[base]
@@ -312,7 +311,7 @@ def fetchable(scale_name: str, base: str, entry: Published, manifest: Path) -> C
 
 
 def check_budget(scale_name: str, root: Path) -> Iterator[Check]:
-    approved = settings.scale(scale_name).budget.approved_gpu_hours
+    approved = settings.load_scale(scale_name).budget.approved_gpu_hours
     planned = planned_gpu_hours(scale_name)[TOTAL, ""].expected
     used = gpu_hours_used(scale_name, root / scale_name)
     words = f"{text(approved)} GPU-hours approved, {text(planned)} planned"

@@ -10,19 +10,19 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from deepscaler import records
+from deepscaler import dag, records
 from deepscaler.errors import UserError
 from deepscaler.files import write_jsonl
 from deepscaler.models.templates import chat_messages
-from deepscaler.settings import dag, recipe, scale
+from deepscaler.settings import load_recipe, load_scale
 from deepscaler.settings.models import Prompting
 
 
 def schedule_prompts(scale_name: str, segment_id: str, problems: Path, output: Path) -> int:
     """Write the prompt file of a segment; returns its number of lines."""
-    settings, segment = scale(scale_name), dag.segment(scale_name, segment_id)
+    settings, segment = load_scale(scale_name), dag.segment(scale_name, segment_id)
     assert settings.training is not None
-    chosen = recipe(settings.training.recipe)
+    chosen = load_recipe(settings.training.recipe)
     size = chosen.rollout.prompts_per_step
     table = records.read(problems, records.PROBLEM).to_pylist()
     check(table, size, problems)

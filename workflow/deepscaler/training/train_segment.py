@@ -9,22 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deepscaler import reward
+from deepscaler import dag, reward
+from deepscaler.dag.chain import Segment
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import read_jsonl, remove, sha256, write_jsonl
 from deepscaler.records import Checkpoint, ModelManifest
-from deepscaler.settings import dag, recipe, scale
-from deepscaler.settings.dag import Segment
+from deepscaler.settings import load_recipe, load_scale
 from deepscaler.settings.recipe import Recipe
-from deepscaler.training import checkpoint, run_folder, states
-from deepscaler.training.bounds import Bounds
-from deepscaler.training.command import Places, segment_flags
-from deepscaler.training.launch import Launch, run
-from deepscaler.training.lock import only_writer
-from deepscaler.training.metrics import Follower, Row, read_rows, steps_of
-from deepscaler.training.run_folder import RunFolder
-from deepscaler.training.step_lines import StepLines
-from deepscaler.training.validate import resolve
+from deepscaler.training.launch.launch import Launch, run
+from deepscaler.training.openrlhf.bounds import Bounds
+from deepscaler.training.openrlhf.flags import Places, segment_flags
+from deepscaler.training.openrlhf.parser import resolve
+from deepscaler.training.run import checkpoint, deepspeed_states, run_folder
+from deepscaler.training.run.run_folder import RunFolder
+from deepscaler.training.run.writer_lock import only_writer
+from deepscaler.training.watch.metrics import Follower, Row, read_rows, steps_of
+from deepscaler.training.watch.progress_line import StepLines
 
 REWARD_FILE = Path(reward.__file__).parent / "openrlhf.py"
 Watch = Callable[[Row], None]
@@ -37,7 +37,7 @@ def train_segment(
     """Make the checkpoint `output` (its `checkpoint.json`) of a segment; costs seconds where it is finished already."""
     segment = dag.segment(scale_name, segment_id)
     parent_manifest = checkpoint.read_manifest(parent)
-    check_parent(segment, scale(scale_name).base, parent_manifest, parent)
+    check_parent(segment, load_scale(scale_name).base, parent_manifest, parent)
     settings_digest = dag.training_digest(scale_name, segment_id)
     folder, facts = run_folder.identify(runs, segment, settings_digest, parent_manifest, prompts)
     raise_on_signals()
@@ -58,11 +58,11 @@ def train_segment(
 
 def train(scale_name: str, segment: Segment, folder: RunFolder, watch: Watch | None) -> None:
     """Run OpenRLHF from the newest whole state to the segment's last step."""
-    settings, place = scale(scale_name), dag.layout(scale_name, segment.stage)
+    settings, place = load_scale(scale_name), dag.layout(scale_name, segment.stage)
     assert settings.training is not None
-    chosen = recipe(settings.training.recipe)
+    chosen = load_recipe(settings.training.recipe)
     check_prompts(folder, segment, chosen)
-    state, dropped = states.settle(folder.states, segment.first, segment.last)
+    state, dropped = deepspeed_states.settle(folder.states, segment.first, segment.last)
     for line in dropped:
         say(line)
     wanted = (place.nodes * place.gpus_per_node, place.zero_stage)
@@ -104,7 +104,7 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, watch: Watch | N
             raise JobError("OpenRLHF ended without writing the weights", launch.driver_log)
         weights.rename(folder.hf)
     finally:
-        for broken in states.settle(folder.states, segment.first, segment.last)[1]:
+        for broken in deepspeed_states.settle(folder.states, segment.first, segment.last)[1]:
             say(broken)  # a full disk gets its room back at once
 
 
@@ -120,7 +120,7 @@ def segment_environment(scale_name: str, segment: Segment, chosen: Recipe, folde
         cycle_prompts=chosen.filtering.enabled,
         metrics=str(folder.metrics.resolve()),
     )
-    think = dag.prompting_entry(scale_name, scale(scale_name).base or "").prompting.think
+    think = dag.prompting_entry(scale_name, load_scale(scale_name).base or "").prompting.think
     return {
         **bounds.to_environment(),
         "DEEPSCALER_REWARD_MODE": chosen.reward.mode,
@@ -135,7 +135,7 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
     aside.mkdir()
     for path in checkpoint.model_files(folder.hf):
         path.chmod(0o644)  # upstream leaves the weights readable to their owner alone
-        states.link(str(path), str(aside / path.name))
+        deepspeed_states.link(str(path), str(aside / path.name))
     rows = steps_of(read_rows(folder.metrics), segment.first, segment.last)
     write_jsonl(aside / checkpoint.METRICS, rows)
     files = {path.name: sha256(path) for path in sorted(aside.iterdir())}
@@ -148,7 +148,7 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
         parent=sha256(parent),
         recipe_digest=settings_digest,
         prompts_sha256=sha256(folder.prompts),
-        seed=scale(scale_name).seed,
+        seed=load_scale(scale_name).seed,
         files=files,
         versions=checkpoint.versions(),
         created=checkpoint.now(),

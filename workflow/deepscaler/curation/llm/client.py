@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepscaler.curation.endpoints import Endpoint, Question, Rejected, Transient, connect
-from deepscaler.curation.replies import Replies
+from deepscaler.curation.llm.endpoints import Endpoint, Question, Rejected, Transient, connect
+from deepscaler.curation.llm.replies import Replies
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import digest_of
 from deepscaler.progress import progress

@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepscaler.curation.endpoints import Question
-from deepscaler.curation.language_model import Reply, ask_all
+from deepscaler.curation.llm.client import Reply, ask_all
+from deepscaler.curation.llm.endpoints import Question
 from deepscaler.curation.normalise import canonical
 from deepscaler.reward.response import boxed_answer
 from deepscaler.settings.curation import LanguageModel

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from deepscaler.curation.endpoints import Question
-from deepscaler.curation.language_model import Reply, ask_all
+from deepscaler.curation.llm.client import Reply, ask_all
+from deepscaler.curation.llm.endpoints import Question
 from deepscaler.settings.curation import LanguageModel
 
 INSTRUCTION = """You are given two competition problems. They are the same problem when they ask for the same thing

@@ -7,8 +7,8 @@ from typing import Literal
 
 from deepscaler.errors import UserError
 from deepscaler.files import writing
-from deepscaler.reporting.measure import measure
-from deepscaler.reporting.results import Estimate, Results
+from deepscaler.reporting.claims.claim_values import measure
+from deepscaler.reporting.claims.results import Estimate, Results
 from deepscaler.settings.claims import Claim, ClaimFile, claims, effort_of
 
 Verdict = Literal["met", "outside", "not run"]

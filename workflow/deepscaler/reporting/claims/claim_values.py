@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from deepscaler import settings
-from deepscaler.reporting.counted import ANSWERS, length_error, limited, malformed_right, unwanted_problems
-from deepscaler.reporting.results import Estimate, Results, number
-from deepscaler.settings import dag
+from deepscaler import dag, settings
+from deepscaler.reporting.claims.from_samples import ANSWERS, length_error, limited, malformed_right, unwanted_problems
+from deepscaler.reporting.claims.results import Estimate, Results, number
 from deepscaler.settings.claims import (
     Completeness,
     ComputeValue,
@@ -163,7 +162,7 @@ def declared_results(results: Results) -> list[Path]:
     names = ["table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv", "compute.csv", "settings.yaml"]
     names += [f"scores/{system}-{suite}.json" for system, suite in dag.scored(results.scale)]
     figures = [5]
-    if settings.scale(results.scale).training:
+    if settings.load_scale(results.scale).training:
         names += ["curation.csv", "training.csv", "contamination.csv"]
         figures = [1, 2, 3, 4, 5]
     names += [f"figures/figure-{n}.{kind}" for n in figures for kind in ("png", "pdf")]

@@ -3,10 +3,9 @@
 from collections import Counter
 from typing import Any
 
-from deepscaler import records, settings
-from deepscaler.reporting.jobs import path_of
-from deepscaler.reporting.results import Estimate, Results
-from deepscaler.settings import dag
+from deepscaler import dag, records, settings
+from deepscaler.reporting.claims.results import Estimate, Results
+from deepscaler.reporting.provenance.jobs import path_of
 from deepscaler.settings.claims import TableCell, TokenCell
 
 ANSWERS = {"right": "correct", "wrong": "incorrect", "all": "all"}
@@ -25,13 +24,13 @@ def grades(results: Results, system: str, columns: list[str]) -> list[dict[str, 
 
 def benchmarks_of(scale: str, column: str) -> list[str]:
     """The benchmarks of a column of the table; all of them for `average`."""
-    names = settings.scale(scale).evaluation.suites["table"]
+    names = settings.load_scale(scale).evaluation.suites["table"]
     return [name for name in names if column in (settings.benchmarks()[name].column, "average")]
 
 
 def length_error(results: Results, wanted: TokenCell) -> float | None:
     """Standard error of a mean length, or of the share that was cut off: of other problems and other samples."""
-    grader = settings.scale(results.scale).evaluation.grader
+    grader = settings.load_scale(results.scale).evaluation.grader
     rows = grades(results, wanted.system, ["benchmark", "problem_id", grader, "tokens", "finish_reason"])
     errors = []
     for benchmark in benchmarks_of(results.scale, wanted.column):
@@ -61,7 +60,7 @@ def clustered_error(groups: list[list[float]]) -> float:
 def limited(results: Results, wanted: TableCell | TokenCell) -> Estimate | None:
     """As if each answer had been cut off at `limit` tokens: a longer one counts as wrong."""
     names = benchmarks_of(results.scale, wanted.column)
-    grader = settings.scale(results.scale).evaluation.grader
+    grader = settings.load_scale(results.scale).evaluation.grader
     rows = [row for row in grades(results, wanted.system, ["benchmark", grader, "tokens"]) if row["benchmark"] in names]
     limit = wanted.limit
     if not rows or limit is None:
@@ -90,7 +89,7 @@ def unwanted_problems(results: Results, which: str) -> Estimate | None:
         return None
     if which == "repeated":
         return Estimate(sum(count - 1 for count in Counter(train).values()))
-    names = settings.scale(results.scale).evaluation.suites["table"]
+    names = settings.load_scale(results.scale).evaluation.suites["table"]
     tests = {text for name in names for text in texts(f"work/{results.scale}/benchmarks/{name}.parquet")}
     return Estimate(sum(text in tests for text in train)) if tests else None
 

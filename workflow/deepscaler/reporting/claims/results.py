@@ -7,10 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deepscaler import settings
+from deepscaler import dag, settings
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import read_json
-from deepscaler.settings import dag
 from deepscaler.settings.claims import Series
 
 Row = dict[str, str]

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepscaler import settings
+from deepscaler import dag, settings
+from deepscaler.cost.planned import planned_gpu_hours
+from deepscaler.cost.processor import estimate_processor
+from deepscaler.dag import resources
 from deepscaler.errors import UserError
 from deepscaler.files import writing
-from deepscaler.reporting.results import Results, Row, number
-from deepscaler.settings import dag, resources
+from deepscaler.reporting.claims.results import Results, Row, number
 from deepscaler.settings.claims import ComputeValue, claims
-from deepscaler.training.cost.planned import planned_gpu_hours
-from deepscaler.training.cost.processor import estimate_processor
 
 FIELDS = (
     "rule",  # then `train_segment` of `all` stages, and `total`
@@ -157,11 +157,11 @@ def entry_of(scale: str, key: tuple[str, str], jobs: list[Job], results: Results
 def gpus_of(scale: str, rule: str, stage: str) -> int:
     """GPUs that a job holds; none at a scale that runs on CPUs."""
     nodes, each = resources.gpus(scale, rule, stage or None)
-    return nodes * each if settings.scale(scale).device == "gpu" else 0
+    return nodes * each if settings.load_scale(scale).device == "gpu" else 0
 
 
 def as_row(scale: str, entry: Entry, planned: dict[tuple[str, str], tuple[float, float]]) -> list[str]:
-    rate = settings.scale(scale).budget.dollars_per_gpu_hour
+    rate = settings.load_scale(scale).budget.dollars_per_gpu_hour
     key = (entry.rule, entry.stage)
     hours = (entry.wall_hours, entry.gpu_hours, entry.core_hours, entry.cpu_hours)
     return [
@@ -176,7 +176,7 @@ def as_row(scale: str, entry: Entry, planned: dict[tuple[str, str], tuple[float,
 
 def planned_hours(scale: str) -> dict[tuple[str, str], tuple[float, float]]:
     """(rule, stage) → the (wall hours, GPU-hours) that `deepscaler plan` expects, where it speaks of them."""
-    if settings.scale(scale).device == "cpu":
+    if settings.load_scale(scale).device == "cpu":
         rules = estimate_processor(scale).rules
         planned = {(entry.rule, entry.stage): (entry.seconds.expected / 3600, 0.0) for entry in rules}
     else:

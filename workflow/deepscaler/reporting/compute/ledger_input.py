@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.errors import UserError
-from deepscaler.reporting.account_compute import ALL, TOTAL, read_jobs
-from deepscaler.reporting.results import number, read_rows
+from deepscaler.reporting.claims.results import number, read_rows
+from deepscaler.reporting.compute.account_compute import ALL, TOTAL, read_jobs
 from deepscaler.settings import project_root
-from deepscaler.training import metrics
+from deepscaler.training.watch import metrics
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """`deepscaler plan`: the price of a scale before it starts, as data and as text.
 
-The model is deepscaler.training.cost (docs/plan.md); here it meets what was measured, and readers.
+The model is deepscaler.cost (docs/plan.md); here it meets what was measured, and readers.
 """
 
 import json
@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler import settings
+from deepscaler.cost import what_if
+from deepscaler.cost.assumptions import ASSUMPTIONS
+from deepscaler.cost.calibration import calibration
+from deepscaler.cost.estimate import Price, SamplingPrice, StagePrice, estimate, training_shape
+from deepscaler.cost.hardware import CARDS, card
+from deepscaler.cost.planned import TOTAL, of_processors
+from deepscaler.cost.processor import Pace, ProcessorPrice, estimate_processor, refitted
+from deepscaler.cost.ranges import Range
+from deepscaler.cost.refit import Refit, refit
+from deepscaler.cost.workload import Case, case_of
 from deepscaler.errors import UserError
-from deepscaler.reporting import plan_text
-from deepscaler.reporting.measured import Ledger, metrics_rows, read_ledger
-from deepscaler.training.budget import to_approve
-from deepscaler.training.cost import what_if
-from deepscaler.training.cost.assumptions import ASSUMPTIONS
-from deepscaler.training.cost.calibration import calibration
-from deepscaler.training.cost.estimate import Price, SamplingPrice, StagePrice, estimate, training_shape
-from deepscaler.training.cost.hardware import CARDS, card
-from deepscaler.training.cost.planned import TOTAL, of_processors
-from deepscaler.training.cost.processor import Pace, ProcessorPrice, estimate_processor, refitted
-from deepscaler.training.cost.ranges import Range
-from deepscaler.training.cost.refit import Refit, refit
-from deepscaler.training.cost.workload import Case, case_of
+from deepscaler.reporting.compute import plan_text
+from deepscaler.reporting.compute.ledger_input import Ledger, metrics_rows, read_ledger
+from deepscaler.training.watch.budget import to_approve
 
 MINIATURE = "mini"
 Json = dict[str, Any]
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 def plan(scale: str, words: list[str], from_run: Path | None, as_json: bool) -> str:
     """The text of a plan, or its JSON. `words` are what-ifs; `standard` is the table of all usual ones."""
-    if settings.scale(scale).device == "cpu":
+    if settings.load_scale(scale).device == "cpu":
         if words:
             raise UserError(f"scale {scale!r} runs on CPUs and has no what-ifs", "--what-if")
         data = processor_plan(scale, from_run)
@@ -45,7 +45,7 @@ def gpu_plan(scale: str, words: list[str], from_run: Path | None) -> Json:
     asked = fitted.case if fitted else case
     chosen = [word for word in words if word != "standard"]
     price = estimate(what_if.changed(asked, chosen))
-    rate = settings.scale(scale).budget.dollars_per_gpu_hour
+    rate = settings.load_scale(scale).budget.dollars_per_gpu_hour
     return {
         "scale": scale,
         "device": "gpu",
@@ -78,7 +78,7 @@ def gpu_plan(scale: str, words: list[str], from_run: Path | None) -> Json:
 
 
 def refit_case(case: Case, run: Path) -> Refit:
-    return refit(case, metrics_rows(run), training_shape(settings.scale(case.scale)), card(case.card))
+    return refit(case, metrics_rows(run), training_shape(settings.load_scale(case.scale)), card(case.card))
 
 
 def processor_plan(scale: str, from_run: Path | None) -> Json:
@@ -96,7 +96,7 @@ def processor_plan(scale: str, from_run: Path | None) -> Json:
         "device": "cpu",
         "gpu_hours": hours.rounded(3),
         "gpu_hours_of": "the CPU, which these jobs hold as one GPU: training and sampling",
-        "dollars": hours.times(settings.scale(scale).budget.dollars_per_gpu_hour).rounded(0),
+        "dollars": hours.times(settings.load_scale(scale).budget.dollars_per_gpu_hour).rounded(0),
         "hours": price.seconds.times(1 / 3600).rounded(3),
         "jobs": sum(entry.jobs for entry in price.rules),
         "steps": sum(entry.steps for entry in price.rules),
@@ -209,12 +209,12 @@ def disk_json(price: Price) -> Json:
 
 
 def budget_json(scale: str, hours: Range) -> Json:
-    approved = settings.scale(scale).budget.approved_gpu_hours
+    approved = settings.load_scale(scale).budget.approved_gpu_hours
     return {
         "approved_gpu_hours": approved,
         "to_approve": to_approve(hours.expected),
         "approved": approved >= hours.expected,
-        "dollars_per_gpu_hour": settings.scale(scale).budget.dollars_per_gpu_hour,
+        "dollars_per_gpu_hour": settings.load_scale(scale).budget.dollars_per_gpu_hour,
     }
 
 

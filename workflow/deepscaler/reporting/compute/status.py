@@ -10,16 +10,15 @@ from datetime import UTC, datetime, timedelta
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from deepscaler import settings
+from deepscaler import dag, settings
+from deepscaler.cost.planned import TOTAL, TRAINING, planned_gpu_hours
+from deepscaler.dag.chain import Segment
 from deepscaler.errors import UserError
-from deepscaler.settings import dag
-from deepscaler.settings.dag import Segment
-from deepscaler.training import metrics
-from deepscaler.training.budget import gpu_hours_used
-from deepscaler.training.cost.planned import TOTAL, TRAINING, planned_gpu_hours
-from deepscaler.training.health import HealthMonitor
-from deepscaler.training.metrics import Row
-from deepscaler.training.timeline import timeline
+from deepscaler.training.watch import metrics
+from deepscaler.training.watch.budget import gpu_hours_used
+from deepscaler.training.watch.health import HealthMonitor
+from deepscaler.training.watch.metrics import Row
+from deepscaler.training.watch.timeline import timeline
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -82,7 +81,7 @@ class Status:
 
 def read_status(scale_name: str) -> Status:
     """The status of a scale's training, from the files below {work}/{scale}."""
-    chosen = settings.scale(scale_name)
+    chosen = settings.load_scale(scale_name)
     if chosen.training is None:
         raise UserError(f"scale {scale_name!r} does not train", f"config/scales/{scale_name}.yaml")
     work = settings.project_root() / settings.site().work / scale_name
@@ -90,7 +89,7 @@ def read_status(scale_name: str) -> Status:
     finished = {piece.id for piece in segments if (work / "checkpoints" / piece.id / "checkpoint.json").exists()}
     monitor = HealthMonitor(chosen.training.health)
     findings = [str(finding) for row in rows for finding in monitor.observe(row)]
-    names = [stage.name for stage in settings.recipe(chosen.training.recipe).stages]
+    names = [stage.name for stage in settings.load_recipe(chosen.training.recipe).stages]
     return Status(
         scale=scale_name,
         stages=[stage_status(scale_name, name, rows) for name in names],

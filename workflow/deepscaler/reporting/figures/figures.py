@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepscaler import dag
 from deepscaler.errors import UserError
 from deepscaler.files import read_json
-from deepscaler.reporting import style
-from deepscaler.reporting.marks import aime_title, legend_below, reference_lines, switches
-from deepscaler.reporting.results import Estimate, Step, aime_of, read_training
-from deepscaler.reporting.size_figure import accuracy_by_size
-from deepscaler.settings import dag
+from deepscaler.reporting.claims.results import Estimate, Step, aime_of, read_training
+from deepscaler.reporting.figures import style
+from deepscaler.reporting.figures.marks import aime_title, legend_below, reference_lines, switches
+from deepscaler.reporting.figures.size_figure import accuracy_by_size
 from deepscaler.settings.claims import Series
 
 if TYPE_CHECKING:

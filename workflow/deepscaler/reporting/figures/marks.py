@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from deepscaler import settings
-from deepscaler.reporting import style
-from deepscaler.settings import dag
+from deepscaler import dag, settings
+from deepscaler.reporting.figures import style
 from deepscaler.settings.claims import Claim, Series, TableCell, claims
 
 if TYPE_CHECKING:
@@ -59,5 +58,5 @@ def legend_below(figure: "Figure", axes: "Axes") -> None:
 
 def aime_title(scale: str) -> str:
     """The title of what stands in the column of AIME 2024 at a scale."""
-    names = settings.scale(scale).evaluation.suites["table"]
+    names = settings.load_scale(scale).evaluation.suites["table"]
     return next(settings.benchmarks()[n].title for n in names if settings.benchmarks()[n].column == "aime_2024")

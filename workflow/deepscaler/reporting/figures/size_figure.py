@@ -4,11 +4,10 @@ from math import exp, log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepscaler import settings
-from deepscaler.reporting import style
-from deepscaler.reporting.marks import aime_title, comparable
-from deepscaler.reporting.results import Estimate, Results
-from deepscaler.settings import dag
+from deepscaler import dag, settings
+from deepscaler.reporting.claims.results import Estimate, Results
+from deepscaler.reporting.figures import style
+from deepscaler.reporting.figures.marks import aime_title, comparable
 from deepscaler.settings.claims import TableCell
 from deepscaler.settings.models import Reported
 
@@ -23,7 +22,7 @@ LEFT_MARGIN, NAMES_MARGIN, LINE_HEIGHT = 0.06, 0.32, 0.045
 def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
     """Figure 5: Pass@1 on AIME 2024 against the number of parameters, for all systems of the table."""
     results = Results(scale, data[0].parent)
-    cells = {name: results.cell(name, "aime_2024") for name in settings.scale(scale).evaluation.systems}
+    cells = {name: results.cell(name, "aime_2024") for name in settings.load_scale(scale).evaluation.systems}
     found = {name: estimate for name, estimate in cells.items() if estimate}
     figure, (axes,) = style.panels(1, height=4.2)
     places = side_by_side({name: size for name in found if (size := parameters(scale, name)) is not None})
@@ -100,7 +99,7 @@ def size_legend(axes: "Axes", scale: str, crosses: bool) -> None:
     from matplotlib.lines import Line2D
 
     marks = [Line2D([], [], marker="o", color=style.BLUE, linestyle="none", label="measured here (95 %)")]
-    kinds = [settings.systems()[system] for system in settings.scale(scale).evaluation.systems]
+    kinds = [settings.systems()[system] for system in settings.load_scale(scale).evaluation.systems]
     if any(isinstance(entry, Reported) for entry in kinds):
         marks.append(Line2D([], [], marker="s", color=style.BLUE, markerfacecolor="white", linestyle="none",
                             label="as reported by others"))  # fmt: skip
@@ -116,5 +115,5 @@ def size_text(billions: float) -> str:
 
 def parameters(scale: str, system: str) -> float | None:
     """Billions of parameters; a checkpoint has its base model's."""
-    name = settings.scale(scale).base if dag.checkpoint_of(scale, system) else system
+    name = settings.load_scale(scale).base if dag.checkpoint_of(scale, system) else system
     return getattr(settings.systems()[name or system], "parameters", None)

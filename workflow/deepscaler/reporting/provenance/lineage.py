@@ -7,8 +7,8 @@ from typing import Any
 
 from deepscaler.errors import UserError
 from deepscaler.files import read_json
-from deepscaler.reporting.jobs import name_of
-from deepscaler.reporting.record_provenance import ADDRESS
+from deepscaler.reporting.provenance.jobs import name_of
+from deepscaler.reporting.provenance.record_provenance import ADDRESS
 
 CRATE = "ro-crate-metadata.json"
 

@@ -15,7 +15,7 @@ from deepscaler import settings
 from deepscaler.errors import UserError
 from deepscaler.files import read_json, sha256, write_json, writing
 from deepscaler.progress import progress
-from deepscaler.reporting.jobs import RunJob, name_of, path_of, run_jobs
+from deepscaler.reporting.provenance.jobs import RunJob, name_of, path_of, run_jobs
 from deepscaler.reporting.versions import commit, home_page, versions
 
 ADDRESS = "arcp://name,deepscaler/"
@@ -105,7 +105,7 @@ class Crate:
         self.crate = ROCrate(version="1.1")
         self.crate.metadata.extra_terms.update(TERMS)
         self.crate.name = f"DeepScaleR, results of scale {scale}"
-        self.crate.description = settings.scale(scale).description
+        self.crate.description = settings.load_scale(scale).description
         self.crate.license = self.crate.add_jsonld(
             {"@id": LICENCE, "@type": "CreativeWork", "name": "MIT License", "identifier": "MIT"}
         )
@@ -192,7 +192,7 @@ class Crate:
         return self.crate.add_jsonld({"@id": identifier, **({"url": {"@id": url}} if url else {}), **properties})
 
     def seed(self) -> int:
-        return settings.scale(self.scale).seed
+        return settings.load_scale(self.scale).seed
 
     def add_parameter(self, name: str, value: object) -> Any:
         formal = self.crate.add_formal_parameter(name, "Text" if isinstance(value, str) else "Integer")

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import yaml
 
-from deepscaler import settings
+from deepscaler import dag, settings
 from deepscaler.files import write_text
 from deepscaler.reporting.versions import commit, versions
-from deepscaler.settings import dag
 
 
 def resolve_settings(scale: str, output: Path) -> None:
@@ -15,7 +14,7 @@ def resolve_settings(scale: str, output: Path) -> None:
     asked = dag.resolved(scale)
     record = {
         "digest": settings.settings_digest(asked),
-        "seed": settings.scale(scale).seed,
+        "seed": settings.load_scale(scale).seed,
         "commit": commit(),
         "versions": versions(),
         "settings": asked,

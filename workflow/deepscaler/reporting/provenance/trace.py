@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepscaler import records, settings
+from deepscaler import dag, records, settings
 from deepscaler.errors import JobError, UserError, refuse_unknown
 from deepscaler.files import read_json, sha256
-from deepscaler.reporting.jobs import name_of, path_of
-from deepscaler.reporting.lineage import CRATE, Keep, Lineage, Source
-from deepscaler.reporting.record_provenance import MANIFESTS
-from deepscaler.reporting.results import Results
-from deepscaler.settings import dag
+from deepscaler.reporting.claims.results import Results
+from deepscaler.reporting.provenance.jobs import name_of, path_of
+from deepscaler.reporting.provenance.lineage import CRATE, Keep, Lineage, Source
+from deepscaler.reporting.provenance.record_provenance import MANIFESTS
 from deepscaler.settings.models import Reported
 
 TOLERANCE = 0.001
@@ -50,7 +49,7 @@ def trace(table: Path, row: str | None, column: str | None, verify: bool) -> Non
 
 def system_of(scale: str, row: str) -> str:
     """The system of a row, by its name or its title."""
-    known = settings.scale(scale).evaluation.systems
+    known = settings.load_scale(scale).evaluation.systems
     for system in known:
         if row in (system, settings.systems()[system].title):
             return system
@@ -73,7 +72,7 @@ def keep_of(scale: str, cell: Cell | None) -> Keep:
 
 def benchmarks_of(scale: str) -> dict[str, str]:
     """Column of the table → benchmark."""
-    return {settings.benchmarks()[name].column: name for name in settings.scale(scale).evaluation.suites["table"]}
+    return {settings.benchmarks()[name].column: name for name in settings.load_scale(scale).evaluation.suites["table"]}
 
 
 def describe(results: Results, cell: Cell) -> str:
@@ -132,7 +131,7 @@ def recompute(results: Results, cell: Cell | None) -> Iterator[str]:
         if not path.is_file():
             yield f"{name_of(str(path))}: is gone"
             continue
-        grader = settings.scale(results.scale).evaluation.grader
+        grader = settings.load_scale(results.scale).evaluation.grader
         graded = records.read(path, records.GRADE).select(["benchmark", grader]).to_pylist()
         for column, benchmark in tests.items():
             estimate = results.cell(system, column)

@@ -1,3 +1,3 @@
 """DeepScaleR's grader, verdict for verdict, without evaluating any text."""
 
-from .judge import grade as grade
+from deepscaler.reward.paper.judge import grade as grade

@@ -4,8 +4,8 @@ import cmath
 import math
 from typing import Any
 
-from ..verdicts import Refused
-from .expression import CONSTANTS, Node, symbols
+from deepscaler.reward.paper.expression import CONSTANTS, Node, symbols
+from deepscaler.reward.verdicts import Refused
 
 MAX_POWER_BITS = 40_000
 MAX_SYMBOLIC_EXPONENT = 64

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from ..verdicts import Refused
+from deepscaler.reward.verdicts import Refused
 
 MAX_TOKENS = 400
 MAX_DEPTH = 40

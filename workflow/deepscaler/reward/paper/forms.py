@@ -6,7 +6,7 @@ Behaviour: `rewards/math_utils/utils.py` of DeepScaleR, whose verdicts OpenRLHF'
 
 import re
 
-from . import latex
+from deepscaler.reward.paper import latex
 
 _WHOLLY_TEXT = re.compile(r"^\\text\{(?P<text>.+?)\}$")
 _MIXED_NUMBER = re.compile(r"([0-9]) +([0-9])")

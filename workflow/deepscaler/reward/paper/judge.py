@@ -3,9 +3,9 @@
 import math
 import re
 
-from ..verdicts import MAX_ANSWER, Refused, Verdict
-from . import arithmetic, expression
-from .forms import is_integer_text, mathd_form, symbolic_form, without_thousands
+from deepscaler.reward.paper import arithmetic, expression
+from deepscaler.reward.paper.forms import is_integer_text, mathd_form, symbolic_form, without_thousands
+from deepscaler.reward.verdicts import MAX_ANSWER, Refused, Verdict
 
 _FRACTION = re.compile(r"^-?[0-9]+.?/0*[1-9][0-9]*.?$")
 _DEEP_EXPONENTS = re.compile(r"\^[0-9]+\^|\^[0-9][0-9]+")

@@ -6,7 +6,7 @@ import re
 import threading
 from typing import Any
 
-from ..verdicts import MAX_ANSWER, Refused
+from deepscaler.reward.verdicts import MAX_ANSWER, Refused
 
 MAX_STEPS = 10_000
 """Tokens read and nodes written. The longest answer that is well formed has some 4,000 of each at most."""

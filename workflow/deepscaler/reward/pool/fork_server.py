@@ -1,8 +1,8 @@
 """The process that bears grading workers: it has SymPy loaded and does nothing but fork on request, and reap.
 
-`pool` starts one as `python -m deepscaler.reward.nursery FD MEMORY_MB`. On the Unix socket FD it takes two orders, a
-message each: `+`, with a socket attached, forks a worker that serves it and answers with the worker's process id;
-`-PID` kills that worker. It ends, and its workers with it, when its parent closes the socket.
+`pool` starts one as `python -m deepscaler.reward.pool.fork_server FD MEMORY_MB`. On the Unix socket FD it takes two
+orders, a message each: `+`, with a socket attached, forks a worker that serves it and answers with the worker's process
+id; `-PID` kills that worker. It ends, and its workers with it, when its parent closes the socket.
 
 Forking from here costs milliseconds where a fresh interpreter costs a second, and is safe: this process has one
 thread, whatever its parent has. Only the workers' own parent signals them, so a recycled process id is never hit.
@@ -16,8 +16,8 @@ import socket
 import sys
 import warnings
 
-from .grade import grade_pair
-from .wire import messages, send
+from deepscaler.reward.grade import grade_pair
+from deepscaler.reward.pool.wire import messages, send
 
 RECURSION = 2000
 

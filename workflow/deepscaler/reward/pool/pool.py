@@ -16,10 +16,10 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, Self
 
-from .grade import at_once, golds_of
-from .response import answer_of
-from .verdicts import Golds, Mode, ResponseVerdict, ThinkRule, Verdict
-from .workers import Nursery, Task, Worker
+from deepscaler.reward.grade import at_once, golds_of
+from deepscaler.reward.pool.worker import Nursery, Task, Worker
+from deepscaler.reward.response import answer_of
+from deepscaler.reward.verdicts import Golds, Mode, ResponseVerdict, ThinkRule, Verdict
 
 CHUNK = 16
 """Tasks sent to a worker at a time, so that it need not wait for the parent between them."""

@@ -9,13 +9,14 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import JobError
-from .verdicts import Mode, Verdict
-from .wire import Inbox, send
+from deepscaler.errors import JobError
+from deepscaler.reward.pool.wire import Inbox, send
+from deepscaler.reward.verdicts import Mode, Verdict
 
 Task = tuple[tuple[str, ...], str, Mode]
 """Golds, prediction and mode."""
 
+MODULE = "deepscaler.reward.pool.fork_server"
 START_SECONDS = 120.0
 STARVED = 0.2
 """Share of its time on a processor below which a task was starved by other programs rather than slow."""
@@ -28,11 +29,11 @@ class Nursery:
 
     def __init__(self, memory_mb: int) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        package_root = str(Path(__file__).resolve().parents[2])
+        package_root = str(Path(__file__).resolve().parents[3])
         paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "deepscaler.reward.nursery", str(theirs.fileno()), str(memory_mb)],
+                [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(memory_mb)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

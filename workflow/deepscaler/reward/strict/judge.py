@@ -4,15 +4,15 @@ import re
 from contextlib import suppress
 from fractions import Fraction
 
-from ..verdicts import MAX_ANSWER, Refused, Verdict
-from . import words
-from .answers import has_thousands, parse_answer
-from .clean import clean
-from .compare import equal, kind_of
-from .numerals import read_number
-from .tokens import GREEK
-from .tree import Answer, Collection, Scalar
-from .values import TooMuchWork
+from deepscaler.reward.strict.compare.compare import equal, kind_of
+from deepscaler.reward.strict.compare.values import TooMuchWork
+from deepscaler.reward.strict.parse.answers import has_thousands, parse_answer
+from deepscaler.reward.strict.parse.numerals import read_number
+from deepscaler.reward.strict.parse.tokens import GREEK
+from deepscaler.reward.strict.text import words
+from deepscaler.reward.strict.text.clean import clean
+from deepscaler.reward.strict.tree import Answer, Collection, Scalar
+from deepscaler.reward.verdicts import MAX_ANSWER, Refused, Verdict
 
 _LETTER = rf"(?:\\(?:{'|'.join(sorted(GREEK))})(?![A-Za-z])|[A-Za-z](?![A-Za-z]{{3}}))(?:_\w|_\{{\w+\}})?"
 _WIDE_SLASH = re.compile(rf"/ *((?:{_LETTER} *){{2,}})")

@@ -1,6 +1,6 @@
 """The process that is OpenRLHF's command: `python -m openrlhf.cli.train_ppo_ray`, with Ray set up for it beforehand.
 
-    python -m deepscaler.training.driver FLAGS…
+    python -m deepscaler.training.launch.driver FLAGS…
 
 Upstream starts Ray with `ray.init()` unless it runs already; here it is started, or joined, with this launch's own
 folder and resources and with the hooks of a segment in its workers. Then upstream's module runs as `__main__`, unread
@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training import ray_access
+from deepscaler.training.launch import ray_access
 
 VARIABLE = "DEEPSCALER_RAY"
 MODULE = "openrlhf.cli.train_ppo_ray"
@@ -42,7 +42,7 @@ class RayPlace:
     folder: str
     object_store_bytes: int | None
     warm: bool = False
-    """Fork the workers from this process, imports and all (cpu/warm.py)."""
+    """Fork the workers from this process, imports and all (openrlhf/cpu/fork_server.py)."""
 
     def to_environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}
@@ -67,7 +67,7 @@ def die_with_parent() -> None:
 
 def start_ray(place: RayPlace) -> None:
     ray_access.require_token()
-    from deepscaler.training.hooks import install
+    from deepscaler.training.openrlhf.hooks import install
 
     worker_environment = {
         "TOKENIZERS_PARALLELISM": os.environ.get("TOKENIZERS_PARALLELISM", "true"),
@@ -76,9 +76,9 @@ def start_ray(place: RayPlace) -> None:
     }
     runtime: dict[str, Any] = {"env_vars": worker_environment, "worker_process_setup_hook": install}
     if place.warm:
-        from deepscaler.training.cpu import warm
+        from deepscaler.training.openrlhf.cpu import fork_server
 
-        runtime["py_executable"] = warm.start(Path(place.folder).parent)
+        runtime["py_executable"] = fork_server.start(Path(place.folder).parent)
     import ray
 
     if place.address:

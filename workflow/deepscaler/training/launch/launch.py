@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepscaler.errors import JobError
-from deepscaler.training import cluster, cpu, ray_access, reaper
-from deepscaler.training.driver import RayPlace
-from deepscaler.training.trouble import last_useful_line
+from deepscaler.training.launch import ray_access, ray_on_slurm, reaper
+from deepscaler.training.launch.driver import RayPlace
+from deepscaler.training.launch.root_cause import last_useful_line
+from deepscaler.training.openrlhf import cpu
 
 POLL_SECONDS = 0.5
 FULL_BYTES = 1 << 20
@@ -58,11 +59,11 @@ def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
         token = uuid.uuid4().hex[:12]
         folder = stack.enter_context(reaper.reaped(token))
         environment = base_environment(launch, token, folder)
-        nodes: list[cluster.Node] = []
+        nodes: list[ray_on_slurm.Node] = []
         if launch.nodes == 1:
             place = local_place(launch, folder)
         else:
-            place, nodes = cluster.start(launch, environment, folder, stack)
+            place, nodes = ray_on_slurm.start(launch, environment, folder, stack)
         process = start_driver(launch, environment | place.to_environment())
         while (code := process.poll()) is None:
             meanwhile()
@@ -111,7 +112,7 @@ def cpu_environment(cores: int, environment: dict[str, str]) -> dict[str, str]:
 def start_driver(launch: Launch, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     with launch.driver_log.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "deepscaler.training.driver", *launch.flags],
+            [sys.executable, "-m", "deepscaler.training.launch.driver", *launch.flags],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

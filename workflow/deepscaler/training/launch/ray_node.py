@@ -1,6 +1,6 @@
 """One node of Ray in a multi-node launch, under srun: the head, or a worker that joins it.
 
-    python -m deepscaler.training.node head|worker HEAD_ADDRESS HEAD_PORT GPUS CPUS DEVICE
+    python -m deepscaler.training.launch.ray_node head|worker HEAD_ADDRESS HEAD_PORT GPUS CPUS DEVICE
 
 It ends when its standard input does, and takes everything that Ray started on this node with it. The launch closes
 that, or dies: a signal to srun instead would kill the node's processes before they could clean up.
@@ -14,8 +14,8 @@ import threading
 import uuid
 from pathlib import Path
 
-from deepscaler.training import ray_access, reaper
-from deepscaler.training.cluster import STARTED, address_of_this_node, free_port
+from deepscaler.training.launch import ray_access, reaper
+from deepscaler.training.launch.ray_on_slurm import STARTED, address_of_this_node, free_port
 
 TRIES = 3
 
@@ -71,7 +71,7 @@ def command(role: str, address: str, port: str, gpus: int, cpus: int, device: st
     Ray's own default ports are the same for every Ray on a computer; these are free ones, so that two jobs on one node
     don't take each other's.
     """
-    ray = [sys.executable, "-m", "deepscaler.training.ray_access", "start", "--block", "--disable-usage-stats"]
+    ray = [sys.executable, "-m", "deepscaler.training.launch.ray_access", "start", "--block", "--disable-usage-stats"]
     ray += [f"--num-gpus={gpus}", f"--num-cpus={max(cpus, 4 * gpus, 16)}", f"--temp-dir={folder / 'ray'}"]
     ray += ["--min-worker-port=0", "--max-worker-port=0", f"--dashboard-agent-listen-port={free_port()}"]
     if device == "cpu":

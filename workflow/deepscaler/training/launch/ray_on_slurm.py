@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepscaler.errors import JobError, UserError
-from deepscaler.training import reaper
-from deepscaler.training.driver import RayPlace
-from deepscaler.training.trouble import last_useful_line
+from deepscaler.training.launch import reaper
+from deepscaler.training.launch.driver import RayPlace
+from deepscaler.training.launch.root_cause import last_useful_line
 
 if TYPE_CHECKING:
-    from deepscaler.training.launch import Launch
+    from deepscaler.training.launch.launch import Launch
 
 START_SECONDS = 600
 END_SECONDS = 30
@@ -102,7 +102,7 @@ class Node:
         command = [
             *("srun", "--nodes=1", "--ntasks=1", f"--nodelist={host}", "--overlap", "--export=ALL"),
             *(f"--cpus-per-task={launch.cpus}", "--kill-on-bad-exit=1"),
-            *(sys.executable, "-m", "deepscaler.training.node", *role),
+            *(sys.executable, "-m", "deepscaler.training.launch.ray_node", *role),
             *(str(launch.gpus_per_node), str(launch.cpus), launch.device),
         ]
         # the reaper must not signal srun; and SLURM makes a TMPDIR that a node lacks, which nobody would remove

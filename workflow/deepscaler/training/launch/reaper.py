@@ -5,7 +5,7 @@ some stay. All inherit one environment variable with a token of the launch, so t
 names. A reaper waits for the end of its standard input, which comes when the launching process closes it or dies in
 any way, then stops what carries the token and removes the launch's temporary folder.
 
-    python -m deepscaler.training.reaper TOKEN FOLDER
+    python -m deepscaler.training.launch.reaper TOKEN FOLDER
 
 Where the reaper itself is killed, as a scheduler does with all of a job at once, nothing runs any more but the folder
 stays. It is locked for as long as its launch or its reaper lives, so the next launch on that computer can remove it.
@@ -66,7 +66,7 @@ def start(token: str, folder: Path, lock: int | None = None) -> "subprocess.Pope
     """A reaper that acts when its stdin is closed; outside this process's session, so that it outlives it."""
     environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
     return subprocess.Popen(
-        [sys.executable, "-m", "deepscaler.training.reaper", token, str(folder)],
+        [sys.executable, "-m", "deepscaler.training.launch.reaper", token, str(folder)],
         stdin=subprocess.PIPE,
         env=environment,
         start_new_session=True,

@@ -6,8 +6,8 @@ Every flag that decides a result is given, defaults included: an upstream that c
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepscaler.settings import recipe, scale
-from deepscaler.settings.dag import Segment, layout
+from deepscaler.dag.chain import Segment, layout
+from deepscaler.settings import load_recipe, load_scale
 from deepscaler.settings.recipe import Recipe, Stage
 from deepscaler.settings.scale import Layout
 
@@ -36,9 +36,9 @@ class Places:
 
 def segment_flags(scale_name: str, segment: Segment, places: Places) -> list[str]:
     """The flags of `openrlhf.cli.train_ppo_ray` for one segment."""
-    settings = scale(scale_name)
+    settings = load_scale(scale_name)
     assert settings.training is not None
-    chosen = recipe(settings.training.recipe)
+    chosen = load_recipe(settings.training.recipe)
     stage, place = chosen.stage(segment.stage), layout(scale_name, segment.stage)
     return [
         *file_flags(places),

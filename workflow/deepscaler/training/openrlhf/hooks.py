@@ -24,8 +24,8 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training.bounds import Bounds
-from deepscaler.training.imports import when_imported
+from deepscaler.training.openrlhf.bounds import Bounds
+from deepscaler.training.openrlhf.when_imported import when_imported
 
 TRAINER = "openrlhf.trainer.ppo_trainer"
 STRATEGY = "openrlhf.utils.deepspeed.deepspeed"
@@ -61,7 +61,9 @@ def keep_bounds(module: Any, bounds: Bounds) -> None:
     from importlib.metadata import version
 
     if version("openrlhf") != MADE_FOR:
-        raise RuntimeError(f"deepscaler/training/hooks.py was made for openrlhf {MADE_FOR}, not {version('openrlhf')}")
+        raise RuntimeError(
+            f"deepscaler/training/openrlhf/hooks.py was made for openrlhf {MADE_FOR}, not {version('openrlhf')}"
+        )
     base, generator = module.BasePPOTrainer, module.SamplesGenerator
     prepare_datasets = module.prepare_datasets
     init_checkpoint_states = base.init_checkpoint_states
@@ -94,7 +96,7 @@ def keep_bounds(module: Any, bounds: Bounds) -> None:
 
     def with_row_and_mark(self: Any, global_step: int, logs_dict: Any = None, client_states: Any = None) -> None:
         nonlocal at_step
-        from deepscaler.training.metrics import append_row, make_row
+        from deepscaler.training.watch.metrics import append_row, make_row
 
         total = bounds.total_before + global_step
         row = make_row(global_step, total, bounds.stage, bounds.segment, logs_dict or {})
@@ -141,7 +143,7 @@ def log_means_of_updates(module: Any) -> None:
 
 
 def mark_complete(args: Any, step: int) -> None:
-    from deepscaler.training.states import State
+    from deepscaler.training.run.deepspeed_states import State
 
     ranks = args.actor.num_nodes * args.actor.num_gpus_per_node
     State.at(Path(args.ckpt.path), step).mark(ranks, args.ds.zero_stage)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from deepscaler.errors import UserError
 from deepscaler.files import remove, replace, sha256, write_json
 from deepscaler.records import Checkpoint, ModelManifest
-from deepscaler.training.states import link
+from deepscaler.training.run.deepspeed_states import link
 
 MANIFEST = "checkpoint.json"
 BASE_MANIFEST = "model.json"

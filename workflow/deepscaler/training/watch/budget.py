@@ -8,17 +8,16 @@ from collections.abc import Iterator
 from math import ceil, floor, log10
 from pathlib import Path
 
-from deepscaler import settings
+from deepscaler import dag, settings
+from deepscaler.cost.planned import TOTAL, planned_gpu_hours, segment_gpu_hours
 from deepscaler.errors import UserError
-from deepscaler.settings import dag
-from deepscaler.training.cost.planned import TOTAL, planned_gpu_hours, segment_gpu_hours
-from deepscaler.training.metrics import SECONDS, Row, read_rows
-from deepscaler.training.timeline import timeline
+from deepscaler.training.watch.metrics import SECONDS, Row, read_rows
+from deepscaler.training.watch.timeline import timeline
 
 
 def require_approval(scale_name: str, segment: str, work: Path) -> None:
     """Raise UserError, naming the number to approve, where a segment may not start. `work` is {work}/{scale}."""
-    approved = settings.scale(scale_name).budget.approved_gpu_hours
+    approved = settings.load_scale(scale_name).budget.approved_gpu_hours
     planned = planned_gpu_hours(scale_name)[TOTAL, ""]
     used = gpu_hours_used(scale_name, work)
     left = steps_left(scale_name, segment, work)

@@ -8,14 +8,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from deepscaler import settings
+from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import digest_of, write_json
-from deepscaler.settings import dag
-from deepscaler.training.budget import require_approval
-from deepscaler.training.health import Finding, HealthMonitor
-from deepscaler.training.metrics import Row
-from deepscaler.training.timeline import timeline
+from deepscaler.training.watch.budget import require_approval
+from deepscaler.training.watch.health import Finding, HealthMonitor
+from deepscaler.training.watch.metrics import Row
+from deepscaler.training.watch.timeline import timeline
 
 
 def guard(scale_name: str, segment_id: str, runs: Path, say: Callable[[str], None] = print) -> Callable[[Row], None]:
@@ -24,7 +23,7 @@ def guard(scale_name: str, segment_id: str, runs: Path, say: Callable[[str], Non
     `runs` is {work}/{scale}/runs. The watcher knows the steps that the stage has made before. Raises UserError where
     the segment is not paid for, or was stopped under the bounds and the recipe that still hold.
     """
-    training, segment = settings.scale(scale_name).training, dag.segment(scale_name, segment_id)
+    training, segment = settings.load_scale(scale_name).training, dag.segment(scale_name, segment_id)
     assert training is not None
     conditions = digest_of([training.health.model_dump(mode="json"), dag.training_digest(scale_name, segment_id)])
     stop = StopNote(runs / f"{segment_id}.stopped.json", conditions, f"config/scales/{scale_name}.yaml")

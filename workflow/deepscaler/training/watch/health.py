@@ -13,7 +13,7 @@ from statistics import fmean, median
 from typing import Literal
 
 from deepscaler.settings.health import Health
-from deepscaler.training.metrics import (
+from deepscaler.training.watch.metrics import (
     ENTROPY,
     GRAD_NORM,
     KL,

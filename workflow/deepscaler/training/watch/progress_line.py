@@ -3,8 +3,8 @@
 import math
 import time
 
-from deepscaler.settings.dag import Segment
-from deepscaler.training.metrics import LENGTH, REWARD, SECONDS, TRUNCATED, Row
+from deepscaler.dag.chain import Segment
+from deepscaler.training.watch.metrics import LENGTH, REWARD, SECONDS, TRUNCATED, Row
 
 SMOOTHING = 0.8
 """Weight of the past in the step time that the remaining time is told from."""

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from deepscaler.settings import dag
-from deepscaler.settings.dag import Segment
-from deepscaler.training.metrics import Row, read_rows
+from deepscaler import dag
+from deepscaler.dag.chain import Segment
+from deepscaler.training.watch.metrics import Row, read_rows
 
 
 def timeline(scale_name: str, work: Path) -> list[Row]:

@@ -2,11 +2,11 @@
 
 from contextlib import suppress
 
-from .numerals import read_number
-from .relations import assigned_name, equal_with_relation, value_of
-from .scalars import equal_nodes, equal_scalars
-from .sets import NotASet, equal_sets, is_set_like
-from .tree import (
+from deepscaler.reward.strict.compare.relations import assigned_name, equal_with_relation, value_of
+from deepscaler.reward.strict.compare.scalars import equal_nodes, equal_scalars
+from deepscaler.reward.strict.compare.sets import NotASet, equal_sets, is_set_like
+from deepscaler.reward.strict.parse.numerals import read_number
+from deepscaler.reward.strict.tree import (
     Answer,
     Based,
     Collection,

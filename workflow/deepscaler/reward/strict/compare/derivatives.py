@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .tree import Node, number, symbols, walk
+from deepscaler.reward.strict.tree import Node, number, symbols, walk
 
 _DOTTED = re.compile(r"(d*)dot\{(.*?)\}(.*)")
 

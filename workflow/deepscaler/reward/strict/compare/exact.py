@@ -3,7 +3,7 @@
 import math
 from fractions import Fraction
 
-from .tree import Node
+from deepscaler.reward.strict.tree import Node
 
 MAX_BITS = 6000
 MAX_EXACT_FACTORIAL = 1000

@@ -6,12 +6,12 @@ What stands on the sides are answers in turn, so `equal` of `compare` comes in a
 import math
 from collections.abc import Callable
 
-from .derivatives import primed
-from .functions import NoValue
-from .scalars import equal_scalars, points
-from .sets import NotASet, equal_sets
-from .tree import Answer, Node, Ratio, Relation, Scalar, Sequence, Words, negate, symbols, walk
-from .values import Evaluator
+from deepscaler.reward.strict.compare.derivatives import primed
+from deepscaler.reward.strict.compare.functions import NoValue
+from deepscaler.reward.strict.compare.scalars import equal_scalars, points
+from deepscaler.reward.strict.compare.sets import NotASet, equal_sets
+from deepscaler.reward.strict.compare.values import Evaluator
+from deepscaler.reward.strict.tree import Answer, Node, Ratio, Relation, Scalar, Sequence, Words, negate, symbols, walk
 
 Equal = Callable[[Answer, Answer], bool]
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 
-from .exact import exact
-from .functions import NoValue
-from .tree import Node, Scalar, has, symbols, walk
-from .values import SIGNIFICANT, Evaluator
+from deepscaler.reward.strict.compare.exact import exact
+from deepscaler.reward.strict.compare.functions import NoValue
+from deepscaler.reward.strict.compare.values import SIGNIFICANT, Evaluator
+from deepscaler.reward.strict.tree import Node, Scalar, has, symbols, walk
 
 _SLACK = 64.0
 """Multiples of the rounding bound that two equal values may differ by."""

@@ -5,9 +5,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .functions import NoValue
-from .tree import Answer, Collection, Combination, Node, Region, Relation, Scalar, Sequence, symbols, walk
-from .values import Evaluator
+from deepscaler.reward.strict.compare.functions import NoValue
+from deepscaler.reward.strict.compare.values import Evaluator
+from deepscaler.reward.strict.tree import (
+    Answer,
+    Collection,
+    Combination,
+    Node,
+    Region,
+    Relation,
+    Scalar,
+    Sequence,
+    symbols,
+    walk,
+)
 
 _TOLERANCE = 1e-9
 _MAX_CRITICAL = 60

@@ -6,9 +6,9 @@ The bound makes comparison sound: two values are equal when they differ by no mo
 import math
 from collections.abc import Mapping
 
-from ..verdicts import Refused
-from .functions import EPSILON, NoValue, Value, call, power
-from .tree import Node, symbols
+from deepscaler.reward.strict.compare.functions import EPSILON, NoValue, Value, call, power
+from deepscaler.reward.strict.tree import Node, symbols
+from deepscaler.reward.verdicts import Refused
 
 MAX_TERMS = 300
 MAX_NESTED_SERIES = 2

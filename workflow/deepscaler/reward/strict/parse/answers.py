@@ -6,12 +6,11 @@ relation (`x = 3`, `0 < x \le 5`), then unions of sets, then brackets, then an e
 
 import re
 
-from ..verdicts import Refused
-from .brackets import closing_place, outside, split
-from .numerals import read_number
-from .quantities import expression, quantity
-from .tokens import Token, tokenize
-from .tree import (
+from deepscaler.reward.strict.parse.brackets import closing_place, outside, split
+from deepscaler.reward.strict.parse.numerals import read_number
+from deepscaler.reward.strict.parse.quantities import expression, quantity
+from deepscaler.reward.strict.parse.tokens import Token, tokenize
+from deepscaler.reward.strict.tree import (
     Answer,
     Collection,
     Combination,
@@ -24,6 +23,7 @@ from .tree import (
     Words,
     negate,
 )
+from deepscaler.reward.verdicts import Refused
 
 MAX_ITEMS = 200
 MAX_NESTING = 12

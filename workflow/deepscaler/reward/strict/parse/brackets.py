@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Container
 
-from ..verdicts import Refused
-from .tokens import Token
+from deepscaler.reward.strict.parse.tokens import Token
+from deepscaler.reward.verdicts import Refused
 
 _OPENINGS = frozenset(("lfloor", "lceil"))
 _CLOSINGS = frozenset(("rfloor", "rceil"))

@@ -9,10 +9,10 @@ is a function (`f(x)`, `I(0)`), before anything else a factor.
 import re
 from contextlib import suppress
 
-from ..verdicts import Refused
-from .grammar import MAX_DEPTH, PAIRS, ArithmeticParser
-from .tokens import FUNCTIONS
-from .tree import Node, negate, number
+from deepscaler.reward.strict.parse.grammar import MAX_DEPTH, PAIRS, ArithmeticParser
+from deepscaler.reward.strict.parse.tokens import FUNCTIONS
+from deepscaler.reward.strict.tree import Node, negate, number
+from deepscaler.reward.verdicts import Refused
 
 MAX_DERIVATIVE_DEPTH = 6
 """Nesting up to which a fraction is tried as a derivative first; the trial may double the work."""

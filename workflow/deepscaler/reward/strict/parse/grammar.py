@@ -3,10 +3,10 @@
 import re
 from fractions import Fraction
 
-from ..verdicts import Refused
-from .numerals import is_integer, read_number
-from .tokens import CONSTANTS, FUNCTIONS, Token
-from .tree import Node, negate, number
+from deepscaler.reward.strict.parse.numerals import is_integer, read_number
+from deepscaler.reward.strict.parse.tokens import CONSTANTS, FUNCTIONS, Token
+from deepscaler.reward.strict.tree import Node, negate, number
+from deepscaler.reward.verdicts import Refused
 
 MAX_DEPTH = 40
 MAX_FACTORS = 150

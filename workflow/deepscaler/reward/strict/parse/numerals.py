@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 
-from ..verdicts import Refused
-from .tree import Node
+from deepscaler.reward.strict.tree import Node
+from deepscaler.reward.verdicts import Refused
 
 
 def read_number(text: str) -> Node:

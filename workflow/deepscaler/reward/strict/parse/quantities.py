@@ -2,11 +2,11 @@ r"""From tokens to a quantity: an expression with a unit, a currency or words ab
 
 import re
 
-from ..verdicts import Refused
-from .brackets import split
-from .expressions import ExpressionParser
-from .tokens import Token
-from .tree import Answer, Based, Collection, Node, Ratio, Scalar, negate
+from deepscaler.reward.strict.parse.brackets import split
+from deepscaler.reward.strict.parse.expressions import ExpressionParser
+from deepscaler.reward.strict.parse.tokens import Token
+from deepscaler.reward.strict.tree import Answer, Based, Collection, Node, Ratio, Scalar, negate
+from deepscaler.reward.verdicts import Refused
 
 _REFUSING_WORDS = re.compile(r"\b(?:or|not|no|none|neither|nor|if|except|unless|but)\b|[0-9]", re.I)
 _LETTER_NUMERAL = re.compile(r"([0-9A-Fa-f]*[0-9][0-9A-Fa-f]*|[A-F]{2,})_(1[1-6])")

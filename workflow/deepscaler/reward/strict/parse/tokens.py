@@ -6,7 +6,7 @@ without backslash); `text` (words); `open`, `close` (brackets, environments incl
 
 import re
 
-from ..verdicts import Refused
+from deepscaler.reward.verdicts import Refused
 
 MAX_TOKENS = 1500
 MAX_NESTING = 12

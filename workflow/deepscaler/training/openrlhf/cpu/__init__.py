@@ -27,8 +27,8 @@ def apply() -> None:
     if _applied or torch.version.cuda is not None:
         return
     check_versions()
-    from deepscaler import bfloat16
-    from deepscaler.training.cpu import (
+    from deepscaler.models import bfloat16
+    from deepscaler.training.openrlhf.cpu import (
         compiled_operators,
         cuda_calls,
         flash_attention,
@@ -49,5 +49,5 @@ def check_versions() -> None:
         if found != wanted:
             raise RuntimeError(
                 f"the CPU overlay was made for {package} {wanted} and refuses {found}: check every part of "
-                "deepscaler/training/cpu against the new version, then change MADE_FOR"
+                "deepscaler/training/openrlhf/cpu against the new version, then change MADE_FOR"
             )

@@ -7,7 +7,7 @@ well; at the miniature's size neither is slower.
 
 from typing import Any
 
-from deepscaler.training.imports import when_imported
+from deepscaler.training.openrlhf.when_imported import when_imported
 
 
 def apply() -> None:

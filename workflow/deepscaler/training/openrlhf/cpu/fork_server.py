@@ -189,7 +189,7 @@ def run(arguments: list[str]) -> int:
 
 
 CLIENT = """
-# Asks the server of deepscaler/training/cpu/warm.py for a process, and stands for it.
+# Asks the server of deepscaler/training/openrlhf/cpu/fork_server.py for a process, and stands for it.
 import array, json, os, signal, socket, sys
 
 connection = socket.socket(socket.AF_UNIX)

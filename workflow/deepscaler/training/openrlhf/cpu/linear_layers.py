@@ -7,7 +7,7 @@ On a CPU, vLLM packs a linear layer's weights for oneDNN and drops the originals
 
 from typing import Any
 
-from deepscaler.training.imports import when_imported
+from deepscaler.training.openrlhf.when_imported import when_imported
 
 
 def keep_weights(layer: Any, remove_weight: bool) -> None:

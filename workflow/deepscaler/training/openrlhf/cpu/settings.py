@@ -6,7 +6,7 @@ command is the same, and checked the same, with a GPU and without.
 
 from typing import Any
 
-from deepscaler.training.imports import when_imported
+from deepscaler.training.openrlhf.when_imported import when_imported
 
 
 def apply() -> None:

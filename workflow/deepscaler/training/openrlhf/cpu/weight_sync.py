@@ -8,7 +8,7 @@ The logged `vllm_kl` shows that the weights arrive; a test withholds them and se
 
 from typing import Any
 
-from deepscaler.training.imports import when_imported
+from deepscaler.training.openrlhf.when_imported import when_imported
 
 
 class GlooCommunicator:

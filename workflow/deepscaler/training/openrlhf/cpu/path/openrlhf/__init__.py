@@ -8,6 +8,6 @@ from pkgutil import extend_path
 
 __path__ = [folder for folder in extend_path(__path__, __name__) if folder not in __path__]
 
-from deepscaler.training import cpu
+from deepscaler.training.openrlhf import cpu
 
 cpu.apply()

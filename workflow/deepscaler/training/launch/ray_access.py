@@ -4,7 +4,7 @@ Ray runs what it is sent, and its ports stand open to every user of the computer
 mode each of them asks for a token. A launch makes its own; it is handed on in the environment, which Linux shows to
 nobody but its owner and root, never in arguments, files or logs.
 
-    python -m deepscaler.training.ray_access start …    `ray start` without the client server
+    python -m deepscaler.training.launch.ray_access start …    `ray start` without the client server
 """
 
 import os
@@ -51,7 +51,7 @@ def require_token() -> None:
     """Raises RuntimeError where Ray, started in this environment, would do what anyone tells it."""
     if version("ray") != MADE_FOR:
         raise RuntimeError(
-            f"deepscaler/training/ray_access.py was made for ray {MADE_FOR}, not {version('ray')}: check that it asks "
+            f"deepscaler/training/launch/ray_access.py was made for ray {MADE_FOR}, not {version('ray')}: check that it asks "
             "for the token on every port, then change MADE_FOR"
         )
     if os.environ.get(MODE) != "token" or len(os.environ.get(TOKEN, "")) < SHORTEST:

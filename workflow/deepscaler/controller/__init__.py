@@ -1,0 +1,1 @@
+"""What the Snakefile calls where Snakemake itself runs: targets, SLURM requests, stale locks, failed jobs."""

@@ -1,0 +1,1 @@
+"""For those who change this repository: generated docs and schemas."""

@@ -1,0 +1,1 @@
+"""The paper's statements as claims: their values from results, their verdicts."""

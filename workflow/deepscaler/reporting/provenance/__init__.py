@@ -1,0 +1,1 @@
+"""Which file came from which: lineage, jobs, versions, the RO-Crate, and their verification."""

@@ -1,0 +1,1 @@
+"""Whether two trees are equal: exact arithmetic, values at sample points, relations, sets."""

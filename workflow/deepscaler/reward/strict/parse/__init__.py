@@ -1,0 +1,1 @@
+"""From cleaned text to a tree: tokens, numerals, brackets, expressions, whole answers."""

@@ -1,0 +1,1 @@
+"""Before parsing: LaTeX cleaned of layout, words and units told from mathematics."""

@@ -1,0 +1,1 @@
+"""Starting OpenRLHF for one segment on one node or many, and stopping all of it again."""

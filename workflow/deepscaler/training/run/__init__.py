@@ -1,0 +1,1 @@
+"""The folder of a segment: its states, its checkpoint, its one writer."""

@@ -1,0 +1,1 @@
+"""Seeing how training goes: metrics, health, budget, progress."""
