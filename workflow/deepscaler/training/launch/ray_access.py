@@ -51,8 +51,8 @@ def require_token() -> None:
     """Raises RuntimeError where Ray, started in this environment, would do what anyone tells it."""
     if version("ray") != MADE_FOR:
         raise RuntimeError(
-            f"deepscaler/training/launch/ray_access.py was made for ray {MADE_FOR}, not {version('ray')}: check that it asks "
-            "for the token on every port, then change MADE_FOR"
+            f"deepscaler/training/launch/ray_access.py was made for ray {MADE_FOR}, not {version('ray')}: check that "
+            "it asks for the token on every port, then change MADE_FOR"
         )
     if os.environ.get(MODE) != "token" or len(os.environ.get(TOKEN, "")) < SHORTEST:
         raise RuntimeError(
