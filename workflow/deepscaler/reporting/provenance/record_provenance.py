@@ -16,7 +16,7 @@ from deepscaler.errors import UserError
 from deepscaler.files import read_json, sha256, write_json, writing
 from deepscaler.progress import progress
 from deepscaler.reporting.provenance.jobs import RunJob, name_of, path_of, run_jobs
-from deepscaler.reporting.versions import commit, home_page, versions
+from deepscaler.versions import commit, home_page, versions
 
 ADDRESS = "arcp://name,deepscaler/"
 PROFILES = (
