@@ -1,9 +1,9 @@
-"""What a launch of OpenRLHF costs on a CPU until its first step is done, with processes forked warm and exec'd cold.
+"""What a launch of OpenRLHF costs on a CPU until its first step is done, with processes forked and started anew.
 
     .venv/bin/python benchmarks/launch.py WORK [rounds]
 
-WORK is a work folder of mini with its base model and prompts (`make mini` makes them); nothing in it is changed. Cold
-and warm take turns, so that a busy computer is as busy for both. Run it by hand; prints a Markdown table.
+WORK is a work folder of mini with its base model and prompts (`make mini` makes them); nothing in it is changed. Both
+ways take turns, so that a busy computer is as busy for both. Run it by hand; prints a Markdown table.
 """
 
 import os
@@ -16,7 +16,8 @@ from pathlib import Path
 from statistics import median
 
 from deepscaler.training import train_segment
-from deepscaler.training.launch import launch, reaper
+from deepscaler.training.launch import reaper
+from deepscaler.training.launch.spec import RayCluster
 from deepscaler.training.watch.metrics import Row
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -27,10 +28,11 @@ class FirstStepError(Exception):
     """Ends a launch when it has shown what was asked."""
 
 
-def measure(work: Path, warm: bool) -> tuple[float, float, float]:
+def measure(work: Path, forked: bool) -> tuple[float, float, float]:
     """Seconds, CPU-seconds and gigabytes (proportional set size) until the first step is done."""
-    own_place = launch.local_place
-    launch.local_place = lambda *given: replace(own_place(*given), warm=warm)  # type: ignore[assignment]
+    local = RayCluster.local
+    changed = lambda *given: replace(local(*given), fork_workers=forked)  # noqa: E731
+    RayCluster.local = changed  # type: ignore[method-assign]
     folder = Path(tempfile.mkdtemp(prefix="launch-"))
     started = time.monotonic()
     used = (0.0, 0.0)
@@ -42,18 +44,18 @@ def measure(work: Path, warm: bool) -> tuple[float, float, float]:
 
     try:
         train_segment.train_segment(
-            "mini",
-            "8k-1",
-            work / "models" / "mini-base" / "model.json",
-            work / "prompts" / "8k-1.jsonl",
-            folder / "runs",
-            folder / "out" / "checkpoint.json",
-            watch=first,
+            scale_name="mini",
+            segment_id="8k-1",
+            parent=work / "models" / "mini-base" / "model.json",
+            prompts=work / "prompts" / "8k-1.jsonl",
+            runs=folder / "runs",
+            output=folder / "out" / "checkpoint.json",
+            on_step=first,
         )
     except FirstStepError:
         pass
     finally:
-        launch.local_place = own_place
+        RayCluster.local = local  # type: ignore[method-assign]
         shutil.rmtree(folder)
     return time.monotonic() - started, *used
 
@@ -74,7 +76,7 @@ def usage() -> tuple[float, float]:
 
 
 def own_token() -> str:
-    """The mark of the launch whose driver is a child of this process."""
+    """The token of the launch whose driver is a child of this process."""
     own = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     for child in own:
         for line in Path(f"/proc/{child}/environ").read_text(errors="replace").split("\0"):
@@ -87,12 +89,12 @@ def main() -> None:
     work, rounds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
     results: dict[bool, list[tuple[float, float, float]]] = {False: [], True: []}
     for _ in range(rounds):
-        for warm in results:
-            results[warm].append(measure(work, warm))
+        for forked in results:
+            results[forked].append(measure(work, forked))
     print("| processes | seconds | CPU-seconds | GB |\n|---|---|---|---|")
-    for warm, rows in results.items():
+    for forked, rows in results.items():
         cells = " | ".join(f"{median(column):.1f}" for column in zip(*rows, strict=True))
-        print(f"| {'forked warm' if warm else 'exec’d cold'} | {cells} |")
+        print(f"| {'forked' if forked else 'started anew'} | {cells} |")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import os, sys, uuid
 from contextlib import ExitStack
 from pathlib import Path
 from deepscaler.training.launch import ray_on_slurm, reaper
-from deepscaler.training.launch.launch import Launch, base_environment
+from deepscaler.training.launch.launch import base_environment
+from deepscaler.training.launch.spec import Launch
 
 logs = Path(sys.argv[1])
 launch = Launch(flags=[], environment={}, device="cpu", nodes=2, gpus_per_node=1, cpus=1, logs=logs)

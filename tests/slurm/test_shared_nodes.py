@@ -14,16 +14,17 @@ import json, sys, time, uuid
 from contextlib import ExitStack
 from pathlib import Path
 from deepscaler.training.launch import ray_on_slurm, reaper
-from deepscaler.training.launch.launch import Launch, base_environment
+from deepscaler.training.launch.launch import base_environment
+from deepscaler.training.launch.spec import Launch
 
 mine, other = map(Path, sys.argv[1:])
 launch = Launch(flags=[], environment={}, device="cpu", nodes=2, gpus_per_node=1, cpus=1, logs=mine)
 with ExitStack() as stack:
     token = uuid.uuid4().hex[:12]
     folder = stack.enter_context(reaper.reaped(token))
-    place, _ = ray_on_slurm.start(launch, base_environment(launch, token, folder), folder, stack)
+    cluster, _ = ray_on_slurm.start(launch, base_environment(launch, token, folder), folder, stack)
     import ray
-    ray.init(address=place.address, _node_ip_address=place.node_address)
+    ray.init(address=cluster.address, _node_ip_address=cluster.node_address)
 
     @ray.remote(num_gpus=1, num_cpus=0, scheduling_strategy="SPREAD")
     def where():
@@ -48,12 +49,12 @@ def test_two_launches_on_the_same_nodes_do_not_meet(cluster: Cluster, tmp_path: 
         folder.mkdir(exist_ok=True)
         command = f"{sys.executable} {tmp_path / 'launch.py'} {folder} {other}"
         cluster.run(*ask, "--output", str(folder / "out"), "--wrap", command)
-    told = lambda: "\n".join((folder / "out").read_text() for folder in folders if (folder / "out").exists())  # noqa: E731
+    output = lambda: "\n".join((folder / "out").read_text() for folder in folders if (folder / "out").exists())  # noqa: E731
     wait_until(
-        lambda: all((folder / "seen").exists() for folder in folders), 400, "both to have seen their nodes", told
+        lambda: all((folder / "seen").exists() for folder in folders), 400, "both to have seen their nodes", output
     )
     seen = [json.loads((folder / "seen").read_text()) for folder in folders]
     assert [one["nodes"] for one in seen] == [2, 2]
-    places = [tuple(place) for one in seen for place in one["gpus"]]
-    assert {host for host, _ in places} == {"node1", "node2"}
-    assert len(set(places)) == 4, "each job on GPUs of its own"
+    gpus = [tuple(gpu) for one in seen for gpu in one["gpus"]]
+    assert {host for host, _ in gpus} == {"node1", "node2"}
+    assert len(set(gpus)) == 4, "each job on GPUs of its own"

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from deepscaler.errors import UserError
-from deepscaler.training.launch import driver, ray_access, ray_on_slurm, reaper
-from deepscaler.training.launch.launch import Launch, base_environment, ended
+from deepscaler.training.launch import driver, ray_access, ray_node, ray_on_slurm, reaper
+from deepscaler.training.launch.launch import base_environment, describe_exit
+from deepscaler.training.launch.spec import Launch, RayCluster
 from deepscaler.training.openrlhf import cpu
 from deepscaler.training.openrlhf.bounds import Bounds
 from deepscaler.training.openrlhf.when_imported import when_imported
@@ -64,21 +65,23 @@ def test_bounds_travel_in_the_environment() -> None:
 
 
 def test_the_reaper_stops_what_a_killed_launch_left(tmp_path: Path) -> None:
-    """A grandchild in a session of its own, deaf to SIGTERM, is found by its environment."""
+    """A grandchild in a session of its own that ignores SIGTERM is found by its environment."""
     folder = tmp_path / "temporary"
     folder.mkdir()
-    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    child = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    )
     launch = (
         "import subprocess, sys, os, time\nfrom deepscaler.training.launch import reaper\nfrom pathlib import Path\n"
         f"r = reaper.start('token-7', Path({str(folder)!r}))\n"
-        f"c = subprocess.Popen([sys.executable, '-c', {deaf!r}], env=dict(os.environ, {reaper.VARIABLE}='token-7'),"
+        f"c = subprocess.Popen([sys.executable, '-c', {child!r}], env=dict(os.environ, {reaper.VARIABLE}='token-7'),"
         " start_new_session=True, stdout=subprocess.PIPE)\n"
         "c.stdout.readline(); print(c.pid, flush=True); time.sleep(60)"
     )
     launcher = subprocess.Popen([sys.executable, "-c", launch], stdout=subprocess.PIPE, text=True)
     assert launcher.stdout is not None
-    child = int(launcher.stdout.readline())
-    assert reaper.carriers("token-7") == [child]
+    number = int(launcher.stdout.readline())
+    assert reaper.carriers("token-7") == [number]
     launcher.send_signal(signal.SIGKILL)
     launcher.wait()
     deadline = time.monotonic() + 30
@@ -137,15 +140,15 @@ def test_a_folder_that_is_just_being_made_is_not_swept(temporary: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "words"), [(1, "ended with exit code 1"), (-9, "was killed by SIGKILL (out of memory?)"), (-11, "SIGSEGV")]
 )
-def test_an_end_is_told_in_words(code: int, words: str) -> None:
-    assert words in ended(code)
+def test_an_exit_code_is_described_in_words(code: int, words: str) -> None:
+    assert words in describe_exit(code)
 
 
 def late(words: str) -> None:
     raise Exception(words)
 
 
-def test_a_late_ray_is_started_again_and_another_error_is_not_outlived() -> None:
+def test_a_late_ray_is_started_again_and_after_another_error_it_is_not() -> None:
     tries: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
@@ -154,15 +157,15 @@ def test_a_late_ray_is_started_again_and_another_error_is_not_outlived() -> None
         if len(tries) < 3:
             raise Exception(f"The current node {driver.LATE}. This could happen because …")
 
-    driver.start_patiently(start)
+    driver.start_with_retries(start)
     assert len(tries) == 3
     assert tries[2].poll() is None
     tries[2].kill()
     tries[2].wait()
     with pytest.raises(ValueError, match="no such"):
-        driver.start_patiently(lambda: int("no such"))
+        driver.start_with_retries(lambda: int("no such"))
     with pytest.raises(Exception, match=driver.LATE):
-        driver.start_patiently(lambda: late(driver.LATE))
+        driver.start_with_retries(lambda: late(driver.LATE))
 
 
 def test_outside_of_slurm_there_is_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +175,7 @@ def test_outside_of_slurm_there_is_one_node(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_this_node_is_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "node2")
-    assert ray_on_slurm.order(["node1", "node2.cluster", "node3"])[0] == "node2.cluster"
+    assert ray_on_slurm.this_node_first(["node1", "node2.cluster", "node3"])[0] == "node2.cluster"
 
 
 def test_too_few_nodes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -182,6 +185,20 @@ def test_too_few_nodes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     launch = Launch([], {}, "gpu", 4, 8, 64, tmp_path)
     with ExitStack() as stack, pytest.raises(UserError, match="wants 4 nodes, the allocation has 1"):
         ray_on_slurm.start(launch, {}, tmp_path, stack)
+
+
+def test_the_driver_gets_its_cluster_by_the_environment(tmp_path: Path) -> None:
+    launch = Launch([], {}, "cpu", 1, 1, 2, tmp_path)
+    for cluster in (RayCluster.local(launch, tmp_path), RayCluster.to_join("10.0.0.1", 6379, 4, tmp_path)):
+        assert RayCluster.from_environment(cluster.to_environment()) == cluster
+    assert cluster.address == "10.0.0.1:6379"
+
+
+@pytest.mark.parametrize(("cpus", "gpus", "slots"), [(2, 1, 16), (2, 8, 32), (64, 8, 64)])
+def test_rays_cpus_are_slots_enough_for_every_actor(cpus: int, gpus: int, slots: int, tmp_path: Path) -> None:
+    """The same number where the driver starts Ray itself and on a node under srun."""
+    assert RayCluster.local(Launch([], {}, "gpu", 1, gpus, cpus, tmp_path), tmp_path).cpus == slots
+    assert f"--num-cpus={slots}" in ray_node.command("head", "127.0.0.1", "6379", gpus, cpus, "gpu", tmp_path)
 
 
 def environment_of(tmp_path: Path, nodes: int, **own: str) -> dict[str, str]:
@@ -228,15 +245,17 @@ UNSAFE = [
 
 
 @pytest.mark.parametrize("given", UNSAFE)
-def test_the_driver_starts_no_ray_without_a_token(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
+def test_the_driver_starts_no_ray_without_a_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
+) -> None:
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(driver, "start_patiently", lambda start: pytest.fail("Ray was started"))
-    place = driver.RayPlace(None, None, 1, 1, 0, "/nowhere", None)
+    monkeypatch.setattr(driver, "start_with_retries", lambda start: pytest.fail("Ray was started"))
+    cluster = RayCluster.local(Launch([], {}, "cpu", 1, 1, 2, tmp_path), tmp_path)
     with pytest.raises(RuntimeError, match="Ray is not started without authentication") as caught:
-        driver.start_ray(place)
+        driver.start_ray(cluster)
     assert "\n" not in str(caught.value)
 
 

@@ -3,60 +3,39 @@
     python -m deepscaler.training.launch.driver FLAGS…
 
 Upstream starts Ray with `ray.init()` unless it runs already; here it is started, or joined, with this launch's own
-folder and resources and with the hooks of a segment in its workers. Then upstream's module runs as `__main__`, unread
-and unchanged.
+folder and resources and with the hooks of a segment in its workers. Then upstream's module runs as `__main__`,
+unchanged.
 """
 
 import contextlib
 import ctypes
-import json
 import os
 import runpy
 import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from deepscaler.training.launch import ray_access
+from deepscaler.training.launch.spec import RayCluster
 
-VARIABLE = "DEEPSCALER_RAY"
 MODULE = "openrlhf.cli.train_ppo_ray"
 JOIN_SECONDS = 600
 LATE = "timed out during startup"
-"""What Ray says when its own node has not registered within 30 seconds, which no setting changes."""
-STARTS = 4
-
-
-@dataclass(frozen=True)
-class RayPlace:
-    """Where Ray runs: `address` of a cluster to join, or None for a local one of this size."""
-
-    address: str | None
-    node_address: str | None
-    nodes: int
-    cpus: int | None
-    gpus: int | None
-    folder: str
-    object_store_bytes: int | None
-    warm: bool = False
-    """Fork the workers from this process, imports and all (openrlhf/cpu/fork_server.py)."""
-
-    def to_environment(self) -> dict[str, str]:
-        return {VARIABLE: json.dumps(asdict(self))}
+"""Part of Ray's error when its own node has not registered within 30 seconds, a limit that no setting changes."""
+TRIES = 4
 
 
 def main() -> None:
     die_with_parent()
-    place = RayPlace(**json.loads(os.environ[VARIABLE]))
-    start_ray(place)
+    start_ray(RayCluster.from_environment(os.environ))
     sys.argv = [MODULE, *sys.argv[1:]]
     runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # all is on disk; Ray's orderly farewell takes long, and the reaper ends its processes anyway
+    os._exit(0)  # all is on disk; Ray's own shutdown takes long, and the reaper ends its processes anyway
 
 
 def die_with_parent() -> None:
@@ -65,7 +44,7 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
-def start_ray(place: RayPlace) -> None:
+def start_ray(cluster: RayCluster) -> None:
     ray_access.require_token()
     from deepscaler.training.openrlhf.hooks import install
 
@@ -75,36 +54,36 @@ def start_ray(place: RayPlace) -> None:
         "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS": os.environ.get("RAY_ENABLE_ZERO_COPY_TORCH_TENSORS", "1"),
     }
     runtime: dict[str, Any] = {"env_vars": worker_environment, "worker_process_setup_hook": install}
-    if place.warm:
+    if cluster.fork_workers:
         from deepscaler.training.openrlhf.cpu import fork_server
 
-        runtime["py_executable"] = fork_server.start(Path(place.folder).parent)
+        runtime["py_executable"] = fork_server.start(Path(cluster.folder).parent)
     import ray
 
-    if place.address:
-        ray.init(address=place.address, _node_ip_address=place.node_address, runtime_env=runtime)
-        wait_for_nodes(place.nodes)
+    if cluster.address:
+        ray.init(address=cluster.address, _node_ip_address=cluster.node_address, runtime_env=runtime)
+        wait_for_nodes(cluster.nodes)
     else:
-        start_patiently(
+        start_with_retries(
             lambda: ray.init(
-                num_cpus=place.cpus,
-                num_gpus=place.gpus,
+                num_cpus=cluster.cpus,
+                num_gpus=cluster.gpus,
                 include_dashboard=False,
-                object_store_memory=place.object_store_bytes,
-                _temp_dir=place.folder,
+                object_store_memory=cluster.object_store_bytes,
+                _temp_dir=cluster.folder,
                 runtime_env=runtime,
             )
         )
 
 
-def start_patiently(start: Callable[[], Any]) -> None:
-    """Start Ray; on a busy computer again, since it gives up early, without what the try has left."""
+def start_with_retries(start: Callable[[], Any]) -> None:
+    """Start Ray, and again where it gave up early on a busy computer, without the processes that the failed start left."""
     before = children()
-    for left in reversed(range(STARTS)):
+    for left in reversed(range(TRIES)):
         try:
             start()
             return
-        except Exception as error:  # Ray has no class of its own for it
+        except Exception as error:  # Ray has no class for this error
             if LATE not in str(error) or not left:
                 raise
             print(f"Ray was not up within its 30 seconds; {left} more tries", flush=True)
@@ -115,7 +94,7 @@ def start_patiently(start: Callable[[], Any]) -> None:
 
 
 def children() -> set[int]:
-    """Processes that this one has started and not yet buried."""
+    """Ids of the processes that this one has started and not yet waited for."""
     return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
 
 

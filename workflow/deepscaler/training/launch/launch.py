@@ -2,7 +2,7 @@
 
 One node: the driver starts Ray itself. Many, in a SLURM allocation: Ray's head and workers start under srun, one a
 node, and the driver joins them from the first node, where this runs. Everything else is the same. Each launch has a
-temporary folder and ports of its own, so that launches on one computer don't meet.
+temporary folder and ports of its own, so that launches on one computer do not interfere.
 """
 
 import os
@@ -14,39 +14,17 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from deepscaler.errors import JobError
 from deepscaler.text import last_useful_line
 from deepscaler.training.launch import ray_access, ray_on_slurm, reaper
-from deepscaler.training.launch.driver import RayPlace
+from deepscaler.training.launch.spec import Launch, RayCluster
 from deepscaler.training.openrlhf import cpu
 
 POLL_SECONDS = 0.5
 FULL_BYTES = 1 << 20
-CPU_OBJECT_STORE = 512 << 20
-"""Bytes of shared memory for Ray where there is no GPU: a step's experience is a few megabytes."""
-
-
-@dataclass(frozen=True)
-class Launch:
-    """What to run, and on what."""
-
-    flags: list[str]
-    environment: dict[str, str]
-    device: str
-    """cpu or gpu."""
-    nodes: int
-    gpus_per_node: int
-    cpus: int
-    """CPU cores a node."""
-    logs: Path
-    """Folder of this attempt: driver.log, and a log of each node where there are several."""
-
-    @property
-    def driver_log(self) -> Path:
-        return self.logs / "driver.log"
+"""A disk with less free space counts as full."""
 
 
 def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
@@ -61,10 +39,10 @@ def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
         environment = base_environment(launch, token, folder)
         nodes: list[ray_on_slurm.Node] = []
         if launch.nodes == 1:
-            place = local_place(launch, folder)
+            cluster = RayCluster.local(launch, folder)
         else:
-            place, nodes = ray_on_slurm.start(launch, environment, folder, stack)
-        process = start_driver(launch, environment | place.to_environment())
+            cluster, nodes = ray_on_slurm.start(launch, environment, folder, stack)
+        process = start_driver(launch, environment | cluster.to_environment())
         while (code := process.poll()) is None:
             meanwhile()
             for node in nodes:
@@ -72,7 +50,7 @@ def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
             time.sleep(POLL_SECONDS)
         meanwhile()
         if code != 0:
-            raise JobError(f"OpenRLHF {ended(code)}: {reason(launch.driver_log)}", launch.driver_log)
+            raise JobError(f"OpenRLHF {describe_exit(code)}: {failure_reason(launch.driver_log)}", launch.driver_log)
 
 
 def base_environment(launch: Launch, token: str, folder: Path) -> dict[str, str]:
@@ -121,30 +99,16 @@ def start_driver(launch: Launch, environment: dict[str, str]) -> "subprocess.Pop
         )
 
 
-def reason(log: Path) -> str:
-    """Why it ended; a full disk holds the end of its own log back."""
+def failure_reason(log: Path) -> str:
+    """Why OpenRLHF failed. On a full disk its log lacks the end, so the disk is looked at first."""
     if shutil.disk_usage(log.parent).free < FULL_BYTES:
         return f"No space left on the disk of {log.parent}"
     return last_useful_line(log)
 
 
-def ended(code: int) -> str:
+def describe_exit(code: int) -> str:
+    """A process's exit code in words; negative for a signal."""
     if code >= 0:
         return f"ended with exit code {code}"
     name = signal.Signals(-code).name
     return f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-
-
-def local_place(launch: Launch, folder: Path) -> RayPlace:
-    """Ray on this computer alone. Its CPUs are slots, not cores: every actor asks for a share of one."""
-    on_cpu = launch.device == "cpu"
-    return RayPlace(
-        address=None,
-        node_address=None,
-        nodes=1,
-        cpus=max(16, 4 * launch.gpus_per_node),
-        gpus=launch.gpus_per_node,
-        folder=str(folder / "ray"),
-        object_store_bytes=CPU_OBJECT_STORE if on_cpu else None,
-        warm=on_cpu,
-    )

@@ -2,8 +2,8 @@
 
     python -m deepscaler.training.launch.ray_node head|worker HEAD_ADDRESS HEAD_PORT GPUS CPUS DEVICE
 
-It ends when its standard input does, and takes everything that Ray started on this node with it. The launch closes
-that, or dies: a signal to srun instead would kill the node's processes before they could clean up.
+It ends when its standard input is closed, and stops everything that Ray started on this node. The launch closes that
+input, or its death does: a signal to srun instead would kill the node's processes before they could clean up.
 """
 
 import os
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from deepscaler.training.launch import ray_access, reaper
 from deepscaler.training.launch.ray_on_slurm import STARTED, address_of_this_node, free_port
+from deepscaler.training.launch.spec import cpu_slots, object_store_bytes, ray_folder
 
 TRIES = 3
 
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 def run(ray: list[str], environment: dict[str, str], token: str) -> int:
-    """Ray until it ends, or this process's input does. The exit code.
+    """Run Ray until it ends or this process's input is closed; returns the exit code.
 
     Ray gives a node 30 s to come up, always; where that was too short (a busy node, a slow disk) it is tried again.
     """
@@ -43,7 +44,7 @@ def run(ray: list[str], environment: dict[str, str], token: str) -> int:
         reader = threading.Thread(target=pass_on, args=(process, started), daemon=True)
         reader.start()
         code = process.wait()
-        reader.join(1)  # no longer: what it started may have its output, and live
+        reader.join(1)  # not longer: processes that it started may still hold its output open
         if started.is_set() or code < 0:
             break
         reaper.stop_all(token)
@@ -51,7 +52,7 @@ def run(ray: list[str], environment: dict[str, str], token: str) -> int:
 
 
 def pass_on(process: "subprocess.Popen[bytes]", started: threading.Event) -> None:
-    """Print what it prints, and note when it says that it has started."""
+    """Print what it prints, and set `started` at the line that says so."""
     assert process.stdout is not None
     for line in process.stdout:
         if STARTED in line:
@@ -66,16 +67,16 @@ def end_with_input(process: "subprocess.Popen[bytes]") -> None:
 
 
 def command(role: str, address: str, port: str, gpus: int, cpus: int, device: str, folder: Path) -> list[str]:
-    """`ray start` in the foreground. CPUs are slots, of which every actor asks for a share.
+    """`ray start` in the foreground.
 
     Ray's own default ports are the same for every Ray on a computer; these are free ones, so that two jobs on one node
     don't take each other's.
     """
     ray = [sys.executable, "-m", "deepscaler.training.launch.ray_access", "start", "--block", "--disable-usage-stats"]
-    ray += [f"--num-gpus={gpus}", f"--num-cpus={max(cpus, 4 * gpus, 16)}", f"--temp-dir={folder / 'ray'}"]
+    ray += [f"--num-gpus={gpus}", f"--num-cpus={cpu_slots(cpus, gpus)}", f"--temp-dir={ray_folder(folder)}"]
     ray += ["--min-worker-port=0", "--max-worker-port=0", f"--dashboard-agent-listen-port={free_port()}"]
-    if device == "cpu":
-        ray += [f"--object-store-memory={512 << 20}"]
+    if (memory := object_store_bytes(device)) is not None:
+        ray += [f"--object-store-memory={memory}"]
     if role == "head":
         ray += ["--head", f"--port={port}", "--include-dashboard=false"]
         return [*ray, f"--node-ip-address={address}"]

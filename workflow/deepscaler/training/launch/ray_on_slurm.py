@@ -1,8 +1,8 @@
 """Ray across the nodes of a SLURM allocation: a head on this node and a worker on each other, all under srun.
 
 SLURM gives the job its nodes; `SLURM_JOB_NODELIST` is not there in a job of Snakemake's, so squeue is asked. The head
-listens on a port of this job's own, the workers start when it has, and the driver when they have: each by condition,
-none by sleeping. Every node has a reaper, so that nothing is left when a task is killed.
+listens on a port of this job's own, the workers start when the head has started, and the driver when they have: each
+waits for a condition, none for a fixed time. Every node has a reaper, so that nothing is left when a task is killed.
 """
 
 import os
@@ -13,15 +13,11 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deepscaler.errors import JobError, UserError
 from deepscaler.text import last_useful_line
 from deepscaler.training.launch import reaper
-from deepscaler.training.launch.driver import RayPlace
-
-if TYPE_CHECKING:
-    from deepscaler.training.launch.launch import Launch
+from deepscaler.training.launch.spec import Launch, RayCluster
 
 START_SECONDS = 600
 END_SECONDS = 30
@@ -30,9 +26,9 @@ STARTED = b"Ray runtime started."
 
 
 def start(
-    launch: "Launch", environment: dict[str, str], folder: Path, stack: ExitStack
-) -> tuple[RayPlace, list["Node"]]:
-    """Ray on a launch's nodes, as its driver is to find it; what is started ends with `stack`."""
+    launch: Launch, environment: dict[str, str], folder: Path, stack: ExitStack
+) -> tuple[RayCluster, list["Node"]]:
+    """Start Ray on a launch's nodes; returns it for the driver to join, and its nodes, which end with `stack`."""
     hosts = allocated_nodes()
     if len(hosts) < launch.nodes:
         raise UserError(
@@ -40,14 +36,14 @@ def start(
             os.environ.get("SLURM_JOB_ID", "no SLURM job"),
             "submit it through the slurm profile, or set the layout's nodes to what you have",
         )
-    here, *others = order(hosts)[: launch.nodes]
+    here, *others = this_node_first(hosts)[: launch.nodes]
     address, port = address_of_this_node(others[0]), free_port()
     head = stack.enter_context(Node(launch, environment, here, ["head", address, str(port)]))
     wait_until_started([head])  # a worker that comes earlier gives up
     worker = ["worker", address, str(port)]
     nodes = [head, *(stack.enter_context(Node(launch, environment, host, worker)) for host in others)]
     wait_until_started(nodes)
-    return RayPlace(f"{address}:{port}", address, launch.nodes, None, None, str(folder / "ray"), None), nodes
+    return RayCluster.to_join(address, port, launch.nodes, folder), nodes
 
 
 def allocated_nodes() -> list[str]:
@@ -66,8 +62,8 @@ def output(command: list[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
-def order(hosts: list[str]) -> list[str]:
-    """This node first: the driver and Ray's head run where the job's command does."""
+def this_node_first(hosts: list[str]) -> list[str]:
+    """The hosts with this one first: the driver and Ray's head run where the job's command does."""
     this = socket.gethostname().split(".")[0]
     return sorted(hosts, key=lambda host: host.split(".")[0] != this)
 
@@ -97,7 +93,7 @@ def free_port() -> int:
 class Node:
     """A Ray node under srun, ended with the block."""
 
-    def __init__(self, launch: "Launch", environment: dict[str, str], host: str, role: list[str]) -> None:
+    def __init__(self, launch: Launch, environment: dict[str, str], host: str, role: list[str]) -> None:
         self.host, self.log = host, launch.logs / f"node-{host}.log"
         command = [
             *("srun", "--nodes=1", "--ntasks=1", f"--nodelist={host}", "--overlap", "--export=ALL"),
@@ -113,11 +109,11 @@ class Node:
             )
 
     def has_started(self) -> bool:
-        """Whether Ray says so, which it does when the node has joined; the head answers on its port long before."""
+        """Whether Ray has printed so, which it does when the node has joined; its port answers long before."""
         return STARTED in self.log.read_bytes()
 
     def raise_if_ended(self) -> None:
-        """A node that is lost ends the launch at once: what waits for it would wait for minutes, or for ever."""
+        """Raise JobError where the node is lost: processes that wait for it would wait for minutes, or for ever."""
         code = self.process.poll()
         if code is not None:
             raise JobError(f"Ray on {self.host} ended with exit code {code}: {last_useful_line(self.log)}", self.log)

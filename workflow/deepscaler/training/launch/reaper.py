@@ -54,8 +54,8 @@ def sweep() -> None:
     """Remove this user's folders of launches that are gone, reaper and all."""
     for lock in TEMPORARY.glob(f"{PREFIX}*/{LOCK}"):
         with contextlib.suppress(OSError):  # held, someone else's, or gone meanwhile
-            facts = lock.stat()
-            if facts.st_uid != os.getuid() or time.time() - facts.st_mtime < NEW_SECONDS:
+            status = lock.stat()
+            if status.st_uid != os.getuid() or time.time() - status.st_mtime < NEW_SECONDS:
                 continue
             with lock.open() as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,7 +63,7 @@ def sweep() -> None:
 
 
 def start(token: str, folder: Path, lock: int | None = None) -> "subprocess.Popen[bytes]":
-    """A reaper that acts when its stdin is closed; outside this process's session, so that it outlives it."""
+    """A reaper that acts when its stdin is closed; in a session of its own, so that it runs on when this process ends."""
     environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
     return subprocess.Popen(
         [sys.executable, "-m", "deepscaler.training.launch.reaper", token, str(folder)],
@@ -90,7 +90,7 @@ def carriers(token: str) -> list[int]:
 
 
 def stop_all(token: str) -> int:
-    """Ask them to end, then make them; returns how many there were."""
+    """SIGTERM to each process that carries the token, SIGKILL after the grace period; returns how many there were."""
     seen: set[int] = set()
     deadline = time.monotonic() + GRACE_SECONDS
     while pids := [pid for pid in carriers(token) if not is_zombie(pid)]:

@@ -1,12 +1,12 @@
-"""Processes that start with everything imported: forked from one that has paid for the imports, instead of exec'd.
+"""Python processes forked from a server that has all modules loaded, in place of new interpreters.
 
 A launch is half a dozen Python processes (driver, trainer, actor, reference, rollout, vLLM's engine), and each would
 import the same six thousand modules: some 15 CPU-seconds, six times. Here the driver imports them once and forks a
 server before it starts Ray. Ray and multiprocessing are given an executable that is not Python but a small client: it
 asks the server to fork, hands over its arguments, environment, folder and open files, and stays in place of the child,
-passing signals one way and the exit code the other. Pages that nobody writes to stay shared, which saves memory too.
+passing signals one way and the exit code the other. Memory pages that are only read stay shared between the processes.
 
-On one computer and a CPU build only: CUDA does not survive a fork.
+On one computer and a CPU build only: CUDA cannot be used in a process that was forked after it had started.
 """
 
 import array
@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-VARIABLE = "DEEPSCALER_WARM"
+VARIABLE = "DEEPSCALER_FORK_SERVER"
 """The server's socket, for the client."""
 MODULES = (
     "openrlhf.models",
@@ -48,7 +48,7 @@ POLL_SECONDS = 0.05
 
 
 def start(folder: Path) -> str:
-    """Import what all processes need, fork the server, and return the executable that stands for Python."""
+    """Import what all processes need, fork the server, and return the executable to use in place of Python."""
     for name in MODULES:
         importlib.import_module(name)
     if "ray" in sys.modules:
@@ -56,13 +56,13 @@ def start(folder: Path) -> str:
     client = folder / "python"
     client.write_text(f"#!{sys.executable} -ISu\n{CLIENT}", encoding="utf-8")
     client.chmod(client.stat().st_mode | stat.S_IXUSR)
-    path = str(folder / "warm")
+    path = str(folder / "fork-server")
     os.environ[VARIABLE] = path
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
     listener.listen(64)
     gc.collect()
-    gc.freeze()  # the collector must not write to pages that are to stay shared
+    gc.freeze()  # or the collector would write to pages that are to stay shared
     if os.fork() == 0:
         multiprocessing.set_executable(str(client))  # vLLM's engine is a process of the rollout actor
         serve(listener)
@@ -88,7 +88,7 @@ def serve(listener: socket.socket) -> None:
                     connection.sendall(f"{child}\n".encode())
                 for number in files:
                     os.close(number)
-            else:  # the client says nothing more: it was killed, and its child goes with it
+            else:  # the connection has ended: the client was killed, and its child must end too
                 selector.unregister(key.fileobj)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(key.data, signal.SIGKILL)
@@ -149,7 +149,7 @@ def fork(request: dict[str, Any], files: list[int], foreign: list[socket.socket]
 
 
 def become(request: dict[str, Any], files: list[int]) -> None:
-    """Take the client's open files under their numbers, its environment, folder and session."""
+    """Take over the client's open files under their numbers, its environment and folder, in a new session."""
     os.setsid()
     high = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 500) for number in files]
     for number in files:
@@ -189,11 +189,11 @@ def run(arguments: list[str]) -> int:
 
 
 CLIENT = """
-# Asks the server of deepscaler/training/openrlhf/cpu/fork_server.py for a process, and stands for it.
+# Asks the server of deepscaler/training/openrlhf/cpu/fork_server.py for a process, and acts in its place.
 import array, json, os, signal, socket, sys
 
 connection = socket.socket(socket.AF_UNIX)
-connection.connect(os.environ["DEEPSCALER_WARM"])
+connection.connect(os.environ["DEEPSCALER_FORK_SERVER"])
 files = [int(name) for name in os.listdir("/proc/self/fd")]
 files = sorted(n for n in files if n != connection.fileno() and os.path.exists(f"/proc/self/fd/{n}"))
 request = {"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd(), "files": files}
