@@ -28,7 +28,7 @@ onerror:
 
 onstart:
     if workflow.executor_plugin.name == "slurm":
-        check_cluster()
+        before_submission.check_cluster(workflow)
 
 
 rule mini:
@@ -55,4 +55,4 @@ rule paper:
 
 
 if workflow.is_main_process:  # a job's own Snakemake has a command line that nobody typed
-    or_refuse(check_targets, sys.argv, [rule.name for rule in workflow.rules])
+    exit_on_error(check_targets, sys.argv, [rule.name for rule in workflow.rules])

@@ -51,7 +51,7 @@ class Chain:
     """A work folder with a base model, a train table, and a scale `tiny`."""
 
     root: Path
-    said: dict[str, str] = field(default_factory=dict)
+    printed: dict[str, str] = field(default_factory=dict)
     """What a launch printed, by a name of the test's."""
 
     @property
@@ -118,7 +118,7 @@ class Chain:
     def die(self, moment: str, segment: str, parent: Path) -> None:
         """A launch that kills itself in a moment of this package's."""
         code = self.finish(moment, self.start(moment, segment, parent, die=moment))
-        assert code == -signal.SIGKILL, self.said[moment]
+        assert code == -signal.SIGKILL, self.printed[moment]
 
     def finish(self, name: str, process: "subprocess.Popen[str]") -> int:
         try:
@@ -126,13 +126,13 @@ class Chain:
         finally:
             if process.poll() is None:
                 process.kill()
-            self.said[name] = (self.root / f"{name}.out").read_text()
+            self.printed[name] = (self.root / f"{name}.out").read_text()
         return code
 
     def train(self, name: str, segment: str, parent: Path, **more: Any) -> str:
         code = self.finish(name, self.start(name, segment, parent, **more))
-        assert code == 0, self.said[name]
-        return self.said[name]
+        assert code == 0, self.printed[name]
+        return self.printed[name]
 
     def kill_when(self, name: str, process: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:
         """SIGKILL everything of a launch but its reaper, as soon as a condition holds."""
@@ -214,7 +214,12 @@ def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
         patch.setenv("DEEPSCALER_ROOT", str(made.root))
         settings.load_scale.cache_clear()
         for segment in ("8k-1", "8k-2", "16k-1"):
-            schedule_prompts("tiny", segment, made.work / "train.parquet", made.prompts(segment))
+            schedule_prompts(
+                scale_name="tiny",
+                segment_id=segment,
+                problems=made.work / "train.parquet",
+                output=made.prompts(segment),
+            )
     settings.load_scale.cache_clear()
     return made
 
@@ -288,8 +293,8 @@ def metrics(manifest: Path) -> list[dict[str, Any]]:
     return list(read_jsonl(manifest.with_name("metrics.jsonl")))
 
 
-def started_at(said: str) -> int:
-    [line] = [line for line in said.splitlines() if " at step " in line]
+def started_at(printed: str) -> int:
+    [line] = [line for line in printed.splitlines() if " at step " in line]
     return int(line.partition(" at step ")[2].split()[0])
 
 
@@ -311,31 +316,31 @@ def tensors(path: Path) -> dict[str, Any]:
 
 def test_after_a_kill_at_most_one_save_interval_is_repeated(killed_and_finished: Chain) -> None:
     """States are saved at every step here; only the harmed one costs a step that had been done."""
-    starts = {name: started_at(killed_and_finished.said[name]) for name in ("rollout", "update", "save", "ended")}
+    starts = {name: started_at(killed_and_finished.printed[name]) for name in ("rollout", "update", "save", "ended")}
     assert starts == {"rollout": 0, "update": 1, "save": 2, "ended": 2}
-    said = killed_and_finished.said["ended"]
-    assert "the state of step 4 was not written to its end; removed" in said
-    assert re.search(r"the state of step 3 has \S*optim_states.pt with \d+ bytes of \d+; removed", said)
+    printed = killed_and_finished.printed["ended"]
+    assert "the state of step 4 was not written to its end; removed" in printed
+    assert re.search(r"the state of step 3 has \S*optim_states.pt with \d+ bytes of \d+; removed", printed)
 
 
 def test_no_step_is_trained_twice_for_the_weights_alone(killed_and_finished: Chain) -> None:
     """Killed when OpenRLHF had ended and its weights were not taken over: written again, from the last state."""
-    assert started_at(killed_and_finished.said["export"]) == 4
-    assert "step 4/" not in killed_and_finished.said["export"]
+    assert started_at(killed_and_finished.printed["export"]) == 4
+    assert "step 4/" not in killed_and_finished.printed["export"]
     assert not (killed_and_finished.root / "export.seen").exists()
 
 
 def test_finished_training_is_exported_without_openrlhf(killed_and_finished: Chain) -> None:
-    assert " at step " not in killed_and_finished.said["rename"]
+    assert " at step " not in killed_and_finished.printed["rename"]
 
 
-def test_a_second_job_is_told_who_trains(killed_and_finished: Chain) -> None:
-    assert "another job is training this segment: process" in killed_and_finished.said["second"]
+def test_a_second_job_gets_the_name_of_the_first(killed_and_finished: Chain) -> None:
+    assert "another job is training this segment: process" in killed_and_finished.printed["second"]
 
 
 def test_a_finished_segment_is_recognised(killed_and_finished: Chain) -> None:
-    assert "finished already" in killed_and_finished.said["again"]
-    assert "step 1/" not in killed_and_finished.said["again"]
+    assert "finished already" in killed_and_finished.printed["again"]
+    assert "step 1/" not in killed_and_finished.printed["again"]
 
 
 def test_metrics_have_each_step_once(killed_and_finished: Chain) -> None:
@@ -343,7 +348,7 @@ def test_metrics_have_each_step_once(killed_and_finished: Chain) -> None:
 
 
 def test_a_kill_leaves_no_process(killed_and_finished: Chain) -> None:
-    """Reapers outlive the killed jobs and stop what those had started."""
+    """Reapers run on when their jobs are killed, and stop what those had started."""
     needle = str(killed_and_finished.root).encode()
     left = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -379,7 +384,7 @@ def match(prompt: str, problems: list[str]) -> str:
 
 def test_a_segment_carries_optimizer_and_reference_on(handed_over: Chain) -> None:
     folder = handed_over.run_folder("8k-2")
-    assert started_at(handed_over.said["hand-over"]) == 4
+    assert started_at(handed_over.printed["hand-over"]) == 4
     assert adam_steps(folder, 6) == {12}  # 2 updates a step, from the stage's start
     assert sha256(folder / "start" / "model.safetensors") == sha256(
         handed_over.work / "models/mini-base/model.safetensors"
@@ -408,8 +413,8 @@ def test_checkpoints_differ_from_their_parents(switched: Chain) -> None:
 
 def test_lineage_reaches_the_base(switched: Chain) -> None:
     command = [str(Path(sys.executable).with_name("deepscaler")), "checkpoint", "verify"]
-    told = subprocess.run([*command, str(switched.checkpoint("16k-1"))], capture_output=True, text=True, check=True)
-    assert [line.split(",")[0].split(":")[0] for line in told.stdout.splitlines()] == [
+    verified = subprocess.run([*command, str(switched.checkpoint("16k-1"))], capture_output=True, text=True, check=True)
+    assert [line.split(",")[0].split(":")[0] for line in verified.stdout.splitlines()] == [
         "16k-1",
         "8k-2",
         "8k-1",
@@ -470,15 +475,15 @@ def test_each_step_had_its_prompts_whatever_was_killed(
 
 
 def test_a_changed_learning_rate_starts_a_folder_of_its_own(killed_and_finished: Chain, base: Path) -> None:
-    """And says so; what was trained at the other rate stays."""
+    """And reports so; what was trained at the other rate stays."""
     old = killed_and_finished.run_folder("8k-1")
     process = killed_and_finished.start("faster", "8k-1", base, scale="faster", checkpoints="faster-out")
     killed_and_finished.kill_when(
         "faster", process, lambda: " at step " in (killed_and_finished.root / "faster.out").read_text()
     )
-    said = killed_and_finished.said["faster"]
-    assert started_at(said) == 0
-    assert f"other settings than in {old}" in said
+    printed = killed_and_finished.printed["faster"]
+    assert started_at(printed) == 0
+    assert f"other settings than in {old}" in printed
     [new] = set(killed_and_finished.work.glob("runs/8k-1-*")) - {old}
     shutil.rmtree(new)
     assert "finished already" in killed_and_finished.train("slower", "8k-1", base, checkpoints="slower-out")
@@ -498,14 +503,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_disk_is_told_and_outlived(chain: Chain, base: Path, small_disk: Path) -> None:
+def test_after_a_full_disk_is_reported_training_goes_on(chain: Chain, base: Path, small_disk: Path) -> None:
     """Room for one state and not for two; then more room, and the same command goes on from the first."""
     (chain.work / "small").symlink_to(small_disk)
     code = chain.finish("full", chain.start("full", "8k-1", base, runs="small", checkpoints="small-out"))
     assert code == 1
-    assert "No space left" in chain.said["full"]
-    assert "driver.log" in chain.said["full"]
+    assert "No space left" in chain.printed["full"]
+    assert "driver.log" in chain.printed["full"]
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
-    said = chain.train("roomy", "8k-1", base, runs="small", checkpoints="small-out")
-    assert started_at(said) >= 1
+    printed = chain.train("roomy", "8k-1", base, runs="small", checkpoints="small-out")
+    assert started_at(printed) >= 1
     assert json.loads(chain.checkpoint("8k-1", "small-out").read_text())["step"] == 4

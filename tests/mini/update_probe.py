@@ -101,19 +101,21 @@ def update(model: str, zero: int, tokens: int, how: str, packed: bool) -> dict[s
 def arguments(model: str, zero: int, tokens: int, how: str) -> Any:
     from deepscaler import dag
     from deepscaler.settings import load_recipe
-    from deepscaler.training.openrlhf.flags import Places, objective_flags, segment_flags
-    from deepscaler.training.openrlhf.parser import resolve
+    from deepscaler.training.openrlhf.flags import SegmentPaths, objective_flags, segment_flags
+    from deepscaler.training.openrlhf.parser import parse_as_openrlhf
 
     here = Path(model)
-    flags = segment_flags("mini", dag.segment("mini", "8k-1"), Places(here, here, here, here, here / "r.py", here))
+    flags = segment_flags(
+        "mini", dag.segment("mini", "8k-1"), SegmentPaths(here, here, here, here, here / "r.py", here)
+    )
     changes = ["--ds.zero_stage", zero, "--train.max_tokens_per_gpu", tokens]
     changes += ["--train.batch_size", SEQUENCES, "--rollout.batch_size", SEQUENCES // 8]
     if how == "watched":
-        chosen = load_recipe("mini")
-        advantage = chosen.advantage.model_copy(update={"importance_correction": "none"})
-        changes += objective_flags(chosen.model_copy(update={"advantage": advantage}))
+        recipe = load_recipe("mini")
+        advantage = recipe.advantage.model_copy(update={"importance_correction": "none"})
+        changes += objective_flags(recipe.model_copy(update={"advantage": advantage}))
     changes += CORRECTIONS.get(how, [])
-    return resolve([*flags, *map(str, changes)])
+    return parse_as_openrlhf([*flags, *map(str, changes)])
 
 
 def weights(actor: Any) -> dict[str, Any]:

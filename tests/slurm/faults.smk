@@ -6,7 +6,7 @@ include: "../../workflow/rules/common.smk"
 
 onstart:
     if workflow.executor_plugin.name == "slurm":
-        check_cluster()
+        before_submission.check_cluster(workflow)
 
 
 # The first attempt leaves a note where it runs and waits to be hit; a later one finds the note and finishes.

@@ -145,7 +145,7 @@ def make_training(folder: Path, generator: random.Random) -> None:
         paths.append(work(folder) / "checkpoints" / segment.id / "metrics.jsonl")
         paths[-1].parent.mkdir(parents=True, exist_ok=True)
         write_jsonl(paths[-1], rows)
-    collect_metrics(SCALE, paths, folder / "results" / SCALE / "training.csv")
+    collect_metrics(scale_name=SCALE, metrics=paths, output=folder / "results" / SCALE / "training.csv")
 
 
 def make_benchmark_files(folder: Path) -> None:

@@ -45,14 +45,14 @@ def test_a_killed_runs_locks_go(tmp_path: Path, locks: list[Path], run: "subproc
     others.write_text("a local run's\n")
     run.kill()
     run.wait()
-    stale_locks.release_the_dead(tmp_path / "notes")
+    stale_locks.remove_stale(tmp_path / "notes")
     assert [path.exists() for path in (*locks, others)] == [False, False, True]
     assert list((tmp_path / "notes").iterdir()) == []
 
 
 @pytest.mark.usefixtures("run")
 def test_a_living_runs_locks_stay(tmp_path: Path, locks: list[Path]) -> None:
-    stale_locks.release_the_dead(tmp_path / "notes")
+    stale_locks.remove_stale(tmp_path / "notes")
     assert all(path.exists() for path in locks)
     assert len(list((tmp_path / "notes").iterdir())) == 1
 
@@ -63,7 +63,7 @@ def test_a_later_lock_of_the_same_name_stays(tmp_path: Path, locks: list[Path], 
     aside = tmp_path / "aside"
     aside.write_text("another run's\n")
     aside.replace(locks[0])
-    stale_locks.release_the_dead(tmp_path / "notes")
+    stale_locks.remove_stale(tmp_path / "notes")
     assert [path.exists() for path in locks] == [True, False]
 
 
@@ -71,13 +71,13 @@ def test_a_later_lock_of_the_same_name_stays(tmp_path: Path, locks: list[Path], 
 def test_a_run_on_another_computer_is_dead_when_silent(
     tmp_path: Path, locks: list[Path], silent: float, gone: bool
 ) -> None:
-    """Where locks do not reach other computers, the note's age tells."""
+    """Where locks do not reach other computers, the note's age decides."""
     notes = tmp_path / "notes"
     notes.mkdir()
-    facts = {"host": f"not-{socket.gethostname()}", "locks": [stale_locks.mark(path) for path in locks]}
+    content = {"host": f"not-{socket.gethostname()}", "locks": [stale_locks.fingerprint(path) for path in locks]}
     note = notes / "there.json"
-    note.write_text(json.dumps(facts))
+    note.write_text(json.dumps(content))
     now = note.stat().st_mtime
     os.utime(note, (now - silent, now - silent))
-    stale_locks.release_the_dead(notes)
+    stale_locks.remove_stale(notes)
     assert [path.exists() for path in (*locks, note)] == [not gone] * 3

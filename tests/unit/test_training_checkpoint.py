@@ -135,10 +135,10 @@ def test_a_damaged_export_is_not_taken_for_finished(tmp_path: Path, chain: list[
     assert not folder.export.exists()
 
 
-def test_a_lost_optimizer_is_told_not_made_up(tmp_path: Path, chain: list[Path]) -> None:
+def test_a_lost_optimizer_is_an_error(tmp_path: Path, chain: list[Path]) -> None:
     segment = dag.segment("mini", "8k-2")
     (tmp_path / "p.jsonl").write_text("{}")
-    folder, facts = identify(tmp_path / "runs", segment, "s", verify_files(chain[1]), tmp_path / "p.jsonl")
+    folder, inputs = identify(tmp_path / "runs", segment, "s", verify_files(chain[1]), tmp_path / "p.jsonl")
     folder.path.mkdir(parents=True)
     with pytest.raises(UserError, match=r"the optimizer's state and the reference model.*delete"):
-        prepare(folder, facts, segment, chain[1], tmp_path / "p.jsonl")
+        prepare(folder, inputs, segment, chain[1], tmp_path / "p.jsonl")

@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from deepscaler.training.run.deepspeed_states import State, adopt, settle, states_in
+from deepscaler.training.run.deepspeed_states import State, adopt, choose_state, drop_broken, states_in
 
 
 def save(path: Path, step: int, *, marked: bool = True, content: str = "tensor") -> State:
@@ -14,7 +14,7 @@ def save(path: Path, step: int, *, marked: bool = True, content: str = "tensor")
         with zipfile.ZipFile(state.folder / name, "w") as archive:
             archive.writestr("data", content * 200)
     if marked:
-        state.mark(ranks=8, zero_stage=3)
+        state.mark_complete(ranks=8, zero_stage=3)
     (path / "_actor" / "latest").write_text(state.folder.name)
     return state
 
@@ -22,7 +22,8 @@ def save(path: Path, step: int, *, marked: bool = True, content: str = "tensor")
 def test_the_newest_whole_state_is_chosen(tmp_path: Path) -> None:
     save(tmp_path, 3)
     save(tmp_path, 6)
-    state, dropped = settle(tmp_path, 0, 12)
+    dropped = drop_broken(tmp_path, 0, 12)
+    state = choose_state(tmp_path)
     assert state is not None
     assert (state.step, state.layout(), dropped) == (6, (8, 3), [])
     assert (tmp_path / "_actor" / "latest").read_text() == "global_step6"
@@ -39,7 +40,8 @@ def test_a_broken_state_is_removed_and_the_one_before_it_used(tmp_path: Path, ha
         victim.unlink()
     elif harm == "garbage of the same size":
         victim.write_bytes(b"x" * victim.stat().st_size)
-    state, dropped = settle(tmp_path, 0, 12)
+    dropped = drop_broken(tmp_path, 0, 12)
+    state = choose_state(tmp_path)
     assert state is not None
     assert state.step == 3
     assert len(dropped) == 1
@@ -51,32 +53,34 @@ def test_a_broken_state_is_removed_and_the_one_before_it_used(tmp_path: Path, ha
 def test_a_latest_without_its_state_is_put_right(tmp_path: Path) -> None:
     save(tmp_path, 3)
     (tmp_path / "_actor" / "latest").write_text("global_step6")
-    settle(tmp_path, 0, 12)
+    choose_state(tmp_path)
     assert (tmp_path / "_actor" / "latest").read_text() == "global_step3"
 
 
 def test_without_a_whole_state_training_starts_anew(tmp_path: Path) -> None:
     save(tmp_path, 3, marked=False)
-    state, _ = settle(tmp_path, 0, 12)
+    drop_broken(tmp_path, 0, 12)
+    state = choose_state(tmp_path)
     assert state is None
     assert not (tmp_path / "_actor").exists()  # upstream would try to load what is there
 
 
 def test_a_state_of_another_segment_is_not_used(tmp_path: Path) -> None:
     save(tmp_path, 20)
-    state, dropped = settle(tmp_path, 0, 12)
+    dropped = drop_broken(tmp_path, 0, 12)
+    state = choose_state(tmp_path)
     assert state is None
     assert "another segment" in dropped[0]
 
 
-def test_an_adopted_state_shares_its_data_and_outlives_its_source(tmp_path: Path) -> None:
+def test_an_adopted_state_shares_its_data_and_stays_when_its_source_goes(tmp_path: Path) -> None:
     source = save(tmp_path / "before", 6)
     target = adopt(source, tmp_path / "now")
     name = "mp_rank_00_model_states.pt"
     assert (target.folder / name).stat().st_ino == (source.folder / name).stat().st_ino
     for path in source.folder.iterdir():
         path.unlink()
-    assert target.trouble() is None
+    assert target.defect() is None
     assert adopt(target, tmp_path / "now").folder == target.folder  # a second time changes nothing
 
 

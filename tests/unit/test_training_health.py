@@ -1,4 +1,4 @@
-"""Health of a run, on traces shaped like real ones: what is healthy goes on, what is not stops in time and says why."""
+"""Health of a run, on traces shaped like real ones: what is healthy goes on, what is not stops, with a reason."""
 
 import json
 import math
@@ -50,9 +50,9 @@ def rows(steps: int, change: Trace = lambda step: {}, seed: int = 7) -> list[Row
     return made
 
 
-def feed(watch: Callable[[Row], None], trace: list[Row]) -> None:
+def feed(on_step: Callable[[Row], None], trace: list[Row]) -> None:
     for row in trace:
-        watch(row)
+        on_step(row)
 
 
 def findings(trace: list[Row], bounds: Health | None = None) -> list[Finding]:
@@ -119,7 +119,7 @@ def test_weights_that_do_not_reach_the_sampler_stop_the_run_at_step_three() -> N
     assert "do the weights reach the sampler?" in found[-1].message
 
 
-def test_one_spike_is_told_and_survived() -> None:
+def test_one_spike_is_a_warning() -> None:
     found = findings(rows(200, lambda step: {KL: 9.0, GRAD_NORM: 250.0} if step == 100 else {}))
     assert sorted((finding.level, finding.rule) for finding in found) == [
         ("warn", "grad_norm_warn"),
@@ -136,7 +136,7 @@ def test_what_stays_beyond_a_bound_stops_the_run(key: str, value: float, rule: s
     assert (found[-1].level, found[-1].rule, found[-1].step) == ("stop", rule, 121)
 
 
-def test_rising_truncation_is_told_as_the_end_of_a_stage_and_not_stopped() -> None:
+def test_rising_truncation_is_a_warning_that_the_stage_is_at_its_end() -> None:
     """The paper's sign: 4.2 % at its lowest, 6.5 % at step 1040."""
 
     def rise(step: int) -> dict[str, float]:
@@ -145,7 +145,7 @@ def test_rising_truncation_is_told_as_the_end_of_a_stage_and_not_stopped() -> No
     found = findings(rows(1040, rise))
     assert {(finding.level, finding.rule) for finding in found} == {("warn", "truncated_rise")}
     assert 850 < found[0].step < 1000
-    assert len(found) <= 2  # told again only after it has been quiet for a window
+    assert len(found) <= 2  # reported again only when there was none for a window
 
 
 def test_a_collapse_of_the_length_stops_the_run() -> None:
@@ -164,7 +164,7 @@ def test_a_new_stage_has_its_own_baselines() -> None:
     assert findings(first + second) == []
 
 
-def test_history_counts_and_is_not_told_again() -> None:
+def test_history_counts_and_is_not_reported_again() -> None:
     def collapse(step: int) -> dict[str, float]:
         return {REWARD: 0.2} if step > 100 else {}
 
@@ -202,16 +202,16 @@ def affordable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "require_approval", lambda *arguments: None)
 
 
-def test_a_stop_stands_when_the_job_is_handed_in_again(
+def test_a_stop_stands_when_the_job_is_submitted_again(
     tmp_path: Path, affordable: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs, told = tmp_path / "runs", []
+    runs, messages = tmp_path / "runs", []
     runs.mkdir()
-    watch = guard.guard("paper", "8k-1", runs, told.append)
+    on_step = guard.guard("paper", "8k-1", runs, messages.append)
     trace = rows(10, lambda step: {"policy_loss": math.nan} if step == 4 else {})
     with pytest.raises(JobError, match=r"unhealthy at step 4: policy_loss is nan.*are kept"):
-        feed(watch, trace)
-    assert told == ["unhealthy at step 4: policy_loss is nan: not a number"]
+        feed(on_step, trace)
+    assert messages == ["unhealthy at step 4: policy_loss is nan: not a number"]
     with pytest.raises(UserError, match="was stopped at step 4"):
         guard.guard("paper", "8k-1", runs)
     scale = settings.load_scale("paper")
@@ -226,9 +226,9 @@ def test_the_guard_knows_the_steps_from_before(tmp_path: Path, affordable: None)
     folder = tmp_path / "runs" / "8k-1-0123456789ab"
     folder.mkdir(parents=True)
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in trace[:70]))
-    watch = guard.guard("paper", "8k-1", folder.parent, lambda line: None)
+    on_step = guard.guard("paper", "8k-1", folder.parent, lambda line: None)
     with pytest.raises(JobError, match="collapsed"):
-        feed(watch, trace[70:])
+        feed(on_step, trace[70:])
 
 
 def test_the_guard_asks_for_approval_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

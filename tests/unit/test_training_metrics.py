@@ -58,7 +58,7 @@ def test_a_repeated_step_counts_as_it_was_last_run() -> None:
     assert [kept["rollout/reward_mean"] for kept in steps_of(rows, 0, 3)] == [0.1, 0.9, 0.3]
 
 
-def test_a_missing_step_is_told() -> None:
+def test_a_missing_step_is_an_error() -> None:
     with pytest.raises(UserError, match="metrics of step 2 are missing"):
         steps_of([row(1), row(3)], 0, 3)
 

@@ -8,10 +8,10 @@ import yaml
 from deepscaler import dag, settings
 from deepscaler.errors import UserError
 from deepscaler.settings.recipe import Recipe
-from deepscaler.training.openrlhf.flags import Places, segment_flags
-from deepscaler.training.openrlhf.parser import resolve
+from deepscaler.training.openrlhf.flags import SegmentPaths, segment_flags
+from deepscaler.training.openrlhf.parser import parse_as_openrlhf
 
-PLACES = Places(
+PATHS = SegmentPaths(
     Path("/work/start"),
     Path("/work/prompts.jsonl"),
     Path("/work/openrlhf"),
@@ -56,7 +56,7 @@ def scale_with(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
 
 
 def resolved(scale: str, segment: str) -> Any:
-    return resolve(segment_flags(scale, dag.segment(scale, segment), PLACES))
+    return parse_as_openrlhf(segment_flags(scale, dag.segment(scale, segment), PATHS))
 
 
 @pytest.mark.parametrize("scale", TRAINING_SCALES)
@@ -127,7 +127,7 @@ def test_saving_keeps_two_states_at_least() -> None:
 )
 def test_what_upstream_refuses_is_refused_with_its_words(flags: list[str], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
-        resolve(["--actor.model_name_or_path", "m", "--reward.remote_url", "r.py", *flags])
+        parse_as_openrlhf(["--actor.model_name_or_path", "m", "--reward.remote_url", "r.py", *flags])
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,14 @@ from deepscaler.cli import build
 from deepscaler.errors import JobError, UserError
 from deepscaler.settings import load
 from deepscaler.settings.models import Published
-from deepscaler.training import preflight as module
-from deepscaler.training.launch.machine import folder_bytes, pinned
-from deepscaler.training.preflight import Check, check_disk, check_gpus, check_versions, check_weights, preflight
+from deepscaler.training.preflight import preflight
+from deepscaler.training.readiness import node as node_module
+from deepscaler.training.readiness import software
+from deepscaler.training.readiness.check import Check
+from deepscaler.training.readiness.gpus import check_gpus
+from deepscaler.training.readiness.node import check_disk, folder_bytes
+from deepscaler.training.readiness.software import check_versions, pinned
+from deepscaler.training.readiness.weights import check_weights
 from typer.testing import CliRunner
 
 A100 = "NVIDIA A100-SXM4-80GB, 81920, 4, {driver}, {mig}"
@@ -91,14 +96,14 @@ def test_versions_are_held_against_the_locks() -> None:
 
 
 def test_another_version_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "installed", lambda package: "0.0.1")
+    monkeypatch.setattr(software, "installed", lambda package: "0.0.1")
     assert "openrlhf is 0.0.1, 0.11.2 is pinned" in missing(list(check_versions("cpu")))
 
 
 def test_free_disk_is_held_against_the_plan(work: Path) -> None:
     usage = type("Usage", (), {"free": 10e9})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.shutil, "disk_usage", lambda path: usage)
+        patch.setattr(node_module.shutil, "disk_usage", lambda path: usage)
         assert missing(list(check_disk("mini", work))) == []
         assert "10 GB free" in missing(list(check_disk("paper", work)))[0]
 
@@ -123,7 +128,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def site_with(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
     changed = load.site().model_copy(update=changes)
-    monkeypatch.setattr(module.settings, "site", lambda: changed)
+    monkeypatch.setattr(settings, "site", lambda: changed)
 
 
 def test_weights_that_the_hub_can_give(work: Path, networked: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +178,7 @@ def test_a_cache_that_nothing_reads_is_no_yes(
     assert missing(list(check_weights("paper", work))) != []
 
 
-def test_damaged_weights_are_told(work: Path) -> None:
+def test_damaged_weights_are_reported(work: Path) -> None:
     folder = work / "paper" / "models" / "deepseek-r1-distill-qwen-1.5b"
     folder.mkdir(parents=True)
     (folder / "model.json").write_text("{")
@@ -182,7 +187,7 @@ def test_damaged_weights_are_told(work: Path) -> None:
 
 def test_this_machine_is_ready_for_the_miniature_and_says_so(work: Path, tmp_path: Path) -> None:
     output = tmp_path / "record" / "8k-1.json"
-    preflight("mini", "8k-1", output)
+    preflight(scale_name="mini", segment_id="8k-1", output=output)
     assert '"level": "ok"' in output.read_text()
     assert not work.exists()
 
@@ -192,16 +197,16 @@ def test_the_papers_run_stops_here_with_all_that_is_missing_and_nothing_half_mad
     work: Path, tmp_path: Path, offline: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(JobError, match=r"\d things are missing .* nothing was started"):
-        preflight("paper", "16k-1", tmp_path / "record.json")
-    told = capsys.readouterr().out
+        preflight(scale_name="paper", segment_id="16k-1", output=tmp_path / "record.json")
+    printed = capsys.readouterr().out
     for word in ("no NVIDIA GPU", "4 nodes of 8 × A100", "weights of", "GPU-hours approved"):
-        assert word in told
+        assert word in printed
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_scale_that_does_not_train_is_refused() -> None:
     with pytest.raises(UserError, match="does not train"):
-        preflight("released", None, None)
+        preflight(scale_name="released")
 
 
 def test_the_verb(work: Path) -> None:
@@ -212,7 +217,8 @@ def test_the_verb(work: Path) -> None:
 def test_it_costs_seconds(work: Path, root: Path) -> None:
     """It runs before every stage, so it may import nothing heavy."""
     code = (
-        "import sys; from deepscaler.training.preflight import preflight; preflight('mini', '8k-1', None);"
+        "import sys; from deepscaler.training.preflight import preflight\n"
+        "preflight(scale_name='mini', segment_id='8k-1')\n"
         "heavy = {'torch', 'vllm', 'transformers', 'ray', 'pandas'} & set(sys.modules); assert not heavy, heavy"
     )
     environment = {**os.environ, "DEEPSCALER_ROOT": str(load.project_root())}

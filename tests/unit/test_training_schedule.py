@@ -52,14 +52,16 @@ def test_segments_share_out_their_stages_stream(problems: Path, tmp_path: Path) 
     chain = [segment for segment in dag.segments("mini") if segment.stage == "8k"]
     ids: list[str] = []
     for segment in chain:
-        count = schedule_prompts("mini", segment.id, problems, tmp_path / f"{segment.id}.jsonl")
+        count = schedule_prompts(
+            scale_name="mini", segment_id=segment.id, problems=problems, output=tmp_path / f"{segment.id}.jsonl"
+        )
         assert count == 16 * (segment.last - segment.first)
         ids += [row["id"] for row in read_jsonl(tmp_path / f"{segment.id}.jsonl")]
     assert ids == list(islice(order(IDS, "42/8k", 16), len(ids)))
 
 
 def test_a_line_is_what_openrlhf_reads(problems: Path, tmp_path: Path) -> None:
-    schedule_prompts("mini", "8k-1", problems, tmp_path / "p.jsonl")
+    schedule_prompts(scale_name="mini", segment_id="8k-1", problems=problems, output=tmp_path / "p.jsonl")
     prompt = records.Prompt.model_validate(next(read_jsonl(tmp_path / "p.jsonl")))
     [turn] = prompt.input
     assert turn["role"] == "user"
@@ -72,5 +74,6 @@ def test_a_line_is_what_openrlhf_reads(problems: Path, tmp_path: Path) -> None:
 def test_too_few_problems_for_a_step_are_refused(tmp_path: Path) -> None:
     row = dict.fromkeys(records.PROBLEM.names, "x")
     records.write(tmp_path / "few.parquet", [row], records.PROBLEM)
+    few, output = tmp_path / "few.parquet", tmp_path / "p.jsonl"
     with pytest.raises(UserError, match="1 problems are fewer than the 16 prompts of one step"):
-        schedule_prompts("mini", "8k-1", tmp_path / "few.parquet", tmp_path / "p.jsonl")
+        schedule_prompts(scale_name="mini", segment_id="8k-1", problems=few, output=output)

@@ -1,4 +1,4 @@
-"""One writer for a run folder: a second one waits, then is told who holds it; a dead one holds nothing."""
+"""One writer for a run folder: a second one waits, then gets the name of the holder; a dead one holds nothing."""
 
 import json
 import os
@@ -43,16 +43,16 @@ def test_a_second_writer_is_refused_by_name(
 
 
 def test_a_second_writer_waits_and_says_so(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
-    said: list[str] = []
+    messages: list[str] = []
 
-    def say(line: str) -> None:
-        said.append(line)
+    def report(line: str) -> None:
+        messages.append(line)
         os.kill(holder.pid, signal.SIGKILL)
 
-    with only_writer(tmp_path, say):
+    with only_writer(tmp_path, report):
         assert json.loads((tmp_path / "writer.json").read_text())["pid"] == os.getpid()
-    assert len(said) == 1
-    assert f"process {holder.pid}" in said[0]
+    assert len(messages) == 1
+    assert f"process {holder.pid}" in messages[0]
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
@@ -85,12 +85,12 @@ def test_a_silent_holder_on_another_computer_is_not(tmp_path: Path, monkeypatch:
 
 
 def test_the_holder_gives_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_lock, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(writer_lock, "HEARTBEAT_SECONDS", 0.05)
     with only_writer(tmp_path):
         then = time.time() - 100
         os.utime(tmp_path / "writer.json", (then, then))
         deadline = time.monotonic() + 5
-        while writer_lock.silence(tmp_path) > 50 and time.monotonic() < deadline:
+        while writer_lock.seconds_since_heartbeat(tmp_path) > 50 and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert writer_lock.silence(tmp_path) < 50
+        assert writer_lock.seconds_since_heartbeat(tmp_path) < 50
     assert not (tmp_path / "writer.json").exists()

@@ -1,4 +1,4 @@
-"""Text for people: a duration, and the one line of a log that names the cause of a failure."""
+"""Text for people: a duration, an amount, and the one line of a log that names the cause of a failure."""
 
 import math
 import re
@@ -43,6 +43,11 @@ def duration(seconds: float | None) -> str:
     if days:
         return f"{days} d {hours} h"
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def amount(number: float) -> str:
+    """`1,234`, `12`, `1.2` or `0.012`: whole from 10 on, two digits below."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def last_useful_line(log: Path) -> str:

@@ -5,27 +5,13 @@ import sys
 from pathlib import Path
 
 from deepscaler import dag, settings
-from deepscaler.controller import failed_jobs, slurm_requests, stale_locks
-from deepscaler.controller.targets import check_settings, check_targets
+from deepscaler.controller import before_submission, failed_jobs, stale_locks
+from deepscaler.controller.targets import check_settings, check_targets, exit_on_error
 from deepscaler.dag import resources
-from deepscaler.errors import UserError
 
-from snakemake.exceptions import WorkflowError
-from snakemake.logging import logger
-
-
-def or_refuse(check, *given):
-    """Run a check of what the user gave. It fails in one line: an exception would come with the rules' source."""
-    try:
-        check(*given)
-    except UserError as error:
-        print(f"deepscaler: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-
-
-or_refuse(check_settings)
+exit_on_error(check_settings)
 if workflow.is_main_process:
-    stale_locks.release_the_dead()
+    stale_locks.remove_stale()
 
 WORK = settings.site().work
 # `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
@@ -74,43 +60,6 @@ def request(rule, scale=None):
         return lambda wildcards: resources.request(scale or wildcards.scale, rule, wildcards.get("segment")).get(key)
 
     return {key: asked(key) for key in resources.keys(rule)}
-
-
-def check_cluster():
-    """Before the first sbatch: would SLURM take these jobs, can they write, and does no earlier run still do so?"""
-    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-    asked = ({**dict(job.resources.items()), "cpus": job.threads, "rule": job.rule.name} for job in jobs)
-    comments = {slurm_requests.comment_of(job.rule.name, job.wildcards) for job in jobs}
-    groups = {str(job.group) for job in jobs if job.group}
-    stale_locks.announce(workflow.persistence._lockfile.values())
-    try:
-        slurm_requests.check_work()
-        for _ in slurm_requests.check(asked):
-            pass
-        stay_with_squeue()
-        if slurm_requests.outlive_orphans(comments, groups, Path.cwd(), logger.info):
-            start_again()
-    except UserError as error:
-        raise WorkflowError(str(error))
-
-
-def stay_with_squeue():
-    """Ask SLURM once for how long it remembers jobs. The plugin asks at every check, and takes no answer for too short.
-
-    While the controller is away it would turn to sacct, and where there is no accounting ask that for ever.
-    """
-    import snakemake_executor_plugin_slurm as plugin
-
-    known = plugin.get_min_job_age()
-    if known is not None:
-        plugin.get_min_job_age = lambda: known
-
-
-def start_again():
-    """Begin anew, as if typed again: what an earlier run's jobs have made meanwhile is not to be made once more."""
-    logger.info("The earlier run's jobs have ended: looking again at what is left to do")
-    workflow.tear_down()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def setting(*dotted):

@@ -53,4 +53,4 @@ def register(app: typer.Typer) -> None:
         """Check that this machine is ready to train (GPUs, versions, disk, weights, budget); list what is missing."""
         from deepscaler.training import preflight as module
 
-        module.preflight(scale, segment, output)
+        module.preflight(scale_name=scale, segment_id=segment, output=output)

@@ -7,12 +7,13 @@ from deepscaler.cli.options import ScaleName, verb
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
+    verb(app)(check_site)
 
-    @verb(app)
-    def check_site(scale: ScaleName = "paper") -> None:
-        """Ask SLURM whether it would take each kind of job of a scale, and whether the work folder is writable."""
-        from deepscaler.controller import slurm_requests
 
-        print(f"writable: {slurm_requests.check_work()}")
-        for line in slurm_requests.check(slurm_requests.requests_of(scale)):
-            print(f"accepted: {line}", flush=True)
+def check_site(scale: ScaleName = "paper") -> None:
+    """Ask SLURM whether it would take each kind of job of a scale, and whether the work folder is writable."""
+    from deepscaler.controller import slurm_requests
+
+    print(f"writable: {slurm_requests.check_work()}")
+    for line in slurm_requests.check(slurm_requests.requests_of(scale)):
+        print(f"accepted: {line}", flush=True)

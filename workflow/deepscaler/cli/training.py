@@ -12,9 +12,8 @@ Segment = Annotated[str, typer.Option("--segment", help="A segment of the scale'
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
-    verb(app)(schedule_prompts)
-    verb(app)(train_segment)
-    verb(app)(collect_metrics)
+    for function in (schedule_prompts, train_segment, collect_metrics):
+        verb(app)(function)
     checkpoint = typer.Typer(help="Checkpoints: what they are and where they came from.", no_args_is_help=True)
     checkpoint.command("verify")(verify_checkpoint)
     app.add_typer(checkpoint, name="checkpoint")
@@ -29,7 +28,7 @@ def schedule_prompts(
     """Write the prompts of a segment in the order in which they will be trained on."""
     from deepscaler.training import schedule_prompts as module
 
-    lines = module.schedule_prompts(scale, segment, problems, output)
+    lines = module.schedule_prompts(scale_name=scale, segment_id=segment, problems=problems, output=output)
     print(f"{lines} prompts for segment {segment}")
 
 
@@ -38,7 +37,7 @@ def train_segment(
     segment: Segment,
     parent: Annotated[Path, typer.Option(help="model.json of the base model, or checkpoint.json of the one before.")],
     prompts: Annotated[Path, typer.Option(help="The segment's prompts, by schedule_prompts.")],
-    runs: Annotated[Path, typer.Option(help="Folder for half-done work, which outlives a failed job.")],
+    runs: Annotated[Path, typer.Option(help="Folder for unfinished work, kept when a job fails.")],
     output: Output,
 ) -> None:
     """Train one segment with OpenRLHF, from where a killed job left off.
@@ -48,7 +47,15 @@ def train_segment(
     from deepscaler.training import train_segment as module
     from deepscaler.training.watch.guard import guard
 
-    module.train_segment(scale, segment, parent, prompts, runs, output, watch=guard(scale, segment, runs))
+    module.train_segment(
+        scale_name=scale,
+        segment_id=segment,
+        parent=parent,
+        prompts=prompts,
+        runs=runs,
+        output=output,
+        on_step=guard(scale, segment, runs),
+    )
 
 
 def collect_metrics(
@@ -59,7 +66,7 @@ def collect_metrics(
     """Gather the metrics of every training step in one table."""
     from deepscaler.training import collect_metrics as module
 
-    print(f"{module.collect_metrics(scale, metrics, output)} steps")
+    print(f"{module.collect_metrics(scale_name=scale, metrics=metrics, output=output)} steps")
 
 
 def verify_checkpoint(

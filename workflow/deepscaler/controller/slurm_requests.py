@@ -1,4 +1,4 @@
-"""What is asked of SLURM before the first job: would it take the jobs, and does it still run some of an earlier run?"""
+"""What SLURM is asked before the first job: would it accept the jobs, and does it still have some of an earlier run?"""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ from deepscaler.errors import UserError, nearest
 from deepscaler.settings.load import load_scale, project_root, site
 
 SECONDS = 60
-"""A controller that does not answer for so long is down."""
-PLACE = "config/site.yaml, config/site.local.yaml or DEEPSCALER_*"
+"""A controller that does not answer within this time is down."""
+SETTINGS_FILES = "config/site.yaml, config/site.local.yaml or DEEPSCALER_*"
 
 UNREACHABLE = ("configuration source", "unable to contact slurm")
 ELSEWHERE = "run it on a login node of the cluster; `deepscaler preflight --scale paper` lists all else that is missing"
@@ -48,7 +48,7 @@ def check_work() -> Path:
             return folder
     except OSError as error:
         hint = "`work` must be a folder that this login node and all nodes can write, such as a scratch file system"
-        raise UserError(f"can't write to {folder}: {error.strerror}", PLACE, hint) from None
+        raise UserError(f"can't write to {folder}: {error.strerror}", SETTINGS_FILES, hint) from None
 
 
 def sbatch_flags(request: Mapping[str, Any]) -> list[str]:
@@ -75,11 +75,13 @@ def try_request(rule: str, flags: list[str]) -> None:
         reason = lines[-1].removeprefix("sbatch: error:").removeprefix("allocation failure:").strip()
         if any(word in answer.stderr.lower() for word in UNREACHABLE):
             raise UserError(f"no SLURM controller answers: {reason}", hint=ELSEWHERE)
-        raise UserError(f"SLURM would refuse {rule} ({' '.join(flags)}): {reason}", PLACE, hint_for(reason, flags))
+        raise UserError(
+            f"SLURM would refuse {rule} ({' '.join(flags)}): {reason}", SETTINGS_FILES, hint_for(reason, flags)
+        )
 
 
 def hint_for(reason: str, flags: list[str]) -> str | None:
-    """What to look at, told from SLURM's own reason."""
+    """Which setting to look at, derived from SLURM's own reason."""
     given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
     word = reason.lower()
     if "policy" in word:
@@ -108,17 +110,17 @@ def comment_of(rule: str, wildcards: Iterable[str]) -> str:
     return f"rule_{rule}_wildcards_{values}" if values else f"rule_{rule}"
 
 
-def outlive_orphans(
-    comments: Collection[str], groups: Collection[str], folder: Path, say: Callable[[str], None], pause: float = 10
+def wait_for_orphans(
+    comments: Collection[str], groups: Collection[str], folder: Path, report: Callable[[str], None], pause: float = 10
 ) -> bool:
-    """Wait until no job that an earlier, killed Snakemake handed in from `folder` can still write; whether any ran.
+    """Wait until no job that an earlier, killed Snakemake submitted from `folder` can still write; whether any ran.
 
-    Snakemake does not take such jobs up again but hands in a second of each, and two would write the same files. The
-    caller holds Snakemake's lock on these jobs' outputs, so that whatever SLURM still has of them is an orphan: what
-    waits in the queue is cancelled, what runs is waited for, since a segment of training is worth keeping. A group's
-    comment does not say of which scale it is, so that one of another, living run may be waited for, too.
+    Snakemake does not resume such jobs but submits a second one of each, and the two would write the same files. The
+    caller holds Snakemake's lock on these jobs' outputs, so each of them that SLURM still has is an orphan: pending
+    ones are cancelled, running ones are waited for, since a segment of training is worth keeping. A group's comment
+    does not name its scale, so a group of another run, which is alive, may be waited for too.
     """
-    told: set[str] = set()
+    reported: set[str] = set()
     ran = False
     while found := orphans(comments, groups, folder):
         for job, (state, comment) in found.items():
@@ -126,16 +128,16 @@ def outlive_orphans(
             ran = ran or not cancel
             if cancel:
                 client("scancel", "--state=PENDING", job)
-            if job not in told:
-                told.add(job)
+            if job not in reported:
+                reported.add(job)
                 verb = "cancelled" if cancel else "waiting for it (or `scancel` it)"
-                say(f"SLURM still has job {job} ({comment}) of an earlier run of this workflow: {verb}")
+                report(f"SLURM still has job {job} ({comment}) of an earlier run of this workflow: {verb}")
         time.sleep(pause)
     return ran
 
 
 def orphans(comments: Collection[str], groups: Collection[str], folder: Path) -> dict[str, tuple[str, str]]:
-    """Job id → (state, comment) of what SLURM has of these jobs and groups, handed in from `folder`."""
+    """Job id → (state, comment) of the jobs that SLURM has of these kinds and groups, submitted from `folder`."""
     answer = client("squeue", "--user", str(os.getuid()), "--noheader", "--format", "%i|%T|%Z|%k")
     of_groups = tuple(f"rule_{group}_" for group in groups)
     found = {}

@@ -1,9 +1,9 @@
-"""Takes away the locks of a Snakemake that was killed, and no other's.
+"""Removes the locks of a Snakemake that was killed, and no other's.
 
 Snakemake locks what it makes by files, which stay when it is killed. A run on a cluster leaves a note beside them that
-names its files. The operating system's own lock holds the note, and it is touched every few seconds, so that it tells
-whether its run is alive (the reasons for both are in deepscaler.training.run.writer_lock). Local runs leave none: their
-jobs may outlive them unseen, whereas SLURM knows its own.
+names them. The note shows whether its run is alive: the run holds an operating system's lock on it, and touches it
+every few seconds (the reasons for both are in deepscaler.training.run.writer_lock). Local runs leave no note: their
+jobs may run on without them, and nothing would show it, whereas SLURM lists its jobs.
 """
 
 import atexit
@@ -30,7 +30,7 @@ def announce(locks: Iterable[str | Path], notes: Path = NOTES) -> None:
     notes.mkdir(parents=True, exist_ok=True)
     handle = aside.open("w", encoding="utf-8")
     held.append(handle)
-    json.dump({**writer_lock.identity(), "locks": [mark(Path(path)) for path in locks]}, handle)
+    json.dump({**writer_lock.identity(), "locks": [fingerprint(Path(path)) for path in locks]}, handle)
     handle.flush()
     writer_lock.try_lock(handle)
     aside.rename(note)  # seen by others only when it is held
@@ -38,34 +38,34 @@ def announce(locks: Iterable[str | Path], notes: Path = NOTES) -> None:
     threading.Thread(target=writer_lock.keep_fresh, args=(note, threading.Event()), daemon=True).start()
 
 
-def release_the_dead(notes: Path = NOTES) -> None:
+def remove_stale(notes: Path = NOTES) -> None:
     """Remove the lock files of every note whose process has ended, as far as they are still the same, and the note."""
     for note in notes.glob("[!.]*.json"):
-        facts = read_dead(note)
-        if facts is None:
+        content = read_stale(note)
+        if content is None:
             continue
-        for written in facts.get("locks", []):
-            path = Path(written[0])
-            if path.exists() and mark(path) == written:
+        for recorded in content.get("locks", []):
+            path = Path(recorded[0])
+            if path.exists() and fingerprint(path) == recorded:
                 path.unlink(missing_ok=True)
         note.unlink(missing_ok=True)
 
 
-def mark(path: Path) -> list[Any]:
-    """What tells a lock file from a later one of its name."""
-    facts = path.stat()
-    return [str(path.resolve()), facts.st_ino, facts.st_mtime_ns]
+def fingerprint(path: Path) -> list[Any]:
+    """Path, inode and time: they differ between a lock file and a later one of the same name."""
+    status = path.stat()
+    return [str(path.resolve()), status.st_ino, status.st_mtime_ns]
 
 
-def read_dead(note: Path) -> dict[str, Any] | None:
+def read_stale(note: Path) -> dict[str, Any] | None:
     """A note's content, or None where its process lives: by its lock or, from another host, by its last touch."""
     try:
         with note.open("r+", encoding="utf-8") as handle:  # NFS locks only what is open for writing
             if not writer_lock.try_lock(handle):
                 return None
-            facts: dict[str, Any] = json.load(handle)
-        elsewhere = facts.get("host") != socket.gethostname()
-        return None if elsewhere and age(note) < writer_lock.STALE_SECONDS else facts
+            content: dict[str, Any] = json.load(handle)
+        elsewhere = content.get("host") != socket.gethostname()
+        return None if elsewhere and age(note) < writer_lock.STALE_SECONDS else content
     except (OSError, ValueError):
         return None
 

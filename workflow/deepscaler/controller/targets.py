@@ -1,12 +1,23 @@
 """What was typed after `snakemake`, and every settings file, checked before the DAG is built."""
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from pathlib import PurePath
+from typing import Any
 
 from deepscaler import dag
 from deepscaler.errors import UserError, nearest, refuse_unknown
 from deepscaler.settings.load import load_scale, scale_names, site
+
+
+def exit_on_error(check: Callable[..., None], *arguments: Any) -> None:
+    """Run a check of what the user gave, and exit with its one line: Snakemake would print the rules' source too."""
+    try:
+        check(*arguments)
+    except UserError as error:
+        print(f"deepscaler: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 def check_targets(arguments: Sequence[str], rules: Iterable[str]) -> None:

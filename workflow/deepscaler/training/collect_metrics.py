@@ -6,7 +6,7 @@ from pathlib import Path
 from deepscaler import dag
 from deepscaler.errors import UserError
 from deepscaler.files import writing
-from deepscaler.training.watch.metrics import PLACE, Row, read_rows, steps_of
+from deepscaler.training.watch.metrics import POSITION, Row, read_rows, steps_of
 
 NAMES = {
     "rollout/reward_mean": "reward",
@@ -35,7 +35,7 @@ NAMES = {
 COLUMNS = ("total_step", "stage", "step", "segment", "time", *NAMES.values())
 
 
-def collect_metrics(scale_name: str, metrics: list[Path], output: Path) -> int:
+def collect_metrics(*, scale_name: str, metrics: list[Path], output: Path) -> int:
     """Write the table; returns its number of rows. Raises UserError where a step is missing."""
     chain = dag.segments(scale_name)
     if len(metrics) != len(chain):
@@ -53,4 +53,4 @@ def collect_metrics(scale_name: str, metrics: list[Path], output: Path) -> int:
 
 
 def columns_of(row: Row) -> Row:
-    return {key: row[key] for key in PLACE} | {column: row.get(key) for key, column in NAMES.items()}
+    return {key: row[key] for key in POSITION} | {column: row.get(key) for key, column in NAMES.items()}

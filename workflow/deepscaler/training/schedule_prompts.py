@@ -1,4 +1,4 @@
-"""The order of a segment's prompts, written down before training: a seeded artifact like any other.
+"""The order of a segment's prompts, written to a file before training: a seeded artifact like any other.
 
 An epoch is a pass over the problems in a seeded order, cut to whole steps as the paper's was (`drop_last`: 40,315
 problems give 314 steps of 128). A stage starts a new order; a segment takes its steps' share of the stage's stream.
@@ -18,16 +18,16 @@ from deepscaler.settings import load_recipe, load_scale
 from deepscaler.settings.models import Prompting
 
 
-def schedule_prompts(scale_name: str, segment_id: str, problems: Path, output: Path) -> int:
+def schedule_prompts(*, scale_name: str, segment_id: str, problems: Path, output: Path) -> int:
     """Write the prompt file of a segment; returns its number of lines."""
     settings, segment = load_scale(scale_name), dag.segment(scale_name, segment_id)
     assert settings.training is not None
-    chosen = load_recipe(settings.training.recipe)
-    size = chosen.rollout.prompts_per_step
+    recipe = load_recipe(settings.training.recipe)
+    size = recipe.rollout.prompts_per_step
     table = records.read(problems, records.PROBLEM).to_pylist()
     check(table, size, problems)
     by_id = {row["id"]: row for row in table}
-    draws = chosen.filtering.draws
+    draws = recipe.filtering.draws
     first, last = (round(step * size * draws) for step in (segment.first, segment.last))
     stream = order(sorted(by_id), f"{settings.seed}/{segment.stage}", size)
     prompting = dag.prompting_entry(scale_name, settings.base or "").prompting

@@ -16,115 +16,127 @@ from deepscaler.files import read_jsonl, remove, sha256, write_jsonl
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.settings import load_recipe, load_scale
 from deepscaler.settings.recipe import Recipe
-from deepscaler.training.launch.launch import Launch, run
+from deepscaler.settings.scale import Layout
+from deepscaler.training.launch.launch import run
+from deepscaler.training.launch.spec import Launch
 from deepscaler.training.openrlhf.bounds import Bounds
-from deepscaler.training.openrlhf.flags import Places, segment_flags
-from deepscaler.training.openrlhf.parser import resolve
+from deepscaler.training.openrlhf.flags import SegmentPaths, segment_flags
+from deepscaler.training.openrlhf.parser import parse_as_openrlhf
 from deepscaler.training.run import checkpoint, deepspeed_states, run_folder
+from deepscaler.training.run.deepspeed_states import State
 from deepscaler.training.run.run_folder import RunFolder
 from deepscaler.training.run.writer_lock import only_writer
 from deepscaler.training.watch.metrics import Follower, Row, read_rows, steps_of
-from deepscaler.training.watch.progress_line import StepLines
+from deepscaler.training.watch.progress_line import ProgressLines
 from deepscaler.versions import TRAINING, versions
 
 REWARD_FILE = Path(reward.__file__).parent / "openrlhf.py"
-Watch = Callable[[Row], None]
-"""Sees every step's row as it comes, and stops the training by raising a DeepscalerError."""
+OnStep = Callable[[Row], None]
+"""Called with the row of every step as it comes; stops the training by raising a DeepscalerError."""
 
 
 def train_segment(
-    scale_name: str, segment_id: str, parent: Path, prompts: Path, runs: Path, output: Path, watch: Watch | None = None
+    *,
+    scale_name: str,
+    segment_id: str,
+    parent: Path,
+    prompts: Path,
+    runs: Path,
+    output: Path,
+    on_step: OnStep | None = None,
 ) -> None:
     """Make the checkpoint `output` (its `checkpoint.json`) of a segment; costs seconds where it is finished already."""
     segment = dag.segment(scale_name, segment_id)
     parent_manifest = checkpoint.read_manifest(parent)
     check_parent(segment, load_scale(scale_name).base, parent_manifest, parent)
     settings_digest = dag.training_digest(scale_name, segment_id)
-    folder, facts = run_folder.identify(runs, segment, settings_digest, parent_manifest, prompts)
+    folder, inputs = run_folder.identify(runs, segment, settings_digest, parent_manifest, prompts)
     raise_on_signals()
-    with only_writer(folder.path, say):
+    with only_writer(folder.path, report):
         if folder.finished():
-            say(f"segment {segment.id} is finished already; its checkpoint is put in place")
+            report(f"segment {segment.id} is finished already; its checkpoint is put in place")
         else:
-            for line in run_folder.differences(folder, facts, segment):
-                say(line)
-            run_folder.prepare(folder, facts, segment, parent, prompts)
+            for line in run_folder.differences(folder, inputs, segment):
+                report(line)
+            run_folder.prepare(folder, inputs, segment, parent, prompts)
             if not folder.hf.exists():
-                train(scale_name, segment, folder, watch)
+                train(scale_name, segment, folder, on_step)
             export(scale_name, segment, folder, parent, settings_digest)
-        freed = run_folder.tidy(folder, segment.last)  # a kill may have left some of it
-        say(f"finished; {freed / 1e6:,.0f} MB of older states removed")
+        freed = run_folder.remove_unneeded(folder, segment.last)  # a kill may have left some of it
+        report(f"finished; {freed / 1e6:,.0f} MB of older states removed")
         checkpoint.publish(folder.export, output.parent)
 
 
-def train(scale_name: str, segment: Segment, folder: RunFolder, watch: Watch | None) -> None:
+def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep | None) -> None:
     """Run OpenRLHF from the newest whole state to the segment's last step."""
-    settings, place = load_scale(scale_name), dag.layout(scale_name, segment.stage)
-    assert settings.training is not None
-    chosen = load_recipe(settings.training.recipe)
-    check_prompts(folder, segment, chosen)
-    state, dropped = deepspeed_states.settle(folder.states, segment.first, segment.last)
-    for line in dropped:
-        say(line)
-    wanted = (place.nodes * place.gpus_per_node, place.zero_stage)
-    if state and state.layout() != wanted:
-        raise UserError(
-            "the saved state is of {} GPUs at ZeRO {}, the layout has {} at ZeRO {}".format(*state.layout(), *wanted),
-            state.folder,
-            f"set training.layout.{segment.stage} back, or delete {folder.path} to start the segment anew",
-        )
+    check_prompts(folder, segment, recipe_of(scale_name))
+    drop_broken_states(folder, segment)
+    state = deepspeed_states.choose_state(folder.states)
+    check_layout(state, segment.stage, dag.layout(scale_name, segment.stage), folder)
     weights = folder.path / ".hf.part"
     remove(weights)
-    logs = folder.new_attempt()
-    places = Places(folder.start, folder.prompts, folder.states, weights, REWARD_FILE, logs)
-    flags = segment_flags(scale_name, segment, places)
-    resolve(flags)  # what upstream would refuse is refused before anything starts
+    launch = launch_for(scale_name, segment, folder, weights)
     start = state.step if state else 0
-    say(f"{'going on' if start > segment.first else 'starting'} at step {start} of {segment.last}; log: {logs}")
-    report = StepLines(segment, start)
+    verb = "going on" if start > segment.first else "starting"
+    report(f"{verb} at step {start} of {segment.last}; log: {launch.logs}")
+    progress = ProgressLines(segment)
     follower = Follower(folder.metrics)
 
-    def meanwhile() -> None:
+    def report_steps() -> None:
         for row in follower.new_rows():
-            say(report.line(row))
-            if watch:
-                watch(row)
+            report(progress.line(row))
+            if on_step:
+                on_step(row)
 
-    launch = Launch(
-        flags=flags,
-        environment=segment_environment(scale_name, segment, chosen, folder),
-        device=settings.device,
-        nodes=place.nodes,
-        gpus_per_node=place.gpus_per_node,
-        cpus=dag.needs(scale_name, "train_segment").cpus or 1,
-        logs=logs,
-    )
     try:
-        run(launch, meanwhile)
+        run(launch, report_steps)
         if not (weights / "model.safetensors").exists():
             raise JobError("OpenRLHF ended without writing the weights", launch.driver_log)
         weights.rename(folder.hf)
     finally:
-        for broken in deepspeed_states.settle(folder.states, segment.first, segment.last)[1]:
-            say(broken)  # a full disk gets its room back at once
+        drop_broken_states(folder, segment)  # a full disk gets its room back at once
 
 
-def segment_environment(scale_name: str, segment: Segment, chosen: Recipe, folder: RunFolder) -> dict[str, str]:
-    stage = chosen.stage(segment.stage)
+def launch_for(scale_name: str, segment: Segment, folder: RunFolder, weights: Path) -> Launch:
+    """OpenRLHF's command for a segment, checked by its own parser, and the machines that it runs on."""
+    layout, logs = dag.layout(scale_name, segment.stage), folder.new_attempt()
+    paths = SegmentPaths(folder.start, folder.prompts, folder.states, weights, REWARD_FILE, logs)
+    flags = segment_flags(scale_name, segment, paths)
+    parse_as_openrlhf(flags)  # what upstream would refuse is refused before anything starts
+    return Launch(
+        flags=flags,
+        environment=segment_environment(scale_name, segment, folder),
+        device=load_scale(scale_name).device,
+        nodes=layout.nodes,
+        gpus_per_node=layout.gpus_per_node,
+        cpus=dag.needs(scale_name, "train_segment").cpus or 1,
+        logs=logs,
+    )
+
+
+def drop_broken_states(folder: RunFolder, segment: Segment) -> None:
+    for line in deepspeed_states.drop_broken(folder.states, segment.first, segment.last):
+        report(line)
+
+
+def segment_environment(scale_name: str, segment: Segment, folder: RunFolder) -> dict[str, str]:
+    """What the hooks and the reward need to know of a segment."""
+    recipe = recipe_of(scale_name)
+    stage = recipe.stage(segment.stage)
     bounds = Bounds(
         stage=segment.stage,
         segment=segment.id,
         first=segment.first,
         last=segment.last,
         total_before=segment.total_last - segment.last,
-        scheduler_steps=stage.steps * chosen.updates_per_step,
-        cycle_prompts=chosen.filtering.enabled,
+        scheduler_steps=stage.steps * recipe.updates_per_step,
+        cycle_prompts=recipe.filtering.enabled,
         metrics=str(folder.metrics.resolve()),
     )
     think = dag.prompting_entry(scale_name, load_scale(scale_name).base or "").prompting.think
     return {
         **bounds.to_environment(),
-        "DEEPSCALER_REWARD_MODE": chosen.reward.mode,
+        "DEEPSCALER_REWARD_MODE": recipe.reward.mode,
         "DEEPSCALER_THINK_RULE": think,
     }
 
@@ -160,7 +172,7 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
 
 
 def check_parent(segment: Segment, base: str | None, manifest: Checkpoint | ModelManifest, path: Path) -> None:
-    """The parent must be the one that the chain says."""
+    """The parent must be the one that precedes the segment in the chain."""
     if isinstance(manifest, Checkpoint):
         found = f"checkpoint {manifest.stage}-{manifest.segment}"
     else:
@@ -170,13 +182,24 @@ def check_parent(segment: Segment, base: str | None, manifest: Checkpoint | Mode
         raise UserError(f"segment {segment.id} starts from {wanted}, not from {found}", path)
 
 
-def check_prompts(folder: RunFolder, segment: Segment, chosen: Recipe) -> None:
-    """The file must hold a prompt for every place of every step."""
-    wanted = (segment.last - segment.first) * chosen.rollout.prompts_per_step
+def check_layout(state: State | None, stage: str, layout: Layout, folder: RunFolder) -> None:
+    """DeepSpeed's states can be loaded only by as many GPUs, at the same ZeRO stage, as wrote them."""
+    wanted = (layout.nodes * layout.gpus_per_node, layout.zero_stage)
+    if state and state.layout() != wanted:
+        raise UserError(
+            "the saved state is of {} GPUs at ZeRO {}, the layout has {} at ZeRO {}".format(*state.layout(), *wanted),
+            state.folder,
+            f"set training.layout.{stage} back, or delete {folder.path} to start the segment anew",
+        )
+
+
+def check_prompts(folder: RunFolder, segment: Segment, recipe: Recipe) -> None:
+    """The file must hold all prompts of all steps."""
+    wanted = (segment.last - segment.first) * recipe.rollout.prompts_per_step
     found = sum(1 for _ in read_jsonl(folder.prompts))
     if found < wanted:
         raise UserError(
-            f"{found} prompts for {segment.last - segment.first} steps of {chosen.rollout.prompts_per_step}",
+            f"{found} prompts for {segment.last - segment.first} steps of {recipe.rollout.prompts_per_step}",
             folder.prompts,
             "schedule_prompts makes the file",
         )
@@ -193,5 +216,11 @@ def raise_on_signals() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def say(line: str) -> None:
+def recipe_of(scale_name: str) -> Recipe:
+    training = load_scale(scale_name).training
+    assert training is not None
+    return load_recipe(training.recipe)
+
+
+def report(line: str) -> None:
     print(line, flush=True)

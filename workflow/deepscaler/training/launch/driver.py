@@ -77,7 +77,7 @@ def start_ray(cluster: RayCluster) -> None:
 
 
 def start_with_retries(start: Callable[[], Any]) -> None:
-    """Start Ray, and again where it gave up early on a busy computer, without the processes that the failed start left."""
+    """Start Ray; where it gave up early on a busy computer, end what the failed start left and start it again."""
     before = children()
     for left in reversed(range(TRIES)):
         try:

@@ -63,7 +63,7 @@ def sweep() -> None:
 
 
 def start(token: str, folder: Path, lock: int | None = None) -> "subprocess.Popen[bytes]":
-    """A reaper that acts when its stdin is closed; in a session of its own, so that it runs on when this process ends."""
+    """A reaper that acts when its stdin is closed; its session is its own, so that it outlasts this process."""
     environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
     return subprocess.Popen(
         [sys.executable, "-m", "deepscaler.training.launch.reaper", token, str(folder)],

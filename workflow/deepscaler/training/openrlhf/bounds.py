@@ -1,6 +1,6 @@
-"""What a segment tells the processes that train it: where it starts and ends, and where its rows go.
+"""What the processes that train a segment need to know: where it starts and ends, and where its rows go.
 
-It travels in the environment, because OpenRLHF's command has no flags for it.
+It is passed in the environment, because OpenRLHF's command has no flags for it.
 """
 
 import json

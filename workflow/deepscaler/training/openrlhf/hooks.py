@@ -1,13 +1,13 @@
-"""What OpenRLHF lacks for a chain of segments, added in its processes before its modules are imported.
+"""What OpenRLHF lacks for a chain of segments, patched into its modules as its processes import them.
 
 Ray calls `install` in every worker as it starts (`worker_process_setup_hook`). Nothing here differs between CPU and
-GPU. In the process of the trainer:
+GPU. In the trainer's process:
 
-1. **Order.** Upstream shuffles prompts with an unseeded generator. The schedule's order is the order.
-2. **Position.** A state that the segment before left has its loader at the end of *that* segment's prompts; this one
-   starts at the top of its own file. A state of this segment keeps its place.
-3. **End.** Upstream stops when the prompts are used up. The segment stops at its last step, and never trains a short
-   batch.
+1. **Order.** Upstream shuffles prompts with an unseeded generator. Here the order of the prompt file is kept.
+2. **Position.** In the state of the segment before, the data loader is at the end of *that* segment's prompts; this
+   segment starts at the top of its own file. A state of this segment keeps its position.
+3. **End.** Upstream stops when the prompts are used up. The segment stops at its last step, and never trains on an
+   incomplete batch.
 4. **Rows.** A step's metrics are on disk before its state is saved, so that no kill can leave a step without them.
 5. **States.** One is saved at the segment's last step whatever `save_steps` is, and each is marked complete once all
    ranks have written it (upstream writes `latest` first).
@@ -15,12 +15,13 @@ GPU. In the process of the trainer:
 The learning rate's horizon is the stage's, not the file's. In the processes that hold the model:
 
 6. **Gradients.** With micro-batches packed to a number of tokens, upstream calls `backward` several times and `step`
-   once, but leaves DeepSpeed to think that each `backward` is a whole update. At ZeRO 2 only the last micro-batch's
-   gradient is then used. DeepSpeed has a mode for just this, `managed_gradient_accumulation: false`.
+   once, but configures DeepSpeed so that it takes each `backward` for a whole update. At ZeRO 2 only the last
+   micro-batch's gradient is then used. DeepSpeed has a mode for this case, `managed_gradient_accumulation: false`.
 7. **Means.** Loss, KL and entropy of a micro-batch are logged as its part of the update's mean, and then averaged over
    micro-batches, which divides them by their number once more.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,11 @@ ACTOR = "openrlhf.trainer.ray.ppo_actor"
 MADE_FOR = "0.11.2"
 PARTS_OF_MEANS = {"policy_loss", "kl", "entropy_loss"}
 PASSES = 64
-"""How often a prompt file may be read, where filtering uses it up."""
+"""How often a prompt file may be read, where dynamic filtering consumes more prompts than it has."""
 
 
 def install() -> None:
-    """Wait for the trainer's modules, in a process that a segment started."""
+    """Patch OpenRLHF's modules when they are imported, in a process that a segment started."""
     bounds = Bounds.from_environment()
     if bounds is None:
         return
@@ -57,45 +58,73 @@ def keep_order(module: Any, bounds: Bounds) -> None:
     module.DeepspeedStrategy.setup_dataloader = in_file_order
 
 
+@dataclass
+class Progress:
+    """The last step that is done, shared by the patches of one process."""
+
+    step: int
+
+
 def keep_bounds(module: Any, bounds: Bounds) -> None:
+    """Raises RuntimeError on a version of OpenRLHF that the patches were not made for."""
     from importlib.metadata import version
 
     if version("openrlhf") != MADE_FOR:
         raise RuntimeError(
             f"deepscaler/training/openrlhf/hooks.py was made for openrlhf {MADE_FOR}, not {version('openrlhf')}"
         )
-    base, generator = module.BasePPOTrainer, module.SamplesGenerator
+    progress = Progress(bounds.first)
+    use_stage_horizon(module, bounds)
+    start_at_own_position(module.BasePPOTrainer, bounds, progress)
+    end_at_last_step(module.SamplesGenerator, bounds, progress)
+    write_rows_and_states(module.BasePPOTrainer, bounds, progress)
+
+
+def use_stage_horizon(module: Any, bounds: Bounds) -> None:
     prepare_datasets = module.prepare_datasets
-    init_checkpoint_states = base.init_checkpoint_states
-    save_logs_and_checkpoints = base.save_logs_and_checkpoints
-    generate_samples = generator.generate_samples
-    at_step = bounds.first
 
     def with_stage_horizon(*arguments: Any, **named: Any) -> Any:
         prompts, evaluation, _ = prepare_datasets(*arguments, **named)
         return prompts, evaluation, bounds.scheduler_steps
 
+    module.prepare_datasets = with_stage_horizon
+
+
+def start_at_own_position(trainer: Any, bounds: Bounds, progress: Progress) -> None:
+    init_checkpoint_states = trainer.init_checkpoint_states
+
     def at_own_position(self: Any) -> dict[str, Any]:
-        nonlocal at_step
         states: dict[str, Any] = init_checkpoint_states(self)
-        at_step = states["global_step"]
-        if at_step <= bounds.first:
+        progress.step = states["global_step"]
+        if progress.step <= bounds.first:
             states = {**states, "episode": 0, "total_consumed_prompts": 0, "data_loader_state_dict": {}}
         return states
 
+    trainer.init_checkpoint_states = at_own_position
+
+
+def end_at_last_step(generator: Any, bounds: Bounds, progress: Progress) -> None:
+    generate_samples = generator.generate_samples
+
     def until_last_step(self: Any, **named: Any) -> Any:
-        if at_step >= bounds.last:
+        if progress.step >= bounds.last:
             return [], None, 0, True
         samples, rate, consumed, exhausted = generate_samples(self, **named)
         wanted = self.args.rollout.batch_size * self.args.rollout.n_samples_per_prompt
         if len(samples) < wanted:
             raise RuntimeError(
-                f"prompts ran out at step {at_step} of {bounds.last}: {len(samples)} of {wanted} samples for the next"
+                f"prompts ran out at step {progress.step} of {bounds.last}: "
+                f"{len(samples)} of {wanted} samples for the next"
             )
-        return samples, rate, consumed, exhausted and at_step + 1 >= bounds.last
+        return samples, rate, consumed, exhausted and progress.step + 1 >= bounds.last
 
-    def with_row_and_mark(self: Any, global_step: int, logs_dict: Any = None, client_states: Any = None) -> None:
-        nonlocal at_step
+    generator.generate_samples = until_last_step
+
+
+def write_rows_and_states(trainer: Any, bounds: Bounds, progress: Progress) -> None:
+    save_logs_and_checkpoints = trainer.save_logs_and_checkpoints
+
+    def with_row_and_marker(self: Any, global_step: int, logs_dict: Any = None, client_states: Any = None) -> None:
         from deepscaler.training.watch.metrics import append_row, make_row
 
         total = bounds.total_before + global_step
@@ -111,12 +140,9 @@ def keep_bounds(module: Any, bounds: Bounds) -> None:
                 mark_complete(self.args, global_step)
         finally:
             saving.save_steps = steps
-        at_step = global_step
+        progress.step = global_step
 
-    module.prepare_datasets = with_stage_horizon
-    base.init_checkpoint_states = at_own_position
-    base.save_logs_and_checkpoints = with_row_and_mark
-    generator.generate_samples = until_last_step
+    trainer.save_logs_and_checkpoints = with_row_and_marker
 
 
 def accumulate_until_step(module: Any) -> None:
@@ -146,4 +172,4 @@ def mark_complete(args: Any, step: int) -> None:
     from deepscaler.training.run.deepspeed_states import State
 
     ranks = args.actor.num_nodes * args.actor.num_gpus_per_node
-    State.at(Path(args.ckpt.path), step).mark(ranks, args.ds.zero_stage)
+    State.at(Path(args.ckpt.path), step).mark_complete(ranks, args.ds.zero_stage)

@@ -1,8 +1,8 @@
 """A command through OpenRLHF's own parser and checks, without its heavy imports.
 
 The parser and all asserts stand in the `if __name__ == "__main__"` block of `openrlhf/cli/train_ppo_ray.py`. That block
-is taken from the installed file and run with `train` replaced, so what comes back are the settings that upstream would
-train with, and what upstream refuses is refused here, in milliseconds and before any job starts.
+is taken from the installed file and run with `train` replaced: it returns the settings that upstream would train with,
+and what upstream refuses is refused here, in milliseconds and before any job starts.
 """
 
 import argparse
@@ -21,19 +21,19 @@ from typing import Any
 from deepscaler.errors import UserError
 
 
-def resolve(flags: list[str]) -> Any:
+def parse_as_openrlhf(flags: list[str]) -> Any:
     """OpenRLHF's resolved settings (a nested namespace) for a command line, or UserError with upstream's complaint."""
     source = installed() / "cli" / "train_ppo_ray.py"
     tree = ast.parse(source.read_text(encoding="utf-8"))
     block = next(node for node in reversed(tree.body) if isinstance(node, ast.If))
     received: list[Any] = []
     names = {"argparse": argparse, "datetime": datetime, "os": os, "train": received.append}
-    said = io.StringIO()
-    with stand_ins(), arguments(flags), contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+    messages = io.StringIO()
+    with stand_ins(), arguments(flags), contextlib.redirect_stderr(messages), contextlib.redirect_stdout(messages):
         try:
             exec(compile(ast.Module(block.body, []), str(source), "exec"), names)
         except SystemExit:
-            raise UserError(f"OpenRLHF refuses the command: {last_line(said)}", source.name) from None
+            raise UserError(f"OpenRLHF refuses the command: {last_line(messages)}", source.name) from None
         except (AssertionError, ValueError, TypeError) as error:
             raise UserError(f"OpenRLHF refuses the command: {error}", source.name) from None
     return received[0]

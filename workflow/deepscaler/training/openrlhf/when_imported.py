@@ -1,7 +1,7 @@
-"""Changes to a module of someone else's, made at the moment when it is first imported.
+"""Patches to a module of another package, applied when it is first imported.
 
-A patch that had to import its module would make every process pay for it; this way a process that never needs the
-module never loads it. No import of this package's own: it runs in workers, before anything else.
+A patch that imported its module itself would load it in every process; this way a process that never needs the module
+never loads it. This file imports nothing of this package: it runs in workers, before anything else.
 """
 
 import importlib.abc
@@ -29,7 +29,7 @@ def when_imported(name: str, patch: Patch) -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Lets the other finders find a waited-for module, and adds the patches behind its loader."""
+    """Lets the other finders find a module that has patches, and wraps its loader so that they are applied."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

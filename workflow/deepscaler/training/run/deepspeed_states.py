@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deepscaler.files import remove, write_json, write_text
 
-MARK = "complete.json"
+MARKER = "complete.json"
 PREFIX = "global_step"
 
 
@@ -32,19 +32,19 @@ class State:
         """The state of a step below OpenRLHF's `--ckpt.path`."""
         return cls(path / "_actor" / f"{PREFIX}{step}", step)
 
-    def mark(self, ranks: int, zero_stage: int) -> None:
+    def mark_complete(self, ranks: int, zero_stage: int) -> None:
         """Record that all ranks have written all files."""
-        sizes = {path.name: path.stat().st_size for path in sorted(self.folder.iterdir()) if path.name != MARK}
-        write_json(self.folder / MARK, {"step": self.step, "ranks": ranks, "zero_stage": zero_stage, "files": sizes})
+        sizes = {path.name: path.stat().st_size for path in sorted(self.folder.iterdir()) if path.name != MARKER}
+        write_json(self.folder / MARKER, {"step": self.step, "ranks": ranks, "zero_stage": zero_stage, "files": sizes})
 
-    def trouble(self) -> str | None:
+    def defect(self) -> str | None:
         """Why the state cannot be loaded, or None."""
         try:
-            files = json.loads((self.folder / MARK).read_text(encoding="utf-8"))["files"]
+            files = json.loads((self.folder / MARKER).read_text(encoding="utf-8"))["files"]
         except FileNotFoundError:
             return "was not written to its end"
         except (OSError, ValueError, KeyError):
-            return f"has an unreadable {MARK}"
+            return f"has an unreadable {MARKER}"
         for name, size in files.items():
             path = self.folder / name
             if not path.exists():
@@ -57,8 +57,8 @@ class State:
 
     def layout(self) -> tuple[int, int]:
         """The number of GPUs and the ZeRO stage that wrote it, and alone can load it."""
-        mark = json.loads((self.folder / MARK).read_text(encoding="utf-8"))
-        return mark["ranks"], mark["zero_stage"]
+        marker = json.loads((self.folder / MARKER).read_text(encoding="utf-8"))
+        return marker["ranks"], marker["zero_stage"]
 
     def bytes(self) -> int:
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
@@ -74,26 +74,31 @@ def states_in(path: Path) -> list[State]:
     return sorted(found, key=lambda state: state.step)
 
 
-def settle(path: Path, first: int, last: int) -> tuple[State | None, list[str]]:
-    """Choose the newest whole state of steps first … last, make `latest` name it, and remove every broken one.
+def drop_broken(path: Path, first: int, last: int) -> list[str]:
+    """Remove every state that is not whole or not of steps first … last; returns a line for each.
 
-    Returns the state, or None where training starts at the stage's beginning, and a line for each removed state. The
-    broken ones must go: upstream's rotation counts them, and would delete the last good state to make room.
+    They must go: upstream's rotation counts them, and would delete the last good state to make room.
     """
-    dropped, whole = [], []
+    messages = []
     for state in states_in(path):
-        trouble = state.trouble() or (None if first <= state.step <= last else "is of another segment")
-        if trouble:
-            dropped.append(f"the state of step {state.step} {trouble}; removed")
+        defect = state.defect() or (None if first <= state.step <= last else "is of another segment")
+        if defect:
+            messages.append(f"the state of step {state.step} {defect}; removed")
             remove(state.folder)
-        else:
-            whole.append(state)
-    chosen = whole[-1] if whole else None
-    if chosen:
-        write_text(path / "_actor" / "latest", chosen.folder.name)
-    else:
-        remove(path / "_actor")
-    return chosen, dropped
+    return messages
+
+
+def choose_state(path: Path) -> State | None:
+    """The newest state, which `latest` names from then on; None where training starts at the stage's beginning.
+
+    All states below `path` must be whole (`drop_broken`).
+    """
+    states = states_in(path)
+    if not states:
+        remove(path / "_actor")  # upstream would try to load what else is there
+        return None
+    write_text(path / "_actor" / "latest", states[-1].folder.name)
+    return states[-1]
 
 
 def adopt(state: State, path: Path) -> State:

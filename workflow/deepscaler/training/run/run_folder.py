@@ -3,9 +3,9 @@
     {runs}/{segment}-{digest}/
       run.json          what the digest is made of, and the folder of the segment before
       start/            the stage's starting weights: the reference model (hard links)
-      openrlhf/         DeepSpeed's states (states.py)
+      openrlhf/         DeepSpeed's states (deepspeed_states.py)
       metrics.jsonl     a row a step, as they come; a repeated step has two
-      logs/attempt-N/   OpenRLHF's whole output, a folder each try
+      logs/attempt-N/   OpenRLHF's whole output, a folder for each attempt
       hf/               the last step's weights as OpenRLHF wrote them, once it has ended well
       export/           the finished checkpoint; the published one is hard links to it
 
@@ -56,7 +56,7 @@ class RunFolder:
         return self.path / "prompts.jsonl"
 
     def new_attempt(self) -> Path:
-        """The folder for one more try's logs."""
+        """A folder for the logs of one more attempt."""
         logs = self.path / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         numbers = [int(path.name.removeprefix("attempt-")) for path in logs.glob("attempt-*")]
@@ -81,33 +81,33 @@ def identify(
     runs: Path, segment: Segment, settings_digest: str, parent: Checkpoint | ModelManifest, prompts: Path
 ) -> tuple[RunFolder, dict[str, object]]:
     """The run folder of a segment, and what its digest is made of."""
-    facts: dict[str, object] = {
+    inputs: dict[str, object] = {
         "segment": segment.id,
         "settings": settings_digest,
         "parent_files": {name: digest for name, digest in sorted(parent.files.items()) if name != checkpoint.METRICS},
         "prompts": sha256(prompts),
     }
-    return RunFolder(runs / f"{segment.id}-{digest_of(facts)[:12]}"), facts
+    return RunFolder(runs / f"{segment.id}-{digest_of(inputs)[:12]}"), inputs
 
 
-WORDS = {"settings": "other settings", "parent_files": "another parent", "prompts": "other prompts"}
-"""What a difference in a fact of a run is called."""
+DIFFERENCES = {"settings": "other settings", "parent_files": "another parent", "prompts": "other prompts"}
+"""What a difference in one of the inputs of a run is called in messages."""
 
 
-def differences(folder: RunFolder, facts: dict[str, object], segment: Segment) -> Iterator[str]:
+def differences(folder: RunFolder, inputs: dict[str, object], segment: Segment) -> Iterator[str]:
     """Before a new folder is made: how it differs from each older one of the same segment."""
     if (folder.path / "run.json").exists():
         return
     for path in sorted(folder.path.parent.glob(f"{segment.id}-*/run.json")):
         other = json.loads(path.read_text(encoding="utf-8"))
-        words = [word for fact, word in WORDS.items() if other.get(fact) != facts[fact]]
+        words = [word for key, word in DIFFERENCES.items() if other.get(key) != inputs[key]]
         yield f"{' and '.join(words)} than in {path.parent}, which stays as it is"
 
 
-def prepare(folder: RunFolder, facts: dict[str, object], segment: Segment, parent: Path, prompts: Path) -> None:
+def prepare(folder: RunFolder, inputs: dict[str, object], segment: Segment, parent: Path, prompts: Path) -> None:
     """Fill a new run folder: the reference's weights, the prompts and, within a stage, the state to go on from.
 
-    Raises UserError where the state of the segment before is gone: its optimizer cannot be made up.
+    Raises UserError where the state of the segment before is gone: its optimizer cannot be recreated.
     """
     before = None if segment.starts_stage else folder_before(folder.path.parent, parent)
     link_files(checkpoint.model_files(before.start if before else parent.parent), folder.start)
@@ -116,7 +116,7 @@ def prepare(folder: RunFolder, facts: dict[str, object], segment: Segment, paren
     if before:
         state = state_at(before, segment.first)
         adopt(state, folder.states)
-    write_json(folder.path / "run.json", {**facts, "before": before.path.name if before else None})
+    write_json(folder.path / "run.json", {**inputs, "before": before.path.name if before else None})
 
 
 def folder_before(runs: Path, parent: Path) -> RunFolder:
@@ -134,10 +134,10 @@ def folder_before(runs: Path, parent: Path) -> RunFolder:
 
 def state_at(before: RunFolder, step: int) -> State:
     state = State.at(before.states, step)
-    trouble = "is gone" if not state.folder.exists() else state.trouble()
-    if trouble:
+    defect = "is gone" if not state.folder.exists() else state.defect()
+    if defect:
         raise UserError(
-            f"the state that the segment before left at step {step} {trouble}",
+            f"the state that the segment before left at step {step} {defect}",
             state.folder,
             f"delete {before.path} and the checkpoint made from it to train that segment again",
         )
@@ -155,8 +155,8 @@ def link_files(files: list[Path], target: Path) -> None:
     aside.replace(target)
 
 
-def tidy(folder: RunFolder, last: int) -> int:
-    """After a segment has finished, remove what nothing needs; returns the bytes freed.
+def remove_unneeded(folder: RunFolder, last: int) -> int:
+    """After a segment has finished, remove what no later job needs; returns the bytes freed.
 
     Of its own states only the last is needed, by the next segment of the stage; of the segments before it, none; nor
     OpenRLHF's copy of the weights, whose files the export has as links.
@@ -173,6 +173,6 @@ def tidy(folder: RunFolder, last: int) -> int:
         for state in states_in(older.states):
             freed += state.bytes()
             remove(state.folder)
-        facts = older.path / "run.json"
-        before = json.loads(facts.read_text(encoding="utf-8")).get("before") if facts.exists() else None
+        record = older.path / "run.json"
+        before = json.loads(record.read_text(encoding="utf-8")).get("before") if record.exists() else None
     return freed

@@ -2,7 +2,7 @@
 
 The lock is the operating system's (`flock`), so it dies with the process that holds it. Some shared file systems keep
 such locks to one computer; so the holder also touches a file every few seconds, and whoever wants the folder waits as
-long as that file is fresh. Its age is told by the file system's own clock, not by the computers'.
+long as that file is fresh. Its age is measured by the file system's own clock, not by the computers'.
 """
 
 import errno
@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,49 +21,49 @@ from typing import Any
 from deepscaler.errors import JobError
 from deepscaler.files import write_json
 
-BEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
-"""A holder on another computer that has been silent so long is taken to be gone."""
+"""A holder on another computer without a heartbeat for so long is taken to be gone."""
 WAIT_MINUTES = 10.0
 """How long a second job waits; longer would let its GPUs idle. DEEPSCALER_LOCK_WAIT overrides it."""
 
 
 @contextmanager
-def only_writer(folder: Path, say: Any = print) -> Iterator[None]:
+def only_writer(folder: Path, report: Callable[[str], None] = print) -> Iterator[None]:
     """Hold `folder` for this process; wait for another holder a while, then raise JobError that names it."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = (folder / "writer.lock").open("a")
     try:
-        wait_for(handle, folder, say)
+        wait_for(handle, folder, report)
         write_json(folder / "writer.json", identity())
         stop = threading.Event()
-        beat = threading.Thread(target=keep_fresh, args=(folder / "writer.json", stop), daemon=True)
-        beat.start()
+        heartbeat = threading.Thread(target=keep_fresh, args=(folder / "writer.json", stop), daemon=True)
+        heartbeat.start()
         try:
             yield
         finally:
             stop.set()
-            beat.join()
+            heartbeat.join()
             (folder / "writer.json").unlink(missing_ok=True)
     finally:
         handle.close()
 
 
-def wait_for(handle: Any, folder: Path, say: Any) -> None:
+def wait_for(handle: Any, folder: Path, report: Callable[[str], None]) -> None:
     deadline = time.monotonic() + 60 * float(os.environ.get("DEEPSCALER_LOCK_WAIT", WAIT_MINUTES))
-    told = False
+    reported = False
     while True:
         if try_lock(handle) and not held_elsewhere(folder):
             return
-        holder = describe(folder)
+        holder = describe_holder(folder)
         if time.monotonic() >= deadline:
             raise JobError(
                 f"another job is training this segment: {holder}", folder, "let it finish, or stop it, then run again"
             )
-        if not told:
-            say(f"waiting: another job is training this segment ({holder})")
-            told = True
-        time.sleep(min(1.0, BEAT_SECONDS))
+        if not reported:
+            report(f"waiting: another job is training this segment ({holder})")
+            reported = True
+        time.sleep(min(1.0, HEARTBEAT_SECONDS))
 
 
 def try_lock(handle: Any) -> bool:
@@ -74,19 +74,19 @@ def try_lock(handle: Any) -> bool:
             return False
         if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
             raise
-    return True  # also where there are no locks: then the holder's beat alone tells
+    return True  # also where the file system has no locks: then only the holder's heartbeat shows that it lives
 
 
 def held_elsewhere(folder: Path) -> bool:
-    """Whether a process of another computer (or container) shows signs of life."""
+    """Whether a process of another computer (or container) holds the folder and has a recent heartbeat."""
     holder = read_holder(folder)
     if not holder or holder.get("host") == socket.gethostname():
-        return False  # on this computer the lock itself tells
-    return silence(folder) < STALE_SECONDS
+        return False  # on this computer the lock itself decides
+    return seconds_since_heartbeat(folder) < STALE_SECONDS
 
 
-def silence(folder: Path) -> float:
-    """Seconds since the holder's last sign of life, by the file system's clock."""
+def seconds_since_heartbeat(folder: Path) -> float:
+    """By the file system's clock; infinite where there is no holder."""
     probe = folder / f".clock.{os.getpid()}"
     try:
         probe.touch()
@@ -98,7 +98,7 @@ def silence(folder: Path) -> float:
 
 
 def keep_fresh(path: Path, stop: threading.Event) -> None:
-    while not stop.wait(BEAT_SECONDS):
+    while not stop.wait(HEARTBEAT_SECONDS):
         try:
             os.utime(path)
         except OSError:
@@ -122,9 +122,9 @@ def read_holder(folder: Path) -> dict[str, Any]:
     return holder if isinstance(holder, dict) else {}
 
 
-def describe(folder: Path) -> str:
+def describe_holder(folder: Path) -> str:
     holder = read_holder(folder)
     if not holder:
-        return "it has not said who it is"
+        return "it has not recorded its name yet"
     job = f", SLURM job {holder['job']}" if holder.get("job") else ""
     return f"process {holder.get('pid')} on {holder.get('host')}{job}, since {holder.get('since')}"

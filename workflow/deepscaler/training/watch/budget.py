@@ -1,7 +1,7 @@
 """Nothing is trained above the approved GPU-hours: `budget.approved_gpu_hours` of a scale.
 
 Before the first step the whole plan must be approved. After it, each job must fit into what is left: hours are counted
-from the steps that are on disk, so a run that is slower than planned stops at a checkpoint, not at a bill.
+from the steps that are on disk, so a run slower than planned stops at a checkpoint before it exceeds the budget.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from pathlib import Path
 from deepscaler import dag, settings
 from deepscaler.cost.planned import TOTAL, planned_gpu_hours, segment_gpu_hours
 from deepscaler.errors import UserError
+from deepscaler.text import amount
 from deepscaler.training.watch.metrics import SECONDS, Row, read_rows
 from deepscaler.training.watch.timeline import timeline
 
@@ -24,25 +25,25 @@ def require_approval(scale_name: str, segment: str, work: Path) -> None:
     if used == 0 and planned.expected > approved:
         raise refusal(
             scale_name,
-            f"training is planned at {text(planned.expected)} GPU-hours ({text(planned.low)} to "
-            f"{text(planned.high)}), and {text(approved)} are approved",
+            f"training is planned at {amount(planned.expected)} GPU-hours ({amount(planned.low)} to "
+            f"{amount(planned.high)}), and {amount(approved)} are approved",
             planned.expected,
         )
     needed = used + left * segment_gpu_hours(scale_name, segment)
     if used > 0 and left > 0 and needed > approved:
         raise refusal(
             scale_name,
-            f"segment {segment} would bring the total to {text(needed)} GPU-hours ({text(used)} are used), "
-            f"and {text(approved)} are approved",
+            f"segment {segment} would bring the total to {amount(needed)} GPU-hours ({amount(used)} are used), "
+            f"and {amount(approved)} are approved",
             max(needed, planned.expected),
         )
 
 
-def steps_left(scale_name: str, identifier: str, work: Path) -> float:
+def steps_left(scale_name: str, segment_id: str, work: Path) -> float:
     """Share of a segment's steps that it has not made yet."""
-    piece = dag.segment(scale_name, identifier)
-    made = sum(1 for row in timeline(scale_name, work) if row.get("segment") == identifier)
-    return 1 - min(made, piece.last - piece.first) / (piece.last - piece.first)
+    segment = dag.segment(scale_name, segment_id)
+    made = sum(1 for row in timeline(scale_name, work) if row.get("segment") == segment_id)
+    return 1 - min(made, segment.last - segment.first) / (segment.last - segment.first)
 
 
 def refusal(scale_name: str, what: str, hours: float) -> UserError:
@@ -71,20 +72,16 @@ def gpu_hours_used(scale_name: str, work: Path) -> float:
     hours = 0.0
     for row in all_steps(work):
         if row.get("stage") in stages:
-            place = dag.layout(scale_name, str(row["stage"]))
-            hours += float(row.get(SECONDS) or 0.0) / 3600 * place.nodes * place.gpus_per_node
+            layout = dag.layout(scale_name, str(row["stage"]))
+            hours += float(row.get(SECONDS) or 0.0) / 3600 * layout.nodes * layout.gpus_per_node
     return hours
 
 
 def all_steps(work: Path) -> Iterator[Row]:
-    run_again = set()
+    with_run_folder = set()
     for path in sorted(work.glob("runs/*/metrics.jsonl")):
         for row in read_rows(path):
-            run_again.add(row.get("segment"))
+            with_run_folder.add(row.get("segment"))
             yield row
     for path in sorted(work.glob("checkpoints/*/metrics.jsonl")):
-        yield from (row for row in read_rows(path) if row.get("segment") not in run_again)
-
-
-def text(hours: float) -> str:
-    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+        yield from (row for row in read_rows(path) if row.get("segment") not in with_run_folder)

@@ -1,7 +1,7 @@
-"""What stands between a training job and a bill: the budget before it starts, the bounds of health while it runs.
+"""The guard of a training job: the budget before it starts, the bounds of health while it runs.
 
-A run that was stopped for its health stays stopped when its job is handed in again, as schedulers and Snakemake do with
-jobs that fail: only other bounds or another recipe let it go on.
+A run that was stopped for its health stays stopped when its job is submitted again, as schedulers and Snakemake do with
+jobs that fail: it goes on only with other bounds or another recipe.
 """
 
 import json
@@ -17,31 +17,30 @@ from deepscaler.training.watch.metrics import Row
 from deepscaler.training.watch.timeline import timeline
 
 
-def guard(scale_name: str, segment_id: str, runs: Path, say: Callable[[str], None] = print) -> Callable[[Row], None]:
-    """The watcher of a segment's steps, which raises JobError at the first that breaks a bound.
+def guard(scale_name: str, segment_id: str, runs: Path, report: Callable[[str], None] = print) -> Callable[[Row], None]:
+    """A function to call with the row of every step, which raises JobError at the first that breaks a bound.
 
-    `runs` is {work}/{scale}/runs. The watcher knows the steps that the stage has made before. Raises UserError where
-    the segment is not paid for, or was stopped under the bounds and the recipe that still hold.
+    `runs` is {work}/{scale}/runs. It knows the steps that the stage has made before. Raises UserError where the
+    segment exceeds the approved budget, or was stopped under the bounds and the recipe that still hold.
     """
     training, segment = settings.load_scale(scale_name).training, dag.segment(scale_name, segment_id)
     assert training is not None
     conditions = digest_of([training.health.model_dump(mode="json"), dag.training_digest(scale_name, segment_id)])
     stop = StopNote(runs / f"{segment_id}.stopped.json", conditions, f"config/scales/{scale_name}.yaml")
-    stop.refuse_if_standing()
+    stop.refuse_if_in_force()
     require_approval(scale_name, segment_id, runs.parent)
     steps = timeline(scale_name, runs.parent)
     monitor = HealthMonitor(training.health, [row for row in steps if row.get("stage") == segment.stage])
 
-    def see(row: Row) -> None:
+    def on_step(row: Row) -> None:
         for finding in monitor.observe(row):
-            say(str(finding))
+            report(str(finding))
             if finding.level == "stop":
                 stop.write(finding)
-                raise JobError(
-                    f"stopped, {finding}", None, f"states, metrics and logs are kept; {stop.way_on(finding.rule)}"
-                )
+                hint = f"states, metrics and logs are kept; {stop.how_to_continue(finding.rule)}"
+                raise JobError(f"stopped, {finding}", None, hint)
 
-    return see
+    return on_step
 
 
 class StopNote:
@@ -54,8 +53,8 @@ class StopNote:
         note = {"step": finding.step, "rule": finding.rule, "message": finding.message, "conditions": self.conditions}
         write_json(self.path, note)
 
-    def refuse_if_standing(self) -> None:
-        """Raise UserError where the run was stopped under these conditions; under others the note is void, and goes."""
+    def refuse_if_in_force(self) -> None:
+        """Raise UserError where the run was stopped under these conditions; under others the note is removed."""
         try:
             note = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -66,9 +65,9 @@ class StopNote:
             self.path.unlink()
             return
         what = f"this segment was stopped at step {note.get('step')}: {note.get('message')}"
-        raise UserError(what, self.path, self.way_on(str(note.get("rule"))))
+        raise UserError(what, self.path, self.how_to_continue(str(note.get("rule"))))
 
-    def way_on(self, rule: str) -> str:
+    def how_to_continue(self, rule: str) -> str:
         return (
             "look at it with `deepscaler status`; to go on from the last saved state all the same, change "
             f"training.health.{rule} in {self.settings_file}"

@@ -1,9 +1,9 @@
-"""Is the run healthy? Judged step by step from its metrics; a breach of a bound stops it and keeps everything.
+"""The health of a run, judged step by step from its metrics; a breach of a bound stops it and keeps everything.
 
-    monitor = HealthMonitor(settings.scale("paper").training.health)
+    monitor = HealthMonitor(settings.load_scale("paper").training.health)
     for finding in monitor.observe(row): …
 
-A finding is told once, and again only after its rule has been quiet for a window.
+A finding is reported once, and again only when its rule has had none for a window.
 """
 
 import math
@@ -46,8 +46,8 @@ class Finding:
 class HealthMonitor:
     """Watches one run, stage after stage; each stage has its own baselines.
 
-    `history` are rows of the same stage from before a restart: they count, and nothing is told of them again. A row
-    whose step has been seen (repeated after a kill) replaces all from that step on.
+    `history` are rows of the same stage from before a restart: they count, and their findings are not reported again. A
+    row whose step has been seen (repeated after a kill) replaces all from that step on.
     """
 
     def __init__(self, bounds: Health, history: Iterable[Row] = ()) -> None:
@@ -56,7 +56,7 @@ class HealthMonitor:
         self.rows: list[Row] = []
         self.means: dict[str, list[tuple[int, float]]] = {}
         """Of every full window: the step at which it ends, and its mean."""
-        self.last_told: dict[str, int] = {}
+        self.last_reported: dict[str, int] = {}
         for row in history:
             self.observe(row)
 
@@ -65,7 +65,7 @@ class HealthMonitor:
         if not self.bounds.enabled:
             return []
         if row.get("stage") != self.stage:
-            self.stage, self.rows, self.last_told = row.get("stage"), [], {}
+            self.stage, self.rows, self.last_reported = row.get("stage"), [], {}
             self.means = {key: [] for key in WINDOWED}
         self.rewind(int(row["step"]))
         self.rows.append(row)
@@ -74,7 +74,7 @@ class HealthMonitor:
             values = [value for value in recent if value is not None]
             if len(values) == self.bounds.window:
                 self.means[key].append((self.step, fmean(values)))
-        return [finding for check in CHECKS for finding in check(self) if self.is_news(finding)]
+        return [finding for check in CHECKS for finding in check(self) if self.is_new(finding)]
 
     def rewind(self, step: int) -> None:
         """Forget what was seen of a step and of all after it."""
@@ -84,12 +84,12 @@ class HealthMonitor:
             while means and means[-1][0] >= step:
                 means.pop()
 
-    def is_news(self, finding: Finding) -> bool:
-        before = self.last_told.get(finding.rule)
-        self.last_told[finding.rule] = finding.step
+    def is_new(self, finding: Finding) -> bool:
+        before = self.last_reported.get(finding.rule)
+        self.last_reported[finding.rule] = finding.step
         return finding.level == "stop" or before is None or finding.step - before > self.bounds.window
 
-    # What the checks ask:
+    # For the checks:
 
     @property
     def step(self) -> int:
@@ -174,7 +174,7 @@ def sampler_divergence(monitor: HealthMonitor) -> list[Finding]:
 
 
 def above(monitor: HealthMonitor, key: str, what: str, warn: str, most: str, question: str = "") -> list[Finding]:
-    """Findings on a value that has a bound to tell of and one to stop at."""
+    """Findings on a value with two bounds: one to warn at and one to stop at."""
     value, bounds = monitor.value(key), monitor.bounds
     if value is None:
         return []

@@ -4,7 +4,7 @@
      "rollout/reward_mean": 0.46, "rollout/response_length_mean": 5512.0, "actor_grad_norm": 0.11, …}
 
 `step` counts from the stage's start, `total_step` from the base model. All other keys are OpenRLHF's own. A value that
-is not finite stays what it is (`NaN`, `Infinity`, as Python's json writes and reads them): health checks look for it.
+is not finite stays what it is (`NaN`, `Infinity`, as Python's json writes and reads them): health checks test for it.
 """
 
 import json
@@ -12,15 +12,15 @@ import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from deepscaler.errors import UserError
 
 Row = dict[str, Any]
 """One step."""
 
-PLACE = ("step", "total_step", "stage", "segment", "time")
-"""The keys of a row that are not metrics."""
+POSITION = ("step", "total_step", "stage", "segment", "time")
+"""The keys of a row that say which step it is; all others are metrics."""
 
 REWARD = "rollout/reward_mean"
 REWARD_STD = "rollout/reward_std"
@@ -44,7 +44,7 @@ TIMINGS = (
 
 
 def make_row(step: int, total_step: int, stage: str, segment: str, metrics: dict[str, Any]) -> Row:
-    """A row from what OpenRLHF logs at the end of a step; what is no number (a sample's text) is left out."""
+    """A row from what OpenRLHF logs at the end of a step; what is not a number (a sample's text) is left out."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     row: Row = {"step": step, "total_step": total_step, "stage": stage, "segment": segment, "time": now}
     for key, value in metrics.items():
@@ -57,13 +57,22 @@ def make_row(step: int, total_step: int, stage: str, segment: str, metrics: dict
 def append_row(path: Path, row: Row) -> None:
     """Add one row; it is on disk when this returns, before the step's state is saved.
 
-    What a kill or a full disk left of a row before it is closed off, so that it spoils no other.
+    A row before it that a kill or a full disk left unfinished gets a line of its own, which readers pass over.
     """
     with path.open("a+b") as handle:
-        torn = handle.tell() > 0 and (handle.seek(-1, os.SEEK_END), handle.read(1))[1] != b"\n"
-        handle.write(b"\n" * torn + json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        if has_unfinished_line(handle):
+            handle.write(b"\n")
+        handle.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
         handle.flush()
         os.fsync(handle.fileno())
+
+
+def has_unfinished_line(handle: BinaryIO) -> bool:
+    """Whether a file that was opened to append has content that does not end with a line break."""
+    if handle.tell() == 0:
+        return False
+    handle.seek(-1, os.SEEK_END)
+    return handle.read(1) != b"\n"
 
 
 def read_rows(path: Path) -> Iterator[Row]:

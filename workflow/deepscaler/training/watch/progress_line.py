@@ -8,14 +8,14 @@ from deepscaler.text import duration
 from deepscaler.training.watch.metrics import LENGTH, REWARD, SECONDS, TRUNCATED, Row
 
 SMOOTHING = 0.8
-"""Weight of the past in the step time that the remaining time is told from."""
+"""Weight of earlier steps in the average step time, from which the remaining time is estimated."""
 
 
-class StepLines:
-    """Lines for the steps of one launch. Times between rows count, so that saving and waiting are in the estimate."""
+class ProgressLines:
+    """Lines for the steps of one launch. The time between rows counts, so the estimate includes saving and waiting."""
 
-    def __init__(self, segment: Segment, start: int) -> None:
-        self.segment, self.start = segment, start
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
         self.previous: float | None = None
         self.seconds: float | None = None
 

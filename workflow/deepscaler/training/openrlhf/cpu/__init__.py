@@ -5,8 +5,8 @@ CUDA build of torch nothing happens (not `cuda.is_available()`: a cluster's head
 Ray hides the GPUs from actors that ask for none). The training command keeps its GPU flags; `settings` rewrites the
 few that a CPU cannot honour.
 
-Each part is a module that says what forced it. All was written against the versions in `MADE_FOR` and refuses others:
-a patch that meets code it was not made for may be silently wrong.
+Each part is a module whose docstring says why it is needed. All were written for the versions in `MADE_FOR` and refuse
+others: a patch to code that it was not made for may be wrong without an error.
 """
 
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""Nothing is compiled on the spot: DeepSpeed's C++ operators give way to torch's.
+"""Torch's operators in place of DeepSpeed's C++ ones, so that nothing is compiled at the first start.
 
 For a CPU, DeepSpeed builds its fused Adam and a shared-memory all-reduce when they are first used: over a minute on
 two cores, and a C++ compiler on the user's computer. Torch's AdamW is the same mathematics, and gloo reduces as

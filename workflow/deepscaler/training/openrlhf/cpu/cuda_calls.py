@@ -1,6 +1,6 @@
 """Calls of torch.cuda that raise on a CPU build of torch, in OpenRLHF's actors, buffers and strategy.
 
-Each gets a function of its own: torch._dynamo refuses one object that stands in three places. With them, the device
+Each gets a function of its own: torch._dynamo refuses one function under three names. With them, the device
 mesh that OpenRLHF names "cuda" works, over gloo.
 """
 

@@ -1,7 +1,7 @@
 """flash_attn is imported unconditionally (openrlhf/models/ring_attn_utils.py) and has no CPU build.
 
-The stand-ins do what the few functions used do: gathering rows, and packing a padded batch and back, for which
-transformers has plain versions. Attention itself is sdpa's; see `settings`.
+The replacements do what the few functions that are used do: gather rows, and pack a padded batch and unpack it, for
+which transformers has plain versions. Attention itself is computed by sdpa; see `settings`.
 """
 
 import sys
@@ -17,19 +17,19 @@ def apply() -> None:
     def gather_rows(tensor: Any, indices: Any) -> Any:
         return tensor[indices]
 
-    stand_in("flash_attn")
-    stand_in(
+    replace_module("flash_attn")
+    replace_module(
         "flash_attn.bert_padding",
         index_first_axis=gather_rows,
         pad_input=plain._pad_input,
         unpad_input=plain._unpad_input,
         rearrange=einops.rearrange,
     )
-    stand_in("flash_attn.utils")
-    stand_in("flash_attn.utils.distributed", all_gather=None)  # ring attention's, which needs several GPUs
+    replace_module("flash_attn.utils")
+    replace_module("flash_attn.utils.distributed", all_gather=None)  # ring attention's, which needs several GPUs
 
 
-def stand_in(name: str, **names: Any) -> None:
+def replace_module(name: str, **names: Any) -> None:
     module = ModuleType(name)
     module.__spec__ = ModuleSpec(name, None)
     module.__path__ = []

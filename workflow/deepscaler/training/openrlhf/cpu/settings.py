@@ -1,7 +1,7 @@
-"""Settings of an otherwise unchanged command that only a GPU can honour.
+"""Replaces the settings of an otherwise unchanged command that need a GPU.
 
-Rewritten after OpenRLHF's own parser and checks have passed them (`train` first calls `get_strategy`), so that a
-command is the same, and checked the same, with a GPU and without.
+They are replaced after OpenRLHF's own parser and checks have passed them (`train` first calls `get_strategy`), so that
+a command is the same, and checked the same, with a GPU and without.
 """
 
 from typing import Any

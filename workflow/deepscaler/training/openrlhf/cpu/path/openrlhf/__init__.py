@@ -1,7 +1,7 @@
-"""Stands before the installed openrlhf on PYTHONPATH, hands everything else to it, and applies the overlay.
+"""Found before the installed openrlhf on PYTHONPATH: finds all submodules in it, and applies the overlay.
 
-Upstream's own `__init__.py` is empty. Because this is a package of the same name, the overlay is there in the driver,
-in every Ray actor and in vLLM's worker processes alike, without a hook in any of them.
+Upstream's own `__init__.py` is empty. Because this is a package of the same name, the overlay is applied in the driver,
+in every Ray actor and in vLLM's worker processes, without a hook in any of them.
 """
 
 from pkgutil import extend_path
