@@ -1,7 +1,7 @@
-"""Train one segment of the chain: from its parent's checkpoint to its own, from wherever a killed job left off.
+"""Train one segment of the chain, from its parent's checkpoint to its own; a killed job resumes.
 
-The result is put in place once, whole. What is half done stays in the run folder (run_folder.py), where the same
-command given again goes on from the last saved state.
+The result is put in place once, whole. Unfinished work stays in the run folder (run/run_folder.py), where the same
+command, run again, goes on from the last saved state.
 """
 
 import signal

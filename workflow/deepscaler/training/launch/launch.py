@@ -54,7 +54,7 @@ def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
 
 
 def base_environment(launch: Launch, token: str, folder: Path) -> dict[str, str]:
-    """The environment of the driver, which Ray hands to all its workers, with the token that its ports ask for."""
+    """The environment of the driver, which Ray hands to all its workers, with the token that Ray's ports ask for."""
     environment = dict(os.environ)
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a dozen processes import the same modules
     environment |= {

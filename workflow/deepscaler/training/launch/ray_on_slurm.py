@@ -71,8 +71,8 @@ def this_node_first(hosts: list[str]) -> list[str]:
 def address_of_this_node(other: str) -> str:
     """The address at which another node finds this one.
 
-    A node's own name may stand for a loopback address in its /etc/hosts; then it is the address from which the other
-    is reached, unless that is a loopback one too: then all nodes are on one computer, and the name tells them apart.
+    A node's own name may have a loopback address in its /etc/hosts; then it is the address from which the other is
+    reached, unless that is a loopback address too: then all nodes are on one computer, and differ by their names.
     """
     named = socket.gethostbyname(socket.gethostname())
     if not named.startswith("127."):

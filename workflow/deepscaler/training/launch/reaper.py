@@ -7,8 +7,8 @@ any way, then stops what carries the token and removes the launch's temporary fo
 
     python -m deepscaler.training.launch.reaper TOKEN FOLDER
 
-Where the reaper itself is killed, as a scheduler does with all of a job at once, nothing runs any more but the folder
-stays. It is locked for as long as its launch or its reaper lives, so the next launch on that computer can remove it.
+A scheduler kills all processes of a job at once, the reaper too; then only the folder stays. It is locked for as long
+as its launch or its reaper lives, so the next launch on that computer finds it unlocked and removes it.
 """
 
 import contextlib

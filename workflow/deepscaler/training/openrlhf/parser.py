@@ -1,6 +1,6 @@
 """A command through OpenRLHF's own parser and checks, without its heavy imports.
 
-The parser and all asserts stand in the `if __name__ == "__main__"` block of `openrlhf/cli/train_ppo_ray.py`. That block
+The parser and all asserts are in the `if __name__ == "__main__"` block of `openrlhf/cli/train_ppo_ray.py`. That block
 is taken from the installed file and run with `train` replaced: it returns the settings that upstream would train with,
 and what upstream refuses is refused here, in milliseconds and before any job starts.
 """

@@ -1,4 +1,4 @@
-"""A checkpoint: a folder with weights, tokenizer, metrics and `checkpoint.json`; and the proof of where it came from.
+"""A checkpoint: a folder with weights, tokenizer, metrics and `checkpoint.json`, and its verified lineage.
 
 Every manifest names the SHA-256 of each of its files, and of its parent's manifest, down to the base model's.
 """
@@ -36,7 +36,7 @@ def read_manifest(path: Path) -> Checkpoint | ModelManifest:
 
 
 def verify_files(path: Path) -> Checkpoint | ModelManifest:
-    """Check that every file beside a manifest is what the manifest says."""
+    """Check the digest of every file beside a manifest against the manifest's; UserError where one differs."""
     manifest = read_manifest(path)
     for name, digest in manifest.files.items():
         file = path.parent / name
@@ -94,7 +94,7 @@ def publish(export: Path, target: Path) -> None:
     """Put a finished export in place of `target`, at once and without copying; the export stays.
 
     The files are hard links, so that deleting a published checkpoint, as Snakemake does before it makes one anew, loses
-    nothing. They get the time of now: what is put in place now is newer than what it was made from.
+    nothing. They get the current time, so that they are newer than what they were made from.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.part")

@@ -1,1 +1,1 @@
-"""Seeing how training goes: metrics, health, budget, progress."""
+"""Watching a run: metrics, health, budget, progress."""

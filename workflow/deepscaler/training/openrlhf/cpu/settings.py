@@ -15,7 +15,7 @@ def apply() -> None:
 
         def cpu_strategy(args: Any) -> Any:
             args.ds.attn_implementation = "sdpa"  # packing stays on: transformers masks by position ids
-            args.vllm.sync_backend = "gloo"  # nccl with colocation would hand over CUDA IPC handles
+            args.vllm.sync_backend = "gloo"  # nccl with colocation would pass CUDA IPC handles
             args.vllm.enable_sleep = args.ds.enable_sleep = False  # there is no GPU memory to make room in
             args.vllm.enforce_eager = True  # no CUDA graphs
             args.vllm.gpu_memory_utilization = 0.1  # on a CPU, a share of the computer's memory

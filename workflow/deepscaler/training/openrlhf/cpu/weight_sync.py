@@ -1,9 +1,9 @@
 """The trainer's weights go to vLLM over gloo instead of NCCL.
 
-Without libnccl, vLLM's PyNcclCommunicator is "disabled", and a disabled one's broadcast sends nothing and says nothing:
-the sampler would keep its first weights for ever. So the group (openrlhf/utils/distributed_util.py) is made over gloo,
+Without libnccl, vLLM's PyNcclCommunicator is "disabled", and its broadcast then sends nothing and raises no error: the
+sampler would keep its first weights for ever. So the group (openrlhf/utils/distributed_util.py) is made over gloo,
 and the receiving side (openrlhf/trainer/ray/vllm_worker_wrap.py), which names the device "cuda", is written for CPU.
-The logged `vllm_kl` shows that the weights arrive; a test withholds them and sees it jump.
+The logged `vllm_kl` shows that the weights arrive; a test withholds them and requires it to jump.
 """
 
 from typing import Any
