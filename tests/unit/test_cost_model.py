@@ -64,7 +64,7 @@ def test_engine_time_is_that_of_walking_through_every_decode_step() -> None:
             seconds += OPENRLHF.host_seconds + here.sum() * OPENRLHF.sequence_seconds
             seconds += bytes_read / A100.bytes_per_second
         expected.append(seconds)
-    found = engine_seconds(load_of(drawn, 3, places=128), R1_QWEN_1_5B, A100, OPENRLHF)
+    found = engine_seconds(load_of(drawn, 3, slots=128), R1_QWEN_1_5B, A100, OPENRLHF)
     assert found[0] == pytest.approx(expected, rel=1e-9)
 
 
@@ -149,10 +149,10 @@ def test_what_would_not_fit_is_told(paper: Price) -> None:
 # What-ifs
 
 
-@pytest.mark.parametrize("words", STANDARD, ids=" ".join)
-def test_every_usual_what_if_changes_the_price(paper: Price, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("changes", STANDARD, ids=" ".join)
+def test_every_usual_what_if_changes_the_price(paper: Price, changes: tuple[str, ...]) -> None:
     alone = replace(paper.case, evaluations=())
-    assert estimate(changed(alone, words)).training.expected != pytest.approx(paper.training.expected, rel=0.01)
+    assert estimate(changed(alone, changes)).training.expected != pytest.approx(paper.training.expected, rel=0.01)
 
 
 def test_fewer_gpus_cost_less_and_take_longer(paper: Price) -> None:

@@ -14,7 +14,7 @@ import yaml
 from deepscaler import records, settings
 from deepscaler.errors import UserError
 from deepscaler.reporting.claims.check_claims import check_claims, expectation
-from deepscaler.reporting.claims.claim_values import measure
+from deepscaler.reporting.claims.claim_values import claim_value
 from deepscaler.reporting.claims.results import Results
 from deepscaler.settings.claims import (
     Claim,
@@ -40,7 +40,7 @@ ALSO = {
 
 
 def claim(**change: object) -> Claim:
-    base = {"id": "x", "statement": "s", "place": "p", "scales": ["mini"], "measure": {"of": "paper", "value": 1},
+    base = {"id": "x", "statement": "s", "section": "p", "scales": ["mini"], "measure": {"of": "paper", "value": 1},
             "expected": 10, "reason": "r"}  # fmt: skip
     return Claim.model_validate(base | change)
 
@@ -130,9 +130,9 @@ def test_holds(comparison: str, tolerance: float, value: float, holds: bool) -> 
 
 
 def test_a_claim_may_ask_to_be_clear_by_its_own_error() -> None:
-    asked = claim(comparison="at_least", expected=1, errors=3)
-    assert asked.holds(1.4, 0.1)
-    assert not asked.holds(1.2, 0.1)
+    checked = claim(comparison="at_least", expected=1, errors=3)
+    assert checked.holds(1.4, 0.1)
+    assert not checked.holds(1.2, 0.1)
     assert claim(comparison="at_most", expected=1, errors=3).holds(0.6, 0.1)
     assert not claim(comparison="at_most", expected=1, errors=3).holds(0.8, 0.1)
     with pytest.raises(ValueError, match="`errors` are of at_least and at_most"):
@@ -175,7 +175,7 @@ def test_two_claims_of_one_name_are_refused() -> None:
 
 
 def value_of(run: Path, **wanted: object) -> float:
-    found = measure(Results.of("mini", run / "results" / "mini"), claim(measure=wanted).measure)
+    found = claim_value(Results.of("mini", run / "results" / "mini"), claim(measure=wanted).measure)
     assert found is not None
     return found.value
 
@@ -228,7 +228,7 @@ def test_a_length_errs_by_what_problems_and_samples_vary(run: Path) -> None:
         drawn = [value for group in generator.choices(problems, k=len(problems)) for value in group]
         means.append(sum(drawn) / len(drawn))
     cell = {"of": "tokens", "system": "mini-base", "column": "aime_2024", "answers": "all"}
-    estimate = measure(Results.of("mini", run / "results" / "mini"), claim(measure=cell).measure)
+    estimate = claim_value(Results.of("mini", run / "results" / "mini"), claim(measure=cell).measure)
     assert estimate is not None
     # a bootstrap of few groups is smaller by sqrt((n - 1) / n)
     assert estimate.standard_error == pytest.approx(pstdev(means) * (6 / 5) ** 0.5, rel=0.05)
@@ -236,7 +236,7 @@ def test_a_length_errs_by_what_problems_and_samples_vary(run: Path) -> None:
 
 def test_problems_that_should_not_be_there_are_counted(run: Path) -> None:
     train = run / "work/mini/data/train/train.parquet"
-    assert measure(Results.of("mini", run / "results" / "mini"), claim(measure={"of": "problems", "which": "repeated"})
+    assert claim_value(Results.of("mini", run / "results" / "mini"), claim(measure={"of": "problems", "which": "repeated"})
                    .measure) is None  # fmt: skip
     train.parent.mkdir(parents=True)
     test = pq.read_table(run / "work/mini/benchmarks/mini-aime-2024.parquet")["problem"].to_pylist()[0]
@@ -302,9 +302,9 @@ def test_what_is_not_there_is_not_run(run: Path) -> None:
     (run / "results/mini/scores/mini-base-table.json").unlink()
     cell = {"of": "tokens", "system": "mini-base", "column": "aime_2024", "answers": "all"}
     results = Results.of("mini", run / "results" / "mini")
-    assert measure(results, claim(measure=cell).measure) is None
+    assert claim_value(results, claim(measure=cell).measure) is None
     gain = {**cell, "system": "deepscaler-8k", "minus": cell}
-    assert measure(results, claim(measure=gain).measure) is None
+    assert claim_value(results, claim(measure=gain).measure) is None
 
 
 def test_verdicts(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,8 @@ import pytest
 from deepscaler import records
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import sha256
-from deepscaler.reporting.provenance.jobs import name_of, path_of, run_jobs
-from deepscaler.reporting.provenance.jobs import records as job_records
+from deepscaler.reporting.file_names import name_of, path_of
+from deepscaler.reporting.provenance.jobs import job_records, run_jobs
 from deepscaler.reporting.provenance.record_provenance import ADDRESS, record_provenance
 from deepscaler.reporting.provenance.trace import trace
 from synthetic_run import samples_of, write_record

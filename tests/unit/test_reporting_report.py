@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from deepscaler.reporting.write_report import plain, write_report
+from deepscaler.reporting.report.write_report import plain, write_report
 from synthetic_run import HOSTILE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -23,7 +23,7 @@ def test_it_holds_everything(page: Path) -> None:
     for part in ("DeepScaleR 24K", "Figure 5.", "not run", "train_segment", "mini-aime", "Completions", "openrlhf"):
         assert part in text, part
     assert text.count("data:image/png;base64,") == 5
-    assert text.count('<details class="specimen"') >= 8
+    assert text.count('<details class="example"') >= 8
 
 
 def test_untrusted_text_is_shown_and_never_run(page: Path) -> None:

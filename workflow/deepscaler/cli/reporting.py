@@ -68,7 +68,7 @@ def register(app: typer.Typer) -> None:
     @verb(app)
     def write_report(scale: ScaleName, results: ResultsFolder, work: WorkFolder, output: Output) -> None:
         """Write a scale's report: one self-contained page."""
-        from deepscaler.reporting import write_report as module
+        from deepscaler.reporting.report import write_report as module
 
         module.write_report(scale, results, work, output)
 

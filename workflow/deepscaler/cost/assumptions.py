@@ -1,13 +1,13 @@
 """Every constant of the model that is not a shape or a data sheet, with its source, and the systems made of them.
 
-Marks: measured (by others, source given) · code (read in the version that is pinned) · fitted (to an anchor, named) ·
+Bases: measured (by others, source given) · code (read in the version that is pinned) · fitted (to an anchor, named) ·
 assumed (a judgement; the sensitivities in docs/plan.md say what it matters).
 """
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Mark = Literal["measured", "code", "fitted", "assumed"]
+Basis = Literal["measured", "code", "fitted", "assumed"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Assumption:
     name: str
     value: float
     unit: str
-    mark: Mark
+    basis: Basis
     source: str
 
 

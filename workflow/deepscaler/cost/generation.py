@@ -9,7 +9,7 @@ the others do, so an engine needs
 
     steps·(host + weights) + ΣL·sequence + Σ(L²/2 + prompt·L)·cache
 
-where `steps` is the longest length, or the makespan where sequences wait for a place. Lengths are drawn (seeded), so
+where `steps` is the longest length, or the makespan where more sequences wait than an engine takes. Lengths are drawn (seeded), so
 that the long tail and the uneven engines come out by themselves.
 """
 
@@ -74,16 +74,14 @@ class Load:
 
 
 @cache
-def drawn_load(
-    lengths: Lengths, prompts: int, samples: int, engines: int, places: int, spread: bool, seed: int
-) -> Load:
+def drawn_load(lengths: Lengths, prompts: int, samples: int, engines: int, slots: int, spread: bool, seed: int) -> Load:
     """The load of simulated steps."""
     import numpy
 
-    return load_of(lengths.draw(numpy.random.default_rng(seed), DRAWS, prompts, samples), engines, places, spread)
+    return load_of(lengths.draw(numpy.random.default_rng(seed), DRAWS, prompts, samples), engines, slots, spread)
 
 
-def load_of(drawn: "numpy.ndarray", engines: int, places: int, spread: bool = False) -> Load:
+def load_of(drawn: "numpy.ndarray", engines: int, slots: int, spread: bool = False) -> Load:
     """The load of lengths of shape (steps, prompts, samples), dealt out in turn.
 
     OpenRLHF sends all samples of a prompt to one engine, the least loaded (samples_generator.py); `spread` deals out
@@ -96,7 +94,7 @@ def load_of(drawn: "numpy.ndarray", engines: int, places: int, spread: bool = Fa
     order = numpy.arange(prompts * samples) if spread else numpy.repeat(numpy.arange(prompts), samples)
     shares = [flat[:, order % engines == engine] for engine in range(engines)]
     return Load(
-        steps=numpy.stack([makespans(share, places) for share in shares], axis=1),
+        steps=numpy.stack([makespans(share, slots) for share in shares], axis=1),
         tokens=numpy.stack([share.sum(axis=1) for share in shares], axis=1),
         context=numpy.stack([(share * share / 2 + PROMPT_TOKENS * share).sum(axis=1) for share in shares], axis=1),
     )
@@ -112,21 +110,21 @@ def engine_seconds(load: Load, shape: Shape, card: Card, system: System) -> "num
     return seconds
 
 
-def makespans(lengths: "numpy.ndarray", places: int) -> "numpy.ndarray":
+def makespans(lengths: "numpy.ndarray", slots: int) -> "numpy.ndarray":
     """The makespan of each row."""
     import numpy
 
-    if lengths.shape[1] <= places:
+    if lengths.shape[1] <= slots:
         longest: numpy.ndarray = lengths.max(axis=1, initial=0.0)
         return longest
-    return numpy.array([makespan(row, places) for row in lengths])
+    return numpy.array([makespan(row, slots) for row in lengths])
 
 
-def makespan(lengths: "numpy.ndarray", places: int) -> float:
-    """Decode steps until the last of the sequences ends, at most `places` at once, first come first served."""
-    ends = [float(length) for length in lengths[:places]]
+def makespan(lengths: "numpy.ndarray", slots: int) -> float:
+    """Decode steps until the last of the sequences ends, at most `slots` at once, first come first served."""
+    ends = [float(length) for length in lengths[:slots]]
     heapq.heapify(ends)
-    for length in lengths[places:]:
+    for length in lengths[slots:]:
         heapq.heappush(ends, heapq.heappop(ends) + float(length))
     return max(ends)
 

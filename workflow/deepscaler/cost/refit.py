@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredStage:
     """What a stage has done so far."""
 
     stage: str
@@ -42,7 +42,7 @@ class Measured:
 @dataclass(frozen=True)
 class Refit:
     case: Case
-    stages: tuple[Measured, ...]
+    stages: tuple[MeasuredStage, ...]
     fitted_on: str
     """The stage whose timings the system was fitted to: the newest with enough steps."""
 
@@ -65,7 +65,7 @@ def refit(case: Case, rows: Iterable[Row], shape: Shape, card: Card) -> Refit:
             "--from-run",
             f"give metrics.jsonl of a run of one of: {', '.join(works)}",
         )
-    measured = tuple(measure(works[name], enough[name]) for name in known)
+    measured = tuple(measured_stage(works[name], enough[name]) for name in known)
     lengths = {entry.stage: entry.lengths for entry in measured}
     stages = tuple(replace(work, lengths=lengths.get(work.name, work.lengths)) for work in case.stages)
     newest = known[-1]
@@ -79,14 +79,14 @@ def refit(case: Case, rows: Iterable[Row], shape: Shape, card: Card) -> Refit:
     return Refit(replace(case, stages=stages, systems=systems), measured, newest)
 
 
-def measure(work: Work, rows: list[Row]) -> Measured:
+def measured_stage(work: Work, rows: list[Row]) -> MeasuredStage:
     seconds = [float(row[STEP]) for row in rows]
     mean = fmean(float(row[LENGTH]) for row in rows)
     clipped = fmean(float(row.get(TRUNCATED) or 0.0) for row in rows)
     context = work.lengths.context
     clipped = min(max(clipped, 1e-3), 0.95 * mean / context)  # a log-normal needs some of both
     lengths = Lengths(context, min(mean, 0.99 * context), clipped)
-    return Measured(work.name, len(rows), sum(seconds) / 3600, fmean(seconds), lengths)
+    return MeasuredStage(work.name, len(rows), sum(seconds) / 3600, fmean(seconds), lengths)
 
 
 def fit_system(work: Work, rows: list[Row], shape: Shape, card: Card, prior: System) -> System:

@@ -10,7 +10,7 @@ from deepscaler.cost.lengths import Lengths
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage asks for, whoever does it."""
+    """The work of a stage, whatever hardware does it."""
 
     name: str
     steps: int

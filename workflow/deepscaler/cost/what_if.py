@@ -20,15 +20,15 @@ def on_gpus(case: Case, value: str, stage: str | None) -> Case:
     """gpus=16: for the stages after the first, or for one: gpus.8k=16."""
     number = positive("gpus", value)
     later = {work.name for work in case.stages[1:]}
-    chosen = {case.stage(stage).name} if stage else later
-    return replace(case, stages=tuple(replace(w, gpus=number) if w.name in chosen else w for w in case.stages))
+    names = {case.stage(stage).name} if stage else later
+    return replace(case, stages=tuple(replace(w, gpus=number) if w.name in names else w for w in case.stages))
 
 
 def with_samples(case: Case, value: str, stage: str | None) -> Case:
     """samples=8: for each prompt, in all stages or in one. Changes the recipe."""
     number = positive("samples", value)
-    chosen = {case.stage(stage).name} if stage else {work.name for work in case.stages}
-    return replace(case, stages=tuple(replace(w, samples=number) if w.name in chosen else w for w in case.stages))
+    names = {case.stage(stage).name} if stage else {work.name for work in case.stages}
+    return replace(case, stages=tuple(replace(w, samples=number) if w.name in names else w for w in case.stages))
 
 
 def with_steps(case: Case, value: str, stage: str | None) -> Case:
@@ -117,9 +117,9 @@ STANDARD: tuple[tuple[str, ...], ...] = (
 """The table of `--what-if standard`."""
 
 
-def changed(case: Case, words: list[str] | tuple[str, ...]) -> Case:
+def changed(case: Case, changes: list[str] | tuple[str, ...]) -> Case:
     """The case with every word applied: `card=h200`, `gpus.16k=16`, `async`, …"""
-    for word in words:
+    for word in changes:
         key, equals, value = word.partition("=")
         key, _, stage = key.partition(".")
         if not case.stages and key != "card":

@@ -59,8 +59,8 @@ class Sampling:
 
 def case_of(scale_name: str) -> Case:
     """A GPU scale as it is set."""
-    chosen = settings.load_scale(scale_name)
-    if chosen.device != "gpu":
+    scale = settings.load_scale(scale_name)
+    if scale.device != "gpu":
         raise UserError(f"scale {scale_name!r} runs on CPUs: it has a model of its own")
     name = known_card(settings.site().gpu_model)
     return Case(scale_name, name, Systems(), stages_of(scale_name), samplings_of(scale_name))
@@ -76,23 +76,23 @@ def stages_of(scale_name: str) -> tuple[Work, ...]:
     training = settings.load_scale(scale_name).training
     if training is None:
         return ()
-    chosen = settings.load_recipe(training.recipe)
+    recipe = settings.load_recipe(training.recipe)
     works = []
-    for position, stage in enumerate(chosen.stages):
-        place = training.layout[stage.name]
+    for index, stage in enumerate(recipe.stages):
+        layout = training.layout[stage.name]
         jobs = sum(1 for segment in dag.segments(scale_name) if segment.stage == stage.name)
         works.append(
             Work(
                 name=stage.name,
                 steps=stage.steps,
-                prompts=chosen.rollout.prompts_per_step,
-                samples=chosen.samples_of(stage),
-                lengths=expected_lengths(stage.max_new_tokens, from_base=position == 0),
-                gpus=place.nodes * place.gpus_per_node,
+                prompts=recipe.rollout.prompts_per_step,
+                samples=recipe.samples_of(stage),
+                lengths=expected_lengths(stage.max_new_tokens, from_base=index == 0),
+                gpus=layout.nodes * layout.gpus_per_node,
                 jobs=jobs,
-                save_steps=place.save_steps,
-                reference=chosen.kl.coefficient > 0,
-                filtered=chosen.filtering.enabled,
+                save_steps=layout.save_steps,
+                reference=recipe.kl.coefficient > 0,
+                filtered=recipe.filtering.enabled,
             )
         )
     return tuple(works)
@@ -110,23 +110,23 @@ TRAINED_SYSTEMS = ("deepscaler-1.5b-preview",)
 
 def samplings_of(scale_name: str) -> tuple[Sampling, ...]:
     """Every (system, suite) that is sampled."""
-    chosen = settings.load_scale(scale_name).evaluation
+    evaluation = settings.load_scale(scale_name).evaluation
     tests = settings.benchmarks()
     found = []
     for system, suite in dag.scored(scale_name):
         entry = dag.prompting_entry(scale_name, system)
-        per_problem = {name: answer_length(scale_name, system, name) for name in chosen.suites[suite]}
-        problems = sum(tests[name].size for name in chosen.suites[suite])
+        per_problem = {name: answer_length(scale_name, system, name) for name in evaluation.suites[suite]}
+        problems = sum(tests[name].size for name in evaluation.suites[suite])
         mean = sum(tests[name].size * per_problem[name][0] for name in per_problem) / problems
         clipped = sum(tests[name].size * per_problem[name][1] for name in per_problem) / problems
-        limit = min(chosen.max_new_tokens, context_of(entry) or chosen.max_new_tokens)
+        limit = min(evaluation.max_new_tokens, context_of(entry) or evaluation.max_new_tokens)
         found.append(
             Sampling(
                 system=system,
                 suite=suite,
-                samples=problems * chosen.samples,
-                jobs=chosen.shards[suite],
-                gpus=chosen.tensor_parallel,
+                samples=problems * evaluation.samples,
+                jobs=evaluation.shards[suite],
+                gpus=evaluation.tensor_parallel,
                 lengths=Lengths(limit, mean, clipped),
                 billions=entry.parameters,
             )

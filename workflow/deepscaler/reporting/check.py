@@ -58,7 +58,7 @@ def keep(folder: Path, reference: Path) -> None:
 
 
 def settings_differ(fresh: Results, kept: Results) -> Iterator[str]:
-    """Other settings give other results: said first, for it explains all that follows."""
+    """Other settings give other results: reported first, because that explains the other differences."""
     paths = [results.folder / "settings.yaml" for results in (fresh, kept)]
     if not all(path.is_file() for path in paths):
         return
@@ -109,7 +109,7 @@ def claims_fail(fresh: Results, kept: Results) -> Iterator[str]:
 
 
 def outside_in_both(fresh: Results, kept: Results) -> Iterator[str]:
-    """Said, and no difference: what the reference does not meet either."""
+    """Claims that neither run meets: reported, but not as a difference."""
     names = [row["id"] for row in outside(fresh) if row["id"] in {other["id"] for other in outside(kept)}]
     if names:
         yield f"Claims outside in the reference too: {', '.join(names)}"

@@ -14,14 +14,14 @@ Series = Literal["reward", "response_length", "truncated"]
 """What figures 2 to 4 draw, a value a training step: columns of training.csv."""
 
 
-class Measured(Strict):
+class Value(Strict):
     """A number out of a scale's results; `minus` or `over` another one where the claim is a gain or a ratio."""
 
     minus: "Measure | None" = None
     over: "Measure | None" = None
 
 
-class TableCell(Measured):
+class TableCell(Value):
     """Pass@1 in percent: table.csv."""
 
     of: Literal["table"]
@@ -33,7 +33,7 @@ class TableCell(Measured):
     """As if answers had been cut off at so many tokens: counted from the grades."""
 
 
-class TokenCell(Measured):
+class TokenCell(Value):
     """Mean tokens of a system's answers to a benchmark, or the percentage that is cut off: the scores."""
 
     of: Literal["tokens"]
@@ -45,7 +45,7 @@ class TokenCell(Measured):
     """As if answers had been cut off at so many tokens: counted from the grades."""
 
 
-class TrainingValue(Measured):
+class TrainingValue(Value):
     """A series of a stage, averaged over some steps: training.csv."""
 
     of: Literal["training"]
@@ -56,7 +56,7 @@ class TrainingValue(Measured):
     steps: int = Field(default=100, gt=0)
 
 
-class CurveValue(Measured):
+class CurveValue(Value):
     """Pass@1 in percent along figure 1: at a stage's end, or the highest of its checkpoints."""
 
     of: Literal["curve"]
@@ -67,14 +67,14 @@ class CurveValue(Measured):
     """Of the stage's first so many steps only."""
 
 
-class StepCount(Measured):
+class StepCount(Value):
     """Training steps that were made in a stage, or in all: training.csv."""
 
     of: Literal["steps"]
     stage: Name | None = None
 
 
-class ProblemCount(Measured):
+class ProblemCount(Value):
     """Problems that curation ended with: all of them (curation.csv), or those whose text should not be there."""
 
     of: Literal["problems"]
@@ -82,7 +82,7 @@ class ProblemCount(Measured):
     """`repeated` elsewhere among them, or word by word `in_benchmarks`, but for blanks and case: the training data."""
 
 
-class ComputeValue(Measured):
+class ComputeValue(Value):
     """A column of the ledger, summed over a rule or over everything: compute.csv."""
 
     of: Literal["compute"]
@@ -92,13 +92,13 @@ class ComputeValue(Measured):
     quantity: Literal["gpu_hours", "core_hours", "wall_hours", "dollars"]
 
 
-class Completeness(Measured):
+class Completeness(Value):
     """The share of the scale's declared results that are there, in percent."""
 
     of: Literal["completeness"]
 
 
-class Significance(Measured):
+class Significance(Value):
     """p of a paired bootstrap over problems that a system is no better than another: comparisons.csv."""
 
     of: Literal["significance"]
@@ -107,21 +107,21 @@ class Significance(Measured):
     column: str = "average"
 
 
-class MalformedRight(Measured):
+class MalformedRight(Value):
     """Answers without the format that the reward asks for which were graded right all the same: the grades."""
 
     of: Literal["malformed_right"]
 
 
-class Constant(Measured):
+class Constant(Value):
     """A number that the paper states elsewhere, for claims about its own arithmetic."""
 
     of: Literal["paper"]
     value: float
 
 
-class Unmeasured(Measured):
-    """What the paper says and nothing here measures; the claim's note says why."""
+class Unmeasured(Value):
+    """What the paper states and nothing here measures; the claim's note gives the reason."""
 
     of: Literal["nothing"]
 
@@ -154,8 +154,8 @@ class Line(Strict):
 class Claim(Strict):
     id: Name
     statement: str
-    place: str
-    """Where the paper, or this repository, says so."""
+    section: str
+    """Where the paper, or this repository, states it."""
     scales: list[Name]
     """Where it can be checked; none of what is not measured."""
     measure: Measure
@@ -172,13 +172,13 @@ class Claim(Strict):
     figure: Line | None = None
 
     @model_validator(mode="after")
-    def is_measured_somewhere_or_says_why_not(self) -> "Claim":
+    def is_measured_or_explained(self) -> "Claim":
         if isinstance(self.measure, Unmeasured) != (not self.scales):
             raise ValueError(f"claim {self.id!r}: scales say where it is measured, and are empty where nothing is")
         if self.errors and self.comparison == "within":
             raise ValueError(f"claim {self.id!r}: `errors` are of at_least and at_most")
         if isinstance(self.measure, Unmeasured) and not self.note:
-            raise ValueError(f"claim {self.id!r}: the note must say why nothing is measured")
+            raise ValueError(f"claim {self.id!r}: the note must give the reason why nothing is measured")
         return self
 
     def holds(self, value: float, standard_error: float | None = None) -> bool:

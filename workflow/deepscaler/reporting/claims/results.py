@@ -1,4 +1,4 @@
-"""The results of a scale as they lie in results/{scale}: read once, asked by name."""
+"""The results of a scale, in results/{scale}: each file is read once, when it is first needed."""
 
 import csv
 from collections.abc import Iterator
@@ -115,7 +115,7 @@ class Results:
         return Estimate(value, number(row, f"{column}_standard_error", self.folder / "table.csv"))
 
     def scores(self, system: str, suite: str = "table") -> dict[str, Any] | None:
-        """A system's scores file, in the shape that `deepscaler.evaluation.score` tells; None where it is not there."""
+        """A system's scores file, as `deepscaler.evaluation.score` writes it; None where it is not there."""
         path = self.folder / "scores" / f"{system}-{suite}.json"
         return read_json(path) if path.exists() else None
 

@@ -27,7 +27,7 @@ FIELDS = (
     "jobs",
     "wall_hours",  # summed over jobs, which may have run side by side
     "gpu_hours",
-    "core_hours",  # wall time × cores that were asked for
+    "core_hours",  # wall time × requested cores
     "cpu_hours",  # what was used of them
     "peak_memory_gb",
     "dollars",
@@ -106,7 +106,7 @@ def read_jobs(scale: str, folder: Path) -> Iterator[Job]:
         rule = path.parent.name
         stage = stages.get(path.stem, "") if rule == TRAINING else ""
         seconds, cpu, shared, resident = (
-            measured(rows[-1], column, path) for column in ("s", "cpu_time", "max_pss", "max_rss")
+            benchmark_value(rows[-1], column, path) for column in ("s", "cpu_time", "max_pss", "max_rss")
         )
         yield Job(rule, stage, path.stat().st_mtime, seconds, cpu, shared or resident)
 
@@ -116,7 +116,7 @@ def elapsed_hours(jobs: list[Job]) -> float:
     return (max(job.ended for job in jobs) - min(job.ended - job.seconds for job in jobs)) / 3600
 
 
-def measured(row: Row, column: str, path: Path) -> float:
+def benchmark_value(row: Row, column: str, path: Path) -> float:
     """Snakemake writes NA for what it could not measure, as of very short jobs."""
     return 0.0 if row.get(column) in ("NA", "-") else number(row, column, path) or 0.0
 
@@ -195,9 +195,9 @@ def summed(pairs: list[tuple[float, float]]) -> tuple[float, float]:
 def paper_gpu_hours(scale: str) -> str:
     """The paper's figure for all of training, out of the claim that is held against the ledger."""
     for claim in claims().claims:
-        wanted = claim.measure
-        if scale not in claim.scales or not isinstance(wanted, ComputeValue) or wanted.minus or wanted.over:
+        measure = claim.measure
+        if scale not in claim.scales or not isinstance(measure, ComputeValue) or measure.minus or measure.over:
             continue
-        if (wanted.rule, wanted.quantity) == (TRAINING, "gpu_hours"):
+        if (measure.rule, measure.quantity) == (TRAINING, "gpu_hours"):
             return f"{claim.expected:g}"
     return ""

@@ -1,4 +1,4 @@
-"""What several figures have in common: the switches between stages, the paper's values, the legend."""
+"""Annotations that several figures share: stage boundaries, the paper's values, the legend."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def switches(axes: "Axes", scale: str) -> None:
+def stage_boundaries(axes: "Axes", scale: str) -> None:
     """Where training went on with a longer context: a dotted line, and at each stage's start its name."""
     for segment in dag.segments(scale):
         if segment.starts_stage:
@@ -25,7 +25,7 @@ def switches(axes: "Axes", scale: str) -> None:
 
 def reference_lines(axes: "Axes", scale: str, figure: int, series: Series | None = None) -> None:
     """The paper's values, dashed over the stage that they are of, where the scale is one to hold them against."""
-    for claim in comparable(scale):
+    for claim in claims_at(scale):
         if not claim.figure or (claim.figure.number, claim.figure.series) != (figure, series):
             continue
         start, end = stage_range(scale, claim)
@@ -46,7 +46,7 @@ def stage_range(scale: str, claim: Claim) -> tuple[int, int]:
     return min(starts), max(ends)
 
 
-def comparable(scale: str) -> list[Claim]:
+def claims_at(scale: str) -> list[Claim]:
     return [claim for claim in claims().claims if scale in claim.scales]
 
 

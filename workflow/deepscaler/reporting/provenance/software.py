@@ -1,4 +1,4 @@
-"""What ran: versions of the packages that decide a result, of the interpreter, and of this code."""
+"""The software of a run: versions of the packages that decide a result, of the interpreter, and of this code."""
 
 import platform
 import subprocess
