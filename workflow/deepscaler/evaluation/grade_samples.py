@@ -9,10 +9,10 @@ from typing import Any
 from deepscaler import records
 from deepscaler.errors import UserError
 from deepscaler.evaluation.requests import protocol, read_problems
-from deepscaler.evaluation.vllm_engine import versions
 from deepscaler.progress import progress
 from deepscaler.reward.pool import GradingPool
 from deepscaler.reward.verdicts import MODES, ResponseVerdict, ThinkRule
+from deepscaler.versions import SAMPLING, versions
 
 SECONDS, MEMORY_MB = 2.0, 1024
 """Limits of one answer; what goes beyond counts as wrong, and is reported."""
@@ -28,7 +28,12 @@ def grade_samples(
     with GradingPool(threads, SECONDS, MEMORY_MB) as pool:
         rows = list(graded(pool, completions, problems, how.prompting.think))
         killed = pool.killed
-    facts = {**origin(samples), "think": how.prompting.think, "stopped": str(killed), "grading": json.dumps(versions())}
+    facts = {
+        **origin(samples),
+        "think": how.prompting.think,
+        "stopped": str(killed),
+        "grading": json.dumps(versions(SAMPLING)),
+    }
     records.write(output, rows, records.GRADE, facts)
     right = {mode: sum(row[mode] for row in rows) / len(rows) for mode in MODES}
     print(

@@ -18,6 +18,7 @@ from deepscaler.evaluation.requests import Protocol, Request, check_context, pla
 from deepscaler.files import digest_of, read_json
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.progress import progress
+from deepscaler.versions import SAMPLING, versions
 
 
 def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: int, shards: int, output: Path) -> None:
@@ -38,7 +39,7 @@ def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: 
         "model": identity(model),
         "protocol": how.facts(),
         "engine": engine_settings.facts(),
-        "versions": vllm_engine.versions(),
+        "versions": versions(SAMPLING),
         "chat_template": digest_of(tokenizer.chat_template),
     }
     with Partial(output, digest_of([facts, [(r.id, r.seed, r.prompt) for r in requests]])) as partial:

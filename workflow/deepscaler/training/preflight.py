@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +36,7 @@ from deepscaler.training.launch.machine import (
 )
 from deepscaler.training.run.checkpoint import verify_files
 from deepscaler.training.watch.budget import gpu_hours_used, text, to_approve
+from deepscaler.versions import installed
 
 OLDEST_DRIVER = 580
 """Of CUDA 13, with which the pinned torch is built."""
@@ -178,9 +178,8 @@ def check_versions(device: Literal["cpu", "gpu"]) -> Iterator[Check]:
     good = []
     for package in PACKAGES[device]:
         wanted = pins.get(package)
-        try:
-            found = version(package)
-        except PackageNotFoundError:
+        found = installed(package)
+        if found is None:
             hint = f"envs/{device}.yaml is the environment"
             yield Check("missing", f"{package} is not installed{f', {wanted} is pinned' if wanted else ''}", hint)
             continue

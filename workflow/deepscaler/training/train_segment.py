@@ -25,6 +25,7 @@ from deepscaler.training.run.run_folder import RunFolder
 from deepscaler.training.run.writer_lock import only_writer
 from deepscaler.training.watch.metrics import Follower, Row, read_rows, steps_of
 from deepscaler.training.watch.progress_line import StepLines
+from deepscaler.versions import TRAINING, versions
 
 REWARD_FILE = Path(reward.__file__).parent / "openrlhf.py"
 Watch = Callable[[Row], None]
@@ -150,7 +151,7 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
         prompts_sha256=sha256(folder.prompts),
         seed=load_scale(scale_name).seed,
         files=files,
-        versions=checkpoint.versions(),
+        versions=versions(TRAINING),
         created=checkpoint.now(),
     )
     checkpoint.write_manifest(aside, manifest)

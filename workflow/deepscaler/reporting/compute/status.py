@@ -14,6 +14,7 @@ from deepscaler import dag, settings
 from deepscaler.cost.planned import TOTAL, TRAINING, planned_gpu_hours
 from deepscaler.dag.chain import Segment
 from deepscaler.errors import UserError
+from deepscaler.text import duration
 from deepscaler.training.watch import metrics
 from deepscaler.training.watch.budget import gpu_hours_used
 from deepscaler.training.watch.health import HealthMonitor
@@ -211,17 +212,6 @@ def sparkline(values: list[float], width: int) -> str:
 def bar(share: float, width: int = 20) -> str:
     filled = round(min(1.0, share) * width)
     return "━" * filled + "─" * (width - filled)
-
-
-def duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    days, rest = divmod(round(seconds), 86_400)
-    hours, rest = divmod(rest, 3600)
-    minutes, rest = divmod(rest, 60)
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def amount(hours: float) -> str:

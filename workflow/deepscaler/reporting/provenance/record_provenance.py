@@ -17,7 +17,7 @@ from deepscaler.files import read_json, sha256, write_json, writing
 from deepscaler.progress import progress
 from deepscaler.reporting.file_names import name_of, path_of
 from deepscaler.reporting.provenance.jobs import RunJob, run_jobs
-from deepscaler.reporting.provenance.software import commit, home_page, versions
+from deepscaler.versions import commit, home_page, versions
 
 ADDRESS = "arcp://name,deepscaler/"
 PROFILES = (

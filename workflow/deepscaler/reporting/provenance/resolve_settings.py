@@ -6,7 +6,7 @@ import yaml
 
 from deepscaler import dag, settings
 from deepscaler.files import write_text
-from deepscaler.reporting.provenance.software import commit, versions
+from deepscaler.versions import commit, versions
 
 
 def resolve_settings(scale: str, output: Path) -> None:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepscaler.errors import JobError
+from deepscaler.text import last_useful_line
 from deepscaler.training.launch import ray_access, ray_on_slurm, reaper
 from deepscaler.training.launch.driver import RayPlace
-from deepscaler.training.launch.root_cause import last_useful_line
 from deepscaler.training.openrlhf import cpu
 
 POLL_SECONDS = 0.5

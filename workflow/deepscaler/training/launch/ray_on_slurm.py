@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepscaler.errors import JobError, UserError
+from deepscaler.text import last_useful_line
 from deepscaler.training.launch import reaper
 from deepscaler.training.launch.driver import RayPlace
-from deepscaler.training.launch.root_cause import last_useful_line
 
 if TYPE_CHECKING:
     from deepscaler.training.launch.launch import Launch

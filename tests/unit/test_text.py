@@ -1,9 +1,9 @@
-"""The line that says what went wrong: the first cause, not the noise that follows it."""
+"""Durations, and the line of a log that says what went wrong: the first cause, not the noise that follows it."""
 
 from pathlib import Path
 
 import pytest
-from deepscaler.training.launch.root_cause import last_useful_line
+from deepscaler.text import duration, last_useful_line
 
 RAY = """\
 \x1b[36m(PPOTrainer pid=3062)\x1b[0m INFO ppo_trainer.py:551] ✨ Global step 4: {'kl': 0.1}
@@ -22,7 +22,7 @@ def write(tmp_path: Path, text: str) -> Path:
     return tmp_path / "driver.log"
 
 
-def test_the_cause_is_told_not_its_wrapper(tmp_path: Path) -> None:
+def test_the_cause_is_named_not_its_wrapper(tmp_path: Path) -> None:
     assert last_useful_line(write(tmp_path, RAY)).startswith("RuntimeError: [enforce fail")
 
 
@@ -35,15 +35,44 @@ def test_the_engines_root_cause_comes_before_its_consequence(tmp_path: Path) -> 
     assert last_useful_line(write(tmp_path, log)) == "ValueError: max_model_len (99999) is greater than 1024"
 
 
-def test_an_exception_that_a_later_step_outlived_is_not_blamed(tmp_path: Path) -> None:
+def test_an_exception_before_a_finished_step_is_not_the_cause(tmp_path: Path) -> None:
     log = "ValueError: old story\n✨ Global step 5: {}\nray.exceptions.ActorDiedError: The actor died unexpectedly\n"
     assert last_useful_line(write(tmp_path, log)).startswith("ray.exceptions.ActorDiedError")
 
 
-@pytest.mark.parametrize(("log", "line"), [("", "its log is empty"), ("one\ntwo\n\n", "two")])
-def test_without_an_exception_the_last_line_must_do(tmp_path: Path, log: str, line: str) -> None:
+def test_an_error_of_our_own_commands_counts_more_than_exceptions_before_it(tmp_path: Path) -> None:
+    log = "ValueError: tried again\ndeepscaler: no such model [x.json]. Hint: fetch it\n"
+    assert last_useful_line(write(tmp_path, log)) == "deepscaler: no such model [x.json]. Hint: fetch it"
+
+
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [
+        ("", "its log is empty"),
+        ("one\ntwo\n\n", "two"),
+        ("killed\nsampling:  40%|####      | 4/10\n", "killed"),
+        ('Fatal Python error: Bus error\nbus error\n  File "x.py", line 3 in f\nExtension modules: a\n', "bus error"),
+        ("sampling:  40%|####      | 4/10\n", "sampling:  40%|####      | 4/10"),
+    ],
+)
+def test_without_an_exception_the_last_line_that_is_not_noise_is_taken(tmp_path: Path, log: str, line: str) -> None:
     assert last_useful_line(write(tmp_path, log)) == line
 
 
 def test_a_log_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert last_useful_line(tmp_path / "none.log") == "its log is empty"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (float("nan"), "unknown"),
+        (6.6, "7 s"),
+        (307, "5 min 07 s"),
+        (11_100, "3 h 05 min"),
+        (183_600, "2 d 3 h"),
+    ],
+)
+def test_durations_have_two_units(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
