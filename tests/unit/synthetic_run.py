@@ -172,15 +172,17 @@ def make_curation(folder: Path) -> None:
 def make_reports(folder: Path) -> None:
     """The outputs of reporting's own verbs, up to the report."""
     results = folder / "results" / SCALE
-    resolve_settings(SCALE, results / "settings.yaml")
-    account_compute(SCALE, folder / "logs" / SCALE, results / "compute.csv")
+    resolve_settings(scale=SCALE, output=results / "settings.yaml")
+    account_compute(scale=SCALE, benchmarks=folder / "logs" / SCALE, output=results / "compute.csv")
     (results / "figures").mkdir()
     for number in range(1, 6):
         (results / "figures" / f"figure-{number}.png").write_bytes(DOT)
         (results / "figures" / f"figure-{number}.pdf").write_bytes(b"%PDF-1.4")
     shutil.copytree(folder / "workflow" / "notebooks", results / "notebooks")
-    check_claims(SCALE, folder / "config" / "claims.yaml", results, results / "claims.csv")
-    record_provenance(SCALE, results, work(folder), results / "ro-crate-metadata.json")
+    check_claims(
+        scale=SCALE, claims_file=folder / "config" / "claims.yaml", folder=results, output=results / "claims.csv"
+    )
+    record_provenance(scale=SCALE, folder=results, work=work(folder), output=results / "ro-crate-metadata.json")
 
 
 def data_of(results: Path, number: int) -> list[Path]:

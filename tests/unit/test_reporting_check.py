@@ -15,12 +15,12 @@ from deepscaler.reporting.claims.check_claims import check_claims
 def kept(run: Path) -> Path:
     """The run itself, kept as the reference. Its claims are left out: they speak of a made-up run."""
     (run / "results/mini/claims.csv").unlink()
-    keep(run / "results/mini", run / "results/reference/mini")
+    keep(folder=run / "results/mini", reference=run / "results/reference/mini")
     return run
 
 
 def held(run: Path) -> None:
-    check("mini", run / "results/mini", run / "results/reference/mini")
+    check(scale="mini", folder=run / "results/mini", reference=run / "results/reference/mini")
 
 
 def rewrite(path: Path, change: Callable[[list[dict[str, str]]], object]) -> None:
@@ -141,7 +141,12 @@ def test_the_committed_run_without_its_training_is_found(real: Path, capsys: pyt
             row.update({column: rows[0][column] for column in row if column not in ("model", "system")})
 
     rewrite(real / "results/mini/table.csv", untrained)
-    check_claims("mini", real / "config/claims.yaml", real / "results/mini", real / "results/mini/claims.csv")
+    check_claims(
+        scale="mini",
+        claims_file=real / "config/claims.yaml",
+        folder=real / "results/mini",
+        output=real / "results/mini/claims.csv",
+    )
     with pytest.raises(JobError):
         held(real)
     found = [line for line in capsys.readouterr().out.splitlines() if line.startswith("DIFFERS")]

@@ -20,11 +20,11 @@ from deepscaler.settings.claims import (
     Claim,
     ClaimFile,
     Constant,
-    Measured,
     Significance,
     TableCell,
     TokenCell,
     Unmeasured,
+    Value,
     claims,
 )
 from deepscaler.settings.models import Published
@@ -45,18 +45,18 @@ def claim(**change: object) -> Claim:
     return Claim.model_validate(base | change)
 
 
-def every_measure(wanted: Measured | None) -> list[Measured]:
-    return [] if wanted is None else [wanted, *every_measure(wanted.minus), *every_measure(wanted.over)]
+def every_measure(measure: Value | None) -> list[Value]:
+    return [] if measure is None else [measure, *every_measure(measure.minus), *every_measure(measure.over)]
 
 
 def test_every_claim_asks_for_what_there_is() -> None:
     columns = {benchmark.column for benchmark in settings.benchmarks().values()} | {"average"}
     for entry in claims().claims:
-        for wanted in every_measure(entry.measure):
-            if isinstance(wanted, TableCell | TokenCell):
-                assert wanted.column in columns, entry.id
+        for measure in every_measure(entry.measure):
+            if isinstance(measure, TableCell | TokenCell):
+                assert measure.column in columns, entry.id
                 for scale in entry.scales:
-                    assert wanted.system in settings.load_scale(scale).evaluation.systems, entry.id
+                    assert measure.system in settings.load_scale(scale).evaluation.systems, entry.id
 
 
 def test_every_scale_has_claims_of_its_own() -> None:
@@ -81,7 +81,7 @@ def test_expected_values_stand_in_the_paper(shared: Path) -> None:
 
 
 def test_every_cell_of_the_papers_table_is_a_claim(shared: Path) -> None:
-    """Measured at `released`, or said to be a quotation."""
+    """Value at `released`, or marked as a quotation."""
     table = paper_text(shared).split("## 评估")[1]
     columns = ["aime_2024", "math_500", "amc_2023", "minerva_math", "olympiad_bench", "average"]
     titles = {entry.title: name for name, entry in settings.systems().items()}
@@ -236,8 +236,8 @@ def test_a_length_errs_by_what_problems_and_samples_vary(run: Path) -> None:
 
 def test_problems_that_should_not_be_there_are_counted(run: Path) -> None:
     train = run / "work/mini/data/train/train.parquet"
-    assert claim_value(Results.of("mini", run / "results" / "mini"), claim(measure={"of": "problems", "which": "repeated"})
-                   .measure) is None  # fmt: skip
+    repeated = claim(measure={"of": "problems", "which": "repeated"}).measure
+    assert claim_value(Results.of("mini", run / "results" / "mini"), repeated) is None
     train.parent.mkdir(parents=True)
     test = pq.read_table(run / "work/mini/benchmarks/mini-aime-2024.parquet")["problem"].to_pylist()[0]
     pq.write_table(pa.table({"problem": ["one", "two ", " ONE", test.upper()]}), train)
@@ -329,7 +329,7 @@ def test_verdicts(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ),
         encoding="utf-8",
     )
-    check_claims("mini", path, run / "results/mini", tmp_path / "claims.csv")
+    check_claims(scale="mini", claims_file=path, folder=run / "results/mini", output=tmp_path / "claims.csv")
     rows = list(csv.DictReader((tmp_path / "claims.csv").open(encoding="utf-8")))
     assert [(row["id"], row["verdict"], row["measured"], row["machine_hours"]) for row in rows] == [
         ("right", "met", "36", "1"), ("wrong", "outside", "36", "1"), ("elsewhere", "not run", "", "1"),

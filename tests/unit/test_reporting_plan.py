@@ -41,20 +41,20 @@ def test_json_of_the_paper() -> None:
         assert stage["step_seconds"] == pytest.approx(sum(stage["step_parts"].values()), abs=1)
         assert stage["memory_gb"]["verdict"] == "fits"
     assert data["miniature"]["predicted_seconds"]["expected"] > 0
-    assert {"name", "value", "unit", "mark", "source"} == set(data["assumptions"][0])
+    assert {"name", "value", "unit", "basis", "source"} == set(data["assumptions"][0])
 
 
 @pytest.mark.parametrize("scale", settings.scale_names())
 def test_every_scale_has_a_plan_in_text_and_json(scale: str) -> None:
-    assert "In all:" in plan(scale, [], None, as_json=False)
-    data = json.loads(plan(scale, [], None, as_json=True))
+    assert "In all:" in plan(scale=scale, changes=[], from_run=None, as_json=False)
+    data = json.loads(plan(scale=scale, changes=[], from_run=None, as_json=True))
     assert data["gpu_hours"]["expected"] > 0
     assert data["calibration"]
 
 
 def test_what_ifs_of_a_cpu_scale_are_refused() -> None:
     with pytest.raises(UserError, match="no what-ifs"):
-        plan("mini", ["gpus=8"], None, as_json=True)
+        plan(scale="mini", changes=["gpus=8"], from_run=None, as_json=True)
 
 
 def test_standard_what_ifs_are_a_table() -> None:

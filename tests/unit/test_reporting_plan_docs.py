@@ -56,7 +56,7 @@ def test_memory_table(text: str) -> None:
 
 def test_assumptions_and_calibration(text: str) -> None:
     for entry in ASSUMPTIONS:
-        assert f"| `{entry.name}` | {entry.value:g} {entry.unit} | {entry.mark} | {entry.source} |" in text
+        assert f"| `{entry.name}` | {entry.value:g} {entry.unit} | {entry.basis} | {entry.source} |" in text
     assert f"gives {calibration().predicted_gpu_hours:,.0f} A100-hours" in text
 
 

@@ -24,7 +24,7 @@ def graph(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def traced(run: Path, capsys: pytest.CaptureFixture[str], verify: bool = False, **cell: str) -> str:
-    trace(run / "results/mini/table.csv", cell.get("row"), cell.get("column"), verify)
+    trace(table=run / "results/mini/table.csv", row=cell.get("row"), column=cell.get("column"), verify=verify)
     return capsys.readouterr().out
 
 
@@ -157,7 +157,7 @@ def test_what_was_tampered_with_is_named(run: Path, capsys: pytest.CaptureFixtur
 def test_a_cell_that_its_grades_do_not_give_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Even where the record was made after the table was changed."""
     tamper_table(run)
-    record_provenance("mini", run / "results/mini", run / "work/mini", run / CRATE)
+    record_provenance(scale="mini", folder=run / "results/mini", work=run / "work/mini", output=run / CRATE)
     with pytest.raises(JobError, match=r"deepscaler-8k, aime_2024: .*, its grades give"):
         traced(run, capsys, verify=True, **CELL)
 

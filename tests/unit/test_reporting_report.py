@@ -14,7 +14,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 @pytest.fixture
 def page(run: Path) -> Path:
     output = run / "results/mini/report.html"
-    write_report("mini", run / "results/mini", run / "work/mini", output)
+    write_report(scale="mini", folder=run / "results/mini", work=run / "work/mini", output=output)
     return output
 
 
@@ -44,7 +44,7 @@ def test_it_asks_no_network_for_anything(page: Path) -> None:
 def test_without_results_it_still_is_a_page(run: Path) -> None:
     empty = run / "results" / "empty"
     empty.mkdir()
-    write_report("mini", empty, run / "nowhere", empty / "report.html")
+    write_report(scale="mini", folder=empty, work=run / "nowhere", output=empty / "report.html")
     assert "There is no table yet." in (empty / "report.html").read_text(encoding="utf-8")
 
 

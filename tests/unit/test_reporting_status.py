@@ -54,7 +54,7 @@ def write_steps(work: Path, scale: str, segment: str, count: int, ago: float = 3
 
 def shown(scale: str) -> str:
     console = Console(width=140, file=io.StringIO())
-    status(scale, console)
+    status(scale=scale, console=console)
     return console.file.getvalue()
 
 

@@ -1,7 +1,7 @@
 """The model held against what the paper published of its own run, with the parameters of its own system.
 
 The engine's eager overhead was fitted to the 394 s of an early 8K step. The run's 3,800 A100-hours follow; what they
-hang on is how that overhead splits between the step and its sequences (docs/plan.md).
+depend on is how that overhead splits between the step and its sequences (docs/plan.md).
 """
 
 from dataclasses import dataclass

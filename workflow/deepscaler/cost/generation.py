@@ -9,8 +9,8 @@ the others do, so an engine needs
 
     steps·(host + weights) + ΣL·sequence + Σ(L²/2 + prompt·L)·cache
 
-where `steps` is the longest length, or the makespan where more sequences wait than an engine takes. Lengths are drawn (seeded), so
-that the long tail and the uneven engines come out by themselves.
+where `steps` is the longest length, or the makespan where there are more sequences than an engine decodes at once.
+Lengths are drawn (seeded), so that the long tail and the uneven engines are part of the result.
 """
 
 import heapq

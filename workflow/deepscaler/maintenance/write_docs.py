@@ -25,7 +25,7 @@ BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) 
 PENDING = "*Not run yet.*\n"
 
 
-def write_docs(check: bool) -> None:
+def write_docs(*, check: bool) -> None:
     """Fill in all blocks of README.md and docs/.
 
     Raises:
@@ -115,7 +115,7 @@ def scales() -> str:
     """Scale by scale: who, hardware, time and cost as planned, command, results."""
     rows = []
     for scale, effort in claims().effort.items():
-        planned: dict[str, Any] = json.loads(plan(scale, [], None, as_json=True))
+        planned: dict[str, Any] = json.loads(plan(scale=scale, changes=[], from_run=None, as_json=True))
         hours = planned["hours"] if "hours" in planned else planned["gpu_hours"]
         time = f"{60 * hours['expected']:.0f} minutes ({60 * hours['low']:.0f}–{60 * hours['high']:.0f})"
         if planned["device"] == "gpu":

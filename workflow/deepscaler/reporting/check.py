@@ -24,7 +24,7 @@ KEPT = ("*.csv", "table.md", "settings.yaml", "figures/*.png")
 """Of a run, for the reference: what is compared, and what the documents show."""
 
 
-def check(scale: str, folder: Path, reference: Path) -> None:
+def check(*, scale: str, folder: Path, reference: Path) -> None:
     """Print what differs beyond the tolerances, and which files are equal to the byte.
 
     Raises:
@@ -46,7 +46,7 @@ def check(scale: str, folder: Path, reference: Path) -> None:
     print(f"{folder} agrees with {reference}: files, steps, problems, cells of the table, claims")
 
 
-def keep(folder: Path, reference: Path) -> None:
+def keep(*, folder: Path, reference: Path) -> None:
     """Make a run's small results the reference."""
     if not (folder / "table.csv").is_file():
         raise UserError("there are no results to keep", folder)

@@ -178,7 +178,7 @@ class Claim(Strict):
         if self.errors and self.comparison == "within":
             raise ValueError(f"claim {self.id!r}: `errors` are of at_least and at_most")
         if isinstance(self.measure, Unmeasured) and not self.note:
-            raise ValueError(f"claim {self.id!r}: the note must give the reason why nothing is measured")
+            raise ValueError(f"claim {self.id!r}: the note must say why nothing is measured")
         return self
 
     def holds(self, value: float, standard_error: float | None = None) -> bool:

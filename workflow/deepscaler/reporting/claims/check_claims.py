@@ -41,7 +41,7 @@ def findings(results: Results, file: ClaimFile) -> list[Finding]:
     ]
 
 
-def check_claims(scale: str, claims_file: Path, folder: Path, output: Path) -> None:
+def check_claims(*, scale: str, claims_file: Path, folder: Path, output: Path) -> None:
     """Write claims.csv and print what was found."""
     if not folder.is_dir():
         raise UserError("no such folder of results", folder, f"make them with: snakemake {scale}")

@@ -80,7 +80,7 @@ class Entry:
         )
 
 
-def account_compute(scale: str, benchmarks: Path, output: Path) -> None:
+def account_compute(*, scale: str, benchmarks: Path, output: Path) -> None:
     """Write compute.csv from a folder of Snakemake's benchmark files and the times of the training steps."""
     jobs = list(read_jobs(scale, benchmarks))
     if not jobs:

@@ -28,7 +28,7 @@ MINIATURE = "mini"
 Json = dict[str, Any]
 
 
-def plan(scale: str, changes: list[str], from_run: Path | None, as_json: bool) -> str:
+def plan(*, scale: str, changes: list[str], from_run: Path | None, as_json: bool) -> str:
     """The text of a plan, or its JSON. `changes` are what-ifs; `standard` is the table of all usual ones."""
     if settings.load_scale(scale).device == "cpu":
         if changes:

@@ -115,9 +115,9 @@ def stage_status(scale_name: str, name: str, rows: list[Row]) -> StageStatus:
     return StageStatus(name, len(mine), steps, hours * 3600 / steps, False)
 
 
-def status(scale_name: str, console: "Console") -> None:
+def status(*, scale: str, console: "Console") -> None:
     """Print the status of a scale's training."""
-    console.print(render(read_status(scale_name), max(20, min(60, console.width - 40))))
+    console.print(render(read_status(scale), max(20, min(60, console.width - 40))))
 
 
 def render(found: Status, width: int) -> "RenderableType":

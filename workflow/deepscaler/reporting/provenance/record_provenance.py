@@ -43,7 +43,7 @@ AUTHORS = {"@id": "#authors", "@type": "Organization", "name": "The authors of t
 LICENCE = "https://spdx.org/licenses/MIT"
 
 
-def record_provenance(scale: str, folder: Path, work: Path, output: Path) -> None:
+def record_provenance(*, scale: str, folder: Path, work: Path, output: Path) -> None:
     """Write ro-crate-metadata.json for the results in `folder` and what they were made from in `work`."""
     if not folder.is_dir():
         raise UserError("no such folder of results", folder)

@@ -9,7 +9,7 @@ from deepscaler.files import write_text
 from deepscaler.versions import commit, versions
 
 
-def resolve_settings(scale: str, output: Path) -> None:
+def resolve_settings(*, scale: str, output: Path) -> None:
     """Write settings.yaml: the settings in full (with their digest), and the versions that ran."""
     resolved = dag.resolved(scale)
     record = {

@@ -26,7 +26,7 @@ class Cell:
     column: str
 
 
-def trace(table: Path, row: str | None, column: str | None, verify: bool) -> None:
+def trace(*, table: Path, row: str | None, column: str | None, verify: bool) -> None:
     """Print where a table came from, or one cell of it; with `verify`, hold all of it against the record.
 
     Raises:

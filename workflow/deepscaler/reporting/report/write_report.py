@@ -38,7 +38,7 @@ SMALL_HOURS = 10
 """Of wall time in all, below which the ledger is shown in minutes."""
 
 
-def write_report(scale: str, folder: Path, work: Path, output: Path) -> None:
+def write_report(*, scale: str, folder: Path, work: Path, output: Path) -> None:
     """Write the page from the files of results/{scale}, and a few completions from the work folder."""
     if not folder.is_dir():
         raise UserError("no such folder of results", folder)
