@@ -15,32 +15,51 @@ import yaml
 from deepscaler.maintenance import schemas
 
 PACKAGE = Path(deepscaler.__file__).parent
-ORDER = re.sub(r"\s", "", deepscaler.__doc__.split("in this list:")[1]).rstrip(".").split(",")
 
 
-def imported(path: Path) -> set[str]:
-    """The first names below `deepscaler` that a file imports, at its top or within a function."""
+def order_of(package: Path) -> list[str]:
+    """The modules of a package in the order in which they may import each other, from its docstring; else none."""
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    return re.sub(r"\s", "", docstring.partition("in this list:")[2]).rstrip(".").split(",")
+
+
+ORDERED = [path.parent for path in sorted(PACKAGE.rglob("__init__.py")) if order_of(path.parent) != [""]]
+"""The package itself, and those of its rooms that state an order."""
+MODULES = [(package, module) for package in ORDERED for module in order_of(package)]
+
+
+def name_of(package: Path) -> str:
+    return ".".join(["deepscaler", *package.relative_to(PACKAGE).parts])
+
+
+def imported(path: Path, package: str) -> set[str]:
+    """The first names below a package that a file imports, at its top or within a function."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "deepscaler":
-            parts = node.module.split(".")[1:]
-            found |= {parts[0]} if parts else {alias.name for alias in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("deepscaler.")}
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            found |= {alias.name for alias in node.names}
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        found |= {name.removeprefix(f"{package}.").split(".")[0] for name in names if name.startswith(f"{package}.")}
     return found - {"__version__"}
 
 
-def test_the_list_of_modules_is_the_packages():
-    children = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert set(ORDER) == children - {"__init__", "__main__"}
+@pytest.mark.parametrize("package", ORDERED, ids=name_of)
+def test_the_list_of_modules_is_the_packages(package):
+    children = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert set(order_of(package)) == children - {"__init__", "__main__"}
 
 
-@pytest.mark.parametrize("module", ORDER)
-def test_imports_go_one_way(module):
-    here = PACKAGE / module
+@pytest.mark.parametrize(
+    ("package", "module"), MODULES, ids=[f"{name_of(package)}.{module}" for package, module in MODULES]
+)
+def test_imports_go_one_way(package, module):
+    here = package / module
     files = here.rglob("*.py") if here.is_dir() else [here.with_suffix(".py")]
-    allowed = set(ORDER[: ORDER.index(module) + 1])
-    wrong = {str(path.relative_to(PACKAGE)): sorted(imported(path) - allowed) for path in files}
+    order = order_of(package)
+    allowed = set(order[: order.index(module) + 1])
+    wrong = {str(path.relative_to(PACKAGE)): sorted(imported(path, name_of(package)) - allowed) for path in files}
     assert {path: names for path, names in wrong.items() if names} == {}
 
 
