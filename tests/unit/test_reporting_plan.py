@@ -92,11 +92,11 @@ def logged_rows(count: int, host: float, utilisation: float, fixed: float, wall:
 
 def test_a_refit_finds_what_the_run_is_made_of() -> None:
     fitted = refit(case_of("paper"), logged_rows(12, 9e-3, 0.30, 40.0, 1.1), R1_QWEN_1_5B, CARDS["a100"])
-    system = fitted.case.systems.expected
-    assert system.host_seconds == pytest.approx(9e-3, rel=0.01)
-    assert system.flop_utilisation == pytest.approx(0.30, rel=0.01)
-    assert system.fixed_seconds == pytest.approx(40.0)
-    assert system.slack == pytest.approx(1.1, rel=0.001)
+    stack = fitted.case.stacks.expected
+    assert stack.host_seconds == pytest.approx(9e-3, rel=0.01)
+    assert stack.flop_utilisation == pytest.approx(0.30, rel=0.01)
+    assert stack.fixed_seconds == pytest.approx(40.0)
+    assert stack.slack == pytest.approx(1.1, rel=0.001)
     assert fitted.case.stages[0].lengths.mean == 4400
     assert fitted.case.stages[1].lengths == case_of("paper").stages[1].lengths
 

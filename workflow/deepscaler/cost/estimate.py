@@ -96,10 +96,10 @@ def price_stage(work: Work, case: Case, scale: Scale, shape: Shape, hardware: Ca
     memory = training_memory(layout.max_tokens_per_gpu, work.gpus, layout.zero_stage, temperature, shape)
     return StagePrice(
         work=work,
-        step=step_time(work, shape, hardware, case.systems.expected),
+        step=step_time(work, shape, hardware, case.stacks.expected),
         hours=over(
-            case.systems.all,
-            lambda system: stage_hours(work, step_time(work, shape, hardware, system), system),
+            case.stacks.all,
+            lambda stack: stage_hours(work, step_time(work, shape, hardware, stack), stack),
         ),
         memory=memory,
         memory_verdict=memory.verdict(hardware),
@@ -107,7 +107,7 @@ def price_stage(work: Work, case: Case, scale: Scale, shape: Shape, hardware: Ca
 
 
 def price_sampling(work: Sampling, case: Case, hardware: Card) -> SamplingPrice:
-    return SamplingPrice(work, over(case.systems.all, lambda system: sampling_hours(work, hardware, system)))
+    return SamplingPrice(work, over(case.stacks.all, lambda stack: sampling_hours(work, hardware, stack)))
 
 
 def warnings_of(stages: tuple[StagePrice, ...], scale: Scale, shape: Shape, hardware: Card) -> list[str]:

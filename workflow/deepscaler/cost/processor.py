@@ -42,7 +42,7 @@ ANSWER_SHARE = 0.28
 """Mean length of a trained model's answers, of the limit."""
 BASE_ANSWER_SHARE = 0.43
 ROLLOUT_TOKENS = 42
-"""Mean length of a rollout at the miniature, whatever the context: its problems need so much."""
+"""Mean length of a rollout at the miniature, whatever the context: its problems need no more."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def job_counts(scale_name: str) -> dict[str, int]:
 
 
 def refitted(scale_name: str, measured: dict[tuple[str, str], tuple[int, float]]) -> dict[str, Pace]:
-    """Paces from measured (rule, stage) → (jobs, seconds): starts take up what the model has wrong."""
+    """Paces from measured (rule, stage) → (jobs, seconds): a job's start takes up the model's error."""
     price, paces = estimate_processor(scale_name), dict(PACES)
     seen: dict[str, tuple[int, float, float]] = {}
     for entry in price.rules:

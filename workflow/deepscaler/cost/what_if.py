@@ -6,7 +6,7 @@ from dataclasses import replace
 from deepscaler.cost.hardware import CARDS
 from deepscaler.cost.hardware import card as known_card
 from deepscaler.cost.lengths import expected_lengths
-from deepscaler.cost.workload import Case, Systems
+from deepscaler.cost.workload import Case, Stacks
 from deepscaler.errors import UserError, refuse_unknown
 
 
@@ -56,28 +56,28 @@ def with_host(case: Case, value: str, stage: str | None) -> Case:
         seconds = float(value) / 1000
     except ValueError:
         raise UserError(f"`host` is a number of milliseconds, not {value!r}", "--what-if") from None
-    return replace(case, systems=case.systems.changed(host_seconds=seconds))
+    return replace(case, stacks=case.stacks.changed(host_seconds=seconds))
 
 
 def asynchronous(case: Case) -> Case:
     """async: rollouts never stop; off-policy, so the recipe needs a correction."""
-    return replace(case, systems=case.systems.changed(asynchronous=True))
+    return replace(case, stacks=case.stacks.changed(asynchronous=True))
 
 
 def spread(case: Case) -> Case:
     """spread: a prompt's samples go to different engines (a change to OpenRLHF)."""
-    return replace(case, systems=case.systems.changed(spread=True))
+    return replace(case, stacks=case.stacks.changed(spread=True))
 
 
 def eager(case: Case) -> Case:
     """eager: no CUDA graphs."""
-    times = zip(case.systems.all, (10e-3, 12e-3, 15e-3), strict=True)  # vLLM on A800s, eager: 19–23 ms in all
-    return replace(case, systems=Systems(*(replace(system, host_seconds=seconds) for system, seconds in times)))
+    times = zip(case.stacks.all, (10e-3, 12e-3, 15e-3), strict=True)  # vLLM on A800s, eager: 19–23 ms in all
+    return replace(case, stacks=Stacks(*(replace(stack, host_seconds=seconds) for stack, seconds in times)))
 
 
 def small_cache(case: Case) -> Case:
     """fp8-cache: keys and values in 8 bits."""
-    return replace(case, systems=case.systems.changed(cache_scale=0.5))
+    return replace(case, stacks=case.stacks.changed(cache_scale=0.5))
 
 
 def filtering(case: Case) -> Case:

@@ -1,9 +1,9 @@
-"""From settings to work: what a scale's stages and evaluations ask of the machines."""
+"""From settings to work: the tokens, sequences and GPUs of a scale's stages and evaluations."""
 
 from dataclasses import dataclass, replace
 
 from deepscaler import dag, settings
-from deepscaler.cost.assumptions import OPENRLHF, OPENRLHF_HIGH, OPENRLHF_LOW, System
+from deepscaler.cost.assumptions import OPENRLHF, OPENRLHF_HIGH, OPENRLHF_LOW, Stack
 from deepscaler.cost.lengths import Lengths, expected_lengths
 from deepscaler.cost.step import Work
 from deepscaler.errors import UserError, refuse_unknown
@@ -11,28 +11,28 @@ from deepscaler.settings.models import Published
 
 
 @dataclass(frozen=True)
-class Systems:
-    """The system, as good as it may be, as expected, and as bad as it may be."""
+class Stacks:
+    """The training stack at its best, as expected, and at its worst."""
 
-    low: System = OPENRLHF_LOW
-    expected: System = OPENRLHF
-    high: System = OPENRLHF_HIGH
+    low: Stack = OPENRLHF_LOW
+    expected: Stack = OPENRLHF
+    high: Stack = OPENRLHF_HIGH
 
     @property
-    def all(self) -> tuple[System, System, System]:
+    def all(self) -> tuple[Stack, Stack, Stack]:
         return self.low, self.expected, self.high
 
-    def changed(self, **changes: object) -> "Systems":
-        return Systems(*(replace(system, **changes) for system in self.all))  # type: ignore[arg-type]
+    def changed(self, **changes: object) -> "Stacks":
+        return Stacks(*(replace(stack, **changes) for stack in self.all))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A scale's work, and on what it is done: what `estimate` prices and a what-if changes."""
+    """A scale's work, its hardware and its stack: what `estimate` prices and a what-if changes."""
 
     scale: str
     card: str
-    systems: Systems
+    stacks: Stacks
     stages: tuple[Work, ...]
     evaluations: tuple["Sampling", ...]
 
@@ -63,7 +63,7 @@ def case_of(scale_name: str) -> Case:
     if scale.device != "gpu":
         raise UserError(f"scale {scale_name!r} runs on CPUs: it has a model of its own")
     name = known_card(settings.site().gpu_model)
-    return Case(scale_name, name, Systems(), stages_of(scale_name), samplings_of(scale_name))
+    return Case(scale_name, name, Stacks(), stages_of(scale_name), samplings_of(scale_name))
 
 
 def known_card(gpu_model: str | None) -> str:
@@ -103,9 +103,9 @@ REASONING_TRAINED = {"aime": (9700.0, 0.02), "math": (3100.0, 0.003), "other": (
 """Benchmark → mean tokens and the share that a 32,768-token context cuts. AIME and MATH-500 of the base and of
 DeepScaleR: prime-rl's README; the other benchmarks and all shares are assumed."""
 PLAIN = (800.0, 0.005)
-"""Of systems that do not think aloud, as the 7B ones [assumed]."""
+"""Of systems without long reasoning, as the 7B ones [assumed]."""
 TRAINED_SYSTEMS = ("deepscaler-1.5b-preview",)
-"""Published systems that answer as shortly as a trained checkpoint."""
+"""Published systems whose answers are as short as a trained checkpoint's."""
 
 
 def samplings_of(scale_name: str) -> tuple[Sampling, ...]:

@@ -2,7 +2,7 @@
 
     <!-- begin mini-table --> … <!-- end mini-table -->
 
-`--check` says which file is behind its sources; a test and `make lint` ask it.
+`--check` names the files that are out of date; a test and `make lint` run it.
 """
 
 import json

@@ -30,7 +30,7 @@ class TableCell(Value):
     against: Name | None = None
     """Another system: then the gain over it, in points."""
     limit: int | None = None
-    """As if answers had been cut off at so many tokens: counted from the grades."""
+    """As if answers had been cut off at this many tokens: counted from the grades."""
 
 
 class TokenCell(Value):
@@ -42,7 +42,7 @@ class TokenCell(Value):
     """The benchmark's column in table.csv, or `average`."""
     answers: Literal["right", "wrong", "all", "truncated"]
     limit: int | None = None
-    """As if answers had been cut off at so many tokens: counted from the grades."""
+    """As if answers had been cut off at this many tokens: counted from the grades."""
 
 
 class TrainingValue(Value):
@@ -64,7 +64,7 @@ class CurveValue(Value):
     """None is the base model."""
     at: Literal["end", "maximum"] = "end"
     by: int | None = None
-    """Of the stage's first so many steps only."""
+    """Only the stage's first `by` steps."""
 
 
 class StepCount(Value):
@@ -79,7 +79,7 @@ class ProblemCount(Value):
 
     of: Literal["problems"]
     which: Literal["all", "repeated", "in_benchmarks"] = "all"
-    """`repeated` elsewhere among them, or word by word `in_benchmarks`, but for blanks and case: the training data."""
+    """`repeated` elsewhere among them, or word by word `in_benchmarks`, whatever its blanks and case."""
 
 
 class ComputeValue(Value):
@@ -163,7 +163,7 @@ class Claim(Strict):
     comparison: Literal["within", "at_least", "at_most"] = "within"
     tolerance: float = Field(default=0, ge=0)
     errors: float = Field(default=0, ge=0)
-    """Of `at_least`, `at_most`: so many of its own standard errors the measured value must be clear of `expected`."""
+    """Of `at_least`, `at_most`: the measured value must differ from `expected` by this many of its standard errors."""
     unit: str = ""
     reason: str
     """Why the tolerance is what it is."""

@@ -1,4 +1,4 @@
-"""Every checkable statement held against what was measured: claims.csv."""
+"""Every checkable statement compared with what was measured: claims.csv."""
 
 import csv
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def findings(results: Results, file: ClaimFile) -> list[Finding]:
 
 
 def check_claims(*, scale: str, claims_file: Path, folder: Path, output: Path) -> None:
-    """Write claims.csv and print what was found."""
+    """Write claims.csv; print the counts of verdicts and the claims that are outside."""
     if not folder.is_dir():
         raise UserError("no such folder of results", folder, f"make them with: snakemake {scale}")
     file = claims(claims_file)

@@ -85,7 +85,7 @@ def malformed_right_count(results: Results) -> Estimate | None:
 
 
 def unwanted_problem_count(results: Results, which: str) -> Estimate | None:
-    """Training problems whose text stands among them more than once, or in a benchmark, but for blanks and case."""
+    """Training problems whose text stands among them more than once, or in a benchmark, except for blanks and case."""
     train = problem_texts(f"work/{results.scale}/data/train/train.parquet")
     if not train:
         return None

@@ -63,7 +63,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Results:
-    """Reads a folder of results; what is not there is empty or None, so that half a run can be looked at too."""
+    """Reads a folder of results; a missing file gives an empty list or None, so that half a run can be read too."""
 
     scale: str
     folder: Path
@@ -127,7 +127,7 @@ class Results:
 
 
 def read_training(path: Path) -> list[Step]:
-    """training.csv, a step a row, in order; a step that was made twice counts once, as it was last."""
+    """training.csv, a step a row, in order; a repeated step counts once, with its last row."""
     steps: dict[int, Step] = {}
     for row in read_rows(path):
         try:
@@ -139,7 +139,7 @@ def read_training(path: Path) -> list[Step]:
 
 
 def aime_of(score: dict[str, Any]) -> Estimate:
-    """Pass@1 on AIME 2024, or on what stands for it, in percent.
+    """Pass@1 on AIME 2024, or on the benchmark in its column, in percent.
 
     The error is that of sampling alone: checkpoints are compared on the same problems.
     """

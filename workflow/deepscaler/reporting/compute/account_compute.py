@@ -2,8 +2,8 @@
 
 Wall time, memory and CPU time are Snakemake's own measurements, one file a job under logs/{scale}/{rule}/. Memory is
 the proportional set size, which counts once what a job's processes share, or where that is unknown the resident one.
-They are of the run that finished a job; where a training job was killed and went on, the steps that it had made before
-are in training.csv with their times, and the larger of the two counts.
+They cover the attempt that finished a job. Where a training job was killed and resumed, its earlier steps are in
+training.csv with their times, and the larger of the two sums counts.
 """
 
 import csv
@@ -175,7 +175,7 @@ def as_row(scale: str, entry: Entry, planned: dict[tuple[str, str], tuple[float,
 
 
 def planned_hours(scale: str) -> dict[tuple[str, str], tuple[float, float]]:
-    """(rule, stage) → the (wall hours, GPU-hours) that `deepscaler plan` expects, where it speaks of them."""
+    """(rule, stage) → the (wall hours, GPU-hours) that `deepscaler plan` expects, of the rules that it prices."""
     if settings.load_scale(scale).device == "cpu":
         rules = estimate_processor(scale).rules
         planned = {(entry.rule, entry.stage): (entry.seconds.expected / 3600, 0.0) for entry in rules}
@@ -185,15 +185,15 @@ def planned_hours(scale: str) -> dict[tuple[str, str], tuple[float, float]]:
         planned = {key: (value / (gpus_of(scale, *key) or 1), value) for key, value in single.items()}
     training = [value for (rule, _), value in planned.items() if rule == TRAINING]
     everything = list(planned.values())
-    return planned | {(TRAINING, ALL): summed(training), (TOTAL, ""): summed(everything)}
+    return planned | {(TRAINING, ALL): sum_of_pairs(training), (TOTAL, ""): sum_of_pairs(everything)}
 
 
-def summed(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+def sum_of_pairs(pairs: list[tuple[float, float]]) -> tuple[float, float]:
     return sum(first for first, _ in pairs), sum(second for _, second in pairs)
 
 
 def paper_gpu_hours(scale: str) -> str:
-    """The paper's figure for all of training, out of the claim that is held against the ledger."""
+    """The paper's GPU-hours of all training, from the claim that is compared with the ledger."""
     for claim in claims().claims:
         measure = claim.measure
         if scale not in claim.scales or not isinstance(measure, ComputeValue) or measure.minus or measure.over:

@@ -241,17 +241,17 @@ def variations_json(case: Case) -> list[Json]:
 
 
 def refit_json(fitted: Refit, price: Price) -> Json:
-    system = fitted.case.systems.expected
+    stack = fitted.case.stacks.expected
     left = {
         stage.work.name: stage.gpu_hours.expected * (1 - done_share(fitted, stage.work.name, stage.work.steps))
         for stage in price.stages
     }
     return {
         "fitted_on": fitted.fitted_on,
-        "host_seconds": round(system.host_seconds, 5),
-        "flop_utilisation": round(system.flop_utilisation, 3),
-        "fixed_seconds": round(system.fixed_seconds, 1),
-        "slack": round(system.slack, 3),
+        "host_seconds": round(stack.host_seconds, 5),
+        "flop_utilisation": round(stack.flop_utilisation, 3),
+        "fixed_seconds": round(stack.fixed_seconds, 1),
+        "slack": round(stack.slack, 3),
         "stages": [
             {
                 "stage": entry.stage,

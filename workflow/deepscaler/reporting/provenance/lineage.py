@@ -79,9 +79,9 @@ class InputFilter:
     """Which inputs of a job belong to one cell of a table: those of its system and of its benchmark."""
 
     systems: frozenset[str] = frozenset()
-    """Systems that the cell is not of."""
+    """Systems other than the cell's."""
     benchmarks: frozenset[str] = frozenset()
-    """Benchmarks that the cell is not of."""
+    """Benchmarks other than the cell's."""
 
     def __call__(self, rule: str | None, name: str) -> bool:
         *_, folder, file = ["", *name.split("/")]

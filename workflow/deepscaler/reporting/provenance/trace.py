@@ -1,4 +1,4 @@
-"""A cell's lineage, from the number to completions, checkpoint, recipe, prompts and sources, and whether it holds."""
+"""A cell's lineage, from the number to completions, checkpoint, recipe, prompts and sources, and its verification."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class Cell:
 
 
 def trace(*, table: Path, row: str | None, column: str | None, verify: bool) -> None:
-    """Print where a table came from, or one cell of it; with `verify`, hold all of it against the record.
+    """Print where a table came from, or one cell of it; with `verify`, compare all of it with the record.
 
     Raises:
-        JobError: something differs from the record, or a number from what it was made of; each is named.
+        JobError: a file differs from the record, or a number from its grades; each is named.
     """
     if not table.is_file():
         raise UserError("no such file", table)
