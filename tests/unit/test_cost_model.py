@@ -68,7 +68,7 @@ def test_engine_time_is_that_of_walking_through_every_decode_step() -> None:
     assert found[0] == pytest.approx(expected, rel=1e-9)
 
 
-def test_makespan_is_that_of_waiting_for_a_free_place() -> None:
+def test_makespan_is_that_of_waiting_for_a_free_slot() -> None:
     lengths = numpy.random.default_rng(3).integers(1, 50, 40).astype(float)
     waiting, running, steps = list(lengths), [], 0
     while waiting or running:
@@ -141,7 +141,7 @@ def test_memory_at_the_peak(tokens: int, gpus: int, gigabytes: float, verdict: s
     assert memory.logits == 3 * 4 * tokens * 151_936
 
 
-def test_what_would_not_fit_is_told(paper: Price) -> None:
+def test_what_does_not_fit_is_a_warning(paper: Price) -> None:
     crowded = estimate(changed(replace(paper.case, evaluations=()), ["gpus=1"]))
     assert any("24k" in warning and "will not fit" in warning for warning in crowded.warnings)
 

@@ -29,7 +29,7 @@ def test_the_same_data_give_the_same_bytes(run: Path, tmp_path: Path, number: in
     assert written[0][1].startswith(b"%PDF")
 
 
-def test_figure_1_shows_every_point_with_its_band_and_the_switches(run: Path) -> None:
+def test_figure_1_shows_every_point_with_its_band_and_the_stage_boundaries(run: Path) -> None:
     figure = figures.draw(1, "mini", data_of(run / "results/mini", 1)[::-1])
     (axes,) = figure.axes
     curve = next(line for line in axes.lines if line.get_label() == "measured")

@@ -90,7 +90,7 @@ def logged_rows(count: int, host: float, utilisation: float, fixed: float, wall:
         }
 
 
-def test_a_refit_finds_what_the_run_is_made_of() -> None:
+def test_a_refit_finds_the_parameters_that_the_run_was_made_with() -> None:
     fitted = refit(case_of("paper"), logged_rows(12, 9e-3, 0.30, 40.0, 1.1), R1_QWEN_1_5B, CARDS["a100"])
     stack = fitted.case.stacks.expected
     assert stack.host_seconds == pytest.approx(9e-3, rel=0.01)

@@ -42,7 +42,7 @@ def test_every_file_has_its_digest(run: Path) -> None:
     assert set(files) <= parts
 
 
-def test_jobs_say_what_they_read_made_and_when(run: Path) -> None:
+def test_jobs_record_their_inputs_outputs_and_times(run: Path) -> None:
     entities = graph(run)
     actions = [entity for key, entity in entities.items() if key.startswith("#job-")]
     assert len(actions) == len(run_jobs("mini"))

@@ -1,4 +1,4 @@
-"""The ledger: what a scale's jobs took, by rule and stage, beside what was planned and what the paper needed.
+"""The ledger: what a scale's jobs took, by rule and stage, beside the plan's and the paper's numbers.
 
 Wall time, memory and CPU time are Snakemake's own measurements, one file a job under logs/{scale}/{rule}/. Memory is
 the proportional set size, which counts once what a job's processes share, or where that is unknown the resident one.

@@ -156,7 +156,7 @@ def compare(price: ProcessorPrice, ledger: Ledger) -> Comparison:
 
 
 def miniature_json() -> Json | None:
-    """What the miniature was predicted to take, and what it took where it has run."""
+    """The predicted seconds of the miniature, and the measured ones where it has run."""
     if MINIATURE not in settings.scale_names():
         return None
     price, ledger = estimate_processor(MINIATURE), read_ledger(MINIATURE, None)
@@ -219,7 +219,7 @@ def budget_json(scale: str, hours: Range) -> Json:
 
 
 def variations_json(case: Case) -> list[Json]:
-    """The usual what-ifs, of training alone, each beside the same without it."""
+    """The usual what-ifs, of training alone, each compared with the price without it."""
     if not case.stages:
         return []
     alone = replace(case, evaluations=())

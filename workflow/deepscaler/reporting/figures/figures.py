@@ -123,7 +123,7 @@ def draw_series(
     figure_number: int,
     only: list[Step] | None = None,
 ) -> None:
-    """A series by step: each step faint, its moving average strong, begun anew with every stage."""
+    """A series by step: each step faint, its moving average strong, restarted with every stage."""
     factor = 100.0 if series == "truncated" else 1.0
     window = moving_window(len(all_steps(scale)))
     shown = {step.total_step for step in only or steps}

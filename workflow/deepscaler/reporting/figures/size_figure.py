@@ -49,7 +49,7 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
 
 
 def side_by_side(sizes: dict[str, float]) -> dict[str, float]:
-    """Where each system stands on the axis: systems of one size next to each other, so that error bars show."""
+    """Position of each system on the axis: systems of one size next to each other, so that error bars show."""
     positions = {}
     for size in set(sizes.values()):
         names = [name for name in sizes if sizes[name] == size]
@@ -59,7 +59,7 @@ def side_by_side(sizes: dict[str, float]) -> dict[str, float]:
 
 
 def paper_markers(axes: "Axes", scale: str, positions: dict[str, float]) -> bool:
-    """The paper's own value of each system that it has one for, as a cross; whether there is any."""
+    """The paper's own values as crosses; returns whether it has any."""
     drawn = False
     for claim in claims_at(scale):
         cell = claim.measure
@@ -109,7 +109,7 @@ def size_legend(axes: "Axes", scale: str, crosses: bool) -> None:
 
 
 def size_text(billions: float) -> str:
-    """Parameters as people say them: "1.5 B", "0.4 M"."""
+    """Parameters as people write them: "1.5 B", "0.4 M"."""
     return f"{billions:g} B" if billions >= 0.1 else f"{billions * 1000:g} M"
 
 
