@@ -9,8 +9,8 @@ import pytest
 from deepscaler import records
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import sha256
-from deepscaler.reporting.provenance.jobs import name_of, path_of, run_jobs
-from deepscaler.reporting.provenance.jobs import records as job_records
+from deepscaler.reporting.file_names import name_of, path_of
+from deepscaler.reporting.provenance.jobs import job_records, run_jobs
 from deepscaler.reporting.provenance.record_provenance import ADDRESS, record_provenance
 from deepscaler.reporting.provenance.trace import trace
 from synthetic_run import samples_of, write_record
@@ -24,7 +24,7 @@ def graph(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def traced(run: Path, capsys: pytest.CaptureFixture[str], verify: bool = False, **cell: str) -> str:
-    trace(run / "results/mini/table.csv", cell.get("row"), cell.get("column"), verify)
+    trace(table=run / "results/mini/table.csv", row=cell.get("row"), column=cell.get("column"), verify=verify)
     return capsys.readouterr().out
 
 
@@ -42,7 +42,7 @@ def test_every_file_has_its_digest(run: Path) -> None:
     assert set(files) <= parts
 
 
-def test_jobs_say_what_they_read_made_and_when(run: Path) -> None:
+def test_jobs_record_their_inputs_outputs_and_times(run: Path) -> None:
     entities = graph(run)
     actions = [entity for key, entity in entities.items() if key.startswith("#job-")]
     assert len(actions) == len(run_jobs("mini"))
@@ -157,7 +157,7 @@ def test_what_was_tampered_with_is_named(run: Path, capsys: pytest.CaptureFixtur
 def test_a_cell_that_its_grades_do_not_give_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Even where the record was made after the table was changed."""
     tamper_table(run)
-    record_provenance("mini", run / "results/mini", run / "work/mini", run / CRATE)
+    record_provenance(scale="mini", folder=run / "results/mini", work=run / "work/mini", output=run / CRATE)
     with pytest.raises(JobError, match=r"deepscaler-8k, aime_2024: .*, its grades give"):
         traced(run, capsys, verify=True, **CELL)
 
