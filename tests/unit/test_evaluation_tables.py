@@ -87,8 +87,8 @@ def test_a_suite_whose_grades_lack_a_benchmark_is_refused(tmp_path):
 def tables(tmp_path_factory):
     """The tables of `released`: DeepScaleR as in the paper, the others with fewer right answers."""
     folder = tmp_path_factory.mktemp("tables")
-    for place, system in enumerate(reversed(dag.evaluated("released"))):
-        right = {name: int(count * (1 - 0.1 * place)) for name, count in RIGHT.items()}
+    for index, system in enumerate(reversed(dag.evaluated("released"))):
+        right = {name: int(count * (1 - 0.1 * index)) for name, count in RIGHT.items()}
         scored(folder, "released", system, right=right, strict_extra=12)
     names = ("table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv")
     systems = dag.evaluated("released")

@@ -16,8 +16,8 @@ from deepscaler.reward.verdicts import Refused
 
 MAX_DERIVATIVE_DEPTH = 6
 """Nesting up to which a fraction is tried as a derivative first; the trial may double the work."""
-_ROUNDINGS = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
-_DIFFERENTIAL = re.compile(r"d|\\partial")
+ROUNDINGS = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
+DIFFERENTIAL = re.compile(r"d|\\partial")
 
 
 class ExpressionParser(ArithmeticParser):
@@ -37,10 +37,10 @@ class ExpressionParser(ArithmeticParser):
 
     def command(self, name: str) -> Node:
         """A command that takes arguments, which stand behind it."""
-        if name in _ROUNDINGS:
+        if name in ROUNDINGS:
             node = self.sum()
-            self.expect("name", _ROUNDINGS[name][0])
-            return Node("call", _ROUNDINGS[name][1], (node,))
+            self.expect("name", ROUNDINGS[name][0])
+            return Node("call", ROUNDINGS[name][1], (node,))
         if name == "ldots":
             return Node("symbol", "...")
         if name in ("sum", "prod", "int", "iint", "oint", "lim", "bigoplus"):
@@ -62,7 +62,7 @@ class ExpressionParser(ArithmeticParser):
         points = []
         while self.peek()[0] == "letter":
             points.append(self.peek()[1])
-            self.place += 1
+            self.position += 1
         if not points:
             raise Refused(f"{name} of what")
         points = sorted(points) if name == "triangle" else min(points, points[::-1])
@@ -70,19 +70,19 @@ class ExpressionParser(ArithmeticParser):
 
     def fraction(self) -> Node:
         if self.peek() == ("open", "("):
-            self.place += 1
+            self.position += 1
             return Node("opaque", "frac", self.arguments(")"))
-        start = self.place
+        start = self.position
         if self.depth < MAX_DERIVATIVE_DEPTH and self.at_differential():
             depth = self.depth
             with suppress(Refused):
                 return self.derivative()
-            self.place, self.depth = start, depth
+            self.position, self.depth = start, depth
         return Node("divide", parts=(self.argument(), self.argument()))
 
     def at_differential(self) -> bool:
         """Whether a group that starts with the d of a derivative stands here."""
-        return self.peek() == ("open", "{") and bool(_DIFFERENTIAL.fullmatch(self.peek(1)[1]))
+        return self.peek() == ("open", "{") and bool(DIFFERENTIAL.fullmatch(self.peek(1)[1]))
 
     def derivative(self) -> Node:
         r"""`\frac{d^2 x}{d t^2}` and `\frac{d^2}{d t^2} x` as an operator on x.
@@ -90,13 +90,13 @@ class ExpressionParser(ArithmeticParser):
         Raises:
             Refused: it is no derivative, as `\frac{d}{2}` is not.
         """
-        self.place += 2
+        self.position += 2
         order = self.exponent() if self.take("operator", "^") else number(1)
         operand = None if self.peek() == ("close", "}") else self.product()
         self.expect("close", "}")
         if not self.at_differential():
             raise Refused("no differential below")
-        self.place += 2
+        self.position += 2
         below = self.product()
         self.expect("close", "}")
         return Node("opaque", "derivative", (operand if operand is not None else self.power(), order, below))
@@ -107,7 +107,7 @@ class ExpressionParser(ArithmeticParser):
             degree = self.sum()
             self.expect("close", "]")
         if self.peek() == ("open", "("):
-            self.place += 1
+            self.position += 1
             radicand = self.group("(")
         else:
             radicand = self.argument() if self.peek()[0] != "number" else self.atom()
@@ -123,7 +123,7 @@ class ExpressionParser(ArithmeticParser):
                 exponent = self.exponent()
         kind, value = self.peek()
         if kind == "open":
-            self.place += 1
+            self.position += 1
             arguments = self.arguments(PAIRS.get(value, ""))
         else:
             arguments = (self.unbracketed(),)
@@ -150,7 +150,7 @@ class ExpressionParser(ArithmeticParser):
             ):
                 node = Node("multiply", parts=(node, self.power()))
             elif (kind, value) == ("name", "cdot") and self.peek(1)[0] in ("letter", "number"):
-                self.place += 1
+                self.position += 1
                 node = Node("multiply", parts=(node, self.power()))
             else:
                 return node
@@ -175,7 +175,7 @@ class ExpressionParser(ArithmeticParser):
         variable = ""
         if self.peek()[0] == "letter" and self.peek(1) in (("operator", "="), ("name", "to")):
             variable = self.peek()[1]
-            self.place += 2
+            self.position += 2
         node = self.sum()
         self.expect("close", "}")
         return variable, node
