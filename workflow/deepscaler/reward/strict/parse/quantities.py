@@ -3,7 +3,8 @@ r"""From tokens to a quantity: an expression with a unit, a currency or words ab
 import re
 
 from deepscaler.reward.strict.parse.brackets import split
-from deepscaler.reward.strict.parse.expressions import ExpressionParser
+from deepscaler.reward.strict.parse.commands import COMMANDS
+from deepscaler.reward.strict.parse.parser import ExpressionParser
 from deepscaler.reward.strict.parse.tokens import Token
 from deepscaler.reward.strict.tree import Answer, Based, Collection, Node, Ratio, Scalar, negate
 from deepscaler.reward.verdicts import Refused
@@ -48,7 +49,7 @@ def expression(tokens: list[Token]) -> Node:
     Raises:
         Refused: they are not.
     """
-    parser = ExpressionParser(tokens)
+    parser = ExpressionParser(tokens, COMMANDS)
     node = parser.braced()
     if parser.peek()[0] != "end":
         raise Refused(f"{parser.peek()[1]!r} out of place")

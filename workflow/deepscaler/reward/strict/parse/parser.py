@@ -1,10 +1,14 @@
-"""Sums, products, powers, brackets and numbers: the part of the expression grammar without LaTeX's commands."""
+r"""From tokens to the tree of one expression: sums, products, powers, brackets, numbers, letters.
+
+What a LaTeX command such as `\frac` takes and means is in the table that the parser is given (`commands.COMMANDS`).
+"""
 
 import re
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from deepscaler.reward.strict.parse.numerals import is_integer, read_number
-from deepscaler.reward.strict.parse.tokens import CONSTANTS, FUNCTIONS, Token
+from deepscaler.reward.strict.parse.tokens import CONSTANTS, Token
 from deepscaler.reward.strict.tree import Node, negate, number
 from deepscaler.reward.verdicts import Refused
 
@@ -13,16 +17,15 @@ MAX_FACTORS = 150
 PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
 FUNCTION_LETTERS = re.compile(r"(?:[fghFGHP]|\\phi|\\psi)(?:_\w+)?'*")
 PLAIN_FRACTION = re.compile(r"(?:\{([0-9]+)\}|([0-9]))(?:\{([0-9]+)\}|([0-9]))")
-PADDING: list[Token] = [("end", "")] * 8
-"""More than anything looks ahead."""
-STARTING = frozenset(("lfloor", "lceil", "sum", "prod", "int", "iint", "oint", "lim", "angle", "triangle", "ldots"))
+PADDING: list[Token] = [("end", "")] * 8  # more than any method looks ahead
 
 
-class ArithmeticParser:
-    """Recursive descent over tokens; `position` is the next token."""
+class ExpressionParser:
+    """Recursive descent over tokens; `position` is the next token. One method a rule of the grammar."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], commands: "Mapping[str, Command]") -> None:
         self.tokens = [*tokens, *PADDING]
+        self.commands = commands
         self.position = 0
         self.depth = 0
         self.bars = 0
@@ -42,10 +45,14 @@ class ArithmeticParser:
         if not self.take(kind, value):
             raise Refused(f"{value!r} missing before {self.peek()[1]!r}")
 
-    def sum(self) -> Node:
+    def enter(self) -> None:
+        """Count one more level of nesting; the caller counts it off again."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Refused("nested too deep")
+
+    def sum(self) -> Node:
+        self.enter()
         terms = [self.product()]
         while True:
             kind, value = self.tokens[self.position]
@@ -98,16 +105,14 @@ class ArithmeticParser:
         if kind == "open":
             return value in PAIRS
         if kind == "name":
-            return value in FUNCTIONS or value in CONSTANTS or value in STARTING
+            return value in self.commands or value in CONSTANTS
         return (kind, value) == ("operator", "|") and self.bars == 0
 
     def signed(self) -> Node:
         kind, value = self.peek()
         if kind == "operator" and value in "+-":
             self.position += 1
-            self.depth += 1
-            if self.depth > MAX_DEPTH:
-                raise Refused("nested too deep")
+            self.enter()
             node = self.signed()
             self.depth -= 1
             return negate(node) if value == "-" else node
@@ -126,18 +131,13 @@ class ArithmeticParser:
         return node
 
     def is_degree_sign(self) -> bool:
-        if self.take("name", "circ"):
-            return True
-        if [self.peek(ahead) for ahead in range(3)] == [("open", "{"), ("name", "circ"), ("close", "}")]:
-            self.position += 3
-            return True
-        return False
+        braced = [self.peek(ahead) for ahead in range(3)] == [("open", "{"), ("name", "circ"), ("close", "}")]
+        self.position += 3 * braced
+        return braced or self.take("name", "circ")
 
     def exponent(self) -> Node:
         """What stands behind `^`: a group, a sign and a factor, or one factor."""
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise Refused("nested too deep")
+        self.enter()
         kind, value = self.peek()
         if kind == "operator" and value in "+-":
             self.position += 1
@@ -233,9 +233,7 @@ class ArithmeticParser:
         r"""The proper fraction of two integers that stands here as `\frac12` or `\frac{1}{2}`, consumed; else None."""
         spelling = "".join(value for _, value in self.tokens[self.position + 1 : self.position + 7])
         match = PLAIN_FRACTION.match(spelling)
-        if match is None:
-            return None
-        above, below = (int(match.group(1) or match.group(2)), int(match.group(3) or match.group(4)))
+        above, below = (int(group) for group in match.groups() if group) if match else (0, 0)
         if not 0 < above < below:
             return None
         self.position += 1
@@ -244,10 +242,8 @@ class ArithmeticParser:
         return Fraction(above, below)
 
     def letter(self, name: str) -> Node:
-        if name == "e":
-            return Node("constant", "e")
-        if name == "i":
-            return Node("constant", "i")
+        if name in ("e", "i"):
+            return Node("constant", name)
         braced = self.peek() == ("open", "{") and self.peek(1) == ("open", "(")
         if braced or self.peek() == ("open", "("):
             start = self.position
@@ -288,5 +284,16 @@ class ArithmeticParser:
         return self.atom()
 
     def named(self, name: str) -> Node:
-        """What a command stands for; `expressions` knows them."""
-        raise NotImplementedError
+        """What a constant or a command stands for; a command's arguments stand behind it."""
+        if name in CONSTANTS:
+            return Node("constant", "infinity" if name == "infty" else name)
+        self.enter()  # commands take each other as arguments without a bracket between them
+        if name not in self.commands:
+            raise Refused(f"command {name!r}")
+        node = self.commands[name](self, name)
+        self.depth -= 1
+        return node
+
+
+Command = Callable[[ExpressionParser, str], Node]
+"""Reads the arguments of the command of this name, and gives its tree."""
