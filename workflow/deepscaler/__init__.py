@@ -1,7 +1,7 @@
 """DeepScaleR as a reproducible workflow: curation, reward, GRPO training, evaluation and evidence.
 
 Modules may import only what stands above them in this list:
-errors, files, progress, records, settings, hub, dag, miniature, reward, models, curation, cost, training,
+errors, files, progress, records, reward, settings, hub, dag, miniature, models, curation, cost, training,
 evaluation, reporting, controller, maintenance, cli.
 """
 
