@@ -139,12 +139,12 @@ def unmarked_scores(correct: Table) -> dict[str, Any]:
 
 
 def average(entries: list[dict[str, Any]], seed: int) -> dict[str, Any]:
-    """The mean over benchmarks of Pass@1, each benchmark counting the same, as the paper's last column."""
+    """Pass@1 averaged over the suite's benchmarks, as in the paper's last column."""
     shares = [np.asarray(entry["per_problem"]["correct"]) / entry["samples"] for entry in entries]
     low, high = statistics.interval(statistics.bootstrap(shares, seed))
     errors = [entry["standard_error"] for entry in entries]
     return {
-        "pass_at_1": round(float(np.mean([entry["pass_at_1"] for entry in entries])), 6),
+        "pass_at_1": round(statistics.average([entry["pass_at_1"] for entry in entries]), 6),
         "standard_error": round(float(np.sqrt(np.sum(np.square(errors)))) / len(errors), 6),
         "interval": [percent(low), percent(high)],
     }
