@@ -36,9 +36,9 @@ PROBLEMS = [
 ]
 
 
-def problem(place: int, source: str, text: str, answer: str) -> dict[str, Any]:
+def problem(number: int, source: str, text: str, answer: str) -> dict[str, Any]:
     return {
-        "id": f"{source}/{place}",
+        "id": f"{source}/{number}",
         "source": source,
         "problem": text,
         "solution": None,
@@ -52,7 +52,7 @@ def problem(place: int, source: str, text: str, answer: str) -> dict[str, Any]:
 def run_deduplicate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[str, Any]], list[dict[str, str]]]:
     """Ids that stay, removed rows, review rows."""
     for source in ("a", "b"):
-        rows = [problem(place, *entry) for place, entry in enumerate(PROBLEMS) if entry[0] == source]
+        rows = [problem(number, *entry) for number, entry in enumerate(PROBLEMS) if entry[0] == source]
         records.write(folder / f"{source}.parquet", rows, records.PROBLEM)
     judge = changes.pop("judge", None)
     deduplicate(
@@ -90,7 +90,7 @@ def test_siblings_of_one_source_stay_unless_their_answers_agree(tmp_path: Path) 
 def test_within_a_source_equal_answers_by_chance_are_no_duplicates() -> None:
     asked = ["How many primes lie between 20 and 30?", "How many primes lie between 30 and 40?"]
     asked.append("Between 20 and 30 there are how many primes?")
-    rows = [problem(place, "a", text, "2") for place, text in enumerate(asked)]
+    rows = [problem(number, "a", text, "2") for number, text in enumerate(asked)]
     pairs = candidates(rows, np.ones((3, 1), dtype=np.float32), Deduplicate())
     assert list(zip(pairs.rows, pairs.columns, strict=True)) == [(2, 0)]
 
@@ -135,7 +135,7 @@ def test_problems_without_any_word_are_compared_as_they_are() -> None:
 
 
 def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[str, Any]], list[dict[str, str]]]:
-    train = [problem(place, *entry) for place, entry in enumerate(PROBLEMS)]
+    train = [problem(number, *entry) for number, entry in enumerate(PROBLEMS)]
     records.write(folder / "in.parquet", train, records.PROBLEM)
     write_vectors(folder / "in.npy", Embedder(Embedding()).embed([row["problem"] for row in train]))
     texts = [
@@ -244,8 +244,8 @@ def test_a_crowd_of_equals_stays_within_memory(monkeypatch: pytest.MonkeyPatch) 
 def test_batches_hold_every_text_once_within_their_budget() -> None:
     lengths = [int(n) for n in np.random.default_rng(0).integers(1, 257, 500)]
     found = batches(lengths, 1024)
-    assert sorted(place for batch in found for place in batch) == list(range(500))
-    assert all(len(batch) * max(lengths[place] for place in batch) <= 1024 for batch in found)
+    assert sorted(number for batch in found for number in batch) == list(range(500))
+    assert all(len(batch) * max(lengths[number] for number in batch) <= 1024 for batch in found)
 
 
 def test_embeddings_are_those_of_sentence_transformers() -> None:

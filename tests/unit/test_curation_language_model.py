@@ -47,8 +47,8 @@ def model(url: str, **changes: object) -> LanguageModel:
 
 def trouble_once(question: str, number: int) -> str:
     """Each question meets one kind of trouble in its first try."""
-    place = int(question.split()[-1])
-    return TROUBLES[place % len(TROUBLES)] if number == 1 else ""
+    index = int(question.split()[-1])
+    return TROUBLES[index % len(TROUBLES)] if number == 1 else ""
 
 
 def test_every_trouble_is_survived_and_no_question_is_lost_or_asked_twice(tmp_path: Path) -> None:
@@ -224,8 +224,8 @@ def test_a_budget_holds_over_kills(tmp_path: Path) -> None:
 
 def test_gemini_speaks_its_own_api(tmp_path: Path) -> None:
     def trouble(question: str, number: int) -> str:
-        place = int(question.split()[-1])
-        return ["", "status:429,0.05", "status:500", "cut", "empty", "garbage"][place % 6] if number == 1 else ""
+        index = int(question.split()[-1])
+        return ["", "status:429,0.05", "status:500", "cut", "empty", "garbage"][index % 6] if number == 1 else ""
 
     settings = model("", api="gemini", base_url=None)
     with serving(trouble) as server:

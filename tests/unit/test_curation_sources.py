@@ -62,8 +62,8 @@ def fetched(project: Path) -> list[dict[str, Any]]:
 
 
 def defects(rows: list[dict[str, Any]]) -> dict[int, str]:
-    found = {place: json.loads(row["metadata"]).get("defect") for place, row in enumerate(rows)}
-    return {place: defect for place, defect in found.items() if defect}
+    found = {index: json.loads(row["metadata"]).get("defect") for index, row in enumerate(rows)}
+    return {index: defect for index, defect in found.items() if defect}
 
 
 def parquet(rows: list[dict[str, Any]], path: Path) -> bytes:

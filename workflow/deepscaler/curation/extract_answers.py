@@ -101,27 +101,27 @@ def ask_for_missing(
     rows: list[dict[str, Any]], readings: list[Reading], settings: ExtractAnswers, cache: Path
 ) -> list[Reading]:
     """Have a language model read the solutions of those without an answer, where one is set."""
-    places = [
-        place
-        for place, (row, reading) in enumerate(zip(rows, readings, strict=True))
+    missing = [
+        index
+        for index, (row, reading) in enumerate(zip(rows, readings, strict=True))
         if reading.reason and reading.reason.startswith("no answer") and row["solution"]
     ]
-    if not places:
+    if not missing:
         return readings
     if settings.language_model is None:
         return readings
     from deepscaler.curation.llm.read_solutions import read_solutions
 
     replies = read_solutions(
-        [(readings[place].problem, rows[place]["solution"]) for place in places], settings.language_model, cache
+        [(readings[index].problem, rows[index]["solution"]) for index in missing], settings.language_model, cache
     )
-    for place, reply in zip(places, replies, strict=True):
+    for index, reply in zip(missing, replies, strict=True):
         change = (
             {"answer": tidy(reply.answer), "raw": reply.answer, "origin": "llm", "reason": None}
             if reply.answer
             else {"reason": f"no answer: {reply.reason}"}
         )
-        readings[place] = replace(readings[place], **change)
+        readings[index] = replace(readings[index], **change)
     return readings
 
 

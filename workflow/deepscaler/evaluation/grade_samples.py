@@ -58,11 +58,11 @@ def origin(shards: list[Path]) -> dict[str, str]:
 def complete(shards: list[Path], problems: dict[str, dict[str, Any]], samples: int) -> list[dict[str, Any]]:
     """The completions of all shards in order of problem and sample, or a UserError that names what is missing."""
     rows = [row for path in shards for row in records.read(path, records.COMPLETION).to_pylist()]
-    place = {identifier: position for position, identifier in enumerate(problems)}
+    order = {identifier: position for position, identifier in enumerate(problems)}
     for row in rows:
-        if row["problem_id"] not in place:
+        if row["problem_id"] not in order:
             raise UserError(f"a sample of {row['problem_id']}, which is in none of the benchmarks", shards[0].parent)
-    rows.sort(key=lambda row: (place[row["problem_id"]], row["sample"]))
+    rows.sort(key=lambda row: (order[row["problem_id"]], row["sample"]))
     found = [(row["problem_id"], row["sample"]) for row in rows]
     expected = [(identifier, sample) for identifier in problems for sample in range(samples)]
     if found != expected:

@@ -33,8 +33,8 @@ from deepscaler.errors import UserError
 from deepscaler.evaluation import statistics
 from deepscaler.evaluation.statistics import Table
 from deepscaler.files import write_json
+from deepscaler.reward.verdicts import MODES, Mode
 
-GRADERS = ("paper", "strict")
 PERCENT = 100.0
 
 
@@ -71,15 +71,15 @@ def score(scale: str, system: str, suite: str, grades: Path, output: Path) -> No
         print(f"{name}: {entry['pass_at_1']:.1f} ± {entry['standard_error']:.1f}")
 
 
-def benchmark_scores(benchmark: str, rows: Any, grader: str, seed: int) -> dict[str, Any]:
+def benchmark_scores(benchmark: str, rows: Any, grader: Mode, seed: int) -> dict[str, Any]:
     """One benchmark's scores: `rows` are its grades, a problem's samples next to each other."""
     entry = settings.benchmarks()[benchmark]
     problems = rows.problem_id.nunique()
     if len(rows) % problems:
         raise UserError(f"{benchmark}: {len(rows)} samples do not divide into {problems} problems")
     shape = (problems, len(rows) // problems)
-    tables = {name: rows[name].to_numpy(dtype=float).reshape(shape) for name in GRADERS}
-    other = next(name for name in GRADERS if name != grader)
+    tables = {name: rows[name].to_numpy(dtype=float).reshape(shape) for name in MODES}
+    other = next(name for name in MODES if name != grader)
     ids = rows.problem_id.to_numpy().reshape(shape)[:, 0].tolist()
     marked = {index for indices in entry.flags.values() for index in indices}
     sound = np.array([int(identifier.rsplit("/", 1)[1]) not in marked for identifier in ids])
@@ -139,12 +139,12 @@ def unmarked_scores(correct: Table) -> dict[str, Any]:
 
 
 def average(entries: list[dict[str, Any]], seed: int) -> dict[str, Any]:
-    """The mean over benchmarks of Pass@1, each benchmark counting the same, as the paper's last column."""
+    """Pass@1 averaged over the suite's benchmarks, as in the paper's last column."""
     shares = [np.asarray(entry["per_problem"]["correct"]) / entry["samples"] for entry in entries]
     low, high = statistics.interval(statistics.bootstrap(shares, seed))
     errors = [entry["standard_error"] for entry in entries]
     return {
-        "pass_at_1": round(float(np.mean([entry["pass_at_1"] for entry in entries])), 6),
+        "pass_at_1": round(statistics.average([entry["pass_at_1"] for entry in entries]), 6),
         "standard_error": round(float(np.sqrt(np.sum(np.square(errors)))) / len(errors), 6),
         "interval": [percent(low), percent(high)],
     }

@@ -45,6 +45,11 @@ def standard_error(correct: Table) -> StandardError:
     )
 
 
+def average(rates: Sequence[float]) -> float:
+    """The mean over all benchmarks of a suite, each counting the same."""
+    return sum(rates) / len(rates)
+
+
 def pass_at_k(correct: Table, k: int) -> float:
     """The chance that one of k samples is right, unbiased: 1 - C(n-c, k) / C(n, k) (Chen et al., arXiv 2107.03374)."""
     samples = correct.shape[1]

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepscaler.settings.base import Name, Strict
+from deepscaler.settings.base import Name, Strict, check_origin
 
 
 class Fields(Strict):
@@ -35,10 +35,7 @@ class Benchmark(Strict):
 
     @model_validator(mode="after")
     def has_an_origin(self) -> Self:
-        if self.kind != "synthetic" and not (self.repository and self.files):
-            raise ValueError("a set that is fetched needs `repository` and `files`")
-        if self.kind == "github" and not self.revision:
-            raise ValueError("a set on GitHub needs `revision`")
+        check_origin(self.kind, self.repository, self.revision, self.files)
         for flag, indices in self.flags.items():
             if any(not 0 <= index < self.size for index in indices):
                 raise ValueError(f"flag {flag!r} names a problem beyond the set's {self.size}")

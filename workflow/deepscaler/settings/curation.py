@@ -4,7 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepscaler.settings.base import Name, Strict
+from deepscaler.reward.verdicts import Mode
+from deepscaler.settings.base import Name, Strict, check_origin
 
 
 class SourceFields(Strict):
@@ -37,10 +38,7 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def has_an_origin(self) -> Self:
-        if self.kind != "synthetic" and not (self.repository and self.files):
-            raise ValueError("a source that is fetched needs `repository` and `files`")
-        if self.kind == "github" and not self.revision:
-            raise ValueError("a source on GitHub needs `revision`")
+        check_origin(self.kind, self.repository, self.revision, self.files)
         return self
 
 
@@ -154,7 +152,7 @@ class Decontaminate(Strict):
 
 
 class SelectGradable(Strict):
-    mode: Literal["paper", "strict"] = "paper"
+    mode: Mode = "paper"
     max_prompt_tokens: int = Field(default=1024, gt=0)
 
 

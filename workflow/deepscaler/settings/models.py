@@ -4,10 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from deepscaler.reward.verdicts import ThinkRule
 from deepscaler.settings.base import Name, Strict
 from deepscaler.settings.distillation import Distillation
-
-ThinkRule = Literal["required", "prefilled", "none"]
 
 
 class Prompting(Strict):

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from deepscaler.reward.verdicts import Mode
 from deepscaler.settings.base import Name, Strict
 
 
@@ -47,7 +48,7 @@ class Rollout(Strict):
 
 
 class Reward(Strict):
-    mode: Literal["paper", "strict"] = "paper"
+    mode: Mode = "paper"
     truncated: float | None = Field(default=None, le=1)
     """What an answer cut at the limit gets: its reward times this, or, if negative, this. None leaves its reward."""
     overlong_buffer: int | None = Field(default=None, gt=0)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from deepscaler.reward.verdicts import Mode
 from deepscaler.settings.base import Name, Strict
 from deepscaler.settings.curation import Curation
 from deepscaler.settings.health import Health
@@ -45,7 +46,7 @@ class Evaluation(Strict):
     max_new_tokens: int = Field(gt=0)
     context: int = Field(gt=0)
     tensor_parallel: int = 1
-    grader: Literal["paper", "strict"] = "paper"
+    grader: Mode = "paper"
     """Whose verdicts head the tables; `paper` is the paper's own grader. Both are always computed and stored."""
     curve_segments: bool = True
     """Evaluate every segment's checkpoint on the `curve` suite, for figure 1."""
