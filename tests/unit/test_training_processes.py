@@ -227,9 +227,7 @@ UNSAFE = [
 
 
 @pytest.mark.parametrize("given", UNSAFE)
-def test_the_driver_starts_no_ray_without_a_token(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
-) -> None:
+def test_the_driver_starts_no_ray_without_a_token(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
