@@ -146,14 +146,12 @@ def owner_of(pid: int) -> str:
         if any(word.endswith("/" + script) for word in command):
             return script
     name = Path(command[0]).name
-    if name in ("gcs_server", "raylet"):
+    if name in ("gcs_server", "raylet", "srun", "salloc"):
         return name
     if command[0].startswith("ray::"):
         title = command[0].split()[0].removeprefix("ray::")
         return title if title in ("DashboardAgent", "RuntimeEnvAgent") else "worker"
-    if any(
-        word.endswith("/launch.py") or re.fullmatch(r"deepscaler\.training(\.\w+)*\.driver", word) for word in command
-    ):
+    if any(re.fullmatch(r".*/launch\.py|deepscaler\.training(\.\w+)*\.driver", word) for word in command):
         return "worker"  # the driver, or an actor or engine that was forked from it
     return " ".join(command)[:60]
 
@@ -202,12 +200,12 @@ def table(answers: Answers) -> str:
 def unexplained(
     answers: list[tuple[Listener, str]], reasons: dict[tuple[str, str], str], beyond: set[str]
 ) -> list[str]:
-    """Sockets of no kind that has a reason, and those that are open beyond loopback without one (answers `beyond`)."""
+    """Sockets of no kind that has a reason, and those that are open beyond loopback without one."""
     wrong = []
     for one, answer in answers:
         if (one.owner, answer) not in reasons:
             wrong.append(f"{one.owner} at {one.address}:{one.port} has no reason: {answer}")
-        elif not one.loopback and answer not in beyond:
+        elif not one.loopback and (one.owner, answer) not in beyond:
             wrong.append(f"{one.owner} at {one.address}:{one.port} is open beyond loopback: {answer}")
     return wrong
 

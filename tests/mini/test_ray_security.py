@@ -40,7 +40,7 @@ REASONS = {
     ("worker", STORE): "where torch's process groups meet",
 }
 """Every kind of socket that a launch on one node has, and what for."""
-BEYOND_LOOPBACK = {STORE}
+BEYOND_LOOPBACK = {("worker", STORE)}
 """torch's TCPStore listens on all interfaces, and nothing sets another (torch/csrc/distributed/c10d). Who reaches it
 can disturb or divert the process groups that meet there: SECURITY.md."""
 FIXED_PORTS = {("DashboardAgent", HTTP_REFUSES), ("monitor.py", COUNTERS), ("dashboard.py", COUNTERS)}
