@@ -90,8 +90,8 @@ class Recipe(Strict):
     description: str
     rollout: Rollout
     updates_per_step: int = Field(gt=0)
-    epochs: int = Field(gt=0)
-    """Passes over a step's samples."""
+    epochs: Literal[1]
+    """Passes over a step's samples. The learning rate's schedule and the plan's hours count on one."""
     optimizer: Optimizer
     advantage: Advantage
     kl: Kl

@@ -125,6 +125,8 @@ def segment_environment(scale_name: str, segment: Segment, chosen: Recipe, folde
         **bounds.to_environment(),
         "DEEPSCALER_REWARD_MODE": chosen.reward.mode,
         "DEEPSCALER_THINK_RULE": think,
+        "DEEPSCALER_REWARD_SECONDS": str(chosen.reward.grading.seconds),
+        "DEEPSCALER_REWARD_MEMORY_MB": str(chosen.reward.grading.memory_mb),
     }
 
 

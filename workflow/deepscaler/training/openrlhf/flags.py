@@ -47,6 +47,7 @@ def segment_flags(scale_name: str, segment: Segment, places: Places) -> list[str
         *objective_flags(chosen),
         *optimizer_flags(chosen, stage),
         *layout_flags(place),
+        *precision_flags(chosen),
         *("--train.seed", str(settings.seed)),
     ]
 
@@ -87,7 +88,7 @@ def rollout_flags(chosen: Recipe, stage: Stage) -> list[str]:
         *("--rollout.max_new_tokens", str(stage.max_new_tokens)),
         *("--data.max_len", str(rollout.max_prompt_tokens + stage.max_new_tokens)),
         *("--train.batch_size", str(rollout.prompts_per_step * samples // chosen.updates_per_step)),
-        *("--train.max_epochs", "1"),
+        *("--train.max_epochs", str(chosen.epochs)),
         *("--train.num_episodes", "1"),
     ]
     if chosen.filtering.enabled:
@@ -133,7 +134,7 @@ def optimizer_flags(chosen: Recipe, stage: Stage) -> list[str]:
         *("--actor.optim", "adam"),
         *("--actor.adam.lr", number(stage.learning_rate or optimizer.learning_rate)),
         *("--actor.adam.betas", *map(number, optimizer.betas)),
-        *("--actor.adam.eps", "1e-08"),
+        *("--actor.adam.eps", number(optimizer.epsilon)),
         *("--actor.adam.weight_decay", number(optimizer.weight_decay)),
         *("--actor.lr_scheduler", optimizer.schedule),
         *("--actor.lr_warmup_ratio", number(optimizer.warmup_ratio)),
@@ -157,8 +158,6 @@ def layout_flags(place: Layout) -> list[str]:
         "--vllm.enable_sleep",
         "--ds.enable_sleep",
         *("--ds.zero_stage", str(place.zero_stage)),
-        *("--ds.param_dtype", "bf16"),
-        *("--ds.grad_accum_dtype", "fp32"),
         *("--ds.attn_implementation", "flash_attention_2"),
         "--ds.packing_samples",
         "--train.dynamic_batch_enable",
@@ -167,6 +166,13 @@ def layout_flags(place: Layout) -> list[str]:
         *("--train.micro_batch_size", "1"),
         *("--rollout.micro_batch_size", "1"),
         "--actor.gradient_checkpointing_enable",
+    ]
+
+
+def precision_flags(chosen: Recipe) -> list[str]:
+    return [
+        *("--ds.param_dtype", chosen.precision.parameters),
+        *("--ds.grad_accum_dtype", chosen.precision.gradients),
     ]
 
 
