@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import own_settings
 import pytest
 from deepscaler import settings
 from deepscaler.cli import build
@@ -19,7 +20,7 @@ from deepscaler.cost.workload import case_of
 from deepscaler.errors import UserError
 from deepscaler.reporting.compute.plan import gpu_plan, plan, processor_plan
 from deepscaler.settings import load
-from deepscaler.settings.scale import Budget, Scale
+from deepscaler.settings.scale import Scale
 from deepscaler.training.watch import budget
 from deepscaler.training.watch.budget import gpu_hours_used, require_approval, to_approve
 from typer.testing import CliRunner
@@ -189,7 +190,9 @@ def approved(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     original = load.load_scale("paper")
 
     def approve(hours: float) -> None:
-        changed: Scale = original.model_copy(update={"budget": Budget(approved_gpu_hours=hours)})
+        changed: Scale = original.model_copy(
+            update={"budget": own_settings.changed(original.budget, approved_gpu_hours=hours)}
+        )
         monkeypatch.setattr(budget.settings, "load_scale", lambda name: changed)
 
     return approve

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import own_settings
 import pyarrow.parquet as pq
 import pytest
 from deepscaler import records
@@ -67,9 +68,8 @@ def test_the_record_holds_no_path_of_the_machine(run: Path) -> None:
 
 def test_names_are_the_same_wherever_things_lie(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from deepscaler import settings
-    from deepscaler.settings.site import Site
 
-    monkeypatch.setattr(settings, "site", lambda: Site(work="/scratch/someone/work"))
+    monkeypatch.setattr(settings, "site", lambda: own_settings.site(work="/scratch/someone/work"))
     assert name_of("/scratch/someone/work/mini/data/train/train.parquet") == "work/mini/data/train/train.parquet"
     assert path_of("work/mini/x") == Path("/scratch/someone/work/mini/x")
     assert name_of(str(run / "results/mini/table.csv")) == "results/mini/table.csv"

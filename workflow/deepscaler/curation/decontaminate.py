@@ -78,13 +78,14 @@ def decontaminate(
     overlaps: defaultdict[tuple[int, int], Overlap] = defaultdict(Overlap)
     for pair in exact_pairs(texts, test_texts):
         overlaps[pair].exact = True
-    for pair, share in shared_runs(texts, test_texts, settings.ngram, settings.ngram_share):
+    floor = min(settings.ngram_share, settings.report_ngram_share)
+    for pair, share in shared_runs(texts, test_texts, settings.ngram, floor):
         overlaps[pair].shared = share
     embedded = read_vectors(vectors, len(texts))
     test_embedded = embed(test_texts, embedding, threads, mirror)
     for pair, score in near_pairs(texts, test_texts, embedded, test_embedded, settings):
         overlaps[pair].similarity = score
-    compare(rows, tests, overlaps)
+    compare(rows, tests, overlaps, settings)
     contaminated = {pair: overlap for pair, overlap in overlaps.items() if overlap.found_by(settings)}
     worst = strongest_of_each(contaminated)
     write_review(report, report_rows(rows, tests, overlaps, settings), COLUMNS)
@@ -131,31 +132,36 @@ def shared_runs(
     for index, text in enumerate(texts):
         hits = Counter(test for run in runs(text, length) for test in tests_with.get(run, ()))
         for test, count in hits.items():
-            if count / sizes[test] >= min(floor, 0.25):
+            if count / sizes[test] >= floor:
                 yield (index, test), count / sizes[test]
 
 
 def near_pairs(
     texts: list[str], test_texts: list[str], vectors: "Vectors", test_vectors: "Vectors", settings: Decontaminate
 ) -> Iterable[tuple[tuple[int, int], float]]:
-    floor = min(settings.report_from, settings.threshold)
+    floor, most = min(settings.report_from, settings.threshold), settings.neighbours
     if settings.same_numbers:
         keys = numeral_keys([*texts, *test_texts])
-        pairs = similar_pairs(vectors, test_vectors, floor, keys[: len(texts)], keys[len(texts) :])
+        pairs = similar_pairs(vectors, test_vectors, floor, most, keys[: len(texts)], keys[len(texts) :])
     else:
-        pairs = similar_pairs(vectors, test_vectors, floor)
+        pairs = similar_pairs(vectors, test_vectors, floor, most)
     for index, test, score in zip(pairs.rows, pairs.columns, pairs.scores, strict=True):
         yield (int(index), int(test)), float(score)
 
 
-def compare(rows: list[dict[str, Any]], tests: list[dict[str, Any]], overlaps: dict[tuple[int, int], Overlap]) -> None:
+def compare(
+    rows: list[dict[str, Any]],
+    tests: list[dict[str, Any]],
+    overlaps: dict[tuple[int, int], Overlap],
+    settings: Decontaminate,
+) -> None:
     """Whether the problems of each pair agree in their answers, and in their numbers."""
     if not overlaps:
         return
     for (index, test), overlap in overlaps.items():
         found = sorted(numerals(PICTURE.sub(" ", tests[test]["problem"])))
         overlap.same_numbers = bool(found) and found == sorted(numerals(PICTURE.sub(" ", rows[index]["problem"])))
-    with GradingPool() as pool:
+    with GradingPool(seconds=settings.grading.seconds, memory_mb=settings.grading.memory_mb) as pool:
         items = ((tests[test]["answers"], rows[index]["answer"], STRICT) for index, test in overlaps)
         for overlap, verdict in zip(overlaps.values(), pool.grade_pairs(items), strict=True):
             overlap.same_answer = verdict.correct

@@ -12,10 +12,8 @@ from deepscaler.evaluation.requests import protocol, read_problems
 from deepscaler.progress import progress
 from deepscaler.reward.pool import GradingPool
 from deepscaler.reward.verdicts import MODES, ResponseVerdict, ThinkRule
+from deepscaler.settings import load_scale
 from deepscaler.versions import SAMPLING, versions
-
-SECONDS, MEMORY_MB = 2.0, 1024
-"""Limits of one answer; what goes beyond counts as wrong, and is reported."""
 
 
 def grade_samples(
@@ -25,7 +23,8 @@ def grade_samples(
     how = protocol(scale, system)
     problems = {row["id"]: row for row in read_problems(benchmarks)}
     completions = complete(samples, problems, how.samples)
-    with GradingPool(threads, SECONDS, MEMORY_MB) as pool:
+    limits = load_scale(scale).evaluation.grading  # what goes beyond counts as wrong, and is reported
+    with GradingPool(threads, limits.seconds, limits.memory_mb) as pool:
         rows = list(graded(pool, completions, problems, how.prompting.think))
         killed = pool.killed
     facts = {

@@ -6,7 +6,8 @@ none leaves this function.
 
 Settings come from the environment: `DEEPSCALER_REWARD_MODE` (paper or strict; default paper),
 `DEEPSCALER_THINK_RULE` (required, prefilled or none; default prefilled), `DEEPSCALER_REWARD_WORKERS` (grading
-processes an actor; default 2) and `DEEPSCALER_REWARD_SECONDS` (limit of one verdict; default 1).
+processes an actor; default 2), `DEEPSCALER_REWARD_SECONDS` (limit of one verdict; default 1) and
+`DEEPSCALER_REWARD_MEMORY_MB` (address space of a grading process; default 512). Training gives all but the workers.
 """
 
 import atexit
@@ -116,6 +117,7 @@ def shared_pool() -> GradingPool:
             _pool = GradingPool(
                 workers=int(os.environ.get("DEEPSCALER_REWARD_WORKERS", "2")),
                 seconds=float(os.environ.get("DEEPSCALER_REWARD_SECONDS", "1")),
+                memory_mb=int(os.environ.get("DEEPSCALER_REWARD_MEMORY_MB", "512")),
             )
             atexit.register(_pool.close)
         return _pool

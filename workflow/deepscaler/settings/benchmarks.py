@@ -10,8 +10,8 @@ from deepscaler.settings.base import Name, Strict, check_origin
 class Fields(Strict):
     """Which of a data file's columns hold what we call …"""
 
-    problem: str = "problem"
-    answers: str = "answer"
+    problem: str
+    answers: str
     """A string, a number, or a list of accepted ones."""
 
 
@@ -26,7 +26,7 @@ class Benchmark(Strict):
     revision: str | None = None
     files: dict[str, str | None] = {}
     """Data file in the repository → its SHA-256, null where no one could check it. Read in this order."""
-    fields: Fields = Fields()
+    fields: Fields
     flags: dict[str, list[int]] = {}
     """Known defect → the indices (from 0) of the problems that have it. They are marked, never dropped."""
     licence: str | None = None

@@ -12,11 +12,11 @@ from deepscaler.settings.distillation import Distillation
 class Prompting(Strict):
     """How a problem becomes a prompt."""
 
-    suffix: str = "Let's think step by step and output the final answer within \\boxed{}."
-    separator: str = " "
+    suffix: str
+    separator: str
     """Between the problem and the suffix."""
     system: str | None = None
-    think: ThinkRule = "prefilled"
+    think: ThinkRule
 
 
 class Sampling(Strict):
@@ -43,7 +43,7 @@ class Published(Strict):
     """File → SHA-256, for those that someone checked."""
     chat_template: str | None = None
     """SHA-256 of the chat template's text: it decides a score as much as the weights do."""
-    prompting: Prompting = Prompting()
+    prompting: Prompting
     sampling: Sampling = Sampling()
     paper: dict[Name, float] = {}
     """What the paper's table says of it, by column, in percent."""
@@ -57,7 +57,7 @@ class Distilled(Strict):
     title: str
     parameters: float
     distillation: Distillation
-    prompting: Prompting = Prompting()
+    prompting: Prompting
     sampling: Sampling = Sampling()
 
 
