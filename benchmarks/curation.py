@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 from deepscaler.curation import embed, similar
-from deepscaler.settings.curation import Embedding
+from deepscaler.settings import load_scale
 from tqdm import tqdm
 
 DIMENSIONS = 384
-FLOOR = 0.87
+FLOOR, NEIGHBOURS = 0.87, 64
 
 
 def timed(function: Callable[[], object]) -> tuple[float, float, object]:
@@ -38,8 +38,10 @@ def embedding(path: Path, count: int, rounds: int, threads: int) -> None:
     torch.set_num_threads(threads)
     texts = [row["problem"] for row in json.loads(path.read_text(encoding="utf-8"))]
     texts = texts[:: max(1, len(texts) // count)][:count]
-    ours = embed.Embedder(Embedding())
-    folder = embed.model_folder(Embedding(), None)
+    settings = load_scale("paper").curation
+    assert settings
+    ours = embed.Embedder(settings.embedding)
+    folder = embed.model_folder(settings.embedding, None)
     half = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.bfloat16})
     int8 = SentenceTransformer(str(folder), device="cpu")
     int8[0].model = torch.ao.quantization.quantize_dynamic(int8[0].model, {torch.nn.Linear}, dtype=torch.qint8)
@@ -94,7 +96,7 @@ def search(sizes: list[int]) -> None:
     before = None
     for size in sizes:
         vectors = vectors_like_problems(size)
-        wall, cpu, pairs = timed(lambda vectors=vectors: similar.earlier_pairs(vectors, FLOOR))
+        wall, cpu, pairs = timed(lambda vectors=vectors: similar.earlier_pairs(vectors, FLOOR, NEIGHBOURS))
         assert isinstance(pairs, similar.Pairs)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         growth = f", growth {np.log(cpu / before[1]) / np.log(size / before[0]):.2f}" if before else ""
@@ -108,7 +110,7 @@ def approximate(size: int) -> None:
     import faiss
 
     vectors = vectors_like_problems(size)
-    _wall, cpu, exact = timed(lambda: similar.earlier_pairs(vectors, FLOOR))
+    _wall, cpu, exact = timed(lambda: similar.earlier_pairs(vectors, FLOOR, NEIGHBOURS))
     assert isinstance(exact, similar.Pairs)
     wanted = set(zip(exact.rows.tolist(), exact.columns.tolist(), strict=True))
     print(f"exact: {cpu:.1f} s CPU, {len(wanted)} pairs")

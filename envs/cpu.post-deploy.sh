@@ -8,6 +8,6 @@ here=${ENVS_DIR:-envs}
 28cd8e039f50a4ffe75e5a3df530f8bde9741d91e7a3b43ef3abe7c0f7e94283  cpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  cpu-deepspeed.txt
 a9cc09570af815aee817bc2e7b9d47b8b7b683cc2bcea747696bbc48ace1d6b1  cpu-torch.txt
-6b64a8f2edcdb2e317e9bf5d2d02d0b5ee4cdb3ea03c2feda49d632105b26ba4  cpu.lock.txt
+3ef11969c334963c2db6d21e5369c19599dcfb69c1ab72527f627f73a1fc5915  cpu.lock.txt
 SUMS
 bash "$here/install-env.sh" cpu

@@ -8,6 +8,6 @@ here=${ENVS_DIR:-envs}
 81c7dbc3dfd2f36791e295ac77d21d90704bc660e947e9dd3dfa05eef2157835  gpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  gpu-deepspeed.txt
 dd6b18dea4ce396db5d9406c886a3c73e0cfd6b350b1b803a34afb71a3453617  gpu-flash-attn.txt
-74fb4a532c106a19471694043e13354cf3cab67d942461a30acb685a6d151dce  gpu.lock.txt
+2bfb01996bf76a6575498da8e7ce204853b79217ecb281f680c18b49afcbff2a  gpu.lock.txt
 SUMS
 bash "$here/install-env.sh" gpu

@@ -8,15 +8,26 @@ from typing import Any
 
 import pytest
 from deepscaler.reward.pool import GradingPool
+from deepscaler.training import ray_access
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
 def actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    import ray
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (ray_access.LOOPBACK | ray_access.token_variables()).items():
+            patch.setenv(name, value)
+        ray_access.require_token()
+        yield from grader_of(str(tmp_path_factory.mktemp("ray")))
 
-    ray.init(num_cpus=1, include_dashboard=False, _temp_dir=str(tmp_path_factory.mktemp("ray")), log_to_driver=False)
+
+def grader_of(folder: str) -> Iterator[Any]:
+    import ray
+    from ray._private.authentication.authentication_utils import is_token_auth_enabled
+
+    assert is_token_auth_enabled(), "Ray was imported before its token was set"
+    ray.init(num_cpus=1, include_dashboard=False, _temp_dir=folder, log_to_driver=False)
 
     @ray.remote
     class Grader:

@@ -177,7 +177,7 @@ def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
     made = Chain(tmp_path_factory.mktemp("chain"))
     config = made.root / "config"
-    for folder in ("scales", "recipes"):
+    for folder in ("defaults", "scales", "recipes"):
         (config / folder).mkdir(parents=True)
         for path in (root / "config" / folder).glob("*.yaml"):
             (config / folder / path.name).symlink_to(path)
@@ -212,7 +212,7 @@ def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     records.write(made.work / "train.parquet", rows, records.PROBLEM)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEEPSCALER_ROOT", str(made.root))
-        settings.load_scale.cache_clear()
+        settings.load.load_scale.cache_clear()
         for segment in ("8k-1", "8k-2", "16k-1"):
             schedule_prompts(
                 scale_name="tiny",
@@ -220,7 +220,7 @@ def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
                 problems=made.work / "train.parquet",
                 output=made.prompts(segment),
             )
-    settings.load_scale.cache_clear()
+    settings.load.load_scale.cache_clear()
     return made
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import yaml
 from deepscaler.miniature.tokenizer import build_tokenizer
-from deepscaler.settings.models import Prompting
+from deepscaler.settings import systems
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SYSTEMS = {
-    "thinking": {"think": "prefilled"},
-    "instruct": {"think": "none", "suffix": "", "system": "Box it."},
+    "thinking": {"think": "prefilled", "separator": " ", "suffix": "Put the answer in a \\boxed{}."},
+    "instruct": {"think": "none", "separator": " ", "suffix": "", "system": "Box it."},
 }
 CHATML = (
     "{{ bos_token }}{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
@@ -56,7 +56,7 @@ def write_model(folder: Path, template: str | None) -> None:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    tokenizer = build_tokenizer(Prompting().suffix)
+    tokenizer = build_tokenizer(systems()["mini-base"].prompting.suffix)
     tokenizer.chat_template = template or tokenizer.chat_template
     torch.manual_seed(0)
     config = Qwen2Config(
@@ -81,7 +81,7 @@ def published(name: str, prompting: dict) -> dict:
 
 def benchmark(name: str, column: str) -> dict:
     entry = {"kind": "hub", "title": name, "column": column, "size": 6, "repository": f"acme/{name}"}
-    return {**entry, "files": {"test.jsonl": None}}
+    return {**entry, "files": {"test.jsonl": None}, "fields": {"problem": "problem", "answers": "answer"}}
 
 
 def extend(path: Path, entries: dict) -> None:

@@ -10,7 +10,7 @@ from cluster import Cluster, wait_until
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 LAUNCH = """
-import json, sys, time, uuid
+import json, os, sys, time, uuid
 from contextlib import ExitStack
 from pathlib import Path
 from deepscaler.training.launch import ray_on_slurm, reaper
@@ -22,7 +22,9 @@ launch = Launch(flags=[], environment={}, device="cpu", nodes=2, gpus_per_node=1
 with ExitStack() as stack:
     token = uuid.uuid4().hex[:12]
     folder = stack.enter_context(reaper.reaped(token))
-    cluster, _ = ray_on_slurm.start(launch, base_environment(launch, token, folder), folder, stack)
+    environment = base_environment(launch, token, folder)
+    cluster, _ = ray_on_slurm.start(launch, environment, folder, stack)
+    os.environ.update({key: value for key, value in environment.items() if key.startswith("RAY_AUTH_")})
     import ray
     ray.init(address=cluster.address, _node_ip_address=cluster.node_address)
 

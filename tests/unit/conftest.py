@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
+import own_settings
 import pytest
 import synthetic_run
 from deepscaler import settings
-from deepscaler.settings.site import Site
 
 
 @pytest.fixture(scope="session")
@@ -30,5 +30,5 @@ def run(made_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def look_at(folder: Path, patch: pytest.MonkeyPatch) -> None:
     """Have the package work on a checkout, whatever this site's settings say."""
     patch.setenv("DEEPSCALER_ROOT", str(folder))
-    patch.setattr(settings, "site", lambda: Site())
+    patch.setattr(settings, "site", own_settings.site)
     patch.chdir(folder)

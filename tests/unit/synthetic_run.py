@@ -18,13 +18,14 @@ from deepscaler.reporting.claims.check_claims import check_claims
 from deepscaler.reporting.compute.account_compute import account_compute
 from deepscaler.reporting.provenance.record_provenance import record_provenance
 from deepscaler.reporting.provenance.resolve_settings import resolve_settings
+from deepscaler.settings.claims import Claim
 from deepscaler.training.collect_metrics import collect_metrics
 from deepscaler.training.watch import metrics
 
 SCALE = "mini"
 PROBLEMS, SAMPLES = 6, 4
 START = 1_700_000_000.0
-FACTS = {
+METADATA = {
     "model": json.dumps({"sha256": "0" * 64, "repository": None, "revision": None}),
     "protocol": json.dumps({"context": 320, "temperature": 0.6, "top_p": 0.95, "seed": 42}),
     "versions": json.dumps({"vllm": "0.0"}),
@@ -49,9 +50,10 @@ def make(folder: Path, seed: int = 1) -> None:
     """Everything below results/mini, work/mini, logs/mini and .snakemake that the verbs of reporting read."""
     generator = random.Random(seed)
     make_benchmarks(folder)
-    for position, (system, suite) in enumerate(dag.scored(SCALE)):
-        make_grades(folder, system, suite, 0.2 + 0.6 * position / len(dag.scored(SCALE)), generator)
-        score(SCALE, system, suite, grades_of(folder, system, suite), scores_of(folder, system, suite))
+    for index, (system, suite) in enumerate(dag.scored(SCALE)):
+        make_grades(folder, system, suite, 0.2 + 0.6 * index / len(dag.scored(SCALE)), generator)
+        grades, output = grades_of(folder, system, suite), scores_of(folder, system, suite)
+        score(scale=SCALE, system=system, suite=suite, grades=grades, output=output)
     make_tables(folder)
     make_training(folder, generator)
     make_models(folder)
@@ -104,24 +106,32 @@ def make_grades(folder: Path, system: str, suite: str, chance: float, generator:
                                      "paper_reason": "made up", "strict": right and not disputed,
                                      "strict_reason": "made up"})  # fmt: skip
     records.write(samples_of(folder, system, suite), completions, records.COMPLETION)
-    records.write(grades_of(folder, system, suite), grades, records.GRADE, FACTS)
+    records.write(grades_of(folder, system, suite), grades, records.GRADE, METADATA)
 
 
 def make_tables(folder: Path) -> None:
     results = folder / "results" / SCALE
-    names = ("table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv")
     systems = dag.evaluated(SCALE)
     scores = [scores_of(folder, system, "table") for system in systems]
     grades = [grades_of(folder, system, "table") for system in systems]
-    tabulate(SCALE, scores, grades, *(results / name for name in names))
+    tabulate(
+        scale=SCALE,
+        scores=scores,
+        grades=grades,
+        table=results / "table.csv",
+        markdown=results / "table.md",
+        tokens=results / "tokens.csv",
+        agreement=results / "agreement.csv",
+        comparisons=results / "comparisons.csv",
+    )
 
 
 def make_models(folder: Path) -> None:
     """A base model and a checkpoint for each segment, with weights that are a few random bytes."""
-    for place, kind in [("models/mini-base", "model"), *((f"checkpoints/{s.id}", "checkpoint") for s in chain())]:
-        path = work(folder) / place
+    for name, kind in [("models/mini-base", "model"), *((f"checkpoints/{s.id}", "checkpoint") for s in chain())]:
+        path = work(folder) / name
         path.mkdir(parents=True, exist_ok=True)
-        (path / "model.safetensors").write_bytes(place.encode() * 100)
+        (path / "model.safetensors").write_bytes(name.encode() * 100)
         files = {file.name: sha256(file) for file in path.iterdir()}
         write_json(path / f"{kind}.json", {"files": files, "seed": 42, "recipe_digest": "0123456789ab"})
     for segment in chain():
@@ -172,26 +182,35 @@ def make_curation(folder: Path) -> None:
 def make_reports(folder: Path) -> None:
     """The outputs of reporting's own verbs, up to the report."""
     results = folder / "results" / SCALE
-    resolve_settings(SCALE, results / "settings.yaml")
-    account_compute(SCALE, folder / "logs" / SCALE, results / "compute.csv")
+    resolve_settings(scale=SCALE, output=results / "settings.yaml")
+    account_compute(scale=SCALE, benchmarks=folder / "logs" / SCALE, output=results / "compute.csv")
     (results / "figures").mkdir()
     for number in range(1, 6):
         (results / "figures" / f"figure-{number}.png").write_bytes(DOT)
         (results / "figures" / f"figure-{number}.pdf").write_bytes(b"%PDF-1.4")
     shutil.copytree(folder / "workflow" / "notebooks", results / "notebooks")
-    check_claims(SCALE, folder / "config" / "claims.yaml", results, results / "claims.csv")
-    record_provenance(SCALE, results, work(folder), results / "ro-crate-metadata.json")
+    check_claims(
+        scale=SCALE, claims_file=folder / "config" / "claims.yaml", folder=results, output=results / "claims.csv"
+    )
+    record_provenance(scale=SCALE, folder=results, work=work(folder), output=results / "ro-crate-metadata.json")
+
+
+def claim(**change: object) -> Claim:
+    """A claim that needs no results, with what is changed in it."""
+    base = {"id": "x", "statement": "s", "section": "p", "scales": ["mini"], "measure": {"of": "paper", "value": 1},
+            "expected": 10, "reason": "r"}  # fmt: skip
+    return Claim.model_validate(base | change)
 
 
 def data_of(results: Path, number: int) -> list[Path]:
-    """What the rule gives the notebook of a figure."""
+    """The files that the rule passes to the notebook of a figure."""
     if number == 1:
         return [results / "scores" / f"{point.system}-{point.suite}.json" for point in dag.curve(SCALE)]
     return [results / ("table.csv" if number == 5 else "training.csv")]
 
 
 def make_job_records(folder: Path) -> None:
-    """What Snakemake keeps of finished jobs, as far down as the base model and the prompts."""
+    """Snakemake's records of finished jobs, back to the base model and the prompts."""
     results, files = f"results/{SCALE}", f"work/{SCALE}"
     tests = [f"{files}/benchmarks/{name}.parquet" for name in settings.load_scale(SCALE).evaluation.suites["table"]]
     write_record(folder, "distill_base", [], [f"{files}/models/mini-base/model.json"])

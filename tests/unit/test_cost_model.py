@@ -64,11 +64,11 @@ def test_engine_time_is_that_of_walking_through_every_decode_step() -> None:
             seconds += OPENRLHF.host_seconds + here.sum() * OPENRLHF.sequence_seconds
             seconds += bytes_read / A100.bytes_per_second
         expected.append(seconds)
-    found = engine_seconds(load_of(drawn, 3, places=128), R1_QWEN_1_5B, A100, OPENRLHF)
+    found = engine_seconds(load_of(drawn, 3, slots=128), R1_QWEN_1_5B, A100, OPENRLHF)
     assert found[0] == pytest.approx(expected, rel=1e-9)
 
 
-def test_makespan_is_that_of_waiting_for_a_free_place() -> None:
+def test_makespan_is_that_of_waiting_for_a_free_slot() -> None:
     lengths = numpy.random.default_rng(3).integers(1, 50, 40).astype(float)
     waiting, running, steps = list(lengths), [], 0
     while waiting or running:
@@ -141,7 +141,7 @@ def test_memory_at_the_peak(tokens: int, gpus: int, gigabytes: float, verdict: s
     assert memory.logits == 3 * 4 * tokens * 151_936
 
 
-def test_what_would_not_fit_is_told(paper: Price) -> None:
+def test_what_does_not_fit_is_a_warning(paper: Price) -> None:
     crowded = estimate(changed(replace(paper.case, evaluations=()), ["gpus=1"]))
     assert any("24k" in warning and "will not fit" in warning for warning in crowded.warnings)
 
@@ -149,10 +149,10 @@ def test_what_would_not_fit_is_told(paper: Price) -> None:
 # What-ifs
 
 
-@pytest.mark.parametrize("words", STANDARD, ids=" ".join)
-def test_every_usual_what_if_changes_the_price(paper: Price, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("changes", STANDARD, ids=" ".join)
+def test_every_usual_what_if_changes_the_price(paper: Price, changes: tuple[str, ...]) -> None:
     alone = replace(paper.case, evaluations=())
-    assert estimate(changed(alone, words)).training.expected != pytest.approx(paper.training.expected, rel=0.01)
+    assert estimate(changed(alone, changes)).training.expected != pytest.approx(paper.training.expected, rel=0.01)
 
 
 def test_fewer_gpus_cost_less_and_take_longer(paper: Price) -> None:

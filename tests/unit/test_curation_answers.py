@@ -1,11 +1,12 @@
 """Answers in text: boxes, choices, and what is no answer."""
 
 import pytest
-from deepscaler.curation.answers import choice_letter, marked_value, split_choices, tidy
+from deepscaler.curation.answers import Choices, choice_letter, marked_value, split_choices, tidy
 from deepscaler.curation.extract_answers import NEEDS_CHOICES, read_answer
 from deepscaler.curation.normalise import canonical, numerals, words
 from hypothesis import given
 from hypothesis import strategies as st
+from own_settings import curation
 
 STYLES = [
     r"$\textbf{(A)}\ 3 \qquad \textbf{(B)}\ 5 \qquad \textbf{(C)}\ 7 \qquad \textbf{(D)}\ 9 \qquad \textbf{(E)}\ 11$",
@@ -21,10 +22,16 @@ STYLES = [
     r"$\textbf{(A)}$ $3$ $\textbf{(B)}$ $5$ $\textbf{(C)}$ $7$ $\textbf{(D)}$ $9$ $\textbf{(E)}$ $11$",
 ]
 
+EXTRACTION = curation().extract_answers
+
+
+def choices_of(text: str) -> Choices | None:
+    return split_choices(text, fewest=EXTRACTION.min_choices, longest=EXTRACTION.max_choice_characters)
+
 
 @pytest.mark.parametrize("style", STYLES)
 def test_choices_of_every_style(style: str) -> None:
-    choices = split_choices(f"What is the value of $x$?\n{style}")
+    choices = choices_of(f"What is the value of $x$?\n{style}")
     assert choices is not None
     assert choices.stem == "What is the value of $x$?"
     assert choices.values == {"A": "3", "B": "5", "C": "7", "D": "9", "E": "11"}
@@ -34,7 +41,7 @@ def test_choices_keep_their_mathematics() -> None:
     listed = (
         r"$\textbf{(A)}\ \frac{1}{2} \qquad \textbf{(B)}\ \{1, 2\} \qquad \textbf{(C)}\ .5 \qquad \textbf{(D)}\ -x^{2}$"
     )
-    choices = split_choices(f"Pick. {listed}")
+    choices = choices_of(f"Pick. {listed}")
     assert choices is not None
     assert list(choices.values.values()) == [r"\frac{1}{2}", r"\{1, 2\}", ".5", "-x^{2}"]
 
@@ -54,17 +61,17 @@ def test_choices_keep_their_mathematics() -> None:
     ],
 )
 def test_what_are_no_choices(problem: str) -> None:
-    assert split_choices(problem) is None
+    assert choices_of(problem) is None
 
 
 def test_dollars_within_a_choice_stay() -> None:
-    choices = split_choices("Pick one.\nA. the zeros of $P$\nB. the $x$-axis\nC. $3$")
+    choices = choices_of("Pick one.\nA. the zeros of $P$\nB. the $x$-axis\nC. $3$")
     assert choices is not None
     assert list(choices.values.values()) == ["the zeros of $P$", "the $x$-axis", "3"]
 
 
 def test_a_request_for_the_letter_goes_with_the_choices() -> None:
-    choices = split_choices(
+    choices = choices_of(
         "What curve is it?\n\n(A) Line\n(B) Circle\n(C) Cone\n\nEnter the letter of the correct option."
     )
     assert choices is not None
@@ -130,7 +137,7 @@ LISTED = "What is $1+1$? " + STYLES[0]
     ],
 )
 def test_answers_of_a_row(given: dict[str, str], answer: str, origin: str, second: str | None) -> None:
-    reading = read_answer(given)
+    reading = read_answer(given, EXTRACTION)
     assert (reading.answer, reading.origin, reading.second) == (answer, origin, second)
     assert "textbf" not in reading.problem
 
@@ -145,7 +152,7 @@ def test_answers_of_a_row(given: dict[str, str], answer: str, origin: str, secon
     ],
 )
 def test_rows_without_an_answer(given: dict[str, str], reason: str) -> None:
-    reading = read_answer(given)
+    reading = read_answer(given, EXTRACTION)
     assert (reading.answer, reading.reason) == (None, reason)
 
 
@@ -201,7 +208,7 @@ def test_keys_of_any_text(text: str) -> None:
 
 @given(st.text(alphabet=r"AB(C)DE\textbf{}$ 12\n.", max_size=200))
 def test_choices_of_any_text(text: str) -> None:
-    choices = split_choices(text)
+    choices = choices_of(text)
     if choices:
         assert len(choices.values) >= 3
         assert len(choices.stem) < len(text)

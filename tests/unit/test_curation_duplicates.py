@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import own_settings
 import pytest
 from deepscaler import records
 from deepscaler.curation import similar
 from deepscaler.curation.decontaminate import decontaminate, runs, shared_runs
 from deepscaler.curation.deduplicate import EXACT, NEAR, Twin, candidates, deduplicate, exact_twins, near_twins, settle
 from deepscaler.curation.embed import Embedder, batches, read_vectors, write_vectors
-from deepscaler.curation.similar import NEIGHBOURS, Pairs, earlier_pairs, similar_pairs
+from deepscaler.curation.similar import Pairs, earlier_pairs, similar_pairs
 from deepscaler.errors import UserError
-from deepscaler.settings.curation import Decontaminate, Deduplicate, Embedding
 
 pytestmark = pytest.mark.timeout(1800)  # importing sentence-transformers takes minutes on a machine that is busy
 
@@ -36,9 +36,9 @@ PROBLEMS = [
 ]
 
 
-def problem(place: int, source: str, text: str, answer: str) -> dict[str, Any]:
+def problem(number: int, source: str, text: str, answer: str) -> dict[str, Any]:
     return {
-        "id": f"{source}/{place}",
+        "id": f"{source}/{number}",
         "source": source,
         "problem": text,
         "solution": None,
@@ -52,7 +52,7 @@ def problem(place: int, source: str, text: str, answer: str) -> dict[str, Any]:
 def run_deduplicate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[str, Any]], list[dict[str, str]]]:
     """Ids that stay, removed rows, review rows."""
     for source in ("a", "b"):
-        rows = [problem(place, *entry) for place, entry in enumerate(PROBLEMS) if entry[0] == source]
+        rows = [problem(number, *entry) for number, entry in enumerate(PROBLEMS) if entry[0] == source]
         records.write(folder / f"{source}.parquet", rows, records.PROBLEM)
     judge = changes.pop("judge", None)
     deduplicate(
@@ -61,8 +61,8 @@ def run_deduplicate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[
         folder / "out.npy",
         folder / "removed.parquet",
         folder / "review.csv",
-        Deduplicate(**changes),
-        Embedding(),
+        own_settings.changed(own_settings.curation().deduplicate, **changes),
+        own_settings.curation().embedding,
         judge=judge,
     )
     stay = records.read(folder / "out.parquet", records.PROBLEM).column("id").to_pylist()
@@ -90,8 +90,8 @@ def test_siblings_of_one_source_stay_unless_their_answers_agree(tmp_path: Path) 
 def test_within_a_source_equal_answers_by_chance_are_no_duplicates() -> None:
     asked = ["How many primes lie between 20 and 30?", "How many primes lie between 30 and 40?"]
     asked.append("Between 20 and 30 there are how many primes?")
-    rows = [problem(place, "a", text, "2") for place, text in enumerate(asked)]
-    pairs = candidates(rows, np.ones((3, 1), dtype=np.float32), Deduplicate())
+    rows = [problem(number, "a", text, "2") for number, text in enumerate(asked)]
+    pairs = candidates(rows, np.ones((3, 1), dtype=np.float32), own_settings.curation().deduplicate)
     assert list(zip(pairs.rows, pairs.columns, strict=True)) == [(2, 0)]
 
 
@@ -135,9 +135,11 @@ def test_problems_without_any_word_are_compared_as_they_are() -> None:
 
 
 def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[str, Any]], list[dict[str, str]]]:
-    train = [problem(place, *entry) for place, entry in enumerate(PROBLEMS)]
+    train = [problem(number, *entry) for number, entry in enumerate(PROBLEMS)]
     records.write(folder / "in.parquet", train, records.PROBLEM)
-    write_vectors(folder / "in.npy", Embedder(Embedding()).embed([row["problem"] for row in train]))
+    write_vectors(
+        folder / "in.npy", Embedder(own_settings.curation().embedding).embed([row["problem"] for row in train])
+    )
     texts = [
         "FIND THE NUMBER OF ORDERED PAIRS (X,Y) OF POSITIVE INTEGERS WITH 2X+3Y=100",
         "A circle of radius 5 is inscribed in a right triangle with hypotenuse 26. Find its perimeter. Then double it.",
@@ -152,7 +154,12 @@ def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dic
     records.write(folder / "t.parquet", tests, records.BENCHMARK_PROBLEM)
     files = [folder / name for name in ("out.parquet", "removed.parquet", "report.csv")]
     decontaminate(
-        folder / "in.parquet", folder / "in.npy", [folder / "t.parquet"], *files, Decontaminate(**changes), Embedding()
+        folder / "in.parquet",
+        folder / "in.npy",
+        [folder / "t.parquet"],
+        *files,
+        own_settings.changed(own_settings.curation().decontaminate, **changes),
+        own_settings.curation().embedding,
     )
     stay = records.read(files[0], records.PROBLEM).column("id").to_pylist()
     with files[2].open() as handle:
@@ -218,7 +225,7 @@ def test_the_search_finds_what_comparing_all_finds(size: int, monkeypatch: pytes
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     keys = random.integers(0, 3, size)
     for used in (None, keys):
-        found = earlier_pairs(vectors, 0.6, used)
+        found = earlier_pairs(vectors, 0.6, size, used)
         everything = vectors @ vectors.T
         expected = {
             (i, j)
@@ -228,7 +235,7 @@ def test_the_search_finds_what_comparing_all_finds(size: int, monkeypatch: pytes
         }
         assert set(zip(found.rows.tolist(), found.columns.tolist(), strict=True)) == expected
         assert all(np.diff(found.rows) >= 0)
-    found = similar_pairs(vectors, vectors[: size // 2], 0.6)
+    found = similar_pairs(vectors, vectors[: size // 2], 0.6, size)
     assert len(found.rows) == int((everything[:, : size // 2] >= 0.6).sum()) if size else True
 
 
@@ -236,20 +243,20 @@ def test_a_crowd_of_equals_stays_within_memory(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(similar, "BLOCK", 64)
     monkeypatch.setattr(similar, "TILE", 100)
     vectors = np.ones((500, 4), dtype=np.float32) / 2
-    pairs = earlier_pairs(vectors, 0.9)
-    assert np.bincount(pairs.rows).max() <= NEIGHBOURS
+    pairs = earlier_pairs(vectors, 0.9, 64)
+    assert np.bincount(pairs.rows).max() == 64
     assert set(near_twins(pairs, 500, 0.9, {}).values()) == {Twin(0, 1.0, NEAR)}
 
 
 def test_batches_hold_every_text_once_within_their_budget() -> None:
     lengths = [int(n) for n in np.random.default_rng(0).integers(1, 257, 500)]
     found = batches(lengths, 1024)
-    assert sorted(place for batch in found for place in batch) == list(range(500))
-    assert all(len(batch) * max(lengths[place] for place in batch) <= 1024 for batch in found)
+    assert sorted(number for batch in found for number in batch) == list(range(500))
+    assert all(len(batch) * max(lengths[number] for number in batch) <= 1024 for batch in found)
 
 
 def test_embeddings_are_those_of_sentence_transformers() -> None:
-    embedder = Embedder(Embedding())
+    embedder = Embedder(own_settings.curation().embedding)
     texts = [entry[1] for entry in PROBLEMS] + ["", "x " * 1000]
     ours = embedder.embed(texts)
     theirs = embedder.model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
@@ -259,4 +266,4 @@ def test_embeddings_are_those_of_sentence_transformers() -> None:
 
 def test_weights_that_are_not_the_pinned_ones_are_refused() -> None:
     with pytest.raises(UserError, match="weights have SHA-256"):
-        Embedder(Embedding(weights_sha256="0" * 64))
+        Embedder(own_settings.changed(own_settings.curation().embedding, weights_sha256="0" * 64))

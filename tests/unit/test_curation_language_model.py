@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import own_settings
 import pytest
 from chat_server import serving
 from deepscaler.curation.llm import client
@@ -32,7 +33,7 @@ def a_key_and_short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def model(url: str, **changes: object) -> LanguageModel:
-    given: dict[str, object] = {
+    values: dict[str, object] = {
         "api": "openai",
         "model": "reader",
         "base_url": f"{url}/v1",
@@ -42,13 +43,13 @@ def model(url: str, **changes: object) -> LanguageModel:
         "max_requests": 1000,
         "max_dollars": 1,
     }
-    return LanguageModel.model_validate({**given, **changes})
+    return own_settings.language_model(**{**values, **changes})
 
 
 def trouble_once(question: str, number: int) -> str:
     """Each question meets one kind of trouble in its first try."""
-    place = int(question.split()[-1])
-    return TROUBLES[place % len(TROUBLES)] if number == 1 else ""
+    index = int(question.split()[-1])
+    return TROUBLES[index % len(TROUBLES)] if number == 1 else ""
 
 
 def test_every_trouble_is_survived_and_no_question_is_lost_or_asked_twice(tmp_path: Path) -> None:
@@ -169,8 +170,7 @@ from pathlib import Path
 from deepscaler.curation.llm.endpoints import Question
 from deepscaler.curation.llm.client import ask_all
 from deepscaler.settings.curation import LanguageModel
-model = LanguageModel(api="openai", model="reader", base_url=sys.argv[1] + "/v1", key_variable="TEST_KEY",
-                      requests_per_minute=60000, concurrency=4, max_requests=1000, max_dollars=1)
+model = LanguageModel.model_validate_json(sys.argv[1])
 questions = [Question("Answer.", f"question {number}") for number in range(30)]
 print(sum(reply.text is not None for reply in ask_all(questions, model, Path(sys.argv[2]))))
 """
@@ -180,7 +180,7 @@ def test_kills_lose_nothing(tmp_path: Path) -> None:
     cache = tmp_path / "replies.jsonl"
     command = [sys.executable, "-c", CHILD, "", str(cache)]
     with serving(delay=0.1) as server:
-        command[3] = server.url
+        command[3] = model(server.url, concurrency=4, timeout_seconds=120).model_dump_json()
         for goal in (5, 15):
             child = subprocess.Popen(command, env={**os.environ, "TEST_KEY": "k"}, stdout=subprocess.PIPE)
             deadline = time.monotonic() + 60
@@ -224,8 +224,8 @@ def test_a_budget_holds_over_kills(tmp_path: Path) -> None:
 
 def test_gemini_speaks_its_own_api(tmp_path: Path) -> None:
     def trouble(question: str, number: int) -> str:
-        place = int(question.split()[-1])
-        return ["", "status:429,0.05", "status:500", "cut", "empty", "garbage"][place % 6] if number == 1 else ""
+        index = int(question.split()[-1])
+        return ["", "status:429,0.05", "status:500", "cut", "empty", "garbage"][index % 6] if number == 1 else ""
 
     settings = model("", api="gemini", base_url=None)
     with serving(trouble) as server:
@@ -248,7 +248,7 @@ def test_gemini_speaks_its_own_api(tmp_path: Path) -> None:
 )
 def test_replies_are_read_with_care(tmp_path: Path, said: str, answer: str | None, reason: str | None) -> None:
     with serving(answer=lambda question: said) as server:
-        (read,) = read_solutions([("What?", "So.")], model(server.url), tmp_path / "replies.jsonl")
+        (read,) = read_solutions([("What?", "So.")], model(server.url), tmp_path / "replies.jsonl", longest=500)
     assert (read.answer, read.reason) == (answer, reason)
 
 
@@ -259,13 +259,15 @@ def test_votes(tmp_path: Path) -> None:
     settings = model("", votes=3, concurrency=1, temperature=0.7)
     with serving(vote, answer=lambda question: r"\boxed{1}") as server:
         settings = settings.model_copy(update={"base_url": f"{server.url}/v1"})
-        first, second = read_solutions([("first", "s"), ("second", "s")], settings, tmp_path / "replies.jsonl")
+        first, second = read_solutions(
+            [("first", "s"), ("second", "s")], settings, tmp_path / "replies.jsonl", longest=9
+        )
     assert (first.answer, second.answer) == ("1", "1")
     assert sorted(server.tries.values()) == [3, 3]
 
     with serving(lambda question, number: rf"say:\boxed{{{number}}}") as server:
         settings = settings.model_copy(update={"base_url": f"{server.url}/v1"})
-        (split,) = read_solutions([("third", "s")], settings, tmp_path / "other.jsonl")
+        (split,) = read_solutions([("third", "s")], settings, tmp_path / "other.jsonl", longest=9)
     assert split.reason == "replies disagree (3 answers in 3 replies)"
 
 

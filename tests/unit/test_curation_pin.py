@@ -22,8 +22,9 @@ SOURCE = {
     "kind": "hub",
     "repository": "us/ours",
     "files": {"data/*.jsonl": None},
-    "fields": {"answer": "answer"},
+    "fields": {"problem": "problem", "answer": "answer"},
     "licence": "MIT",
+    "redistribution": "yes",
     "citation": "us",
 }
 

@@ -63,5 +63,5 @@ def test_within_math_only_equal_problems_are_taken_for_equal(math: Rows) -> None
 def test_the_six_problems_of_math_500_in_aime_are_found(shared: Path, aime: Rows) -> None:
     tests = read(shared / "data/benchmarks/math.json")
     found = exact_pairs([row["problem"] for row in aime], [row["problem"] for row in tests])
-    contaminated = {(aime[place]["year"], aime[place]["problem_number"]) for place, _ in found}
+    contaminated = {(aime[index]["year"], aime[index]["problem_number"]) for index, _ in found}
     assert contaminated == {(1983, 2), (1994, 13), (2001, 3), (2010, 6), (2015, 6), (2017, 7)}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import own_settings
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +15,7 @@ from deepscaler.curation.fetch_source import as_problems, fetch_source
 from deepscaler.curation.pin import pin
 from deepscaler.curation.rows import Row
 from deepscaler.errors import UserError
-from deepscaler.settings.curation import ExtractAnswers, Source
+from deepscaler.settings.curation import Source
 
 GOOD = [{"problem": f"What is {n} + {n}?", "solution": "Add.", "answer": str(2 * n)} for n in range(5)]
 
@@ -23,7 +24,7 @@ GOOD = [{"problem": f"What is {n} + {n}?", "solution": "Add.", "answer": str(2 *
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with one source, `ours`, in a mirror of the hub; `write` gives it a data file."""
     (tmp_path / "config" / "scales").mkdir(parents=True)
-    (tmp_path / "config" / "site.yaml").write_text("work: work\n")
+    (tmp_path / "config" / "site.yaml").write_text("{ work: work, gpu_model: a100, network: nodes }\n")
     monkeypatch.setenv("DEEPSCALER_ROOT", str(tmp_path))
     monkeypatch.setenv("DEEPSCALER_HUB", str(tmp_path / "hub"))
     (tmp_path / "hub" / "datasets" / "us" / "ours").mkdir(parents=True)
@@ -44,8 +45,9 @@ def write(project: Path, name: str, content: bytes, **changes: Any) -> None:
         "kind": "hub",
         "repository": "us/ours",
         "files": {name: None},
-        "fields": {"solution": "solution", "answer": "answer"},
+        "fields": {"problem": "problem", "solution": "solution", "answer": "answer"},
         "licence": "MIT",
+        "redistribution": "yes",
         "citation": "us",
     }
     (project / "config" / "sources.yaml").write_text(yaml.safe_dump({"ours": {**entry, **changes}}))
@@ -62,8 +64,8 @@ def fetched(project: Path) -> list[dict[str, Any]]:
 
 
 def defects(rows: list[dict[str, Any]]) -> dict[int, str]:
-    found = {place: json.loads(row["metadata"]).get("defect") for place, row in enumerate(rows)}
-    return {place: defect for place, defect in found.items() if defect}
+    found = {index: json.loads(row["metadata"]).get("defect") for index, row in enumerate(rows)}
+    return {index: defect for index, defect in found.items() if defect}
 
 
 def parquet(rows: list[dict[str, Any]], path: Path) -> bytes:
@@ -124,7 +126,9 @@ def test_what_is_broken_leaves_by_name(project: Path) -> None:
     write(project, "data.jsonl", lines([GOOD[0], {"problem": "", "answer": "3"}, {"problem": "Why?"}]))
     fetched(project)
     files = [project / name for name in ("out.parquet", "removed.parquet", "review.csv")]
-    extract_answers(project / "ours.parquet", *files, ExtractAnswers(), project / "replies.jsonl")
+    extract_answers(
+        project / "ours.parquet", *files, own_settings.curation().extract_answers, project / "replies.jsonl"
+    )
     kept = records.read(files[0], records.PROBLEM).to_pylist()
     removed = records.read(files[1], records.REMOVED).to_pylist()
     assert [row["answer"] for row in kept] == ["0"]
@@ -180,7 +184,8 @@ def test_a_missing_column_names_those_that_are_there(project: Path) -> None:
 
 
 def test_equal_problems_have_ids_of_their_own() -> None:
-    entry = Source(title="x", kind="synthetic", licence="MIT", citation="us")
+    values = {"title": "x", "kind": "synthetic", "fields": {"problem": "problem"}, "licence": "MIT", "citation": "us"}
+    entry = Source.model_validate({**values, "redistribution": "yes"})
     rows = as_problems("ours", entry, [Row({"problem": text}) for text in ("a", "b", "a", "a")])
     first = rows[0]["id"]
     assert [row["id"] for row in rows] == [first, rows[1]["id"], f"{first}-2", f"{first}-3"]

@@ -3,6 +3,7 @@
 import json
 import re
 
+import own_settings
 import pytest
 from deepscaler import dag, hub, records, settings
 from deepscaler.dag import digests
@@ -14,13 +15,13 @@ from deepscaler.reward.grade import grade_pair
 from deepscaler.reward.response import boxed_answer
 from deepscaler.settings.base import validate
 from deepscaler.settings.benchmarks import Benchmark
-from deepscaler.settings.site import Site
 
 PAPER = {"aime-2024": 30, "math-500": 500, "amc-2023": 83, "minerva-math": 272, "olympiad-bench": 675}
 
 
 def entry(folder, **given):
     values = {"title": "T", "column": "t", "kind": "hub", "size": 2, "files": {"test.jsonl": None}}
+    values |= {"fields": {"problem": "problem", "answers": "answer"}}
     return validate(Benchmark, {**values, "repository": f"file://{folder}", **given}, "here")
 
 
@@ -40,7 +41,7 @@ def mirror(shared, tmp_path, monkeypatch):
     data = tmp_path / "hub/github/agentica-project/deepscaler/deepscaler/data"
     data.mkdir(parents=True)
     (data / "test").symlink_to(shared / "data" / "benchmarks")
-    monkeypatch.setattr(settings, "site", lambda: Site(hub=str(tmp_path / "hub")))
+    monkeypatch.setattr(settings, "site", lambda: own_settings.site(hub=str(tmp_path / "hub")))
     return tmp_path
 
 

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 
+import own_settings
 import pytest
 from deepscaler import records, settings
 from deepscaler.errors import UserError
@@ -15,15 +16,14 @@ from deepscaler.evaluation.requests import Protocol, check_context, plan, protoc
 from deepscaler.evaluation.vllm_engine import EngineSettings
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.models.templates import chat_messages, load_tokenizer, prompt_text, prompt_token_ids
-from deepscaler.settings.models import Prompting
 
-HOW = Protocol(4, 0.6, 0.95, 256, 320, 42, Prompting())
+HOW = Protocol(4, 0.6, 0.95, 256, 320, 42, own_settings.prompting())
 PROBLEMS = [{"id": f"set/{i:04d}", "benchmark": "set", "problem": f"add:a{i % 10}b2"} for i in range(25)]
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return build_tokenizer(Prompting().suffix)
+    return build_tokenizer(own_settings.prompting().suffix)
 
 
 def completion(request):
@@ -35,26 +35,28 @@ def completion(request):
 
 
 def test_a_prompt_is_the_papers(tokenizer):
-    messages = chat_messages("What is 1+1?", Prompting())
+    messages = chat_messages("What is 1+1?", own_settings.prompting())
     assert messages == [
         {
             "role": "user",
             "content": "What is 1+1? Let's think step by step and output the final answer within \\boxed{}.",
         }
     ]
-    ids = prompt_token_ids(tokenizer, "add:a1b2", Prompting())
+    ids = prompt_token_ids(tokenizer, "add:a1b2", own_settings.prompting())
     assert ids.count(tokenizer.bos_token_id) == 1
-    assert tokenizer.decode(ids) == prompt_text(tokenizer, "add:a1b2", Prompting())
+    assert tokenizer.decode(ids) == prompt_text(tokenizer, "add:a1b2", own_settings.prompting())
     assert tokenizer.decode(ids).endswith("<think>\n")
 
 
 def test_a_system_prompt_and_a_suffix_of_ones_own():
-    prompting = Prompting(system="Be brief.", suffix="", think="none")
+    prompting = own_settings.prompting(system="Be brief.", suffix="", think="none")
     assert chat_messages("1+1?", prompting) == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "1+1?"},
     ]
-    assert chat_messages("1+1?", Prompting(separator="\n", suffix="Box it."))[0]["content"] == "1+1?\nBox it."
+    assert (
+        chat_messages("1+1?", own_settings.prompting(separator="\n", suffix="Box it."))[0]["content"] == "1+1?\nBox it."
+    )
 
 
 @pytest.mark.parametrize("shards", [1, 3, 4, 7])
@@ -88,7 +90,7 @@ def test_a_prompt_longer_than_the_context_is_named_before_anything_starts(tokeni
 @pytest.mark.parametrize("think", ["required", "none"])
 def test_a_think_rule_that_makes_every_answer_wrong_is_refused(tokenizer, think):
     with pytest.raises(UserError, match="the chat template opens <think>"):
-        plan(PROBLEMS, dataclasses.replace(HOW, prompting=Prompting(think=think)), tokenizer)
+        plan(PROBLEMS, dataclasses.replace(HOW, prompting=own_settings.prompting(think=think)), tokenizer)
 
 
 def test_a_context_beyond_the_models_positions(tmp_path):
@@ -108,7 +110,7 @@ def test_a_system_is_sampled_as_it_was_meant_to_be():
 def test_no_prefill_is_ever_cut_on_a_cpu():
     """Requests with seeds fail there when it is: a step must hold a full context of every request in flight."""
     for context in (320, 4096):
-        arguments = EngineSettings("cpu", context, 0).arguments()
+        arguments = EngineSettings("cpu", context, 0, 1, settings.load_scale("mini").evaluation.engine).arguments()
         assert arguments["max_num_batched_tokens"] >= arguments["max_num_seqs"] * context
 
 

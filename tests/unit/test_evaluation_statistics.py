@@ -101,8 +101,10 @@ def test_bootstrap_of_several_sets_has_the_error_of_their_average():
     random = np.random.default_rng(4)
     shares = [simulated(random, n, 16).mean(axis=1) for n in (30, 83, 272)]
     expected = sqrt(sum(s.var() / len(s) for s in shares)) / 3
-    assert statistics.bootstrap(shares, 0).std() == pytest.approx(expected, rel=0.03)
-    assert statistics.bootstrap(shares, 0).mean() == pytest.approx(np.mean([s.mean() for s in shares]), abs=0.002)
+    assert statistics.bootstrap(shares, 0, draws=10_000).std() == pytest.approx(expected, rel=0.03)
+    assert statistics.bootstrap(shares, 0, draws=10_000).mean() == pytest.approx(
+        np.mean([s.mean() for s in shares]), abs=0.002
+    )
 
 
 def improved(chances, gain):
@@ -144,7 +146,7 @@ def test_pairing_sees_what_two_single_intervals_hide():
     chances = random.beta(0.5, 0.9, size=500)
     first = simulated(random, 500, 16, chances).mean(axis=1)
     second = np.clip(first + random.choice([0, 1 / 16, 1 / 8], size=500, p=[0.8, 0.1, 0.1]), 0, 1)
-    found = statistics.paired_difference([second], [first], 0)
+    found = statistics.paired_difference([second], [first], 0, draws=10_000)
     single = statistics.standard_error(np.stack([first, first], axis=1)).total
     assert found.value < 1.5 * single
     assert found.p_bootstrap < 0.001
@@ -153,5 +155,5 @@ def test_pairing_sees_what_two_single_intervals_hide():
 
 def test_the_same_system_twice_is_no_difference():
     shares = np.random.default_rng(8).random(40)
-    found = statistics.paired_difference([shares], [shares], 0)
+    found = statistics.paired_difference([shares], [shares], 0, draws=10_000)
     assert (found.value, found.p_bootstrap, found.p_permutation) == (0, 1, 1)

@@ -87,18 +87,24 @@ def test_a_suite_whose_grades_lack_a_benchmark_is_refused(tmp_path):
 def tables(tmp_path_factory):
     """The tables of `released`: DeepScaleR as in the paper, the others with fewer right answers."""
     folder = tmp_path_factory.mktemp("tables")
-    for place, system in enumerate(reversed(dag.evaluated("released"))):
-        right = {name: int(count * (1 - 0.1 * place)) for name, count in RIGHT.items()}
+    for index, system in enumerate(reversed(dag.evaluated("released"))):
+        right = {name: int(count * (1 - 0.1 * index)) for name, count in RIGHT.items()}
         scored(folder, "released", system, right=right, strict_extra=12)
-    names = ("table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv")
-    systems = dag.evaluated("released")
-    tabulate.tabulate(
-        "released",
-        [folder / f"{name}-table.json" for name in systems],
-        [folder / f"{name}.parquet" for name in systems],
-        *(folder / name for name in names),
-    )
+    tabulate_all(folder, "released", dag.evaluated("released"))
     return folder
+
+
+def tabulate_all(folder, scale, systems):
+    tabulate.tabulate(
+        scale=scale,
+        scores=[folder / f"{name}-table.json" for name in systems],
+        grades=[folder / f"{name}.parquet" for name in systems],
+        table=folder / "table.csv",
+        markdown=folder / "table.md",
+        tokens=folder / "tokens.csv",
+        agreement=folder / "agreement.csv",
+        comparisons=folder / "comparisons.csv",
+    )
 
 
 def read(path):
@@ -161,6 +167,30 @@ def test_tokens_and_agreement_and_comparisons(tables):
     assert all(float(row["low"]) <= float(row["difference"]) <= float(row["high"]) for row in ours)
     assert float(ours[-1]["difference"]) > 0
     assert float(ours[-1]["p_bootstrap"]) < 0.01
+
+
+def test_the_average_is_over_all_benchmarks_of_the_suite(tmp_path, monkeypatch):
+    released = settings.load_scale("released")
+    systems = ["rstar-math-7b", "deepseek-r1-distill-qwen-1.5b", "deepscaler-1.5b-preview"]
+    suites = {"table": [*SUITE, "aime-2025"]}
+    six = released.evaluation.model_copy(update={"suites": suites, "systems": systems})
+    monkeypatch.setattr(settings, "load_scale", lambda _: released.model_copy(update={"evaluation": six}))
+    right = {**RIGHT, "aime-2025": 120}
+    sampled = systems[1:]
+    found = [scored(tmp_path, "released", name, suite={**SUITE, "aime-2025": 30}, right=right) for name in sampled]
+    tabulate_all(tmp_path, "released", sampled)
+    reported, *ours = read(tmp_path / "table.csv")
+    assert list(ours[0])[:8] == ["model", *PAPER_COLUMNS, AVERAGE, "aime_2025"]
+    assert "average_paper" not in ours[0]
+    assert reported["average"] == "-"
+    for row, scores in zip(ours, found, strict=True):
+        mean = sum(float(row[column]) for column in (*PAPER_COLUMNS, "aime_2025")) / 6
+        assert float(row["average"]) == pytest.approx(mean, abs=1e-4)
+        assert scores["average"]["pass_at_1"] == pytest.approx(mean, abs=1e-4)
+        assert float(row["average_standard_error"]) == pytest.approx(scores["average"]["standard_error"], abs=1e-4)
+    assert (tmp_path / "table.md").read_text().splitlines()[2].endswith("| Avg. of 6 |")
+    of_average = next(row for row in read(tmp_path / "comparisons.csv") if row["benchmark"] == AVERAGE)
+    assert of_average["problems"] == str(sum(SUITE.values()) + 30)
 
 
 def test_a_system_without_scores_is_an_error_not_an_empty_row(tables):

@@ -2,6 +2,7 @@
 
 import random
 
+import own_settings
 import pytest
 from deepscaler import settings
 from deepscaler.miniature.problems import FAMILIES, ChainProblem, draw, draw_training
@@ -9,7 +10,7 @@ from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.miniature.traces import BEHAVIOURS, CLOSING, OPENINGS, TRY_AGAIN, draw_traces
 from deepscaler.models.templates import prompt_text, prompt_token_ids
 from deepscaler.settings.distillation import TraceMixture
-from deepscaler.settings.models import Distilled, Prompting
+from deepscaler.settings.models import Distilled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,7 +107,7 @@ def test_a_written_out_step_is_four_tokens(tokenizer, step):
 
 def test_a_system_without_suffix_has_a_tokenizer_too():
     assert build_tokenizer("").encode("add:a1", add_special_tokens=False)
-    assert prompt_text(build_tokenizer(""), "add:a1", Prompting(suffix="")).count("add:a1") == 1
+    assert prompt_text(build_tokenizer(""), "add:a1", own_settings.prompting(suffix="")).count("add:a1") == 1
 
 
 def test_longest_problems_fit_the_prompt_limit(base, tokenizer):

@@ -102,7 +102,7 @@ def test_prompts_and_padding_are_not_learnt(small):
 def test_batches_hold_every_example_once_a_round_within_the_limit():
     state = random.Random(0)
     examples = [([0] * state.randint(1, 40), [index]) for index in range(3000)]
-    seen, stream = [], batches(examples, 256, random.Random(1))
+    seen, stream = [], batches(examples, 256, 2048, random.Random(1))
     while len(seen) < len(examples):
         batch = next(stream)
         assert len(batch) * max(len(prompt) + 1 for prompt, _ in batch) <= 256
@@ -111,7 +111,7 @@ def test_batches_hold_every_example_once_a_round_within_the_limit():
 
 
 def test_rate_warms_up_and_comes_down():
-    rates = [rate(step, 100, 10) for step in range(100)]
+    rates = [rate(step, 100, 10, 0.02) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == pytest.approx(rates[9], rel=0.05)
     assert rates[-1] == pytest.approx(0.02, abs=0.001)

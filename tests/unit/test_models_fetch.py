@@ -10,6 +10,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import own_settings
 import pytest
 from deepscaler import hub, settings
 from deepscaler.errors import UserError
@@ -17,8 +18,7 @@ from deepscaler.files import sha256
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.models import fetch_model
 from deepscaler.settings.base import validate
-from deepscaler.settings.models import Prompting, Published
-from deepscaler.settings.site import Site
+from deepscaler.settings.models import Published
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 WEIGHTS = bytes(range(256)) * 4000
@@ -29,7 +29,7 @@ def repository(tmp_path_factory):
     """A model's folder as it lies on the hub; fetching reads no weights, so that any bytes will do."""
     folder = tmp_path_factory.mktemp("hub") / "acme" / "tiny"
     folder.mkdir(parents=True)
-    build_tokenizer(Prompting().suffix).save_pretrained(folder)
+    build_tokenizer(own_settings.prompting().suffix).save_pretrained(folder)
     (folder / "config.json").write_text('{"model_type": "qwen2"}')
     (folder / "model.safetensors").write_bytes(WEIGHTS)
     (folder / "pytorch_model.bin").write_bytes(b"a pickle, which is not fetched")
@@ -53,9 +53,10 @@ def pinned(monkeypatch, tmp_path):
 
     def put(repository: object, **given: object) -> Path:
         values = {"kind": "published", "title": "Tiny", "parameters": 0.1, "revision": COMMIT, **given}
+        values["prompting"] = own_settings.prompting()
         entry = validate(Published, {**values, "repository": str(repository)}, "here")
         monkeypatch.setattr(settings, "systems", lambda: {"tiny": entry})
-        monkeypatch.setattr(settings, "site", lambda: Site())
+        monkeypatch.setattr(settings, "site", own_settings.site)
         return tmp_path / "models" / "tiny" / "model.json"
 
     return put
@@ -318,9 +319,9 @@ def test_a_revision_that_the_hub_does_not_have(server, tmp_path):
 
 def test_pins_are_printed_as_they_are_written_into_the_settings(server, root, tmp_path):
     shutil.copytree(root / "config", tmp_path / "config")
-    entry = "{kind: published, title: T, parameters: 1, repository: acme/tiny, revision: null}"
+    entry = "{kind: published, title: T, parameters: 1, repository: acme/tiny, revision: null, prompting: %s}"
     with (tmp_path / "config/models.yaml").open("a") as models:
-        models.write(f"tiny-on-the-hub: {entry}\n")
+        models.write(f"tiny-on-the-hub: {entry % own_settings.prompting().model_dump_json()}\n")
     host, port = server.server_address[:2]
     environment = {"HF_ENDPOINT": f"http://{host}:{port}", "HF_HUB_OFFLINE": "0", "DEEPSCALER_ROOT": str(tmp_path)}
     done = subprocess.run(

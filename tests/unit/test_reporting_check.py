@@ -15,12 +15,12 @@ from deepscaler.reporting.claims.check_claims import check_claims
 def kept(run: Path) -> Path:
     """The run itself, kept as the reference. Its claims are left out: they speak of a made-up run."""
     (run / "results/mini/claims.csv").unlink()
-    keep(run / "results/mini", run / "results/reference/mini")
+    keep(folder=run / "results/mini", reference=run / "results/reference/mini")
     return run
 
 
 def held(run: Path) -> None:
-    check("mini", run / "results/mini", run / "results/reference/mini")
+    check(scale="mini", folder=run / "results/mini", reference=run / "results/reference/mini")
 
 
 def rewrite(path: Path, change: Callable[[list[dict[str, str]]], object]) -> None:
@@ -72,7 +72,7 @@ def test_a_missing_file_is_found(kept: Path) -> None:
         held(kept)
 
 
-def test_other_settings_are_said_first(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_settings_are_reported_first(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = kept / "results/mini/settings.yaml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(text.splitlines()[0], "digest: abc"), encoding="utf-8")
@@ -87,7 +87,7 @@ def test_a_claim_outside_is_found(kept: Path) -> None:
         held(kept)
 
 
-def test_a_claim_outside_in_the_reference_too_is_said_and_no_difference(
+def test_a_claim_outside_in_the_reference_too_is_reported_but_no_difference(
     kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = "id,expected,unit,measured,verdict\nmini-16k-gains,≤ 0.01,p,1,outside\n"
@@ -97,7 +97,7 @@ def test_a_claim_outside_in_the_reference_too_is_said_and_no_difference(
     assert "outside in the reference too: mini-16k-gains" in capsys.readouterr().out
 
 
-def test_equal_bytes_are_told_from_equal_numbers(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_equal_bytes_and_equal_numbers_are_listed_apart(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rewrite(kept / "results/mini/tokens.csv", lambda rows: rows[0].update(tokens_all="1"))
     held(kept)
     equal, other = capsys.readouterr().out.splitlines()[:2]
@@ -141,7 +141,12 @@ def test_the_committed_run_without_its_training_is_found(real: Path, capsys: pyt
             row.update({column: rows[0][column] for column in row if column not in ("model", "system")})
 
     rewrite(real / "results/mini/table.csv", untrained)
-    check_claims("mini", real / "config/claims.yaml", real / "results/mini", real / "results/mini/claims.csv")
+    check_claims(
+        scale="mini",
+        claims_file=real / "config/claims.yaml",
+        folder=real / "results/mini",
+        output=real / "results/mini/claims.csv",
+    )
     with pytest.raises(JobError):
         held(real)
     found = [line for line in capsys.readouterr().out.splitlines() if line.startswith("DIFFERS")]

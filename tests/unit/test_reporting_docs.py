@@ -35,7 +35,7 @@ def page(run: Path) -> Path:
 
 def test_a_block_is_filled_from_the_reference(run: Path, page: Path) -> None:
     assert "Not run yet" in filled(page)
-    keep(run / "results/mini", run / "results/reference/mini")
+    keep(folder=run / "results/mini", reference=run / "results/reference/mini")
     with pytest.raises(JobError, match=r"README\.md"):
         write_docs(check=True)
     write_docs(check=False)
@@ -48,7 +48,7 @@ def test_a_block_is_filled_from_the_reference(run: Path, page: Path) -> None:
 
 def test_measured_values_come_from_the_reference_run(run: Path) -> None:
     assert "| – | not run |" in BLOCKS["claims-mini"]()
-    keep(run / "results/mini", run / "results/reference/mini")
+    keep(folder=run / "results/mini", reference=run / "results/reference/mini")
     (line,) = [line for line in BLOCKS["claims-mini"]().splitlines() if "**mini-steps**" in line]
     assert line.endswith("| 36 | met |")
     assert "train_segment" in BLOCKS["mini-compute"]()
@@ -89,7 +89,9 @@ def test_numbers_in_prose_are_those_of_the_kept_run(root: Path, tmp_path: Path, 
         outside = [row["id"] for row in csv.DictReader(file) if row["verdict"] == "outside"]
     assert outside == ["mini-longer-stages-help-the-hardest"]
     assert "the kept run meets all but one, that the hardest set gains most" in artifact
-    check_claims("released", root / "config" / "claims.yaml", kept, tmp_path / "claims.csv")
+    check_claims(
+        scale="released", claims_file=root / "config" / "claims.yaml", folder=kept, output=tmp_path / "claims.csv"
+    )
     assert f"prints `{capsys.readouterr().out.splitlines()[0]}`" in artifact
     ledger = read_ledger("mini", kept / "compute.csv")
     assert ledger
@@ -140,11 +142,11 @@ def test_the_reference_is_replaced_whole(run: Path) -> None:
     kept = run / "results/reference/mini"
     kept.mkdir(parents=True)
     (kept / "old.csv").write_text("", encoding="utf-8")
-    keep(run / "results/mini", kept)
+    keep(folder=run / "results/mini", reference=kept)
     names = {path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file()}
     assert {"table.csv", "table.md", "settings.yaml", "claims.csv", "figures/figure-1.png"} <= names
     assert "old.csv" not in names
     assert not any(name.startswith(("notebooks", "source", "scores")) for name in names)
     shutil.rmtree(run / "results/mini")
     with pytest.raises(UserError, match="no results to keep"):
-        keep(run / "results/mini", kept)
+        keep(folder=run / "results/mini", reference=kept)

@@ -29,7 +29,7 @@ def test_the_same_data_give_the_same_bytes(run: Path, tmp_path: Path, number: in
     assert written[0][1].startswith(b"%PDF")
 
 
-def test_figure_1_shows_every_point_with_its_band_and_the_switches(run: Path) -> None:
+def test_figure_1_shows_every_point_with_its_band_and_the_stage_boundaries(run: Path) -> None:
     figure = figures.draw(1, "mini", data_of(run / "results/mini", 1)[::-1])
     (axes,) = figure.axes
     curve = next(line for line in axes.lines if line.get_label() == "measured")
@@ -121,7 +121,7 @@ def test_the_notebook_is_executed_and_kept(run: Path) -> None:
     results = run / "results/mini"
     png, pdf, executed = (results / name for name in ("f.png", "f.pdf", "executed/f.ipynb"))
     notebook = run / "workflow/notebooks/figure-4.ipynb"
-    draw_figure("mini", notebook, data_of(results, 4), png, pdf, executed)
+    draw_figure(scale="mini", notebook=notebook, data=data_of(results, 4), png=png, pdf=pdf, executed=executed)
     assert png.read_bytes().startswith(b"\x89PNG")
     assert pdf.read_bytes().startswith(b"%PDF")
     kept = nbformat.read(executed, as_version=4)
@@ -134,6 +134,13 @@ def test_a_failing_cell_is_one_line_and_its_notebook_is_kept_aside(run: Path) ->
     png, pdf, executed = (results / name for name in ("f.png", "f.pdf", "executed/f.ipynb"))
     missing = [results / "nothing.csv"]
     with pytest.raises(JobError, match=r"UserError: no such file .*failed\.ipynb"):
-        draw_figure("mini", run / "workflow/notebooks/figure-4.ipynb", missing, png, pdf, executed)
+        draw_figure(
+            scale="mini",
+            notebook=run / "workflow/notebooks/figure-4.ipynb",
+            data=missing,
+            png=png,
+            pdf=pdf,
+            executed=executed,
+        )
     assert [path.name for path in executed.parent.iterdir()] == ["f.failed.ipynb"]
     assert not png.exists()

@@ -20,7 +20,7 @@ def entries_of(scale: str, jobs: list[Job], folder: Path) -> dict[tuple[str, str
 
 def test_rows_add_up(run: Path) -> None:
     output = run / "results/mini/compute.csv"
-    account_compute("mini", run / "logs/mini", output)
+    account_compute(scale="mini", benchmarks=run / "logs/mini", output=output)
     rows = rows_of(output)
     assert [key for key in rows if key[0] == "train_segment"] == [
         ("train_segment", stage) for stage in ("8k", "16k", "24k", "all")
@@ -39,7 +39,7 @@ def test_the_run_took_from_its_first_start_to_its_last_end(run: Path) -> None:
     for order, path in enumerate(sorted((run / "logs/mini").glob("*/*.tsv"))):
         os.utime(path, (1_000_000 + order, 1_000_000 + order))
     os.utime(run / "logs/mini/distill_base/mini-base.tsv", (996_400, 996_400))  # an hour before the others; took 120 s
-    account_compute("mini", run / "logs/mini", run / "compute.csv")
+    account_compute(scale="mini", benchmarks=run / "logs/mini", output=run / "compute.csv")
     last = max(path.stat().st_mtime for path in (run / "logs/mini").glob("*/*.tsv"))
     total = rows_of(run / "compute.csv")["total", ""]
     assert float(total["elapsed_hours"]) == pytest.approx((last - (996_400 - 120)) / 3600, abs=1e-3)
@@ -80,7 +80,7 @@ def test_dollars_plan_and_paper_stand_beside(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
     (folder / "8k-1.tsv").write_text(header + "36000\t10:00:00\t1\t1\t1\t1\t1\t1\t1\t1\n", encoding="utf-8")
-    account_compute("paper", tmp_path / "logs", tmp_path / "compute.csv")
+    account_compute(scale="paper", benchmarks=tmp_path / "logs", output=tmp_path / "compute.csv")
     row = rows_of(tmp_path / "compute.csv")
     assert float(row["train_segment", "8k"]["dollars"]) == pytest.approx(80 * 1.18)
     assert row["train_segment", "all"]["paper_gpu_hours"] == "3800"
@@ -96,5 +96,5 @@ def test_dollars_plan_and_paper_stand_beside(tmp_path: Path) -> None:
 
 def test_no_measurements_is_an_error_for_people(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no benchmark files"):
-        account_compute("mini", tmp_path, tmp_path / "compute.csv")
+        account_compute(scale="mini", benchmarks=tmp_path, output=tmp_path / "compute.csv")
     assert not (tmp_path / "compute.csv").exists()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import own_settings
 import pytest
 from deepscaler import settings
 from deepscaler.cli import build
@@ -19,7 +20,7 @@ from deepscaler.cost.workload import case_of
 from deepscaler.errors import UserError
 from deepscaler.reporting.compute.plan import gpu_plan, plan, processor_plan
 from deepscaler.settings import load
-from deepscaler.settings.scale import Budget, Scale
+from deepscaler.settings.scale import Scale
 from deepscaler.training.watch import budget
 from deepscaler.training.watch.budget import gpu_hours_used, require_approval, to_approve
 from typer.testing import CliRunner
@@ -41,20 +42,20 @@ def test_json_of_the_paper() -> None:
         assert stage["step_seconds"] == pytest.approx(sum(stage["step_parts"].values()), abs=1)
         assert stage["memory_gb"]["verdict"] == "fits"
     assert data["miniature"]["predicted_seconds"]["expected"] > 0
-    assert {"name", "value", "unit", "mark", "source"} == set(data["assumptions"][0])
+    assert {"name", "value", "unit", "basis", "source"} == set(data["assumptions"][0])
 
 
 @pytest.mark.parametrize("scale", settings.scale_names())
 def test_every_scale_has_a_plan_in_text_and_json(scale: str) -> None:
-    assert "In all:" in plan(scale, [], None, as_json=False)
-    data = json.loads(plan(scale, [], None, as_json=True))
+    assert "In all:" in plan(scale=scale, changes=[], from_run=None, as_json=False)
+    data = json.loads(plan(scale=scale, changes=[], from_run=None, as_json=True))
     assert data["gpu_hours"]["expected"] > 0
     assert data["calibration"]
 
 
 def test_what_ifs_of_a_cpu_scale_are_refused() -> None:
     with pytest.raises(UserError, match="no what-ifs"):
-        plan("mini", ["gpus=8"], None, as_json=True)
+        plan(scale="mini", changes=["gpus=8"], from_run=None, as_json=True)
 
 
 def test_standard_what_ifs_are_a_table() -> None:
@@ -90,13 +91,13 @@ def logged_rows(count: int, host: float, utilisation: float, fixed: float, wall:
         }
 
 
-def test_a_refit_finds_what_the_run_is_made_of() -> None:
+def test_a_refit_finds_the_parameters_that_the_run_was_made_with() -> None:
     fitted = refit(case_of("paper"), logged_rows(12, 9e-3, 0.30, 40.0, 1.1), R1_QWEN_1_5B, CARDS["a100"])
-    system = fitted.case.systems.expected
-    assert system.host_seconds == pytest.approx(9e-3, rel=0.01)
-    assert system.flop_utilisation == pytest.approx(0.30, rel=0.01)
-    assert system.fixed_seconds == pytest.approx(40.0)
-    assert system.slack == pytest.approx(1.1, rel=0.001)
+    stack = fitted.case.stacks.expected
+    assert stack.host_seconds == pytest.approx(9e-3, rel=0.01)
+    assert stack.flop_utilisation == pytest.approx(0.30, rel=0.01)
+    assert stack.fixed_seconds == pytest.approx(40.0)
+    assert stack.slack == pytest.approx(1.1, rel=0.001)
     assert fitted.case.stages[0].lengths.mean == 4400
     assert fitted.case.stages[1].lengths == case_of("paper").stages[1].lengths
 
@@ -189,7 +190,9 @@ def approved(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     original = load.load_scale("paper")
 
     def approve(hours: float) -> None:
-        changed: Scale = original.model_copy(update={"budget": Budget(approved_gpu_hours=hours)})
+        changed: Scale = original.model_copy(
+            update={"budget": own_settings.changed(original.budget, approved_gpu_hours=hours)}
+        )
         monkeypatch.setattr(budget.settings, "load_scale", lambda name: changed)
 
     return approve

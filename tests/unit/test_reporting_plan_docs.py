@@ -31,7 +31,7 @@ def test_what_commands_print(text: str) -> None:
 
 
 def test_the_cheap_layout(text: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a reader would make it: a scale of its own; nothing warned of, and the price that is told."""
+    """As a reader would make it: a scale of its own; no warning, and the price that the page states."""
     config = tmp_path / "config"
     shutil.copytree(root / "config", config)
     [block] = re.findall(r"```yaml\n(training:\n  layout:\n.+?)```", text, re.DOTALL)
@@ -56,7 +56,7 @@ def test_memory_table(text: str) -> None:
 
 def test_assumptions_and_calibration(text: str) -> None:
     for entry in ASSUMPTIONS:
-        assert f"| `{entry.name}` | {entry.value:g} {entry.unit} | {entry.mark} | {entry.source} |" in text
+        assert f"| `{entry.name}` | {entry.value:g} {entry.unit} | {entry.basis} | {entry.source} |" in text
     assert f"gives {calibration().predicted_gpu_hours:,.0f} A100-hours" in text
 
 

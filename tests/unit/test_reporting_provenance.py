@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import own_settings
 import pyarrow.parquet as pq
 import pytest
 from deepscaler import records
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import sha256
-from deepscaler.reporting.provenance.jobs import name_of, path_of, run_jobs
-from deepscaler.reporting.provenance.jobs import records as job_records
+from deepscaler.reporting.file_names import name_of, path_of
+from deepscaler.reporting.provenance.jobs import job_records, run_jobs
 from deepscaler.reporting.provenance.record_provenance import ADDRESS, record_provenance
 from deepscaler.reporting.provenance.trace import trace
 from synthetic_run import samples_of, write_record
@@ -24,7 +25,7 @@ def graph(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def traced(run: Path, capsys: pytest.CaptureFixture[str], verify: bool = False, **cell: str) -> str:
-    trace(run / "results/mini/table.csv", cell.get("row"), cell.get("column"), verify)
+    trace(table=run / "results/mini/table.csv", row=cell.get("row"), column=cell.get("column"), verify=verify)
     return capsys.readouterr().out
 
 
@@ -42,7 +43,7 @@ def test_every_file_has_its_digest(run: Path) -> None:
     assert set(files) <= parts
 
 
-def test_jobs_say_what_they_read_made_and_when(run: Path) -> None:
+def test_jobs_record_their_inputs_outputs_and_times(run: Path) -> None:
     entities = graph(run)
     actions = [entity for key, entity in entities.items() if key.startswith("#job-")]
     assert len(actions) == len(run_jobs("mini"))
@@ -67,9 +68,8 @@ def test_the_record_holds_no_path_of_the_machine(run: Path) -> None:
 
 def test_names_are_the_same_wherever_things_lie(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from deepscaler import settings
-    from deepscaler.settings.site import Site
 
-    monkeypatch.setattr(settings, "site", lambda: Site(work="/scratch/someone/work"))
+    monkeypatch.setattr(settings, "site", lambda: own_settings.site(work="/scratch/someone/work"))
     assert name_of("/scratch/someone/work/mini/data/train/train.parquet") == "work/mini/data/train/train.parquet"
     assert path_of("work/mini/x") == Path("/scratch/someone/work/mini/x")
     assert name_of(str(run / "results/mini/table.csv")) == "results/mini/table.csv"
@@ -157,7 +157,7 @@ def test_what_was_tampered_with_is_named(run: Path, capsys: pytest.CaptureFixtur
 def test_a_cell_that_its_grades_do_not_give_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Even where the record was made after the table was changed."""
     tamper_table(run)
-    record_provenance("mini", run / "results/mini", run / "work/mini", run / CRATE)
+    record_provenance(scale="mini", folder=run / "results/mini", work=run / "work/mini", output=run / CRATE)
     with pytest.raises(JobError, match=r"deepscaler-8k, aime_2024: .*, its grades give"):
         traced(run, capsys, verify=True, **CELL)
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from deepscaler.reporting.write_report import plain, write_report
+from deepscaler.reporting.report.write_report import plain, write_report
 from synthetic_run import HOSTILE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -14,7 +14,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 @pytest.fixture
 def page(run: Path) -> Path:
     output = run / "results/mini/report.html"
-    write_report("mini", run / "results/mini", run / "work/mini", output)
+    write_report(scale="mini", folder=run / "results/mini", work=run / "work/mini", output=output)
     return output
 
 
@@ -23,7 +23,7 @@ def test_it_holds_everything(page: Path) -> None:
     for part in ("DeepScaleR 24K", "Figure 5.", "not run", "train_segment", "mini-aime", "Completions", "openrlhf"):
         assert part in text, part
     assert text.count("data:image/png;base64,") == 5
-    assert text.count('<details class="specimen"') >= 8
+    assert text.count('<details class="example"') >= 8
 
 
 def test_untrusted_text_is_shown_and_never_run(page: Path) -> None:
@@ -44,7 +44,7 @@ def test_it_asks_no_network_for_anything(page: Path) -> None:
 def test_without_results_it_still_is_a_page(run: Path) -> None:
     empty = run / "results" / "empty"
     empty.mkdir()
-    write_report("mini", empty, run / "nowhere", empty / "report.html")
+    write_report(scale="mini", folder=empty, work=run / "nowhere", output=empty / "report.html")
     assert "There is no table yet." in (empty / "report.html").read_text(encoding="utf-8")
 
 

@@ -54,7 +54,7 @@ def write_steps(work: Path, scale: str, segment: str, count: int, ago: float = 3
 
 def shown(scale: str) -> str:
     console = Console(width=140, file=io.StringIO())
-    status(scale, console)
+    status(scale=scale, console=console)
     return console.file.getvalue()
 
 
@@ -84,7 +84,7 @@ def test_a_run_under_way(work: Path) -> None:
     assert "waiting in a queue" not in text
 
 
-def test_silence_is_told(work: Path) -> None:
+def test_silence_is_reported(work: Path) -> None:
     write_steps(work, "paper", "8k-1", 30, ago=7200)
     assert "last step 2 h 00 min ago (29 times a step: waiting in a queue, starting, or stopped?)" in shown("paper")
 

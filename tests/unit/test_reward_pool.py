@@ -99,12 +99,12 @@ def test_a_dead_worker_is_replaced() -> None:
         assert pool.killed == 0
 
 
-def test_a_dead_nursery_is_replaced() -> None:
+def test_a_dead_fork_server_is_replaced() -> None:
     with GradingPool(seconds=20) as pool:
         check(pool)
-        assert pool._nursery is not None
-        pool._nursery.process.kill()
-        pool._nursery.process.wait()
+        assert pool._fork_server is not None
+        pool._fork_server.process.kill()
+        pool._fork_server.process.wait()
         worker = pool._free.get()
         assert worker is not None
         os.kill(worker.pid, signal.SIGKILL)
@@ -115,11 +115,11 @@ def test_a_dead_nursery_is_replaced() -> None:
 def test_no_process_outlives_the_pool() -> None:
     with GradingPool(workers=2, seconds=20) as pool:
         check(pool)
-        worker, nursery = pool._free.get(), pool._nursery
+        worker, fork_server = pool._free.get(), pool._fork_server
         assert worker is not None
-        assert nursery is not None
+        assert fork_server is not None
         pool._free.put(worker)
-    assert nursery.process.poll() is not None
+    assert fork_server.process.poll() is not None
     deadline = time.monotonic() + 5
     while Path(f"/proc/{worker.pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.02)

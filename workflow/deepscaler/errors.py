@@ -11,9 +11,9 @@ class DeepscalerError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        place = f" [{self.where}]" if self.where is not None else ""
+        where = f" [{self.where}]" if self.where is not None else ""
         hint = f" Hint: {self.hint}" if self.hint else ""
-        return " ".join(f"{self.what}{place}{'.' if hint else ''}{hint}".split())
+        return " ".join(f"{self.what}{where}{'.' if hint else ''}{hint}".split())
 
 
 class UserError(DeepscalerError):

@@ -252,9 +252,9 @@ def wanted(name: str, pin: Pin) -> bool:
 def listed(folder: Path) -> list[str]:
     """The files of a repository's folder, without what downloaders keep in hidden folders."""
     names = []
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        names += [(Path(place) / name).relative_to(folder).as_posix() for name in files if not name.startswith(".")]
+        names += [(Path(parent) / name).relative_to(folder).as_posix() for name in files if not name.startswith(".")]
     return sorted(names)
 
 

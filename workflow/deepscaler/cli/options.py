@@ -2,11 +2,15 @@
 
     from deepscaler.cli.options import ScaleName, verb
 
-    @verb(app)
+    def register(app: typer.Typer) -> None:
+        for function in (deduplicate, …):
+            verb(app)(function)
+
     def deduplicate(scale: ScaleName, problems: Annotated[list[Path], typer.Option(help="…")]) -> None:
         "One line of help."
 
-`deepscaler deduplicate --scale mini --problems a.parquet b.parquet` then gives `problems` both files.
+`deepscaler deduplicate --scale mini --problems a.parquet b.parquet` then gives `problems` both files. A verb imports
+the module of its name when it runs, and calls its function by keyword.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,9 +40,9 @@ class Verb(TyperCommand):
 def repeat_names(args: list[str], several: set[str]) -> Iterator[str]:
     """`--x a b` as `--x a --x b`, for the options named in `several`; after `--` all stays as it is."""
     current, values = None, 0
-    for position, argument in enumerate(args):
+    for index, argument in enumerate(args):
         if argument == "--":
-            yield from args[position:]
+            yield from args[index:]
             return
         if argument.startswith("-") and argument != "-":
             current, values = (argument if argument in several else None), 0

@@ -1,4 +1,4 @@
-"""Verbs before and during a run: what it will cost, whether a machine is ready for it, how it is going."""
+"""Verbs before and during a run: what it will cost, whether a machine is ready for it, and its progress."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,47 +10,49 @@ from deepscaler.cli.options import ScaleName, verb
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
+    for function in (plan, status, preflight):
+        verb(app)(function)
 
-    @verb(app)
-    def plan(
-        scale: ScaleName,
-        what_if: Annotated[
-            list[str] | None,
-            typer.Option(
-                "--what-if",
-                help="Changes to price, e.g. `gpus=16`, `gpus.8k=4`, `card=h200`, `samples=8`, `async`; `standard` "
-                "adds the table of the usual ones. docs/plan.md explains each.",
-            ),
-        ] = None,
-        from_run: Annotated[
-            Path | None,
-            typer.Option(help="Refit to a run: metrics.jsonl or training.csv, compute.csv, or a folder of them."),
-        ] = None,
-        json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    ) -> None:
-        """Price a scale before anything starts: GPU-hours, dollars, wall time, disk and memory."""
-        from deepscaler.reporting.compute import plan as module
 
-        print(module.plan(scale, what_if or [], from_run, json))
+def plan(
+    scale: ScaleName,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what-if",
+            help="Changes to price, e.g. `gpus=16`, `gpus.8k=4`, `card=h200`, `samples=8`, `async`; `standard` "
+            "adds the table of the usual ones. docs/plan.md explains each.",
+        ),
+    ] = None,
+    from_run: Annotated[
+        Path | None,
+        typer.Option(help="Refit to a run: metrics.jsonl or training.csv, compute.csv, or a folder of them."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Price a scale before anything starts: GPU-hours, dollars, wall time, disk and memory."""
+    from deepscaler.reporting.compute import plan as module
 
-    @verb(app)
-    def status(scale: ScaleName) -> None:
-        """Show how a run is going: stage, step, time left, GPU-hours, the last metrics as curves. Reads files only."""
-        from rich.console import Console
+    print(module.plan(scale=scale, changes=what_if or [], from_run=from_run, as_json=json))
 
-        from deepscaler.reporting.compute import status as module
 
-        module.status(scale, Console())
+def status(scale: ScaleName) -> None:
+    """Show the progress of a run: stage, step, time left, GPU-hours, the last metrics as curves. Reads files only."""
+    from rich.console import Console
 
-    @verb(app)
-    def preflight(
-        scale: ScaleName,
-        segment: Annotated[
-            str | None, typer.Option(help="Check for the stage of this segment; without it, for all stages.")
-        ] = None,
-        output: Annotated[Path | None, typer.Option(help="Record to write where nothing is missing.")] = None,
-    ) -> None:
-        """Check that this machine is ready to train (GPUs, versions, disk, weights, budget); list what is missing."""
-        from deepscaler.training import preflight as module
+    from deepscaler.reporting.compute import status as module
 
-        module.preflight(scale_name=scale, segment_id=segment, output=output)
+    module.status(scale=scale, console=Console())
+
+
+def preflight(
+    scale: ScaleName,
+    segment: Annotated[
+        str | None, typer.Option(help="Check for the stage of this segment; without it, for all stages.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Record to write where nothing is missing.")] = None,
+) -> None:
+    """Check that this machine is ready to train (GPUs, versions, disk, weights, budget); list what is missing."""
+    from deepscaler.training import preflight as module
+
+    module.preflight(scale_name=scale, segment_id=segment, output=output)

@@ -18,5 +18,5 @@ def schemas(
     """Write workflow/schemas/: JSON Schema of every settings file, for editors that complete and check YAML."""
     from deepscaler.maintenance import schemas as module
 
-    for path in module.schemas(check):
+    for path in module.schemas(check=check):
         print(path)

@@ -13,108 +13,119 @@ WorkFolder = Annotated[Path, typer.Option("--work", help="The scale's folder of 
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
+    for function in (
+        draw_figure,
+        resolve_settings,
+        account_compute,
+        check_claims,
+        record_provenance,
+        write_report,
+        trace,
+        check,
+        publish_table,
+        write_docs,
+    ):
+        verb(app)(function)
 
-    @verb(app)
-    def draw_figure(
-        scale: ScaleName,
-        notebook: Annotated[Path, typer.Option(help="The notebook of workflow/notebooks.")],
-        data: Annotated[list[Path], typer.Option(help="What it draws: scores, training.csv or table.csv.")],
-        png: Annotated[Path, typer.Option(help="Picture to write.")],
-        pdf: Annotated[Path, typer.Option(help="Picture to write, for print.")],
-        executed: Annotated[Path, typer.Option(help="Where to keep the executed notebook.")],
-    ) -> None:
-        """Draw one of the paper's figures: execute its notebook and keep it."""
-        from deepscaler.reporting.figures import draw_figure as module
 
-        module.draw_figure(scale, notebook, data, png, pdf, executed)
+def draw_figure(
+    scale: ScaleName,
+    notebook: Annotated[Path, typer.Option(help="The notebook of workflow/notebooks.")],
+    data: Annotated[list[Path], typer.Option(help="What it draws: scores, training.csv or table.csv.")],
+    png: Annotated[Path, typer.Option(help="Picture to write.")],
+    pdf: Annotated[Path, typer.Option(help="Picture to write, for print.")],
+    executed: Annotated[Path, typer.Option(help="Where to keep the executed notebook.")],
+) -> None:
+    """Draw one of the paper's figures: execute its notebook and keep it."""
+    from deepscaler.reporting.figures import draw_figure as module
 
-    @verb(app)
-    def resolve_settings(scale: ScaleName, output: Output) -> None:
-        """Record a scale's settings with every default filled in, with versions and seeds."""
-        from deepscaler.reporting.provenance import resolve_settings as module
+    module.draw_figure(scale=scale, notebook=notebook, data=data, png=png, pdf=pdf, executed=executed)
 
-        module.resolve_settings(scale, output)
 
-    @verb(app)
-    def account_compute(
-        scale: ScaleName,
-        benchmarks: Annotated[Path, typer.Option(help="Folder of Snakemake's benchmark files.")],
-        output: Output,
-    ) -> None:
-        """Account for what the jobs of a scale took, by rule and stage."""
-        from deepscaler.reporting.compute import account_compute as module
+def resolve_settings(scale: ScaleName, output: Output) -> None:
+    """Record a scale's settings with every default filled in, with versions and seeds."""
+    from deepscaler.reporting.provenance import resolve_settings as module
 
-        module.account_compute(scale, benchmarks, output)
+    module.resolve_settings(scale=scale, output=output)
 
-    @verb(app)
-    def check_claims(
-        scale: ScaleName,
-        claims: Annotated[Path, typer.Option(help="The file of claims.")],
-        results: ResultsFolder,
-        output: Output,
-    ) -> None:
-        """Hold a scale's results against every checkable statement of the paper, and of the miniature."""
-        from deepscaler.reporting.claims import check_claims as module
 
-        module.check_claims(scale, claims, results, output)
+def account_compute(
+    scale: ScaleName,
+    benchmarks: Annotated[Path, typer.Option(help="Folder of Snakemake's benchmark files.")],
+    output: Output,
+) -> None:
+    """Account for what the jobs of a scale took, by rule and stage."""
+    from deepscaler.reporting.compute import account_compute as module
 
-    @verb(app)
-    def record_provenance(scale: ScaleName, results: ResultsFolder, work: WorkFolder, output: Output) -> None:
-        """Record every file with its SHA-256 and the job that made it, as a Workflow Run RO-Crate."""
-        from deepscaler.reporting.provenance import record_provenance as module
+    module.account_compute(scale=scale, benchmarks=benchmarks, output=output)
 
-        module.record_provenance(scale, results, work, output)
 
-    @verb(app)
-    def write_report(scale: ScaleName, results: ResultsFolder, work: WorkFolder, output: Output) -> None:
-        """Write a scale's report: one self-contained page."""
-        from deepscaler.reporting import write_report as module
+def check_claims(
+    scale: ScaleName,
+    claims: Annotated[Path, typer.Option(help="The file of claims.")],
+    results: ResultsFolder,
+    output: Output,
+) -> None:
+    """Hold a scale's results against every checkable statement of the paper, and of the miniature."""
+    from deepscaler.reporting.claims import check_claims as module
 
-        module.write_report(scale, results, work, output)
+    module.check_claims(scale=scale, claims_file=claims, folder=results, output=output)
 
-    @verb(app)
-    def trace(
-        table: Annotated[Path, typer.Argument(help="A table.csv of results/.")],
-        row: Annotated[str | None, typer.Option(help="Follow one system's row: its name or title.")] = None,
-        column: Annotated[str | None, typer.Option(help="… and one column, such as aime_2024.")] = None,
-        verify: Annotated[bool, typer.Option("--verify", help="Hold every file against its recorded SHA-256.")] = False,
-    ) -> None:
-        """Print where a table or one of its cells came from, down to sources and seeds."""
-        from deepscaler.reporting.provenance import trace as module
 
-        module.trace(table, row, column, verify)
+def record_provenance(scale: ScaleName, results: ResultsFolder, work: WorkFolder, output: Output) -> None:
+    """Record every file with its SHA-256 and the job that made it, as a Workflow Run RO-Crate."""
+    from deepscaler.reporting.provenance import record_provenance as module
 
-    @verb(app)
-    def check(
-        scale: ScaleName = "mini",
-        results: Annotated[Path | None, typer.Option(help="The run to check; results/SCALE if not given.")] = None,
-        reference: Annotated[
-            Path | None, typer.Option(help="What to hold it against; results/reference/SCALE.")
-        ] = None,
-        keep: Annotated[bool, typer.Option("--keep", help="Make the run the reference instead.")] = False,
-    ) -> None:
-        """Hold a fresh run against the one that is kept for comparison, with tolerances."""
-        from deepscaler.reporting import check as module
+    module.record_provenance(scale=scale, folder=results, work=work, output=output)
 
-        run, kept = results or Path("results") / scale, reference or Path("results/reference") / scale
-        module.keep(run, kept) if keep else module.check(scale, run, kept)
 
-    @verb(app)
-    def publish_table(
-        scale: ScaleName,
-        table: Annotated[Path, typer.Option(help="The scale's table.csv.")],
-        output: Output,
-    ) -> None:
-        """Put a scale's finished table where the headline command asks for it."""
-        from deepscaler.reporting import publish_table as module
+def write_report(scale: ScaleName, results: ResultsFolder, work: WorkFolder, output: Output) -> None:
+    """Write a scale's report: one self-contained page."""
+    from deepscaler.reporting.report import write_report as module
 
-        module.publish_table(scale, table, output)
+    module.write_report(scale=scale, folder=results, work=work, output=output)
 
-    @verb(app)
-    def write_docs(
-        check: Annotated[bool, typer.Option("--check", help="Only say which file is behind its sources.")] = False,
-    ) -> None:
-        """Fill in the numbers of README.md and docs/ from their sources."""
-        from deepscaler.maintenance import write_docs as module
 
-        module.write_docs(check)
+def trace(
+    table: Annotated[Path, typer.Argument(help="A table.csv of results/.")],
+    row: Annotated[str | None, typer.Option(help="Follow one system's row: its name or title.")] = None,
+    column: Annotated[str | None, typer.Option(help="… and one column, such as aime_2024.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Hold every file against its recorded SHA-256.")] = False,
+) -> None:
+    """Print where a table or one of its cells came from, down to sources and seeds."""
+    from deepscaler.reporting.provenance import trace as module
+
+    module.trace(table=table, row=row, column=column, verify=verify)
+
+
+def check(
+    scale: ScaleName = "mini",
+    results: Annotated[Path | None, typer.Option(help="The run to check; results/SCALE if not given.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="What to hold it against; results/reference/SCALE.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Make the run the reference instead.")] = False,
+) -> None:
+    """Hold a fresh run against the one that is kept for comparison, with tolerances."""
+    from deepscaler.reporting import check as module
+
+    run, kept = results or Path("results") / scale, reference or Path("results/reference") / scale
+    module.keep(folder=run, reference=kept) if keep else module.check(scale=scale, folder=run, reference=kept)
+
+
+def publish_table(
+    scale: ScaleName,
+    table: Annotated[Path, typer.Option(help="The scale's table.csv.")],
+    output: Output,
+) -> None:
+    """Put a scale's finished table where the headline command asks for it."""
+    from deepscaler.reporting import publish_table as module
+
+    module.publish_table(scale=scale, table=table, output=output)
+
+
+def write_docs(
+    check: Annotated[bool, typer.Option("--check", help="Only say which file is behind its sources.")] = False,
+) -> None:
+    """Fill in the numbers of README.md and docs/ from their sources."""
+    from deepscaler.maintenance import write_docs as module
+
+    module.write_docs(check=check)

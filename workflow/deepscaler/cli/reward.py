@@ -91,10 +91,8 @@ def _explain(golds: Any, prediction: Any, mode: Any, pool: Any) -> None:
     for gold in golds_of(golds):
         table = Table("layer", "gold", "prediction", title=f"mode {mode}")
         ours, theirs = views(gold, mode), views(str(prediction), mode)
-        for place in range(max(len(ours), len(theirs))):
-            (layer, one), (other_layer, other) = (
-                side[place] if place < len(side) else ("", "") for side in (ours, theirs)
-            )
+        for row in range(max(len(ours), len(theirs))):
+            (layer, one), (other_layer, other) = (side[row] if row < len(side) else ("", "") for side in (ours, theirs))
             table.add_row(layer or other_layer, _cell(one), _cell(other))
         console.print(table)
     with pool:

@@ -1,13 +1,13 @@
-"""Every constant of the model that is not a shape or a data sheet, with its source, and the systems made of them.
+"""Every constant of the model that is neither a shape nor from a data sheet, with its source; and the stacks they make.
 
-Marks: measured (by others, source given) · code (read in the version that is pinned) · fitted (to an anchor, named) ·
-assumed (a judgement; the sensitivities in docs/plan.md say what it matters).
+Bases: measured (by others, source given) · code (read in the version that is pinned) · fitted (to an anchor, named) ·
+assumed (a judgement; the sensitivities in docs/plan.md show how much it matters).
 """
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Mark = Literal["measured", "code", "fitted", "assumed"]
+Basis = Literal["measured", "code", "fitted", "assumed"]
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,12 @@ class Assumption:
     name: str
     value: float
     unit: str
-    mark: Mark
+    basis: Basis
     source: str
 
 
 @dataclass(frozen=True)
-class System:
+class Stack:
     """A training stack: what its software costs on top of bandwidth and FLOP."""
 
     title: str
@@ -37,7 +37,7 @@ class System:
     fixed_seconds: float
     """Of a step: weight sync, sleep and wake, transfers, tail of the reward."""
     slack: float
-    """Factor for what is in no term: stragglers, data loading, imbalance."""
+    """Factor for what no other term covers: stragglers, data loading, imbalance."""
     save_seconds: float
     start_seconds: float
     """Of a job, from its start to the first rollout."""
@@ -84,7 +84,7 @@ ASSUMPTIONS = [
 ]  # fmt: skip
 
 KNOWN = {entry.name: entry.value for entry in ASSUMPTIONS}
-OPENRLHF = System(
+OPENRLHF = Stack(
     title="OpenRLHF, CUDA graphs",
     host_seconds=KNOWN["host_seconds"],
     sequence_seconds=KNOWN["sequence_seconds"],
@@ -101,7 +101,7 @@ OPENRLHF_LOW = replace(OPENRLHF, host_seconds=3.5e-3, slack=1.0, fixed_seconds=1
 """All goes well: vLLM's fast decode path, no stragglers."""
 OPENRLHF_HIGH = replace(OPENRLHF, host_seconds=12e-3)
 """Graphs fail or the host is starved: about what eager mode costs."""
-VERL_2025 = System(
+VERL_2025 = Stack(
     title="verl of February 2025, eager",
     host_seconds=13.0e-3,  # fitted to the 394 s of an early 8K step on 8 A100s (rllm issue 29)
     sequence_seconds=60e-6,  # the idle GPU of 5–13 ms a step that vLLM issue 6854 measured, at 128 sequences
@@ -115,7 +115,7 @@ VERL_2025 = System(
     max_sequences=1024,
     evaluates=True,
 )
-"""The paper's own system, for calibration: vLLM 0.6.3 with enforce_eager."""
+"""The paper's own stack, for calibration: vLLM 0.6.3 with enforce_eager."""
 
 PUBLISHED_GPU_HOURS = 3800.0
 """The paper: about 3,800 A100-hours, five days on 32 A100s, $4,500."""

@@ -1,7 +1,7 @@
-"""The model held against what the paper published of its own run, with the parameters of its own system.
+"""The model compared with what the paper published of its own run, with the parameters of its own stack.
 
 The engine's eager overhead was fitted to the 394 s of an early 8K step. The run's 3,800 A100-hours follow; what they
-hang on is how that overhead splits between the step and its sequences (docs/plan.md).
+depend on is how that overhead splits between the step and its sequences (docs/plan.md).
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Calibration:
 
 
 def calibration() -> Calibration:
-    """The published run, priced by the same model with the parameters of the paper's system."""
+    """The published run, priced by the same model with the parameters of the paper's stack."""
     hardware = card("a100")
     hours = 0.0
     for work in PUBLISHED_RUN:

@@ -76,30 +76,30 @@ class Price:
 
 
 def estimate(case: Case) -> Price:
-    chosen = settings.load_scale(case.scale)
-    shape, hardware = training_shape(chosen), card(case.card)
-    stages = tuple(price_stage(work, case, chosen, shape, hardware) for work in case.stages)
+    scale = settings.load_scale(case.scale)
+    shape, hardware = training_shape(scale), card(case.card)
+    stages = tuple(price_stage(work, case, scale, shape, hardware) for work in case.stages)
     samplings = tuple(price_sampling(work, case, hardware) for work in case.evaluations)
-    disk = disk_of(case, chosen, shape)
-    return Price(case, stages, samplings, disk, tuple(warnings_of(stages, chosen, shape, hardware)))
+    disk = disk_of(case, scale, shape)
+    return Price(case, stages, samplings, disk, tuple(warnings_of(stages, scale, shape, hardware)))
 
 
-def training_shape(chosen: Scale) -> Shape:
-    base = settings.systems()[chosen.base] if chosen.base else None
+def training_shape(scale: Scale) -> Shape:
+    base = settings.systems()[scale.base] if scale.base else None
     return shape_of(base.parameters) if isinstance(base, Published) else R1_QWEN_1_5B
 
 
-def price_stage(work: Work, case: Case, chosen: Scale, shape: Shape, hardware: Card) -> StagePrice:
-    assert chosen.training is not None
-    place = chosen.training.layout[work.name]
-    temperature = settings.load_recipe(chosen.training.recipe).rollout.temperature
-    memory = training_memory(place.max_tokens_per_gpu, work.gpus, place.zero_stage, temperature, shape)
+def price_stage(work: Work, case: Case, scale: Scale, shape: Shape, hardware: Card) -> StagePrice:
+    assert scale.training is not None
+    layout = scale.training.layout[work.name]
+    temperature = settings.load_recipe(scale.training.recipe).rollout.temperature
+    memory = training_memory(layout.max_tokens_per_gpu, work.gpus, layout.zero_stage, temperature, shape)
     return StagePrice(
         work=work,
-        step=step_time(work, shape, hardware, case.systems.expected),
+        step=step_time(work, shape, hardware, case.stacks.expected),
         hours=over(
-            case.systems.all,
-            lambda system: stage_hours(work, step_time(work, shape, hardware, system), system),
+            case.stacks.all,
+            lambda stack: stage_hours(work, step_time(work, shape, hardware, stack), stack),
         ),
         memory=memory,
         memory_verdict=memory.verdict(hardware),
@@ -107,47 +107,47 @@ def price_stage(work: Work, case: Case, chosen: Scale, shape: Shape, hardware: C
 
 
 def price_sampling(work: Sampling, case: Case, hardware: Card) -> SamplingPrice:
-    return SamplingPrice(work, over(case.systems.all, lambda system: sampling_hours(work, hardware, system)))
+    return SamplingPrice(work, over(case.stacks.all, lambda stack: sampling_hours(work, hardware, stack)))
 
 
-def warnings_of(stages: tuple[StagePrice, ...], chosen: Scale, shape: Shape, hardware: Card) -> list[str]:
-    """What would not fit, in words."""
+def warnings_of(stages: tuple[StagePrice, ...], scale: Scale, shape: Shape, hardware: Card) -> list[str]:
+    """What would not fit, a line each."""
     found: list[str] = []
-    if chosen.training is None:
+    if scale.training is None:
         return found
-    longest_prompt = settings.load_recipe(chosen.training.recipe).rollout.max_prompt_tokens
+    longest_prompt = settings.load_recipe(scale.training.recipe).rollout.max_prompt_tokens
     for stage in stages:
-        place, name = chosen.training.layout[stage.work.name], stage.work.name
+        layout, name = scale.training.layout[stage.work.name], stage.work.name
         room = hardware.memory / 1e9
         if stage.memory_verdict != "fits":
             outlook = "will not fit" if stage.memory_verdict == "too much" else "may not fit"
             found.append(
-                f"stage {name}: a micro-batch of {place.max_tokens_per_gpu:,} tokens needs "
+                f"stage {name}: a micro-batch of {layout.max_tokens_per_gpu:,} tokens needs "
                 f"{stage.memory.total / 1e9:.0f} of {room:.0f} GB and {outlook}; "
                 f"lower training.layout.{name}.max_tokens_per_gpu"
             )
         need = largest_sequence(stage.work.lengths.context, longest_prompt)
-        if place.max_tokens_per_gpu < need:
-            peak = training_memory(need, stage.work.gpus, place.zero_stage, 0.6, shape)
+        if layout.max_tokens_per_gpu < need:
+            peak = training_memory(need, stage.work.gpus, layout.zero_stage, 0.6, shape)
             found.append(
                 f"stage {name}: its longest sequence, {need:,} tokens, is more than a micro-batch of "
-                f"{place.max_tokens_per_gpu:,}; it is trained alone then, at {peak.total / 1e9:.0f} of {room:.0f} GB"
+                f"{layout.max_tokens_per_gpu:,}; it is trained alone then, at {peak.total / 1e9:.0f} of {room:.0f} GB"
             )
-        held = cache_sequences(need, place.gpu_memory_utilisation, shape, hardware)
+        held = cache_sequences(need, layout.gpu_memory_utilisation, shape, hardware)
         if held < 1:
             found.append(f"stage {name}: the engine's cache holds not one sequence of {need:,} tokens")
-        if place.segment_steps * stage.step_seconds / 60 > (dag.needs(chosen.name, "train_segment").minutes or 0):
+        if layout.segment_steps * stage.step_seconds / 60 > (dag.needs(scale.name, "train_segment").minutes or 0):
             found.append(
-                f"stage {name}: {place.segment_steps} steps of {stage.step_seconds:.0f} s take longer than the "
-                f"{dag.needs(chosen.name, 'train_segment').minutes} minutes of a job; lower segment_steps"
+                f"stage {name}: {layout.segment_steps} steps of {stage.step_seconds:.0f} s take longer than the "
+                f"{dag.needs(scale.name, 'train_segment').minutes} minutes of a job; lower segment_steps"
             )
     return found
 
 
-def disk_of(case: Case, chosen: Scale, shape: Shape) -> Disk:
-    keep = chosen.training.keep_states if chosen.training else 0
+def disk_of(case: Case, scale: Scale, shape: Shape) -> Disk:
+    keep = scale.training.keep_states if scale.training else 0
     checkpoints, states = training_disk(sum(work.jobs for work in case.stages), len(case.stages), keep, shape)
-    published = {name: settings.systems()[name] for name in dag.fetched(chosen.name)}
+    published = {name: settings.systems()[name] for name in dag.fetched(scale.name)}
     models = sum(shape_of(entry.parameters).bytes for entry in published.values() if isinstance(entry, Published))
     tokens = sum(work.samples * work.lengths.mean for work in case.evaluations)
     return Disk(models, checkpoints, states, sample_disk(tokens))

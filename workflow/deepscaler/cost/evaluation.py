@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
-from deepscaler.cost.assumptions import System
+from deepscaler.cost.assumptions import Stack
 from deepscaler.cost.generation import Load, engine_seconds, load_of, prefill_seconds
 from deepscaler.cost.hardware import Card, shape_of
 from deepscaler.cost.lengths import Lengths
@@ -15,14 +15,14 @@ START_SECONDS = 180
 """Imports, weights, CUDA graphs [assumed]."""
 
 
-def sampling_hours(work: Sampling, card: Card, system: System) -> float:
+def sampling_hours(work: Sampling, card: Card, stack: Stack) -> float:
     """Wall hours of one job, the largest of its shards."""
     shape = shape_of(work.billions)
-    alone = replace(system, max_sequences=ENGINE_SEQUENCES)
+    alone = replace(stack, max_sequences=ENGINE_SEQUENCES)
     size = -(-work.samples // work.jobs)
     seconds = float(engine_seconds(drawn_shard(work.lengths, size), shape, card, alone).mean())
     seconds += prefill_seconds(size, shape, card, alone)
-    return (seconds * system.slack + START_SECONDS) / 3600
+    return (seconds * stack.slack + START_SECONDS) / 3600
 
 
 @cache

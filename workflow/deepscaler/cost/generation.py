@@ -9,8 +9,8 @@ the others do, so an engine needs
 
     steps·(host + weights) + ΣL·sequence + Σ(L²/2 + prompt·L)·cache
 
-where `steps` is the longest length, or the makespan where sequences wait for a place. Lengths are drawn (seeded), so
-that the long tail and the uneven engines come out by themselves.
+where `steps` is the longest length, or the makespan where there are more sequences than an engine decodes at once.
+Lengths are drawn (seeded), so that the long tail and the uneven engines are part of the result.
 """
 
 import heapq
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from deepscaler.cost.assumptions import PROMPT_TOKENS, System
+from deepscaler.cost.assumptions import PROMPT_TOKENS, Stack
 from deepscaler.cost.hardware import Card, Shape
 from deepscaler.cost.lengths import Lengths
 
@@ -36,29 +36,29 @@ class Generation:
     mean_engine: float
 
 
-def weight_seconds(shape: Shape, card: Card, system: System) -> float:
+def weight_seconds(shape: Shape, card: Card, stack: Stack) -> float:
     """Of a decode step, whatever the batch: the host's part and reading the weights."""
-    return system.host_seconds + shape.decode_bytes / (system.weight_efficiency * card.bytes_per_second)
+    return stack.host_seconds + shape.decode_bytes / (stack.weight_efficiency * card.bytes_per_second)
 
 
-def cache_seconds(shape: Shape, card: Card, system: System) -> float:
+def cache_seconds(shape: Shape, card: Card, stack: Stack) -> float:
     """Of reading one token's keys and values."""
-    return shape.cache_bytes * system.cache_scale / (system.cache_efficiency * card.bytes_per_second)
+    return shape.cache_bytes * stack.cache_scale / (stack.cache_efficiency * card.bytes_per_second)
 
 
-def prefill_seconds(sequences: float, shape: Shape, card: Card, system: System) -> float:
+def prefill_seconds(sequences: float, shape: Shape, card: Card, stack: Stack) -> float:
     """Of the prompts of one engine; prefix caching would save some."""
     flop = sequences * PROMPT_TOKENS * 2 * (shape.layer_matmul + shape.head_matmul)
-    return flop / (system.flop_utilisation * card.flop_per_second)
+    return flop / (stack.flop_utilisation * card.flop_per_second)
 
 
 def generation(
-    lengths: Lengths, prompts: int, samples: int, engines: int, shape: Shape, card: Card, system: System, seed: int = 0
+    lengths: Lengths, prompts: int, samples: int, engines: int, shape: Shape, card: Card, stack: Stack, seed: int = 0
 ) -> Generation:
     """A step's rollouts of `prompts` × `samples` on `engines` engines of one GPU each."""
-    load = drawn_load(lengths, prompts, samples, engines, system.max_sequences, system.spread, seed)
-    seconds = engine_seconds(load, shape, card, system)
-    prefill = prefill_seconds(prompts * samples / engines, shape, card, system)
+    load = drawn_load(lengths, prompts, samples, engines, stack.max_sequences, stack.spread, seed)
+    seconds = engine_seconds(load, shape, card, stack)
+    prefill = prefill_seconds(prompts * samples / engines, shape, card, stack)
     return Generation(float(seconds.max(axis=1).mean()) + prefill, float(seconds.mean()) + prefill)
 
 
@@ -74,16 +74,14 @@ class Load:
 
 
 @cache
-def drawn_load(
-    lengths: Lengths, prompts: int, samples: int, engines: int, places: int, spread: bool, seed: int
-) -> Load:
+def drawn_load(lengths: Lengths, prompts: int, samples: int, engines: int, slots: int, spread: bool, seed: int) -> Load:
     """The load of simulated steps."""
     import numpy
 
-    return load_of(lengths.draw(numpy.random.default_rng(seed), DRAWS, prompts, samples), engines, places, spread)
+    return load_of(lengths.draw(numpy.random.default_rng(seed), DRAWS, prompts, samples), engines, slots, spread)
 
 
-def load_of(drawn: "numpy.ndarray", engines: int, places: int, spread: bool = False) -> Load:
+def load_of(drawn: "numpy.ndarray", engines: int, slots: int, spread: bool = False) -> Load:
     """The load of lengths of shape (steps, prompts, samples), dealt out in turn.
 
     OpenRLHF sends all samples of a prompt to one engine, the least loaded (samples_generator.py); `spread` deals out
@@ -96,48 +94,48 @@ def load_of(drawn: "numpy.ndarray", engines: int, places: int, spread: bool = Fa
     order = numpy.arange(prompts * samples) if spread else numpy.repeat(numpy.arange(prompts), samples)
     shares = [flat[:, order % engines == engine] for engine in range(engines)]
     return Load(
-        steps=numpy.stack([makespans(share, places) for share in shares], axis=1),
+        steps=numpy.stack([makespans(share, slots) for share in shares], axis=1),
         tokens=numpy.stack([share.sum(axis=1) for share in shares], axis=1),
         context=numpy.stack([(share * share / 2 + PROMPT_TOKENS * share).sum(axis=1) for share in shares], axis=1),
     )
 
 
-def engine_seconds(load: Load, shape: Shape, card: Card, system: System) -> "numpy.ndarray":
+def engine_seconds(load: Load, shape: Shape, card: Card, stack: Stack) -> "numpy.ndarray":
     """Seconds of every engine in every step, of shape (steps, engines)."""
     seconds: numpy.ndarray = (
-        load.steps * weight_seconds(shape, card, system)
-        + load.tokens * system.sequence_seconds
-        + load.context * cache_seconds(shape, card, system)
+        load.steps * weight_seconds(shape, card, stack)
+        + load.tokens * stack.sequence_seconds
+        + load.context * cache_seconds(shape, card, stack)
     )
     return seconds
 
 
-def makespans(lengths: "numpy.ndarray", places: int) -> "numpy.ndarray":
+def makespans(lengths: "numpy.ndarray", slots: int) -> "numpy.ndarray":
     """The makespan of each row."""
     import numpy
 
-    if lengths.shape[1] <= places:
+    if lengths.shape[1] <= slots:
         longest: numpy.ndarray = lengths.max(axis=1, initial=0.0)
         return longest
-    return numpy.array([makespan(row, places) for row in lengths])
+    return numpy.array([makespan(row, slots) for row in lengths])
 
 
-def makespan(lengths: "numpy.ndarray", places: int) -> float:
-    """Decode steps until the last of the sequences ends, at most `places` at once, first come first served."""
-    ends = [float(length) for length in lengths[:places]]
+def makespan(lengths: "numpy.ndarray", slots: int) -> float:
+    """Decode steps until the last of the sequences ends, at most `slots` at once, first come first served."""
+    ends = [float(length) for length in lengths[:slots]]
     heapq.heapify(ends)
-    for length in lengths[places:]:
+    for length in lengths[slots:]:
         heapq.heappush(ends, heapq.heappop(ends) + float(length))
     return max(ends)
 
 
-def steady_tokens_per_second(lengths: Lengths, shape: Shape, card: Card, system: System) -> float:
+def steady_tokens_per_second(lengths: Lengths, shape: Shape, card: Card, stack: Stack) -> float:
     """Of one engine that is always full: continuous batching, as in asynchronous training."""
-    alive = system.max_sequences
+    alive = stack.max_sequences
     context = alive * (lengths.second_moment / (2 * lengths.mean) + PROMPT_TOKENS)
     step = (
-        weight_seconds(shape, card, system)
-        + alive * system.sequence_seconds
-        + context * cache_seconds(shape, card, system)
+        weight_seconds(shape, card, stack)
+        + alive * stack.sequence_seconds
+        + context * cache_seconds(shape, card, stack)
     )
     return alive / step

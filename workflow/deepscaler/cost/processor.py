@@ -42,7 +42,7 @@ ANSWER_SHARE = 0.28
 """Mean length of a trained model's answers, of the limit."""
 BASE_ANSWER_SHARE = 0.43
 ROLLOUT_TOKENS = 42
-"""Mean length of a rollout at the miniature, whatever the context: its problems need so much."""
+"""Mean length of a rollout at the miniature, whatever the context: its problems need no more."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def estimate_processor(scale_name: str, paces: dict[str, Pace] | None = None) ->
     known = {**PACES, **(paces or {})}
     rules = [*training_rules(scale_name, known), *sampling_rules(scale_name, known)]
     rules += distillation_rules(scale_name, known)
-    for rule, jobs in counted_jobs(scale_name).items():
+    for rule, jobs in job_counts(scale_name).items():
         rules.append(RulePrice(rule, "", jobs, 0, scaled(jobs * known.get(rule, LIGHT).start)))
     return ProcessorPrice(scale_name, tuple(rules))
 
@@ -91,11 +91,11 @@ def training_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
     training = settings.load_scale(scale_name).training
     if training is None:
         return []
-    chosen, pace = settings.load_recipe(training.recipe), paces["train_segment"]
+    recipe, pace = settings.load_recipe(training.recipe), paces["train_segment"]
     found = []
-    for stage in chosen.stages:
+    for stage in recipe.stages:
         pieces = [segment for segment in dag.segments(scale_name) if segment.stage == stage.name]
-        sequences = chosen.rollout.prompts_per_step * chosen.samples_of(stage)
+        sequences = recipe.rollout.prompts_per_step * recipe.samples_of(stage)
         tokens = sequences * (min(ROLLOUT_TOKENS, 0.8 * stage.max_new_tokens) + MINI_PROMPT)
         seconds = len(pieces) * pace.start
         seconds += stage.steps * (STEP_SECONDS + tokens / pace.rate)
@@ -105,14 +105,14 @@ def training_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
 
 
 def sampling_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
-    chosen, pace = settings.load_scale(scale_name).evaluation, paces["sample"]
+    evaluation, pace = settings.load_scale(scale_name).evaluation, paces["sample"]
     jobs, seconds = 0, 0.0
     for system, suite in dag.scored(scale_name):
-        problems = sum(settings.benchmarks()[name].size for name in chosen.suites[suite])
+        problems = sum(settings.benchmarks()[name].size for name in evaluation.suites[suite])
         share = ANSWER_SHARE if dag.checkpoint_of(scale_name, system) else BASE_ANSWER_SHARE
-        tokens = problems * chosen.samples * share * chosen.max_new_tokens
-        jobs += chosen.shards[suite]
-        seconds += chosen.shards[suite] * pace.start + tokens / pace.rate
+        tokens = problems * evaluation.samples * share * evaluation.max_new_tokens
+        jobs += evaluation.shards[suite]
+        seconds += evaluation.shards[suite] * pace.start + tokens / pace.rate
     return [RulePrice("sample", "", jobs, 0, scaled(seconds))]
 
 
@@ -127,22 +127,22 @@ def distillation_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePric
     return [RulePrice("distill_base", "", len(plans), 0, scaled(seconds))] if plans else []
 
 
-def counted_jobs(scale_name: str) -> dict[str, int]:
+def job_counts(scale_name: str) -> dict[str, int]:
     """Jobs of every other rule. The workflow's own count is the truth; a test holds the two together."""
-    chosen = settings.load_scale(scale_name)
+    scale = settings.load_scale(scale_name)
     scores = len(dag.scored(scale_name))
-    tests = len({name for names in chosen.evaluation.suites.values() for name in names})
+    tests = len({name for names in scale.evaluation.suites.values() for name in names})
     once = ("tabulate", "resolve_settings", "account_compute", "check_claims", "record_provenance", "write_report")
     counts = {
         "fetch_benchmark": tests,
         "fetch_model": len(dag.fetched(scale_name)),
         "grade_samples": scores,
         "score": scores,
-        "draw_figure": 5 if chosen.training else 1,
+        "draw_figure": 5 if scale.training else 1,
         **dict.fromkeys(once, 1),
     }
-    if chosen.curation and chosen.training:
-        sources = len(chosen.curation.sources)
+    if scale.curation and scale.training:
+        sources = len(scale.curation.sources)
         counts |= {"fetch_source": sources, "extract_answers": sources}
         steps = ("deduplicate", "decontaminate", "select_gradable", "summarise_curation", "collect_metrics")
         counts |= dict.fromkeys(steps, 1)
@@ -152,7 +152,7 @@ def counted_jobs(scale_name: str) -> dict[str, int]:
 
 
 def refitted(scale_name: str, measured: dict[tuple[str, str], tuple[int, float]]) -> dict[str, Pace]:
-    """Paces from measured (rule, stage) → (jobs, seconds): starts take up what the model has wrong."""
+    """Paces from measured (rule, stage) → (jobs, seconds): a job's start takes up the model's error."""
     price, paces = estimate_processor(scale_name), dict(PACES)
     seen: dict[str, tuple[int, float, float]] = {}
     for entry in price.rules:

@@ -1,4 +1,4 @@
-"""A figure with its range."""
+"""A number with its range."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Range:
-    """Low, expected, high: of all three systems' answers, in that order."""
+    """Low, expected, high: a number for each of three stacks, in that order."""
 
     low: float
     expected: float

@@ -1,4 +1,4 @@
-"""The model refitted to the logged timings of a run, so that what is left is priced by what was done."""
+"""The model refitted to the logged timings of a run, so that the remaining steps are priced from the finished ones."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -6,12 +6,12 @@ from datetime import datetime
 from statistics import fmean, median
 from typing import Any
 
-from deepscaler.cost.assumptions import System
+from deepscaler.cost.assumptions import Stack
 from deepscaler.cost.generation import generation
 from deepscaler.cost.hardware import Card, Shape
 from deepscaler.cost.lengths import Lengths
 from deepscaler.cost.step import Work, training_seconds
-from deepscaler.cost.workload import Case, Systems
+from deepscaler.cost.workload import Case, Stacks
 from deepscaler.errors import UserError
 
 LENGTH, TRUNCATED = "rollout/response_length_mean", "rollout/truncated_rate"
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredStage:
     """What a stage has done so far."""
 
     stage: str
@@ -42,13 +42,13 @@ class Measured:
 @dataclass(frozen=True)
 class Refit:
     case: Case
-    stages: tuple[Measured, ...]
+    stages: tuple[MeasuredStage, ...]
     fitted_on: str
-    """The stage whose timings the system was fitted to: the newest with enough steps."""
+    """The stage whose timings the stack was fitted to: the newest with enough steps."""
 
 
 def refit(case: Case, rows: Iterable[Row], shape: Shape, card: Card) -> Refit:
-    """A case with a system fitted to metrics rows, and with their lengths in the stages that have been measured.
+    """A case with a stack fitted to metrics rows, and with their lengths in the stages that have been measured.
 
     Raises UserError where no stage of the scale has enough steps with timings.
     """
@@ -65,31 +65,31 @@ def refit(case: Case, rows: Iterable[Row], shape: Shape, card: Card) -> Refit:
             "--from-run",
             f"give metrics.jsonl of a run of one of: {', '.join(works)}",
         )
-    measured = tuple(measure(works[name], enough[name]) for name in known)
+    measured = tuple(measured_stage(works[name], enough[name]) for name in known)
     lengths = {entry.stage: entry.lengths for entry in measured}
     stages = tuple(replace(work, lengths=lengths.get(work.name, work.lengths)) for work in case.stages)
     newest = known[-1]
     work = next(work for work in stages if work.name == newest)
-    system = fit_system(work, enough[newest], shape, card, case.systems.expected)
-    systems = Systems(
-        replace(system, slack=system.slack * (1 - REMAINING_DOUBT)),
-        system,
-        replace(system, slack=system.slack * (1 + REMAINING_DOUBT)),
+    stack = fit_stack(work, enough[newest], shape, card, case.stacks.expected)
+    stacks = Stacks(
+        replace(stack, slack=stack.slack * (1 - REMAINING_DOUBT)),
+        stack,
+        replace(stack, slack=stack.slack * (1 + REMAINING_DOUBT)),
     )
-    return Refit(replace(case, stages=stages, systems=systems), measured, newest)
+    return Refit(replace(case, stages=stages, stacks=stacks), measured, newest)
 
 
-def measure(work: Work, rows: list[Row]) -> Measured:
+def measured_stage(work: Work, rows: list[Row]) -> MeasuredStage:
     seconds = [float(row[STEP]) for row in rows]
     mean = fmean(float(row[LENGTH]) for row in rows)
     clipped = fmean(float(row.get(TRUNCATED) or 0.0) for row in rows)
     context = work.lengths.context
-    clipped = min(max(clipped, 1e-3), 0.95 * mean / context)  # a log-normal needs some of both
+    clipped = min(max(clipped, 1e-3), 0.95 * mean / context)  # a log-normal needs a share on either side
     lengths = Lengths(context, min(mean, 0.99 * context), clipped)
-    return Measured(work.name, len(rows), sum(seconds) / 3600, fmean(seconds), lengths)
+    return MeasuredStage(work.name, len(rows), sum(seconds) / 3600, fmean(seconds), lengths)
 
 
-def fit_system(work: Work, rows: list[Row], shape: Shape, card: Card, prior: System) -> System:
+def fit_stack(work: Work, rows: list[Row], shape: Shape, card: Card, prior: Stack) -> Stack:
     """The prior with its host time, FLOP utilisation, fixed part and slack replaced by what the rows show."""
     generated = fmean(float(row[GENERATION]) for row in rows)
     trained = fmean(float(row[EXPERIENCE]) + float(row[UPDATE]) for row in rows)
@@ -103,12 +103,12 @@ def fit_system(work: Work, rows: list[Row], shape: Shape, card: Card, prior: Sys
     )
 
 
-def fit_host(work: Work, seconds: float, shape: Shape, card: Card, prior: System) -> float:
+def fit_host(work: Work, seconds: float, shape: Shape, card: Card, prior: Stack) -> float:
     """Host time of a decode step that gives the measured rollouts; their time is linear in it."""
 
     def at(host: float) -> float:
-        system = replace(prior, host_seconds=host)
-        return generation(work.lengths, work.prompts, work.samples, work.gpus, shape, card, system).seconds
+        stack = replace(prior, host_seconds=host)
+        return generation(work.lengths, work.prompts, work.samples, work.gpus, shape, card, stack).seconds
 
     zero, ten = at(0.0), at(10e-3)
     return max(FASTEST_HOST, 10e-3 * (seconds - zero) / (ten - zero))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from deepscaler.cost.assumptions import PROMPT_TOKENS, UNIFORM_SHARE, System
+from deepscaler.cost.assumptions import PROMPT_TOKENS, UNIFORM_SHARE, Stack
 from deepscaler.cost.generation import generation, steady_tokens_per_second, weight_seconds
 from deepscaler.cost.hardware import Card, Shape
 from deepscaler.cost.lengths import Lengths
@@ -10,7 +10,7 @@ from deepscaler.cost.lengths import Lengths
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage asks for, whoever does it."""
+    """The work of a stage, whatever hardware does it."""
 
     name: str
     steps: int
@@ -69,55 +69,55 @@ def update_flop(work: Work, shape: Shape) -> float:
     return work.trained_tokens * (matmul + 4.5 * shape.attention_flop * work.lengths.biased_mean)
 
 
-def step_time(work: Work, shape: Shape, card: Card, system: System) -> Step:
+def step_time(work: Work, shape: Shape, card: Card, stack: Stack) -> Step:
     """A step on `work.gpus` GPUs, each an engine and a data-parallel rank in turn; apart when asynchronous."""
-    if system.asynchronous:
-        return asynchronous_step(work, shape, card, system)
-    generated = generation(work.lengths, work.prompts, work.samples, work.gpus, shape, card, system).seconds
+    if stack.asynchronous:
+        return asynchronous_step(work, shape, card, stack)
+    generated = generation(work.lengths, work.prompts, work.samples, work.gpus, shape, card, stack).seconds
     if work.filtered:
         generated /= 1 - UNIFORM_SHARE
-    log_probabilities, update = training_seconds(work, work.gpus, shape, card, system)
-    main = generated + log_probabilities + update + system.fixed_seconds
-    other = (system.slack - 1) * main + saving_seconds(work, system)
-    if system.evaluates:
-        other += evaluation_seconds(work, shape, card, system)
-    return Step(generated, log_probabilities, update, system.fixed_seconds, other)
+    log_probabilities, update = training_seconds(work, work.gpus, shape, card, stack)
+    main = generated + log_probabilities + update + stack.fixed_seconds
+    other = (stack.slack - 1) * main + saving_seconds(work, stack)
+    if stack.evaluates:
+        other += evaluation_seconds(work, shape, card, stack)
+    return Step(generated, log_probabilities, update, stack.fixed_seconds, other)
 
 
-def training_seconds(work: Work, gpus: int, shape: Shape, card: Card, system: System) -> tuple[float, float]:
-    speed = gpus * card.flop_per_second * system.flop_utilisation
+def training_seconds(work: Work, gpus: int, shape: Shape, card: Card, stack: Stack) -> tuple[float, float]:
+    speed = gpus * card.flop_per_second * stack.flop_utilisation
     return log_probability_flop(work, shape) / speed, update_flop(work, shape) / speed
 
 
-def saving_seconds(work: Work, system: System) -> float:
-    return system.save_seconds / min(work.save_steps, work.steps)
+def saving_seconds(work: Work, stack: Stack) -> float:
+    return stack.save_seconds / min(work.save_steps, work.steps)
 
 
-def evaluation_seconds(work: Work, shape: Shape, card: Card, system: System) -> float:
+def evaluation_seconds(work: Work, shape: Shape, card: Card, stack: Stack) -> float:
     """The paper's own in-training evaluation, as often as it saved: its longest answer runs to the context."""
-    return work.lengths.context * weight_seconds(shape, card, system) / work.save_steps
+    return work.lengths.context * weight_seconds(shape, card, stack) / work.save_steps
 
 
-def asynchronous_step(work: Work, shape: Shape, card: Card, system: System) -> Step:
+def asynchronous_step(work: Work, shape: Shape, card: Card, stack: Stack) -> Step:
     """GPUs split between rollouts, which never stop, and training: the slower side decides, at the best split."""
-    speed = steady_tokens_per_second(work.lengths, shape, card, system)
+    speed = steady_tokens_per_second(work.lengths, shape, card, stack)
     wanted = work.sequences * work.lengths.mean / (1 - UNIFORM_SHARE if work.filtered else 1)
 
     def split(engines: int) -> Step:
         generated = wanted / (speed * engines)
-        log_probabilities, update = training_seconds(work, work.gpus - engines, shape, card, system)
+        log_probabilities, update = training_seconds(work, work.gpus - engines, shape, card, stack)
         trained = log_probabilities + update
         longest = max(generated, trained)
-        other = (system.slack - 1) * (longest + system.fixed_seconds) + saving_seconds(work, system)
+        other = (stack.slack - 1) * (longest + stack.fixed_seconds) + saving_seconds(work, stack)
         # what rollouts and training overlap is counted once, as generation
-        return Step(longest - trained, log_probabilities, update, system.fixed_seconds, other)
+        return Step(longest - trained, log_probabilities, update, stack.fixed_seconds, other)
 
     return min((split(engines) for engines in range(1, work.gpus)), key=lambda step: step.total)
 
 
-def stage_hours(work: Work, step: Step, system: System) -> float:
+def stage_hours(work: Work, step: Step, stack: Stack) -> float:
     """Wall hours of a stage: its steps and the starts of its jobs; queues not counted."""
-    return (work.steps * step.total + work.jobs * system.start_seconds) / 3600
+    return (work.steps * step.total + work.jobs * stack.start_seconds) / 3600
 
 
 def with_lengths(work: Work, lengths: Lengths) -> Work:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from deepscaler.cost.hardware import CARDS
 from deepscaler.cost.hardware import card as known_card
 from deepscaler.cost.lengths import expected_lengths
-from deepscaler.cost.workload import Case, Systems
+from deepscaler.cost.workload import Case, Stacks
 from deepscaler.errors import UserError, refuse_unknown
 
 
@@ -20,15 +20,15 @@ def on_gpus(case: Case, value: str, stage: str | None) -> Case:
     """gpus=16: for the stages after the first, or for one: gpus.8k=16."""
     number = positive("gpus", value)
     later = {work.name for work in case.stages[1:]}
-    chosen = {case.stage(stage).name} if stage else later
-    return replace(case, stages=tuple(replace(w, gpus=number) if w.name in chosen else w for w in case.stages))
+    names = {case.stage(stage).name} if stage else later
+    return replace(case, stages=tuple(replace(w, gpus=number) if w.name in names else w for w in case.stages))
 
 
 def with_samples(case: Case, value: str, stage: str | None) -> Case:
     """samples=8: for each prompt, in all stages or in one. Changes the recipe."""
     number = positive("samples", value)
-    chosen = {case.stage(stage).name} if stage else {work.name for work in case.stages}
-    return replace(case, stages=tuple(replace(w, samples=number) if w.name in chosen else w for w in case.stages))
+    names = {case.stage(stage).name} if stage else {work.name for work in case.stages}
+    return replace(case, stages=tuple(replace(w, samples=number) if w.name in names else w for w in case.stages))
 
 
 def with_steps(case: Case, value: str, stage: str | None) -> Case:
@@ -56,28 +56,28 @@ def with_host(case: Case, value: str, stage: str | None) -> Case:
         seconds = float(value) / 1000
     except ValueError:
         raise UserError(f"`host` is a number of milliseconds, not {value!r}", "--what-if") from None
-    return replace(case, systems=case.systems.changed(host_seconds=seconds))
+    return replace(case, stacks=case.stacks.changed(host_seconds=seconds))
 
 
 def asynchronous(case: Case) -> Case:
     """async: rollouts never stop; off-policy, so the recipe needs a correction."""
-    return replace(case, systems=case.systems.changed(asynchronous=True))
+    return replace(case, stacks=case.stacks.changed(asynchronous=True))
 
 
 def spread(case: Case) -> Case:
     """spread: a prompt's samples go to different engines (a change to OpenRLHF)."""
-    return replace(case, systems=case.systems.changed(spread=True))
+    return replace(case, stacks=case.stacks.changed(spread=True))
 
 
 def eager(case: Case) -> Case:
     """eager: no CUDA graphs."""
-    times = zip(case.systems.all, (10e-3, 12e-3, 15e-3), strict=True)  # vLLM on A800s, eager: 19–23 ms in all
-    return replace(case, systems=Systems(*(replace(system, host_seconds=seconds) for system, seconds in times)))
+    times = zip(case.stacks.all, (10e-3, 12e-3, 15e-3), strict=True)  # vLLM on A800s, eager: 19–23 ms in all
+    return replace(case, stacks=Stacks(*(replace(stack, host_seconds=seconds) for stack, seconds in times)))
 
 
 def small_cache(case: Case) -> Case:
     """fp8-cache: keys and values in 8 bits."""
-    return replace(case, systems=case.systems.changed(cache_scale=0.5))
+    return replace(case, stacks=case.stacks.changed(cache_scale=0.5))
 
 
 def filtering(case: Case) -> Case:
@@ -117,9 +117,9 @@ STANDARD: tuple[tuple[str, ...], ...] = (
 """The table of `--what-if standard`."""
 
 
-def changed(case: Case, words: list[str] | tuple[str, ...]) -> Case:
+def changed(case: Case, changes: list[str] | tuple[str, ...]) -> Case:
     """The case with every word applied: `card=h200`, `gpus.16k=16`, `async`, …"""
-    for word in words:
+    for word in changes:
         key, equals, value = word.partition("=")
         key, _, stage = key.partition(".")
         if not case.stages and key != "card":

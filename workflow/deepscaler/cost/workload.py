@@ -1,9 +1,9 @@
-"""From settings to work: what a scale's stages and evaluations ask of the machines."""
+"""From settings to work: the tokens, sequences and GPUs of a scale's stages and evaluations."""
 
 from dataclasses import dataclass, replace
 
 from deepscaler import dag, settings
-from deepscaler.cost.assumptions import OPENRLHF, OPENRLHF_HIGH, OPENRLHF_LOW, System
+from deepscaler.cost.assumptions import OPENRLHF, OPENRLHF_HIGH, OPENRLHF_LOW, Stack
 from deepscaler.cost.lengths import Lengths, expected_lengths
 from deepscaler.cost.step import Work
 from deepscaler.errors import UserError, refuse_unknown
@@ -11,28 +11,28 @@ from deepscaler.settings.models import Published
 
 
 @dataclass(frozen=True)
-class Systems:
-    """The system, as good as it may be, as expected, and as bad as it may be."""
+class Stacks:
+    """The training stack at its best, as expected, and at its worst."""
 
-    low: System = OPENRLHF_LOW
-    expected: System = OPENRLHF
-    high: System = OPENRLHF_HIGH
+    low: Stack = OPENRLHF_LOW
+    expected: Stack = OPENRLHF
+    high: Stack = OPENRLHF_HIGH
 
     @property
-    def all(self) -> tuple[System, System, System]:
+    def all(self) -> tuple[Stack, Stack, Stack]:
         return self.low, self.expected, self.high
 
-    def changed(self, **changes: object) -> "Systems":
-        return Systems(*(replace(system, **changes) for system in self.all))  # type: ignore[arg-type]
+    def changed(self, **changes: object) -> "Stacks":
+        return Stacks(*(replace(stack, **changes) for stack in self.all))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A scale's work, and on what it is done: what `estimate` prices and a what-if changes."""
+    """A scale's work, its hardware and its stack: what `estimate` prices and a what-if changes."""
 
     scale: str
     card: str
-    systems: Systems
+    stacks: Stacks
     stages: tuple[Work, ...]
     evaluations: tuple["Sampling", ...]
 
@@ -59,11 +59,11 @@ class Sampling:
 
 def case_of(scale_name: str) -> Case:
     """A GPU scale as it is set."""
-    chosen = settings.load_scale(scale_name)
-    if chosen.device != "gpu":
+    scale = settings.load_scale(scale_name)
+    if scale.device != "gpu":
         raise UserError(f"scale {scale_name!r} runs on CPUs: it has a model of its own")
     name = known_card(settings.site().gpu_model)
-    return Case(scale_name, name, Systems(), stages_of(scale_name), samplings_of(scale_name))
+    return Case(scale_name, name, Stacks(), stages_of(scale_name), samplings_of(scale_name))
 
 
 def known_card(gpu_model: str | None) -> str:
@@ -76,23 +76,23 @@ def stages_of(scale_name: str) -> tuple[Work, ...]:
     training = settings.load_scale(scale_name).training
     if training is None:
         return ()
-    chosen = settings.load_recipe(training.recipe)
+    recipe = settings.load_recipe(training.recipe)
     works = []
-    for position, stage in enumerate(chosen.stages):
-        place = training.layout[stage.name]
+    for index, stage in enumerate(recipe.stages):
+        layout = training.layout[stage.name]
         jobs = sum(1 for segment in dag.segments(scale_name) if segment.stage == stage.name)
         works.append(
             Work(
                 name=stage.name,
                 steps=stage.steps,
-                prompts=chosen.rollout.prompts_per_step,
-                samples=chosen.samples_of(stage),
-                lengths=expected_lengths(stage.max_new_tokens, from_base=position == 0),
-                gpus=place.nodes * place.gpus_per_node,
+                prompts=recipe.rollout.prompts_per_step,
+                samples=recipe.samples_of(stage),
+                lengths=expected_lengths(stage.max_new_tokens, from_base=index == 0),
+                gpus=layout.nodes * layout.gpus_per_node,
                 jobs=jobs,
-                save_steps=place.save_steps,
-                reference=chosen.kl.coefficient > 0,
-                filtered=chosen.filtering.enabled,
+                save_steps=layout.save_steps,
+                reference=recipe.kl.coefficient > 0,
+                filtered=recipe.filtering.enabled,
             )
         )
     return tuple(works)
@@ -103,30 +103,30 @@ REASONING_TRAINED = {"aime": (9700.0, 0.02), "math": (3100.0, 0.003), "other": (
 """Benchmark → mean tokens and the share that a 32,768-token context cuts. AIME and MATH-500 of the base and of
 DeepScaleR: prime-rl's README; the other benchmarks and all shares are assumed."""
 PLAIN = (800.0, 0.005)
-"""Of systems that do not think aloud, as the 7B ones [assumed]."""
+"""Of systems without long reasoning, as the 7B ones [assumed]."""
 TRAINED_SYSTEMS = ("deepscaler-1.5b-preview",)
-"""Published systems that answer as shortly as a trained checkpoint."""
+"""Published systems whose answers are as short as a trained checkpoint's."""
 
 
 def samplings_of(scale_name: str) -> tuple[Sampling, ...]:
     """Every (system, suite) that is sampled."""
-    chosen = settings.load_scale(scale_name).evaluation
+    evaluation = settings.load_scale(scale_name).evaluation
     tests = settings.benchmarks()
     found = []
     for system, suite in dag.scored(scale_name):
         entry = dag.prompting_entry(scale_name, system)
-        per_problem = {name: answer_length(scale_name, system, name) for name in chosen.suites[suite]}
-        problems = sum(tests[name].size for name in chosen.suites[suite])
+        per_problem = {name: answer_length(scale_name, system, name) for name in evaluation.suites[suite]}
+        problems = sum(tests[name].size for name in evaluation.suites[suite])
         mean = sum(tests[name].size * per_problem[name][0] for name in per_problem) / problems
         clipped = sum(tests[name].size * per_problem[name][1] for name in per_problem) / problems
-        limit = min(chosen.max_new_tokens, context_of(entry) or chosen.max_new_tokens)
+        limit = min(evaluation.max_new_tokens, context_of(entry) or evaluation.max_new_tokens)
         found.append(
             Sampling(
                 system=system,
                 suite=suite,
-                samples=problems * chosen.samples,
-                jobs=chosen.shards[suite],
-                gpus=chosen.tensor_parallel,
+                samples=problems * evaluation.samples,
+                jobs=evaluation.shards[suite],
+                gpus=evaluation.tensor_parallel,
                 lengths=Lengths(limit, mean, clipped),
                 billions=entry.parameters,
             )

@@ -27,9 +27,6 @@ EDGE = re.compile(
 )
 LONE_LETTER = re.compile(rf"^(?:{FONT})?[{{(\s]*(?:{FONT})?[{{(\s]*{LETTER}[)}}\s.]*$")
 LEADING_MARK = re.compile(rf"^{PARENTHESISED}")
-MIN_CHOICES = 3
-MAX_CHOICE = 200
-"""Characters of a choice; what is longer is no list of choices."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +37,20 @@ class Choices:
     values: dict[str, str]
 
 
-def split_choices(problem: str) -> Choices | None:
-    """The choices at a problem's end, or None where it has none, they are pictures, or several of them may be right."""
+def split_choices(problem: str, *, fewest: int, longest: int) -> Choices | None:
+    """The choices at a problem's end, or None where it has none, they are pictures, or several of them may be right.
+
+    A list of fewer than `fewest`, or with one of more than `longest` characters, is no list of choices.
+    """
     text = PICTURE.sub(lambda picture: " " * len(picture.group()), problem)  # code of figures is full of (A), (B), (C)
     marks = last_run([mark for mark in MARK.finditer(text) if stands_alone(text, mark.start())])
-    if len(marks) < MIN_CHOICES:
+    if len(marks) < fewest:
         return None
     tail = text[marks[-1].end() :]
     asked = ASKS_FOR_LETTER.search(tail)
     ends = [*(mark.start() for mark in marks[1:]), marks[-1].end() + (asked.start() if asked else len(tail))]
     values = {letter_of(mark): trim(problem[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)}
-    if SEVERAL.search(tail) or not all(is_choice(value) for value in values.values()):
+    if SEVERAL.search(tail) or not all(is_choice(value, longest) for value in values.values()):
         return None
     stem = re.sub(r"(?:\\q?quad|\\\\|\\\[|\s)+$", "", problem[: marks[0].start()])
     if stem.endswith("$") and stem.count("$") % 2:
@@ -64,8 +64,8 @@ def stands_alone(text: str, start: int) -> bool:
     return not before[-1:].isalnum() or before.endswith("quad")
 
 
-def is_choice(value: str) -> bool:
-    return bool(value) and len(value) <= MAX_CHOICE and "?" not in value and "[asy]" not in value
+def is_choice(value: str, longest: int) -> bool:
+    return bool(value) and len(value) <= longest and "?" not in value and "[asy]" not in value
 
 
 def last_run(marks: list[re.Match[str]]) -> list[re.Match[str]]:

@@ -78,22 +78,23 @@ def decontaminate(
     overlaps: defaultdict[tuple[int, int], Overlap] = defaultdict(Overlap)
     for pair in exact_pairs(texts, test_texts):
         overlaps[pair].exact = True
-    for pair, share in shared_runs(texts, test_texts, settings.ngram, settings.ngram_share):
+    floor = min(settings.ngram_share, settings.report_ngram_share)
+    for pair, share in shared_runs(texts, test_texts, settings.ngram, floor):
         overlaps[pair].shared = share
     embedded = read_vectors(vectors, len(texts))
     test_embedded = embed(test_texts, embedding, threads, mirror)
     for pair, score in near_pairs(texts, test_texts, embedded, test_embedded, settings):
         overlaps[pair].similarity = score
-    compare(rows, tests, overlaps)
+    compare(rows, tests, overlaps, settings)
     contaminated = {pair: overlap for pair, overlap in overlaps.items() if overlap.found_by(settings)}
     worst = strongest_of_each(contaminated)
     write_review(report, report_rows(rows, tests, overlaps, settings), COLUMNS)
     records.write(
         removed,
-        [as_removed(rows[place], tests[test], overlaps[place, test], settings) for place, test in worst.items()],
+        [as_removed(rows[index], tests[test], overlaps[index, test], settings) for index, test in worst.items()],
         records.REMOVED,
     )
-    records.write(output, [row for place, row in enumerate(rows) if place not in worst], records.PROBLEM)
+    records.write(output, [row for index, row in enumerate(rows) if index not in worst], records.PROBLEM)
     by_benchmark = Counter(tests[test]["benchmark"] for test in worst.values())
     print(f"{len(rows)} problems against {len(tests)} of {len(benchmarks)} benchmarks: {len(worst)} leave")
     same = sum(overlaps[pair].same_answer for pair in worst.items())
@@ -106,9 +107,9 @@ def exact_pairs(texts: list[str], test_texts: list[str]) -> Iterable[tuple[int, 
     tests_of: defaultdict[str, list[int]] = defaultdict(list)
     for test, text in enumerate(test_texts):
         tests_of[canonical(text)].append(test)
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         for test in tests_of.get(canonical(text), ()):
-            yield place, test
+            yield index, test
 
 
 def runs(text: str, length: int) -> set[int]:
@@ -128,35 +129,40 @@ def shared_runs(
         sizes.append(len(found))
         for run in found:
             tests_with[run].append(test)
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         hits = Counter(test for run in runs(text, length) for test in tests_with.get(run, ()))
         for test, count in hits.items():
-            if count / sizes[test] >= min(floor, 0.25):
-                yield (place, test), count / sizes[test]
+            if count / sizes[test] >= floor:
+                yield (index, test), count / sizes[test]
 
 
 def near_pairs(
     texts: list[str], test_texts: list[str], vectors: "Vectors", test_vectors: "Vectors", settings: Decontaminate
 ) -> Iterable[tuple[tuple[int, int], float]]:
-    floor = min(settings.report_from, settings.threshold)
+    floor, most = min(settings.report_from, settings.threshold), settings.neighbours
     if settings.same_numbers:
         keys = numeral_keys([*texts, *test_texts])
-        pairs = similar_pairs(vectors, test_vectors, floor, keys[: len(texts)], keys[len(texts) :])
+        pairs = similar_pairs(vectors, test_vectors, floor, most, keys[: len(texts)], keys[len(texts) :])
     else:
-        pairs = similar_pairs(vectors, test_vectors, floor)
-    for place, test, score in zip(pairs.rows, pairs.columns, pairs.scores, strict=True):
-        yield (int(place), int(test)), float(score)
+        pairs = similar_pairs(vectors, test_vectors, floor, most)
+    for index, test, score in zip(pairs.rows, pairs.columns, pairs.scores, strict=True):
+        yield (int(index), int(test)), float(score)
 
 
-def compare(rows: list[dict[str, Any]], tests: list[dict[str, Any]], overlaps: dict[tuple[int, int], Overlap]) -> None:
+def compare(
+    rows: list[dict[str, Any]],
+    tests: list[dict[str, Any]],
+    overlaps: dict[tuple[int, int], Overlap],
+    settings: Decontaminate,
+) -> None:
     """Whether the problems of each pair agree in their answers, and in their numbers."""
     if not overlaps:
         return
-    for (place, test), overlap in overlaps.items():
+    for (index, test), overlap in overlaps.items():
         found = sorted(numerals(PICTURE.sub(" ", tests[test]["problem"])))
-        overlap.same_numbers = bool(found) and found == sorted(numerals(PICTURE.sub(" ", rows[place]["problem"])))
-    with GradingPool() as pool:
-        items = ((tests[test]["answers"], rows[place]["answer"], STRICT) for place, test in overlaps)
+        overlap.same_numbers = bool(found) and found == sorted(numerals(PICTURE.sub(" ", rows[index]["problem"])))
+    with GradingPool(seconds=settings.grading.seconds, memory_mb=settings.grading.memory_mb) as pool:
+        items = ((tests[test]["answers"], rows[index]["answer"], STRICT) for index, test in overlaps)
         for overlap, verdict in zip(overlaps.values(), pool.grade_pairs(items), strict=True):
             overlap.same_answer = verdict.correct
 
@@ -168,9 +174,9 @@ def strength(overlap: Overlap) -> tuple[bool, bool, float]:
 def strongest_of_each(overlaps: dict[tuple[int, int], Overlap]) -> dict[int, int]:
     """Training problem → the benchmark problem that it overlaps with most."""
     worst: dict[int, int] = {}
-    for (place, test), overlap in sorted(overlaps.items()):
-        if place not in worst or strength(overlap) > strength(overlaps[place, worst[place]]):
-            worst[place] = test
+    for (index, test), overlap in sorted(overlaps.items()):
+        if index not in worst or strength(overlap) > strength(overlaps[index, worst[index]]):
+            worst[index] = test
     return worst
 
 
@@ -198,7 +204,7 @@ def report_rows(
         overlaps.items(),
         key=lambda item: (not item[1].found_by(settings), not item[1].exact, -strength(item[1])[-1], item[0]),
     )
-    for (place, test), overlap in order:
+    for (index, test), overlap in order:
         ways = overlap.found_by(settings)
         yield {
             "decision": "removed" if ways else "sibling" if overlap.sibling else "reported only",
@@ -207,10 +213,10 @@ def report_rows(
             "shared_runs": f"{overlap.shared:.4f}" if overlap.shared else "",
             "same_answer": "yes" if overlap.same_answer else "no",
             "same_numbers": "yes" if overlap.same_numbers else "no",
-            "id": rows[place]["id"],
+            "id": rows[index]["id"],
             "benchmark_id": tests[test]["id"],
-            "answer": rows[place]["answer"],
+            "answer": rows[index]["answer"],
             "benchmark_answers": " | ".join(tests[test]["answers"]),
-            "problem": rows[place]["problem"],
+            "problem": rows[index]["problem"],
             "benchmark_problem": tests[test]["problem"],
         }

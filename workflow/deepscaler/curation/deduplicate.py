@@ -64,7 +64,7 @@ def deduplicate(
     twins = exact | near
     twins = {place: settle(twin, twins) for place, twin in twins.items()}
     doubtful = doubtful_pairs(rows, left, pairs, near, settings)
-    differing = label_errors(rows, twins)
+    differing = label_errors(rows, twins, settings)
     write_review(review, [*differing, *doubtful])
     records.write(removed, [as_removed(rows, place, twin) for place, twin in sorted(twins.items())], records.REMOVED)
     write_vectors(vectors, embedded[[place not in twins for place in left]])
@@ -88,7 +88,7 @@ def candidates(rows: list[dict[str, Any]], vectors: "np.ndarray[Any, Any]", sett
     import numpy as np
 
     keys = numeral_keys([row["problem"] for row in rows]) if settings.same_numbers else None
-    pairs = earlier_pairs(vectors, settings.threshold - settings.margin, keys)
+    pairs = earlier_pairs(vectors, settings.threshold - settings.margin, settings.neighbours, keys)
     if settings.within_source == "always":
         return pairs
     sources = np.array([row["source"] for row in rows], dtype=object)
@@ -96,15 +96,15 @@ def candidates(rows: list[dict[str, Any]], vectors: "np.ndarray[Any, Any]", sett
     if settings.within_source == "same answer":
         counts = [sorted(numerals(row["problem"])) for row in rows]
         inside = [i for i in np.flatnonzero(~keep) if counts[pairs.rows[i]] == counts[pairs.columns[i]]]
-        keep[inside] = same_answers(rows, [(pairs.rows[index], pairs.columns[index]) for index in inside])
+        keep[inside] = same_answers(rows, [(pairs.rows[index], pairs.columns[index]) for index in inside], settings)
     return Pairs(pairs.rows[keep], pairs.columns[keep], pairs.scores[keep])
 
 
-def same_answers(rows: list[dict[str, Any]], pairs: list[tuple[int, int]]) -> list[bool]:
+def same_answers(rows: list[dict[str, Any]], pairs: list[tuple[int, int]], settings: Deduplicate) -> list[bool]:
     """Whether the strict grader takes the answers of each pair for the same."""
     if not pairs:
         return []
-    with GradingPool() as pool:
+    with GradingPool(seconds=settings.grading.seconds, memory_mb=settings.grading.memory_mb) as pool:
         items = ((rows[other]["answer"], rows[place]["answer"], STRICT) for place, other in pairs)
         return [verdict.correct for verdict in pool.grade_pairs(items)]
 
@@ -158,9 +158,9 @@ def as_removed(rows: list[dict[str, Any]], place: int, twin: Twin) -> dict[str, 
     }
 
 
-def label_errors(rows: list[dict[str, Any]], twins: dict[int, Twin]) -> list[dict[str, Any]]:
+def label_errors(rows: list[dict[str, Any]], twins: dict[int, Twin], settings: Deduplicate) -> list[dict[str, Any]]:
     """Duplicates whose answers the grader takes for different: one of the two is wrong, or they are no duplicates."""
-    same = same_answers(rows, [(place, twin.place) for place, twin in twins.items()])
+    same = same_answers(rows, [(place, twin.place) for place, twin in twins.items()], settings)
     return [
         pair_row(rows, "answers of duplicates differ", place, twin.place, twin.score, f"removed: {twin.reason}")
         for (place, twin), agree in zip(twins.items(), same, strict=True)

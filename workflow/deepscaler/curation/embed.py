@@ -46,7 +46,7 @@ class Embedder:
         with progress(total=len(texts), what="embedding", unit="problem") as bar:
             for batch in batches(lengths, self.settings.batch_tokens):
                 vectors[batch] = self.model.encode(
-                    [texts[place] for place in batch],
+                    [texts[index] for index in batch],
                     batch_size=len(batch),
                     normalize_embeddings=True,
                     show_progress_bar=False,
@@ -65,7 +65,7 @@ class Embedder:
 
 def batches(lengths: list[int], budget: int) -> list[list[int]]:
     """Places of texts in batches, the longest first, each of at most `budget` tokens after padding."""
-    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     found: list[list[int]] = []
     while order:
         size = max(MIN_BATCH, budget // max(lengths[order[0]], 1))

@@ -20,8 +20,6 @@ STEP = "extract_answers"
 NEEDS_CHOICES = re.compile(
     r"\bwhich (?:one )?of (?:the following|these)\b|\bof the following\b|\bof the \w+ below\b|\bclosest to\b", re.I
 )
-MAX_ANSWER = 2000
-"""Characters; a longer "answer" is a solution."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def extract_answers(
     Answers that two ways give differently go to `review`, for human eyes; the source's own is kept.
     """
     rows = records.read(problems, records.PROBLEM).to_pylist()
-    readings = [read_answer(row) for row in rows]
+    readings = [read_answer(row, settings) for row in rows]
     readings = ask_for_missing(rows, readings, settings, cache)
     kept = [with_answer(row, reading) for row, reading in zip(rows, readings, strict=True) if reading.answer]
     left = [
@@ -54,19 +52,19 @@ def extract_answers(
         for row, reading in zip(rows, readings, strict=True)
         if not reading.answer
     ]
-    write_review(review, disagreements(rows, readings))
+    write_review(review, disagreements(rows, readings, settings))
     records.write(removed, left, records.REMOVED)
     records.write(output, kept, records.PROBLEM)
     print(f"{len(kept)} of {len(rows)} have an answer: {counted(reading.origin for reading in readings)}")
     print(f"{len(left)} set aside: {counted(row['reason'] for row in left)}")
 
 
-def read_answer(row: dict[str, Any]) -> Reading:
+def read_answer(row: dict[str, Any], settings: ExtractAnswers) -> Reading:
     """The answer that a row itself gives."""
     problem = row["problem"]
     if defect := json.loads(row["metadata"]).get(DEFECT):
         return Reading(problem or "", reason=f"defect: {defect}")
-    choices = split_choices(problem)
+    choices = split_choices(problem, fewest=settings.min_choices, longest=settings.max_choice_characters)
     found = [
         resolved(text, origin, choices)
         for text, origin in ((row["answer_raw"], "given"), (boxed_answer(row["solution"] or "", "strict"), "boxed"))
@@ -79,7 +77,7 @@ def read_answer(row: dict[str, Any]) -> Reading:
     if choices and NEEDS_CHOICES.search(stem):
         return Reading(stem, reason="makes no sense without its choices")
     answer, raw, origin = good[0]
-    if len(answer) > MAX_ANSWER:
+    if len(answer) > settings.max_answer_characters:
         return Reading(stem, reason="no answer: a whole solution in its place")
     return Reading(stem, answer, raw, origin, good[1][0] if len(good) > 1 else None)
 
@@ -101,27 +99,30 @@ def ask_for_missing(
     rows: list[dict[str, Any]], readings: list[Reading], settings: ExtractAnswers, cache: Path
 ) -> list[Reading]:
     """Have a language model read the solutions of those without an answer, where one is set."""
-    places = [
-        place
-        for place, (row, reading) in enumerate(zip(rows, readings, strict=True))
+    missing = [
+        index
+        for index, (row, reading) in enumerate(zip(rows, readings, strict=True))
         if reading.reason and reading.reason.startswith("no answer") and row["solution"]
     ]
-    if not places:
+    if not missing:
         return readings
     if settings.language_model is None:
         return readings
     from deepscaler.curation.llm.read_solutions import read_solutions
 
     replies = read_solutions(
-        [(readings[place].problem, rows[place]["solution"]) for place in places], settings.language_model, cache
+        [(readings[index].problem, rows[index]["solution"][-settings.max_solution_characters :]) for index in missing],
+        settings.language_model,
+        cache,
+        longest=settings.max_reply_characters,
     )
-    for place, reply in zip(places, replies, strict=True):
+    for index, reply in zip(missing, replies, strict=True):
         change = (
             {"answer": tidy(reply.answer), "raw": reply.answer, "origin": "llm", "reason": None}
             if reply.answer
             else {"reason": f"no answer: {reply.reason}"}
         )
-        readings[place] = replace(readings[place], **change)
+        readings[index] = replace(readings[index], **change)
     return readings
 
 
@@ -135,7 +136,9 @@ def with_answer(row: dict[str, Any], reading: Reading) -> dict[str, Any]:
     }
 
 
-def disagreements(rows: list[dict[str, Any]], readings: list[Reading]) -> list[dict[str, Any]]:
+def disagreements(
+    rows: list[dict[str, Any]], readings: list[Reading], settings: ExtractAnswers
+) -> list[dict[str, Any]]:
     """Rows of which two ways give answers that the reward takes for different."""
     both = [
         (row, reading)
@@ -144,7 +147,7 @@ def disagreements(rows: list[dict[str, Any]], readings: list[Reading]) -> list[d
     ]
     if not both:
         return []
-    with GradingPool() as pool:
+    with GradingPool(seconds=settings.grading.seconds, memory_mb=settings.grading.memory_mb) as pool:
         verdicts = pool.grade_pairs((reading.answer or "", reading.second or "", "strict") for _, reading in both)
         return [
             {

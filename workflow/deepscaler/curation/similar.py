@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 BLOCK, TILE = 1024, 8192
-NEIGHBOURS = 64
-"""Pairs kept of a row, the strongest: bounds memory where whole crowds are alike."""
 
 
 @dataclass(frozen=True)
@@ -30,25 +28,30 @@ class Pairs:
 
 
 def similar_pairs(
-    rows: "Array", columns: "Array", floor: float, row_keys: "Array | None" = None, column_keys: "Array | None" = None
+    rows: "Array",
+    columns: "Array",
+    floor: float,
+    most: int,
+    row_keys: "Array | None" = None,
+    column_keys: "Array | None" = None,
 ) -> Pairs:
     """All pairs of unit vectors with similarity ≥ `floor`, and with equal keys where keys are given.
 
-    `rows` [n, d] and `columns` [m, d], float32. At most NEIGHBOURS pairs a row.
+    `rows` [n, d] and `columns` [m, d], float32. Of each row the `most` strongest pairs.
     """
-    return collect(search(rows, columns, floor, row_keys, column_keys, earlier=False), len(rows), "comparing")
+    return collect(search(rows, columns, floor, most, row_keys, column_keys, earlier=False), len(rows), most)
 
 
-def earlier_pairs(vectors: "Array", floor: float, keys: "Array | None" = None) -> Pairs:
+def earlier_pairs(vectors: "Array", floor: float, most: int, keys: "Array | None" = None) -> Pairs:
     """As `similar_pairs` of a set with itself, each row with the columns before it."""
-    return collect(search(vectors, vectors, floor, keys, keys, earlier=True), len(vectors), "comparing")
+    return collect(search(vectors, vectors, floor, most, keys, keys, earlier=True), len(vectors), most)
 
 
 Triple = tuple["Array", "Array", "Array"]
 
 
 def search(
-    rows: "Array", columns: "Array", floor: float, row_keys: Any, column_keys: Any, earlier: bool
+    rows: "Array", columns: "Array", floor: float, most: int, row_keys: Any, column_keys: Any, earlier: bool
 ) -> Iterator[tuple[int, list[Triple]]]:
     """Block by block: how many rows were searched, and their pairs."""
     import numpy as np
@@ -65,30 +68,30 @@ def search(
                 hit &= np.arange(left, left + similarity.shape[1]) < np.arange(start, start + len(block))[:, None]
             r, c = np.nonzero(hit)
             if len(r):
-                found.append(strongest(r + start, c + left, similarity[r, c]))
+                found.append(strongest(r + start, c + left, similarity[r, c], most))
         yield len(block), found
 
 
-def strongest(rows: "Array", columns: "Array", scores: "Array") -> Triple:
-    """The strongest NEIGHBOURS of each row, by row and falling score; of equal ones the first column."""
+def strongest(rows: "Array", columns: "Array", scores: "Array", most: int) -> Triple:
+    """The `most` strongest of each row, by row and falling score; of equal ones the first column."""
     import numpy as np
 
     order = np.lexsort((columns, -scores, rows))
     rows, columns, scores = rows[order], columns[order], scores[order]
     first = np.searchsorted(rows, rows)
-    keep = np.arange(len(rows)) - first < NEIGHBOURS
+    keep = np.arange(len(rows)) - first < most
     return rows[keep], columns[keep], scores[keep]
 
 
-def collect(blocks: Iterator[tuple[int, list[Triple]]], total: int, what: str) -> Pairs:
+def collect(blocks: Iterator[tuple[int, list[Triple]]], total: int, most: int) -> Pairs:
     import numpy as np
 
     parts: list[Triple] = []
-    with progress(total=total, what=what, unit="problem") as bar:
+    with progress(total=total, what="comparing", unit="problem") as bar:
         for size, found in blocks:
             if found:
                 merged = [np.concatenate(column) for column in zip(*found, strict=True)]
-                parts.append(strongest(merged[0], merged[1], merged[2]))
+                parts.append(strongest(merged[0], merged[1], merged[2], most))
             bar.update(size)
     if not parts:
         empty = np.zeros(0, dtype=np.int64)

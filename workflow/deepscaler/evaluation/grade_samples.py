@@ -12,10 +12,8 @@ from deepscaler.evaluation.requests import protocol, read_problems
 from deepscaler.progress import progress
 from deepscaler.reward.pool import GradingPool
 from deepscaler.reward.verdicts import MODES, ResponseVerdict, ThinkRule
+from deepscaler.settings import load_scale
 from deepscaler.versions import SAMPLING, versions
-
-SECONDS, MEMORY_MB = 2.0, 1024
-"""Limits of one answer; what goes beyond counts as wrong, and is reported."""
 
 
 def grade_samples(
@@ -25,7 +23,8 @@ def grade_samples(
     how = protocol(scale, system)
     problems = {row["id"]: row for row in read_problems(benchmarks)}
     completions = complete(samples, problems, how.samples)
-    with GradingPool(threads, SECONDS, MEMORY_MB) as pool:
+    limits = load_scale(scale).evaluation.grading  # what goes beyond counts as wrong, and is reported
+    with GradingPool(threads, limits.seconds, limits.memory_mb) as pool:
         rows = list(graded(pool, completions, problems, how.prompting.think))
         killed = pool.killed
     facts = {
@@ -58,11 +57,11 @@ def origin(shards: list[Path]) -> dict[str, str]:
 def complete(shards: list[Path], problems: dict[str, dict[str, Any]], samples: int) -> list[dict[str, Any]]:
     """The completions of all shards in order of problem and sample, or a UserError that names what is missing."""
     rows = [row for path in shards for row in records.read(path, records.COMPLETION).to_pylist()]
-    place = {identifier: position for position, identifier in enumerate(problems)}
+    order = {identifier: position for position, identifier in enumerate(problems)}
     for row in rows:
-        if row["problem_id"] not in place:
+        if row["problem_id"] not in order:
             raise UserError(f"a sample of {row['problem_id']}, which is in none of the benchmarks", shards[0].parent)
-    rows.sort(key=lambda row: (place[row["problem_id"]], row["sample"]))
+    rows.sort(key=lambda row: (order[row["problem_id"]], row["sample"]))
     found = [(row["problem_id"], row["sample"]) for row in rows]
     expected = [(identifier, sample) for identifier in problems for sample in range(samples)]
     if found != expected:

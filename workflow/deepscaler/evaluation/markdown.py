@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from deepscaler import settings
-from deepscaler.evaluation.table_rows import AVERAGE, MISSING, Row
+from deepscaler.evaluation.table_rows import AVERAGE, MISSING, PAPER_COLUMNS, Row, table_columns
 from deepscaler.settings.models import Reported
 
 REPORTED = "†"
@@ -64,15 +64,21 @@ def paper_value(row: Row, column: str) -> float | None:
 
 
 def compared_columns(scale: str, columns: Sequence[str]) -> list[str]:
-    """What the paper may have numbers for: nothing where the miniature's own problems fill a column."""
+    """The columns that the paper may have numbers for; none where the miniature's own problems fill a column.
+
+    The paper's average is over its five benchmarks, and comparable with no other.
+    """
     synthetic = any(settings.benchmarks()[name].kind == "synthetic" for name in suite(scale))
-    return [] if synthetic else [*columns, AVERAGE]
+    if synthetic:
+        return []
+    return [*columns, AVERAGE] if set(columns) == set(PAPER_COLUMNS) else list(columns)
 
 
 def grid(scale: str, rows: Sequence[Row], shown: Sequence[str], cell: Callable[[Row, str], str]) -> str:
-    titles = {settings.benchmarks()[n].column: settings.benchmarks()[n].title for n in suite(scale)}
+    titles = {AVERAGE: average_title(table_columns(scale))}
+    titles |= {settings.benchmarks()[n].column: settings.benchmarks()[n].title for n in suite(scale)}
     lines = [
-        "| Model | " + " | ".join(titles.get(column, "Avg.") for column in shown) + " |",
+        "| Model | " + " | ".join(titles[column] for column in shown) + " |",
         "| --- |" + " ---: |" * len(shown),
     ]
     for row in rows:
@@ -95,18 +101,23 @@ def legend(scale: str, rows: Sequence[Row], compared: bool) -> str:
 
 
 def marks(scale: str) -> str:
-    """What is marked in which set."""
+    """How many problems of each benchmark are marked, and with which defect."""
     entries = [settings.benchmarks()[name] for name in suite(scale)]
-    said = [
+    counts = [
         f"{entry.title}: {len(indices)} of {entry.size} {flag.replace('_', ' ')}"
         for entry in entries
         for flag, indices in entry.flags.items()
     ]
-    return f"\n{'; '.join(said)}. Which, and how it was found: `config/benchmarks.yaml`.\n"
+    return f"\n{'; '.join(counts)}. Which, and how it was found: `config/benchmarks.yaml`.\n"
 
 
 def suite(scale: str) -> list[str]:
     return settings.load_scale(scale).evaluation.suites["table"]
+
+
+def average_title(columns: Sequence[str]) -> str:
+    """The average's header: with the number of benchmarks where these are not the paper's five."""
+    return "Avg." if set(columns) == set(PAPER_COLUMNS) else f"Avg. of {len(columns)}"
 
 
 def plain(rows: Sequence[Row], columns: Sequence[str]) -> str:

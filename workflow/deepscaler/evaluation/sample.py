@@ -75,6 +75,7 @@ def settings_of(scale: str, how: Protocol) -> vllm_engine.EngineSettings:
         context=how.context,
         seed=how.seed,
         tensor_parallel=chosen.evaluation.tensor_parallel,
+        engine=chosen.evaluation.engine,
     )
 
 

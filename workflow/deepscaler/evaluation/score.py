@@ -33,8 +33,8 @@ from deepscaler.errors import UserError
 from deepscaler.evaluation import statistics
 from deepscaler.evaluation.statistics import Table
 from deepscaler.files import write_json
+from deepscaler.reward.verdicts import MODES, Mode
 
-GRADERS = ("paper", "strict")
 PERCENT = 100.0
 
 
@@ -44,13 +44,13 @@ def score(scale: str, system: str, suite: str, grades: Path, output: Path) -> No
     if suite not in evaluation.suites:
         raise UserError(f"scale {scale!r} has no suite {suite!r}", None, f"known: {', '.join(evaluation.suites)}")
     table = records.read(grades, records.GRADE).to_pandas()
-    seed = settings.load_scale(scale).seed
+    seed, draws = settings.load_scale(scale).seed, evaluation.bootstrap_draws
     scores = {}
     for benchmark in evaluation.suites[suite]:
         rows = table[table.benchmark == benchmark].sort_values(["problem_id", "sample"])
         if rows.empty:
             raise UserError(f"no grades of {benchmark}", grades)
-        scores[benchmark] = benchmark_scores(benchmark, rows, evaluation.grader, seed)
+        scores[benchmark] = benchmark_scores(benchmark, rows, evaluation.grader, seed, draws)
     write_json(
         output,
         {
@@ -58,7 +58,7 @@ def score(scale: str, system: str, suite: str, grades: Path, output: Path) -> No
             "suite": suite,
             "grader": evaluation.grader,
             "samples": evaluation.samples,
-            "average": average(list(scores.values()), seed),
+            "average": average(list(scores.values()), seed, draws),
             "benchmarks": scores,
             "provenance": {
                 key: json.loads(value)
@@ -71,15 +71,15 @@ def score(scale: str, system: str, suite: str, grades: Path, output: Path) -> No
         print(f"{name}: {entry['pass_at_1']:.1f} ± {entry['standard_error']:.1f}")
 
 
-def benchmark_scores(benchmark: str, rows: Any, grader: str, seed: int) -> dict[str, Any]:
+def benchmark_scores(benchmark: str, rows: Any, grader: Mode, seed: int, draws: int) -> dict[str, Any]:
     """One benchmark's scores: `rows` are its grades, a problem's samples next to each other."""
     entry = settings.benchmarks()[benchmark]
     problems = rows.problem_id.nunique()
     if len(rows) % problems:
         raise UserError(f"{benchmark}: {len(rows)} samples do not divide into {problems} problems")
     shape = (problems, len(rows) // problems)
-    tables = {name: rows[name].to_numpy(dtype=float).reshape(shape) for name in GRADERS}
-    other = next(name for name in GRADERS if name != grader)
+    tables = {name: rows[name].to_numpy(dtype=float).reshape(shape) for name in MODES}
+    other = next(name for name in MODES if name != grader)
     ids = rows.problem_id.to_numpy().reshape(shape)[:, 0].tolist()
     marked = {index for indices in entry.flags.values() for index in indices}
     sound = np.array([int(identifier.rsplit("/", 1)[1]) not in marked for identifier in ids])
@@ -89,13 +89,13 @@ def benchmark_scores(benchmark: str, rows: Any, grader: str, seed: int) -> dict[
         "problems": shape[0],
         "samples": shape[1],
         "total": len(rows),
-        **graded_scores(rows, tables[grader], seed),
+        **graded_scores(rows, tables[grader], seed, draws),
         "truncated": percent((rows.finish_reason == "length").mean()),
         "missing_answer": percent(rows.answer.isna().mean()),
         "malformed": percent((~rows.well_formed).mean()),
         "marked": {flag: len(indices) for flag, indices in entry.flags.items()},
         "unmarked": unmarked_scores(tables[grader][sound]) if marked else None,
-        other: graded_scores(rows, tables[other], seed),
+        other: graded_scores(rows, tables[other], seed, draws),
         "per_problem": {
             "id": ids,
             "correct": tables[grader].sum(axis=1).astype(int).tolist(),
@@ -105,11 +105,11 @@ def benchmark_scores(benchmark: str, rows: Any, grader: str, seed: int) -> dict[
     }
 
 
-def graded_scores(rows: Any, correct: Table, seed: int) -> dict[str, Any]:
+def graded_scores(rows: Any, correct: Table, seed: int, draws: int) -> dict[str, Any]:
     """What depends on who graded."""
     shares = correct.mean(axis=1)
     error = statistics.standard_error(correct)
-    low, high = statistics.interval(statistics.bootstrap([shares], seed))
+    low, high = statistics.interval(statistics.bootstrap([shares], seed, draws))
     samples = correct.shape[1]
     answers = [
         [None if text is None else str(text) for text in row] for row in rows.answer.to_numpy().reshape(correct.shape)
@@ -138,13 +138,13 @@ def unmarked_scores(correct: Table) -> dict[str, Any]:
     }
 
 
-def average(entries: list[dict[str, Any]], seed: int) -> dict[str, Any]:
-    """The mean over benchmarks of Pass@1, each benchmark counting the same, as the paper's last column."""
+def average(entries: list[dict[str, Any]], seed: int, draws: int) -> dict[str, Any]:
+    """Pass@1 averaged over the suite's benchmarks, as in the paper's last column."""
     shares = [np.asarray(entry["per_problem"]["correct"]) / entry["samples"] for entry in entries]
-    low, high = statistics.interval(statistics.bootstrap(shares, seed))
+    low, high = statistics.interval(statistics.bootstrap(shares, seed, draws))
     errors = [entry["standard_error"] for entry in entries]
     return {
-        "pass_at_1": round(float(np.mean([entry["pass_at_1"] for entry in entries])), 6),
+        "pass_at_1": round(statistics.average([entry["pass_at_1"] for entry in entries]), 6),
         "standard_error": round(float(np.sqrt(np.sum(np.square(errors)))) / len(errors), 6),
         "interval": [percent(low), percent(high)],
     }

@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Table = NDArray[np.float64]
-DRAWS = 10_000
-"""Of every bootstrap and permutation."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,11 @@ def standard_error(correct: Table) -> StandardError:
     return StandardError(
         sqrt(total), sqrt(min(within, total) if problems > 1 else within), sqrt(max(0, total - within))
     )
+
+
+def average(rates: Sequence[float]) -> float:
+    """The mean over all benchmarks of a suite, each counting the same."""
+    return sum(rates) / len(rates)
 
 
 def pass_at_k(correct: Table, k: int) -> float:
@@ -71,7 +74,7 @@ def majority(answers: Sequence[Sequence[str | None]], correct: Table) -> float:
     return float(np.mean(shares))
 
 
-def bootstrap(values: Sequence[NDArray[np.float64]], seed: int, draws: int = DRAWS) -> NDArray[np.float64]:
+def bootstrap(values: Sequence[NDArray[np.float64]], seed: int, draws: int) -> NDArray[np.float64]:
     """Resampled means: problems are drawn anew within each set, and the sets' means averaged.
 
     `values` holds one array of per-problem values for each set; one set gives its own mean. A problem is drawn with
@@ -106,7 +109,7 @@ class Difference:
 
 
 def paired_difference(
-    first: Sequence[NDArray[np.float64]], second: Sequence[NDArray[np.float64]], seed: int, draws: int = DRAWS
+    first: Sequence[NDArray[np.float64]], second: Sequence[NDArray[np.float64]], seed: int, draws: int
 ) -> Difference:
     """`first` minus `second`: arrays of per-problem shares, one a set, problems in the same order."""
     differences = [a - b for a, b in zip(first, second, strict=True)]

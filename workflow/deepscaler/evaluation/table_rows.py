@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from deepscaler import dag, settings
 from deepscaler.errors import UserError
+from deepscaler.evaluation import statistics
 from deepscaler.files import read_json, writing
 from deepscaler.settings.models import Reported, System, Trained
 
 MISSING = "-"
 PAPER_COLUMNS = ("aime_2024", "math_500", "amc_2023", "minerva_math", "olympiad_bench")
-"""The benchmarks of the paper's table, in its order; its average is over these."""
+"""The benchmarks of the paper's table, in its order."""
 AVERAGE = "average"
+"""The column of the mean over all benchmarks of the suite `table`."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Row:
     entry: System
     scores: dict[str, Any] | None
     """The scores file, or None for a system whose numbers are reported."""
+    columns: tuple[str, ...]
+    """Those of the suite's benchmarks."""
 
     @property
     def title(self) -> str:
@@ -42,17 +46,18 @@ class Row:
     def value(self, column: str) -> float | None:
         """Pass@1 in percent: measured or reported; None where there is none."""
         if isinstance(self.entry, Reported):
-            return self.average() if column == AVERAGE else self.entry.scores.get(column)
+            return self.reported_average() if column == AVERAGE else self.entry.scores.get(column)
         if column == AVERAGE:
-            return self.average()
+            return self.scores["average"]["pass_at_1"] if self.scores else None
         found = self.benchmark(column)
         return found["pass_at_1"] if found else None
 
-    def average(self) -> float | None:
-        """The mean over the paper's benchmarks, where all of them are there."""
-        values = [self.value(column) for column in PAPER_COLUMNS]
-        known = [value for value in values if value is not None]
-        return sum(known) / len(known) if len(known) == len(values) else None
+    def reported_average(self) -> float | None:
+        """The mean of what is reported, where that covers the whole suite."""
+        assert isinstance(self.entry, Reported)
+        reported = self.entry.scores
+        covered = all(column in reported for column in self.columns)
+        return statistics.average([reported[column] for column in self.columns]) if covered else None
 
     def unmarked(self, column: str) -> float | None:
         """Pass@1 in percent of the problems without a known defect; None where there is no mark, or no measurement."""
@@ -60,28 +65,26 @@ class Row:
         return found["unmarked"]["pass_at_1"] if found and found.get("unmarked") else None
 
     def standard_error(self, column: str) -> float | None:
-        if column != AVERAGE:
-            found = self.benchmark(column)
-            return found["standard_error"] if found else None
-        errors = [self.standard_error(name) for name in PAPER_COLUMNS]
-        known = [error for error in errors if error is not None]
-        return sum(error**2 for error in known) ** 0.5 / len(known) if len(known) == len(errors) else None
+        if column == AVERAGE:
+            return self.scores["average"]["standard_error"] if self.scores else None
+        found = self.benchmark(column)
+        return found["standard_error"] if found else None
 
     def shares(self, column: str) -> list[NDArray[np.float64]]:
         """Per-problem shares of right answers, one array a benchmark: of one column, or of all that are averaged."""
-        found = [self.benchmark(name) for name in (PAPER_COLUMNS if column == AVERAGE else (column,))]
+        found = [self.benchmark(name) for name in (self.columns if column == AVERAGE else (column,))]
         return [np.asarray(entry["per_problem"]["correct"]) / entry["samples"] for entry in found if entry]
 
 
 def table_rows(scale: str, scores: Sequence[Path]) -> list[Row]:
     """The rows in the scale's order. Every system that is sampled must have its scores."""
     loaded = {content["system"]: content for content in map(read_json, scores)}
-    rows = []
+    columns, rows = tuple(table_columns(scale)), []
     for name in settings.load_scale(scale).evaluation.systems:
         entry = settings.systems()[name]
         if not isinstance(entry, Reported) and name not in loaded:
             raise UserError(f"no scores of {name}", scores[0].parent if scores else None)
-        rows.append(Row(name, entry, loaded.get(name)))
+        rows.append(Row(name, entry, loaded.get(name), columns))
     return rows
 
 

@@ -179,13 +179,13 @@ COMPARISON_COLUMNS = (
 
 def comparisons_csv(scale: str, rows: Sequence[Row], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Paired differences over the same problems, in percentage points with 95 % intervals."""
-    seed = settings.load_scale(scale).seed
+    seed, draws = settings.load_scale(scale).seed, settings.load_scale(scale).evaluation.bootstrap_draws
     for comparison, row, other in pairs(scale, rows):
         for column in (*columns, AVERAGE):
             ours, theirs = row.shares(column), other.shares(column)
             if not ours or len(ours) != len(theirs):
                 continue
-            found = paired_difference(ours, theirs, seed)
+            found = paired_difference(ours, theirs, seed, draws)
             yield {
                 "system": row.system,
                 "model": row.title,

@@ -3,12 +3,13 @@
 import atexit
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from deepscaler.errors import JobError
 from deepscaler.models import bfloat16
+from deepscaler.settings.scale import Engine
 
 # Of the CPU build: one thread and no pinning (the miniature's matrices are too small to share, and two threads that
 # meet after every one of them stand still when another job has their core: 1/10 of the speed was seen), and the engine
@@ -19,10 +20,6 @@ CPU_ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "TORCHDYNAMO_DISABLE": "1",
 }
-CPU_CACHE_BYTES = 1 << 28
-"""Of keys and values, on a CPU."""
-CPU_SEQUENCES = 256
-"""Requests in flight."""
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
 
 
@@ -34,8 +31,8 @@ class EngineSettings:
     context: int
     """Tokens of prompt and response together."""
     seed: int
-    tensor_parallel: int = 1
-    dtype: str = "bfloat16"
+    tensor_parallel: int
+    engine: Engine
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of `vllm.LLM`.
@@ -43,25 +40,29 @@ class EngineSettings:
         On a CPU a step may hold all the prompts that can wait for it, so that none is prefilled in two parts: seeded
         requests fail there (a CPU generator has no offset to set back).
         """
+        cpu, gpu = self.engine.cpu, self.engine.gpu
         common = {
-            "dtype": self.dtype,
+            "dtype": self.engine.dtype,
             "max_model_len": self.context,
             "seed": self.seed,
             "tensor_parallel_size": self.tensor_parallel,
             "disable_log_stats": True,
         }
         if self.device == "gpu":
-            return {**common, "gpu_memory_utilization": 0.9}
+            sequences = {} if gpu.max_sequences is None else {"max_num_seqs": gpu.max_sequences}
+            share = gpu.memory_utilisation
+            return {**common, "enforce_eager": gpu.eager, "gpu_memory_utilization": share, **sequences}
         return {
             **common,
-            "enforce_eager": True,
-            "kv_cache_memory_bytes": CPU_CACHE_BYTES,
-            "max_num_seqs": CPU_SEQUENCES,
-            "max_num_batched_tokens": CPU_SEQUENCES * self.context,
+            "enforce_eager": cpu.eager,
+            "kv_cache_memory_bytes": cpu.cache_mb << 20,
+            "max_num_seqs": cpu.max_sequences,
+            "max_num_batched_tokens": cpu.max_sequences * self.context,
         }
 
     def facts(self) -> dict[str, Any]:
-        return asdict(self)
+        part = getattr(self.engine, self.device).model_dump()
+        return {**vars(self), "engine": {"dtype": self.engine.dtype, **part}}
 
 
 def prepare(device: Literal["cpu", "gpu"]) -> None:

@@ -56,7 +56,7 @@ def drop_required(schema: Any) -> None:
             drop_required(value)
 
 
-def schemas(check: bool = False) -> list[Path]:
+def schemas(*, check: bool = False) -> list[Path]:
     """Write every schema; with `check`, write nothing and refuse where one is not what the models say."""
     paths = [folder() / f"{name}.schema.json" for name in SCHEMAS]
     for path, name in zip(paths, SCHEMAS, strict=True):

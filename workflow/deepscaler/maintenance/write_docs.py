@@ -2,7 +2,7 @@
 
     <!-- begin mini-table --> … <!-- end mini-table -->
 
-`--check` says which file is behind its sources; a test and `make lint` ask it.
+`--check` names the files that are out of date; a test and `make lint` run it.
 """
 
 import json
@@ -14,8 +14,8 @@ from typing import Any
 from deepscaler import settings
 from deepscaler.errors import JobError, UserError, refuse_unknown
 from deepscaler.files import write_text
-from deepscaler.reporting.claims.check_claims import Finding, expectation, shown
-from deepscaler.reporting.claims.claim_values import measure
+from deepscaler.reporting.claims.check_claims import Finding, expectation, value_text
+from deepscaler.reporting.claims.claim_values import claim_value
 from deepscaler.reporting.claims.results import Results, number
 from deepscaler.reporting.compute.plan import plan
 from deepscaler.reporting.figures.size_figure import parameters, size_text
@@ -25,7 +25,7 @@ BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) 
 PENDING = "*Not run yet.*\n"
 
 
-def write_docs(check: bool) -> None:
+def write_docs(*, check: bool) -> None:
     """Fill in all blocks of README.md and docs/.
 
     Raises:
@@ -107,15 +107,15 @@ def mini_size() -> str:
     )
 
 
-def listed(words: list[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}"
+def listed(items: list[str]) -> str:
+    return f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def scales() -> str:
     """Scale by scale: who, hardware, time and cost as planned, command, results."""
     rows = []
     for scale, effort in claims().effort.items():
-        planned: dict[str, Any] = json.loads(plan(scale, [], None, as_json=True))
+        planned: dict[str, Any] = json.loads(plan(scale=scale, changes=[], from_run=None, as_json=True))
         hours = planned["hours"] if "hours" in planned else planned["gpu_hours"]
         time = f"{60 * hours['expected']:.0f} minutes ({60 * hours['low']:.0f}–{60 * hours['high']:.0f})"
         if planned["device"] == "gpu":
@@ -198,7 +198,7 @@ def claims_of(belongs: Callable[[Claim], bool]) -> Callable[[], str]:
 def unmeasured() -> str:
     """A table of what the paper states and nothing here measures."""
     rows = [
-        [f"**{claim.id}** {claim.statement}", claim.place, claim.note or ""]
+        [f"**{claim.id}** {claim.statement}", claim.section, claim.note or ""]
         for claim in claims().claims
         if is_unmeasured(claim)
     ]
@@ -208,15 +208,15 @@ def unmeasured() -> str:
 def claim_row(claim: Claim) -> list[str]:
     note = f"<br>{claim.note}" if claim.note else ""
     scales = "any" if is_arithmetic(claim) else " ".join(f"`{scale}`" for scale in claim.scales) or "none"
-    place = [f"**{claim.id}** {claim.statement}{note}", claim.place, scales]
-    return [*place, expectation(claim), claim.reason, *found_in_reference(claim)]
+    first = [f"**{claim.id}** {claim.statement}{note}", claim.section, scales]
+    return [*first, expectation(claim), claim.reason, *found_in_reference(claim)]
 
 
 def found_in_reference(claim: Claim) -> tuple[str, str]:
     """(measured, verdict) of the reference run of the first scale that has one; arithmetic needs none."""
     if is_arithmetic(claim):
-        finding = Finding(claim, measure(reference(claim.scales[0]), claim.measure))
-        return shown(finding), finding.verdict
+        finding = Finding(claim, claim_value(reference(claim.scales[0]), claim.measure))
+        return value_text(finding), finding.verdict
     rows = [row for scale in claim.scales for row in reference(scale).claims if row["id"] == claim.id]
     return next(((row["measured"], row["verdict"]) for row in rows if row["measured"]), ("–", "not run"))
 

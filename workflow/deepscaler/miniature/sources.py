@@ -87,13 +87,13 @@ class Makers:
     """One method a kind of row; each takes the index within its kind."""
 
     def __init__(self, source: str, random_state: random.Random) -> None:
-        place = SOURCES.index(source)
+        rank = SOURCES.index(source)
         problems = pool()
-        self.own = problems[place * GOOD : (place + 1) * GOOD]
-        self.better = problems[: place * GOOD] or self.own
+        self.own = problems[rank * GOOD : (rank + 1) * GOOD]
+        self.better = problems[: rank * GOOD] or self.own
         self.random = random_state
         spare = problems[len(SOURCES) * GOOD :]
-        before = sum(SPARE * sum(PLANTED[name].values()) for name in SOURCES[:place])
+        before = sum(SPARE * sum(PLANTED[name].values()) for name in SOURCES[:rank])
         self.spare = iter(spare[before : before + SPARE * sum(PLANTED[source].values())])
         self.copies = iter(random_state.sample(self.better, min(40, len(self.better))))
         self.tested = iter(random_state.sample([p for p in benchmark_pool(TESTED) if len(p.digits) >= 9], 20))

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PACKAGES = ["deepscaler", "torch", "transformers", "tokenizers"]
-VOCABULARY_MULTIPLE = 64
 
 
 def distill_base(scale: str, system: str, output: Path, threads: int) -> None:
@@ -84,11 +83,12 @@ def make_model(architecture: Architecture, tokenizer: Any) -> Any:
     """A Qwen2 model with random weights; its vocabulary is rounded up, as real ones are."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
+    multiple = architecture.vocabulary_multiple
     config = Qwen2Config(
-        **architecture.model_dump(),
-        vocab_size=-(-len(tokenizer) // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE,
+        **architecture.model_dump(exclude={"rope_theta", "vocabulary_multiple"}),
+        vocab_size=-(-len(tokenizer) // multiple) * multiple,
         tie_word_embeddings=False,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        rope_parameters={"rope_type": "default", "rope_theta": architecture.rope_theta},
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

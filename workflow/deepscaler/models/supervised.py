@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 Example = tuple[list[int], list[int]]
 """Token ids of a prompt and of its response; only the response is learnt."""
 
-SHUFFLE_WINDOW = 2048
-"""Examples sorted by length together, so that a batch holds little padding."""
-FINAL_RATE = 0.02
-"""Share of the peak learning rate that the cosine ends at."""
 IGNORED = -100
 
 
@@ -29,18 +25,18 @@ def fine_tune(model: Any, clean: list[Example], mixed: list[Example], settings: 
     optimizers = make_optimizers(model, settings)
     steps = settings.clean_steps + settings.mixed_steps
     sources = {
-        name: batches(examples, settings.batch_tokens, random.Random(f"{seed}/{name}"))
+        name: batches(examples, settings.batch_tokens, settings.shuffle_window, random.Random(f"{seed}/{name}"))
         for name, examples in (("clean", clean), ("mixed", mixed))
     }
     model.train()
     loss_mean = math.nan
     with progress(total=steps, what="distilling", unit="step") as bar:
         for step in range(steps):
-            scale = rate(step, steps, settings.warmup_steps)
+            scale = rate(step, steps, settings.warmup_steps, settings.final_rate)
             loss = response_loss(model, next(sources["clean" if step < settings.clean_steps else "mixed"]))
             model.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
             for optimizer, peak in optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = peak * scale
@@ -52,10 +48,10 @@ def fine_tune(model: Any, clean: list[Example], mixed: list[Example], settings: 
     return loss_mean
 
 
-def rate(step: int, steps: int, warmup: int) -> float:
-    """The learning rate's share of its peak: linear warm-up, cosine down to FINAL_RATE."""
+def rate(step: int, steps: int, warmup: int, final: float) -> float:
+    """The learning rate's share of its peak: linear warm-up, cosine down to the share `final`."""
     cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
-    return min(1.0, (step + 1) / warmup) * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
+    return min(1.0, (step + 1) / warmup) * (final + (1 - final) * cosine)
 
 
 def make_optimizers(model: Any, settings: Distillation) -> list[tuple["torch.optim.Optimizer", float]]:
@@ -65,30 +61,35 @@ def make_optimizers(model: Any, settings: Distillation) -> list[tuple["torch.opt
     hidden = [weight for weight in model.model.layers.parameters() if weight.ndim == 2]
     matrices = {id(weight) for weight in hidden}
     others = [weight for weight in model.parameters() if id(weight) not in matrices]
+    decay = settings.weight_decay
     return [
         (
-            torch.optim.AdamW(others, lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay),
+            torch.optim.AdamW(others, lr=settings.learning_rate, betas=settings.adam_betas, weight_decay=decay),
             settings.learning_rate,
         ),
         (
-            torch.optim.Muon(hidden, lr=settings.muon_learning_rate, weight_decay=settings.weight_decay),
+            torch.optim.Muon(
+                hidden, lr=settings.muon_learning_rate, momentum=settings.muon_momentum, weight_decay=decay
+            ),
             settings.muon_learning_rate,
         ),
     ]
 
 
-def batches(examples: list[Example], tokens: int, state: random.Random) -> Iterator[list[Example]]:
-    """Batches of at most `tokens` tokens, padding included, without end; shuffled anew each time round."""
+def batches(examples: list[Example], tokens: int, window: int, state: random.Random) -> Iterator[list[Example]]:
+    """Batches of at most `tokens` tokens, padding included, without end; shuffled anew each time round.
+
+    `window` examples are sorted by length together.
+    """
 
     def length(example: Example) -> int:
         return len(example[0]) + len(example[1])
 
     while True:
         order = state.sample(examples, len(examples))
-        for start in range(0, len(order), SHUFFLE_WINDOW):
-            window = sorted(order[start : start + SHUFFLE_WINDOW], key=length)
+        for start in range(0, len(order), window):
             groups: list[list[Example]] = [[]]
-            for example in window:
+            for example in sorted(order[start : start + window], key=length):
                 if groups[-1] and (len(groups[-1]) + 1) * length(example) > tokens:
                     groups.append([])
                 groups[-1].append(example)

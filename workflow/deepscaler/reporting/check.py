@@ -1,7 +1,7 @@
-"""A fresh run held against the one that is kept for comparison, results/reference/{scale}: `make check`.
+"""A fresh run compared with the reference run, results/reference/{scale}: `make check`.
 
-What is exact on every machine must be equal: which systems, benchmarks, steps and problems there are. What training
-and sampling decide varies from run to run, and is held within bounds that separate runs of other seeds keep.
+What is exact on every machine must be equal: which systems, benchmarks, steps and problems there are. What
+depends on training and sampling differs from run to run, and must lie within bounds that runs of other seeds kept.
 """
 
 import shutil
@@ -21,10 +21,10 @@ TRAINING_POINTS = 20.0
 SAMPLING_ERRORS = 4.0
 """Standard errors, of problems and samples, by which any model may differ."""
 KEPT = ("*.csv", "table.md", "settings.yaml", "figures/*.png")
-"""Of a run, for the reference: what is compared, and what the documents show."""
+"""Files that the reference keeps of a run: what is compared, and what the documents show."""
 
 
-def check(scale: str, folder: Path, reference: Path) -> None:
+def check(*, scale: str, folder: Path, reference: Path) -> None:
     """Print what differs beyond the tolerances, and which files are equal to the byte.
 
     Raises:
@@ -46,7 +46,7 @@ def check(scale: str, folder: Path, reference: Path) -> None:
     print(f"{folder} agrees with {reference}: files, steps, problems, cells of the table, claims")
 
 
-def keep(folder: Path, reference: Path) -> None:
+def keep(*, folder: Path, reference: Path) -> None:
     """Make a run's small results the reference."""
     if not (folder / "table.csv").is_file():
         raise UserError("there are no results to keep", folder)
@@ -58,7 +58,7 @@ def keep(folder: Path, reference: Path) -> None:
 
 
 def settings_differ(fresh: Results, kept: Results) -> Iterator[str]:
-    """Other settings give other results: said first, for it explains all that follows."""
+    """Other settings give other results: reported first, because that explains the other differences."""
     paths = [results.folder / "settings.yaml" for results in (fresh, kept)]
     if not all(path.is_file() for path in paths):
         return
@@ -74,7 +74,7 @@ def incomplete(fresh: Results) -> Iterator[str]:
 
 
 def counts_differ(fresh: Results, kept: Results) -> Iterator[str]:
-    """Rows that every run has: steps of training, and what curation kept and removed."""
+    """Rows that every run has: steps of training, and the counts of curation."""
     if (made := len(fresh.training)) != (expected := len(kept.training)):
         yield f"training.csv: {made} steps, reference {expected}"
     if fresh.curation != kept.curation:
@@ -84,7 +84,7 @@ def counts_differ(fresh: Results, kept: Results) -> Iterator[str]:
 
 
 def cells_differ(fresh: Results, kept: Results) -> Iterator[str]:
-    """Averages of the table: a trained system may differ by what training varies, another only by sampling."""
+    """Averages of the table: a trained system may differ by training and sampling, another by sampling only."""
     for system in dag.evaluated(fresh.scale):
         ours, theirs = fresh.cell(system, "average"), kept.cell(system, "average")
         if ours is None or theirs is None:
@@ -109,7 +109,7 @@ def claims_fail(fresh: Results, kept: Results) -> Iterator[str]:
 
 
 def outside_in_both(fresh: Results, kept: Results) -> Iterator[str]:
-    """Said, and no difference: what the reference does not meet either."""
+    """Claims that neither run meets: reported, but not as a difference."""
     names = [row["id"] for row in outside(fresh) if row["id"] in {other["id"] for other in outside(kept)}]
     if names:
         yield f"Claims outside in the reference too: {', '.join(names)}"

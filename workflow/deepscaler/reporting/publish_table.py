@@ -8,7 +8,7 @@ from deepscaler.errors import JobError
 from deepscaler.files import write_text
 
 
-def publish_table(scale: str, table: Path, output: Path) -> None:
+def publish_table(*, scale: str, table: Path, output: Path) -> None:
     """Copy a scale's table to where the headline command asks for it, once it has a row for each of its systems."""
     text = table.read_text(encoding="utf-8")
     rows = list(csv.reader(text.splitlines()))

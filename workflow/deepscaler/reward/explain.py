@@ -1,4 +1,4 @@
-"""What each layer of a grader sees of one pair: for people who wonder about a verdict."""
+"""What each layer of a grader makes of one answer, to explain a verdict."""
 
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
@@ -21,10 +21,10 @@ def views(text: str, mode: Mode) -> list[tuple[str, str]]:
     """(layer, what it makes of the text) in the order of the layers. Bounded in size and, but for SymPy, in time."""
     if len(text) > MAX_ANSWER:
         return [("length", f"{len(text)} characters: refused")]
-    return _paper_views(text) if mode == "paper" else _strict_views(text)
+    return paper_views(text) if mode == "paper" else strict_views(text)
 
 
-def _paper_views(text: str) -> list[tuple[str, str]]:
+def paper_views(text: str) -> list[tuple[str, str]]:
     try:
         symbolic = symbolic_form(text)
     except Refused as refusal:
@@ -40,7 +40,7 @@ def _paper_views(text: str) -> list[tuple[str, str]]:
     return seen
 
 
-def _strict_views(text: str) -> list[tuple[str, str]]:
+def strict_views(text: str) -> list[tuple[str, str]]:
     cleaned = words.as_digits(clean(text))
     seen = [("clean-up", cleaned)]
     try:
@@ -49,11 +49,11 @@ def _strict_views(text: str) -> list[tuple[str, str]]:
         return [*seen, ("tree", f"not read: {refusal}")]
     seen.append(("tree", spell(tree)))
     if isinstance(tree, Scalar):
-        seen.append(("value", _value(tree.node)))
+        seen.append(("value", numeric_value(tree.node)))
     return seen
 
 
-def _value(node: Node) -> str:
+def numeric_value(node: Node) -> str:
     if (rational := exact(node)) is not None:
         return f"{rational} (exact)"
     try:

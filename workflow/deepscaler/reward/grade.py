@@ -6,8 +6,8 @@ from deepscaler.reward.paper import grade as grade_paper
 from deepscaler.reward.strict import grade as grade_strict
 from deepscaler.reward.verdicts import MAX_ANSWER, Golds, Mode, Verdict
 
-_GRADERS = {"paper": grade_paper, "strict": grade_strict}
-_PLAIN_INTEGER = re.compile(r"-?[0-9]{1,15}")
+GRADERS = {"paper": grade_paper, "strict": grade_strict}
+PLAIN_INTEGER = re.compile(r"-?[0-9]{1,15}")
 
 
 def golds_of(golds: Golds) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def grade_pair(golds: Golds, prediction: str, mode: Mode) -> Verdict:
         if (verdict := at_once(several, prediction, mode)) is not None:
             return verdict
         for gold in several:
-            verdict = _GRADERS[mode](gold, prediction)
+            verdict = GRADERS[mode](gold, prediction)
             if verdict.correct:
                 return verdict
         return verdict or Verdict(False, "no gold answer")
@@ -40,7 +40,7 @@ def at_once(golds: tuple[str, ...], prediction: str, mode: Mode) -> Verdict | No
         return Verdict(True, "identical")
     if len(prediction) > MAX_ANSWER:
         return Verdict(False, "refused: too long")
-    if _PLAIN_INTEGER.fullmatch(prediction) and golds and all(_PLAIN_INTEGER.fullmatch(gold) for gold in golds):
+    if PLAIN_INTEGER.fullmatch(prediction) and golds and all(PLAIN_INTEGER.fullmatch(gold) for gold in golds):
         value = int(prediction)
         return Verdict(any(int(gold) == value for gold in golds), "integers: compared")
     return None

@@ -6,7 +6,8 @@ none leaves this function.
 
 Settings come from the environment: `DEEPSCALER_REWARD_MODE` (paper or strict; default paper),
 `DEEPSCALER_THINK_RULE` (required, prefilled or none; default prefilled), `DEEPSCALER_REWARD_WORKERS` (grading
-processes an actor; default 2) and `DEEPSCALER_REWARD_SECONDS` (limit of one verdict; default 1).
+processes an actor; default 2), `DEEPSCALER_REWARD_SECONDS` (limit of one verdict; default 1) and
+`DEEPSCALER_REWARD_MEMORY_MB` (address space of a grading process; default 512). Training gives all but the workers.
 """
 
 import atexit
@@ -22,8 +23,8 @@ from deepscaler.reward.pool import GradingPool
 from deepscaler.reward.response import answer_of
 from deepscaler.reward.verdicts import MODES, THINK_RULES, ResponseVerdict
 
-_SPECIAL_TAIL = re.compile(r"(?:\s*(?:<｜[^｜<>]{1,40}｜>|<\|[^|<>]{1,40}\|>|</s>|<pad>|<eos>|<unk>))+\s*$")
-_EVIDENCE = 96
+SPECIAL_TAIL = re.compile(r"(?:\s*(?:<｜[^｜<>]{1,40}｜>|<\|[^|<>]{1,40}\|>|</s>|<pad>|<eos>|<unk>))+\s*$")
+EVIDENCE = 96
 """Characters of the prompt's end that identify where the response starts, should the whole prompt not match."""
 
 _pool: GradingPool | None = None
@@ -44,7 +45,7 @@ def reward_func(queries: list[str], prompts: list[str], labels: list[str], **_: 
     """
     import torch
 
-    rows = [_grade(*sample) for sample in zip(queries, prompts, labels, strict=False)]
+    rows = [grade_sample(*sample) for sample in zip(queries, prompts, labels, strict=False)]
     columns = [torch.tensor(column, dtype=torch.float32) for column in zip(*rows, strict=True)] or [torch.zeros(0)] * 5
     names = ("well_formed", "truncated", "grading_killed", "grading_cached")
     return {
@@ -54,18 +55,18 @@ def reward_func(queries: list[str], prompts: list[str], labels: list[str], **_: 
     }
 
 
-def _grade(query: str, prompt: str, label: str) -> tuple[float, ...]:
+def grade_sample(query: str, prompt: str, label: str) -> tuple[float, ...]:
     """reward, well formed, truncated, killed, cached."""
     response, truncated = response_of(str(query), str(prompt))
     try:
         mode, think = (
-            _choice("DEEPSCALER_REWARD_MODE", MODES, "paper"),
-            _choice("DEEPSCALER_THINK_RULE", THINK_RULES, "prefilled"),
+            from_environment("DEEPSCALER_REWARD_MODE", MODES, "paper"),
+            from_environment("DEEPSCALER_THINK_RULE", THINK_RULES, "prefilled"),
         )
         answer = answer_of(response, mode, think)
         if isinstance(answer, ResponseVerdict):
             return 0.0, 0.0, float(truncated), 0.0, 0.0
-        [(verdict, cached)] = _shared_pool().grade_batch([(golds_of(accepted(label)), answer, mode)])
+        [(verdict, cached)] = shared_pool().grade_batch([(golds_of(accepted(label)), answer, mode)])
         killed = verdict.reason.startswith("killed")
         return float(verdict.correct), 1.0, float(truncated), float(killed), float(cached)
     except Exception as error:
@@ -79,10 +80,10 @@ def response_of(query: str, prompt: str) -> tuple[str, bool]:
         response = query[len(prompt) :]
     else:
         # the tokenizer may not give a prompt back as it was, and a long prompt loses its head
-        evidence = prompt[-_EVIDENCE:]
+        evidence = prompt[-EVIDENCE:]
         _, found, rest = query.partition(evidence) if evidence else ("", "", "")
         response = rest if found else query
-    ended = _SPECIAL_TAIL.search(response[-4096:])
+    ended = SPECIAL_TAIL.search(response[-4096:])
     if ended is None:
         return response, True
     return response[: len(response) - len(ended.group())], False
@@ -101,14 +102,14 @@ def accepted(label: str) -> list[str]:
     return [text]
 
 
-def _choice(variable: str, known: tuple[Any, ...], default: Any) -> Any:
+def from_environment(variable: str, known: tuple[Any, ...], default: Any) -> Any:
     value = os.environ.get(variable, default)
     if value not in known:
         raise ValueError(f"{variable}={value!r} is none of {', '.join(known)}")
     return value
 
 
-def _shared_pool() -> GradingPool:
+def shared_pool() -> GradingPool:
     """This process's pool, started at the first sample."""
     global _pool
     with _lock:
@@ -116,6 +117,7 @@ def _shared_pool() -> GradingPool:
             _pool = GradingPool(
                 workers=int(os.environ.get("DEEPSCALER_REWARD_WORKERS", "2")),
                 seconds=float(os.environ.get("DEEPSCALER_REWARD_SECONDS", "1")),
+                memory_mb=int(os.environ.get("DEEPSCALER_REWARD_MEMORY_MB", "512")),
             )
             atexit.register(_pool.close)
         return _pool

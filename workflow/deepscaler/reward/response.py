@@ -13,8 +13,8 @@ OPENING, CLOSING = "<think>", "</think>"
 MAX_RESPONSE = 2_000_000
 """Characters of a response that are looked at: the last ones, where the answer is."""
 
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
-_BARE_BOX = re.compile(r"\\boxed\s*([^\s{}\\$][^\s{}\\$.,;]*)")
+BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
+BARE_BOX = re.compile(r"\\boxed\s*([^\s{}\\$][^\s{}\\$.,;]*)")
 
 
 def solution_of(response: str, think: ThinkRule) -> str | None:
@@ -35,16 +35,16 @@ def boxed_answer(text: str, mode: Mode) -> str | None:
     """
     if mode == "paper":
         start = text.rfind("\\boxed")
-        content = _braced(text, start) if start >= 0 else None
+        content = braced(text, start) if start >= 0 else None
         return content if content is not None and text.startswith("\\boxed{", start) else None
-    for match in reversed(list(_BOX.finditer(text))):
-        if (content := _braced(text, match.start())) is not None:
+    for match in reversed(list(BOX.finditer(text))):
+        if (content := braced(text, match.start())) is not None:
             return content
-    bare = _BARE_BOX.findall(text)
+    bare = BARE_BOX.findall(text)
     return bare[-1] if bare else None
 
 
-def _braced(text: str, start: int) -> str | None:
+def braced(text: str, start: int) -> str | None:
     """The content of the first balanced brace pair from `start` on."""
     depth, opened = 0, -1
     for match in re.finditer(r"[{}]", text[start:]):

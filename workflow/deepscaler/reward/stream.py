@@ -30,35 +30,35 @@ def grade_pairs_file(source: Path, target: Path, mode: Mode, pool: GradingPool) 
     """Grade lines `{"id", "gold", "prediction"}` into lines `{"id", "correct", "reason"}`."""
 
     def task(row: dict[str, Any]) -> tuple[Golds, str, Mode]:
-        return golds_of(_golds(row, "gold")), _text(row, "prediction"), mode
+        return golds_of(golds_in(row, "gold")), text_in(row, "prediction"), mode
 
-    return _grade_file(source, target, task, pool.grade_pairs)
+    return grade_file(source, target, task, pool.grade_pairs)
 
 
 def grade_responses_file(source: Path, target: Path, mode: Mode, think: ThinkRule, pool: GradingPool) -> Summary:
     """Grade lines `{"id", "golds", "response"}` into lines `{"id", "correct", "reason", "answer", "well_formed"}`."""
 
     def task(row: dict[str, Any]) -> tuple[Golds, str, Mode, ThinkRule]:
-        return golds_of(_golds(row, "golds")), _text(row, "response"), mode, think
+        return golds_of(golds_in(row, "golds")), text_in(row, "response"), mode, think
 
-    return _grade_file(source, target, task, pool.grade_responses)
+    return grade_file(source, target, task, pool.grade_responses)
 
 
-def _grade_file(
+def grade_file(
     source: Path,
     target: Path,
     task: Callable[[dict[str, Any]], Any],
     grade: Callable[[list[Any]], Iterator[Verdict | ResponseVerdict]],
 ) -> Summary:
     summary = Summary()
-    bar = progress(total=_count_lines(source), what="grade", unit=" answers")
+    bar = progress(total=count_lines(source), what="grade", unit=" answers")
     with source.open("rb") as lines, writing(target) as aside, aside.open("w", encoding="utf-8") as out:
         while batch := list(islice(lines, LINES)):
-            read = [_read(line, task) for line in batch if line.strip()]
+            read = [read_line(line, task) for line in batch if line.strip()]
             verdicts = grade([item for _, item, problem in read if not problem])
             for identity, _, problem in read:
                 verdict = Verdict(False, problem) if problem else next(verdicts)
-                out.write(_written(identity, verdict) + "\n")
+                out.write(as_line(identity, verdict) + "\n")
                 summary.lines += 1
                 summary.correct += verdict.correct
                 summary.unreadable += bool(problem)
@@ -67,7 +67,7 @@ def _grade_file(
     return summary
 
 
-def _read(line: bytes, task: Callable[[dict[str, Any]], Any]) -> tuple[Any, Any, str]:
+def read_line(line: bytes, task: Callable[[dict[str, Any]], Any]) -> tuple[Any, Any, str]:
     """The line's id, its task, and what is wrong with it, empty if nothing is."""
     try:
         row = json.loads(line)
@@ -81,7 +81,7 @@ def _read(line: bytes, task: Callable[[dict[str, Any]], Any]) -> tuple[Any, Any,
         return row.get("id"), None, f"line: {error.args[0]}"
 
 
-def _golds(row: dict[str, Any], key: str) -> Golds:
+def golds_in(row: dict[str, Any], key: str) -> Golds:
     """A string, a number or a non-empty list of them, under `gold` or `golds`."""
     value = row.get(key, row.get("gold", row.get("golds")))
     several = value if isinstance(value, list) else [value]
@@ -90,20 +90,20 @@ def _golds(row: dict[str, Any], key: str) -> Golds:
     return [str(gold) for gold in several]
 
 
-def _text(row: dict[str, Any], key: str) -> str:
+def text_in(row: dict[str, Any], key: str) -> str:
     value = row.get(key)
     if not isinstance(value, str | int | float):
         raise TypeError(f"{key!r} is not text")
     return str(value)
 
 
-def _written(identity: Any, verdict: Verdict | ResponseVerdict) -> str:
+def as_line(identity: Any, verdict: Verdict | ResponseVerdict) -> str:
     row: dict[str, Any] = {"id": identity, "correct": verdict.correct, "reason": verdict.reason}
     if isinstance(verdict, ResponseVerdict):
         row |= {"answer": verdict.answer, "well_formed": verdict.well_formed}
     return json.dumps(row)
 
 
-def _count_lines(path: Path) -> int:
+def count_lines(path: Path) -> int:
     with path.open("rb") as handle:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: handle.read(1 << 20), b""))

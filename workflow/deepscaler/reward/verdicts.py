@@ -1,4 +1,4 @@
-"""What a grader says, and the words that choose how it grades."""
+"""Verdicts, and the names of the two modes and the three think rules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

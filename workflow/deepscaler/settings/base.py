@@ -1,5 +1,6 @@
 """The strict base of all settings, and pydantic's complaints turned into one line for people."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,14 @@ class Strict(BaseModel):
     """A settings section: unknown keys are refused, values are not coerced silently, instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+
+
+def check_origin(kind: str, repository: str | None, revision: str | None, files: Mapping[str, str | None]) -> None:
+    """Refuse, with a ValueError, a source or test set that is fetched but does not name what to fetch."""
+    if kind != "synthetic" and not (repository and files):
+        raise ValueError("what is fetched needs `repository` and `files`")
+    if kind == "github" and not revision:
+        raise ValueError("what is fetched from GitHub needs `revision`")
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -4,14 +4,14 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepscaler.settings.base import Name, Strict
+from deepscaler.settings.base import Name, Strict, check_origin
 
 
 class Fields(Strict):
     """Which of a data file's columns hold what we call …"""
 
-    problem: str = "problem"
-    answers: str = "answer"
+    problem: str
+    answers: str
     """A string, a number, or a list of accepted ones."""
 
 
@@ -26,7 +26,7 @@ class Benchmark(Strict):
     revision: str | None = None
     files: dict[str, str | None] = {}
     """Data file in the repository → its SHA-256, null where no one could check it. Read in this order."""
-    fields: Fields = Fields()
+    fields: Fields
     flags: dict[str, list[int]] = {}
     """Known defect → the indices (from 0) of the problems that have it. They are marked, never dropped."""
     licence: str | None = None
@@ -35,10 +35,7 @@ class Benchmark(Strict):
 
     @model_validator(mode="after")
     def has_an_origin(self) -> Self:
-        if self.kind != "synthetic" and not (self.repository and self.files):
-            raise ValueError("a set that is fetched needs `repository` and `files`")
-        if self.kind == "github" and not self.revision:
-            raise ValueError("a set on GitHub needs `revision`")
+        check_origin(self.kind, self.repository, self.revision, self.files)
         for flag, indices in self.flags.items():
             if any(not 0 <= index < self.size for index in indices):
                 raise ValueError(f"flag {flag!r} names a problem beyond the set's {self.size}")

@@ -14,14 +14,14 @@ Series = Literal["reward", "response_length", "truncated"]
 """What figures 2 to 4 draw, a value a training step: columns of training.csv."""
 
 
-class Measured(Strict):
+class Value(Strict):
     """A number out of a scale's results; `minus` or `over` another one where the claim is a gain or a ratio."""
 
     minus: "Measure | None" = None
     over: "Measure | None" = None
 
 
-class TableCell(Measured):
+class TableCell(Value):
     """Pass@1 in percent: table.csv."""
 
     of: Literal["table"]
@@ -30,10 +30,10 @@ class TableCell(Measured):
     against: Name | None = None
     """Another system: then the gain over it, in points."""
     limit: int | None = None
-    """As if answers had been cut off at so many tokens: counted from the grades."""
+    """As if answers had been cut off at this many tokens: counted from the grades."""
 
 
-class TokenCell(Measured):
+class TokenCell(Value):
     """Mean tokens of a system's answers to a benchmark, or the percentage that is cut off: the scores."""
 
     of: Literal["tokens"]
@@ -42,10 +42,10 @@ class TokenCell(Measured):
     """The benchmark's column in table.csv, or `average`."""
     answers: Literal["right", "wrong", "all", "truncated"]
     limit: int | None = None
-    """As if answers had been cut off at so many tokens: counted from the grades."""
+    """As if answers had been cut off at this many tokens: counted from the grades."""
 
 
-class TrainingValue(Measured):
+class TrainingValue(Value):
     """A series of a stage, averaged over some steps: training.csv."""
 
     of: Literal["training"]
@@ -56,7 +56,7 @@ class TrainingValue(Measured):
     steps: int = Field(default=100, gt=0)
 
 
-class CurveValue(Measured):
+class CurveValue(Value):
     """Pass@1 in percent along figure 1: at a stage's end, or the highest of its checkpoints."""
 
     of: Literal["curve"]
@@ -64,25 +64,25 @@ class CurveValue(Measured):
     """None is the base model."""
     at: Literal["end", "maximum"] = "end"
     by: int | None = None
-    """Of the stage's first so many steps only."""
+    """Only the stage's first `by` steps."""
 
 
-class StepCount(Measured):
+class StepCount(Value):
     """Training steps that were made in a stage, or in all: training.csv."""
 
     of: Literal["steps"]
     stage: Name | None = None
 
 
-class ProblemCount(Measured):
+class ProblemCount(Value):
     """Problems that curation ended with: all of them (curation.csv), or those whose text should not be there."""
 
     of: Literal["problems"]
     which: Literal["all", "repeated", "in_benchmarks"] = "all"
-    """`repeated` elsewhere among them, or word by word `in_benchmarks`, but for blanks and case: the training data."""
+    """`repeated` elsewhere among them, or word by word `in_benchmarks`, whatever its blanks and case."""
 
 
-class ComputeValue(Measured):
+class ComputeValue(Value):
     """A column of the ledger, summed over a rule or over everything: compute.csv."""
 
     of: Literal["compute"]
@@ -92,13 +92,13 @@ class ComputeValue(Measured):
     quantity: Literal["gpu_hours", "core_hours", "wall_hours", "dollars"]
 
 
-class Completeness(Measured):
+class Completeness(Value):
     """The share of the scale's declared results that are there, in percent."""
 
     of: Literal["completeness"]
 
 
-class Significance(Measured):
+class Significance(Value):
     """p of a paired bootstrap over problems that a system is no better than another: comparisons.csv."""
 
     of: Literal["significance"]
@@ -107,21 +107,21 @@ class Significance(Measured):
     column: str = "average"
 
 
-class MalformedRight(Measured):
+class MalformedRight(Value):
     """Answers without the format that the reward asks for which were graded right all the same: the grades."""
 
     of: Literal["malformed_right"]
 
 
-class Constant(Measured):
+class Constant(Value):
     """A number that the paper states elsewhere, for claims about its own arithmetic."""
 
     of: Literal["paper"]
     value: float
 
 
-class Unmeasured(Measured):
-    """What the paper says and nothing here measures; the claim's note says why."""
+class Unmeasured(Value):
+    """What the paper states and nothing here measures; the claim's note gives the reason."""
 
     of: Literal["nothing"]
 
@@ -154,8 +154,8 @@ class Line(Strict):
 class Claim(Strict):
     id: Name
     statement: str
-    place: str
-    """Where the paper, or this repository, says so."""
+    section: str
+    """Where the paper, or this repository, states it."""
     scales: list[Name]
     """Where it can be checked; none of what is not measured."""
     measure: Measure
@@ -163,7 +163,7 @@ class Claim(Strict):
     comparison: Literal["within", "at_least", "at_most"] = "within"
     tolerance: float = Field(default=0, ge=0)
     errors: float = Field(default=0, ge=0)
-    """Of `at_least`, `at_most`: so many of its own standard errors the measured value must be clear of `expected`."""
+    """Of `at_least`, `at_most`: the measured value must differ from `expected` by this many of its standard errors."""
     unit: str = ""
     reason: str
     """Why the tolerance is what it is."""
@@ -172,7 +172,7 @@ class Claim(Strict):
     figure: Line | None = None
 
     @model_validator(mode="after")
-    def is_measured_somewhere_or_says_why_not(self) -> "Claim":
+    def is_measured_or_explained(self) -> "Claim":
         if isinstance(self.measure, Unmeasured) != (not self.scales):
             raise ValueError(f"claim {self.id!r}: scales say where it is measured, and are empty where nothing is")
         if self.errors and self.comparison == "within":

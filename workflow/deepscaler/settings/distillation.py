@@ -8,7 +8,7 @@ Share = Field(ge=0, le=1)
 
 
 class Architecture(Strict):
-    """The sizes of a Qwen2 model, under the names of its config.json."""
+    """The sizes of a Qwen2 model, all but the last under the names of its config.json."""
 
     hidden_size: int = Field(gt=0)
     intermediate_size: int = Field(gt=0)
@@ -16,6 +16,9 @@ class Architecture(Strict):
     num_attention_heads: int = Field(gt=0)
     num_key_value_heads: int = Field(gt=0)
     max_position_embeddings: int = Field(gt=0)
+    rope_theta: float = Field(gt=0)
+    vocabulary_multiple: int = Field(gt=0)
+    """The vocabulary is rounded up to a multiple of it."""
 
 
 class TraceMixture(Strict):
@@ -62,5 +65,12 @@ class Distillation(Strict):
     """AdamW's, for embeddings, norms, biases and the output layer."""
     muon_learning_rate: float = Field(gt=0)
     """Muon's, for the hidden matrices."""
+    final_rate: float = Field(ge=0, le=1)
+    """Share of the peak learning rates that the cosine ends at."""
+    adam_betas: tuple[float, float]
+    muon_momentum: float = Field(ge=0, lt=1)
+    max_grad_norm: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup_steps: int = Field(ge=1)
+    shuffle_window: int = Field(gt=0)
+    """Examples sorted by length together, so that a batch holds little padding."""

@@ -17,6 +17,7 @@ from deepscaler.files import digest_of
 from deepscaler.settings.base import validate
 from deepscaler.settings.benchmarks import Benchmark, BenchmarkFile
 from deepscaler.settings.curation import PinFile, Source, SourceFile, with_pins
+from deepscaler.settings.defaults import beneath
 from deepscaler.settings.models import System, SystemFile
 from deepscaler.settings.recipe import Recipe
 from deepscaler.settings.scale import Scale
@@ -45,7 +46,8 @@ def scale_names() -> list[str]:
 @cache
 def load_scale(name: str) -> Scale:
     """config/scales/{name}.yaml, with the models, benchmarks and sources that it names checked to exist."""
-    loaded = validate(Scale, {"name": name, **read_extending("scales", name, "scale")}, file_of("scales", name))
+    values = with_defaults(Scale, {"name": name, **read_extending("scales", name, "scale")})
+    loaded = validate(Scale, values, file_of("scales", name))
     check_names(loaded, file_of("scales", name))
     return loaded
 
@@ -53,7 +55,14 @@ def load_scale(name: str) -> Scale:
 @cache
 def load_recipe(name: str) -> Recipe:
     """config/recipes/{name}.yaml"""
-    return validate(Recipe, {"name": name, **read_extending("recipes", name, "recipe")}, file_of("recipes", name))
+    values = with_defaults(Recipe, {"name": name, **read_extending("recipes", name, "recipe")})
+    return validate(Recipe, values, file_of("recipes", name))
+
+
+def with_defaults(model: type[Scale] | type[Recipe], values: dict[str, Any]) -> dict[str, Any]:
+    """A scale's or recipe's values over config/defaults/{scale,recipe}.yaml"""
+    path = file_of("defaults", model.__name__.lower())
+    return beneath(values, read_yaml(path), model, path)
 
 
 @cache

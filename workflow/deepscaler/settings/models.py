@@ -4,20 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from deepscaler.reward.verdicts import ThinkRule
 from deepscaler.settings.base import Name, Strict
 from deepscaler.settings.distillation import Distillation
-
-ThinkRule = Literal["required", "prefilled", "none"]
 
 
 class Prompting(Strict):
     """How a problem becomes a prompt."""
 
-    suffix: str = "Let's think step by step and output the final answer within \\boxed{}."
-    separator: str = " "
+    suffix: str
+    separator: str
     """Between the problem and the suffix."""
     system: str | None = None
-    think: ThinkRule = "prefilled"
+    think: ThinkRule
 
 
 class Sampling(Strict):
@@ -44,7 +43,7 @@ class Published(Strict):
     """File → SHA-256, for those that someone checked."""
     chat_template: str | None = None
     """SHA-256 of the chat template's text: it decides a score as much as the weights do."""
-    prompting: Prompting = Prompting()
+    prompting: Prompting
     sampling: Sampling = Sampling()
     paper: dict[Name, float] = {}
     """What the paper's table says of it, by column, in percent."""
@@ -58,7 +57,7 @@ class Distilled(Strict):
     title: str
     parameters: float
     distillation: Distillation
-    prompting: Prompting = Prompting()
+    prompting: Prompting
     sampling: Sampling = Sampling()
 
 

@@ -4,32 +4,35 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from deepscaler.reward.verdicts import Mode
 from deepscaler.settings.base import Name, Strict
+from deepscaler.settings.grading import Grading
 
 
 class Optimizer(Strict):
     learning_rate: float = Field(gt=0)
     betas: tuple[float, float]
+    epsilon: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
-    schedule: Literal["constant", "cosine_with_min_lr", "linear"] = "constant"
-    warmup_ratio: float = Field(default=0.0, ge=0, le=1)
-    max_grad_norm: float = Field(default=1.0, gt=0)
+    schedule: Literal["constant", "cosine_with_min_lr", "linear"]
+    warmup_ratio: float = Field(ge=0, le=1)
+    max_grad_norm: float = Field(gt=0)
 
 
 class Kl(Strict):
     coefficient: float = Field(ge=0)
     estimator: Literal["k1", "k2", "k3"]
-    in_loss: bool = True
+    in_loss: bool
 
 
 class Advantage(Strict):
     estimator: Literal["group_norm", "dr_grpo", "rloo", "reinforce_baseline"]
-    std_normalisation: bool = True
-    importance_correction: Literal["none", "token", "sequence"] = "none"
+    std_normalisation: bool
+    importance_correction: Literal["none", "token", "sequence"]
     """Weigh by trainer's over sampler's probability, whose kernels differ: each token, or a sequence's mean."""
-    importance_bounds: Literal["mask", "clip"] = "mask"
+    importance_bounds: Literal["mask", "clip"]
     """Outside of the range: drop, or clamp (tokens only)."""
-    importance_range: tuple[float, float] = (0.5, 5.0)
+    importance_range: tuple[float, float]
 
     @model_validator(mode="after")
     def sequences_are_masked(self) -> "Advantage":
@@ -42,27 +45,36 @@ class Rollout(Strict):
     prompts_per_step: int = Field(gt=0)
     samples_per_prompt: int = Field(gt=1)
     temperature: float = Field(gt=0)
-    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_p: float = Field(gt=0, le=1)
     max_prompt_tokens: int = Field(gt=0)
 
 
 class Reward(Strict):
-    mode: Literal["paper", "strict"] = "paper"
+    mode: Mode
     truncated: float | None = Field(default=None, le=1)
     """What an answer cut at the limit gets: its reward times this, or, if negative, this. None leaves its reward."""
     overlong_buffer: int | None = Field(default=None, gt=0)
     """Tokens before the limit over which a penalty grows to `overlong_penalty` (DAPO's soft overlong punishment)."""
-    overlong_penalty: float = Field(default=1.0, ge=0)
+    overlong_penalty: float = Field(ge=0)
+    grading: Grading
 
 
 class Filtering(Strict):
     """Dynamic sampling: prompts whose mean reward lies outside the range are drawn again."""
 
-    enabled: bool = False
-    low: float = 0.0
-    high: float = 1.0
-    draws: float = Field(default=1.0, ge=1)
+    enabled: bool
+    low: float
+    high: float
+    draws: float = Field(ge=1)
     """Prompts scheduled for each one that is kept; beyond them a segment's prompts come again."""
+
+
+class Precision(Strict):
+    """Of the trainer."""
+
+    parameters: Literal["bf16", "fp16"]
+    gradients: Literal["bf16", "fp32"]
+    """In which they are summed."""
 
 
 class Stage(Strict):
@@ -79,17 +91,20 @@ class Recipe(Strict):
     description: str
     rollout: Rollout
     updates_per_step: int = Field(gt=0)
+    epochs: Literal[1]
+    """Passes over a step's samples. The learning rate's schedule and the plan's hours count on one."""
     optimizer: Optimizer
     advantage: Advantage
     kl: Kl
     clip: tuple[float, float]
     """Below and above 1: 0.2 and 0.2 keep the ratio within 0.8 … 1.2."""
-    loss_aggregation: Literal["token", "sequence"] = "token"
+    loss_aggregation: Literal["token", "sequence"]
     """Mean over all tokens of an update, or mean over sequences of their token means."""
     entropy_bonus: float | None = None
     """Coefficient; 0 only logs the entropy, None does not compute it."""
-    reward: Reward = Reward()
-    filtering: Filtering = Filtering()
+    reward: Reward
+    filtering: Filtering
+    precision: Precision
     stages: list[Stage] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -4,8 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from deepscaler.reward.verdicts import Mode
 from deepscaler.settings.base import Name, Strict
 from deepscaler.settings.curation import Curation
+from deepscaler.settings.grading import Grading
 from deepscaler.settings.health import Health
 
 
@@ -19,17 +21,41 @@ class Layout(Strict):
     save_steps: int = Field(gt=0)
     max_tokens_per_gpu: int = Field(gt=0)
     """Tokens of a micro-batch, packed; bounds the memory of the logits."""
-    zero_stage: Literal[2, 3] = 3
-    gpu_memory_utilisation: float = Field(default=0.65, gt=0, lt=1)
+    zero_stage: Literal[2, 3]
+    gpu_memory_utilisation: float = Field(gt=0, lt=1)
 
 
 class Training(Strict):
     recipe: Name
     layout: dict[Name, Layout]
     """Stage → its layout."""
-    keep_states: int = Field(default=2, ge=1)
+    keep_states: int = Field(ge=1)
     """DeepSpeed states kept for each stage; the newest ones."""
-    health: Health = Health()
+    health: Health
+
+
+class CpuEngine(Strict):
+    eager: bool
+    """Without compiled graphs."""
+    max_sequences: int = Field(gt=0)
+    """Requests in a batch."""
+    cache_mb: int = Field(gt=0)
+    """Of keys and values."""
+
+
+class GpuEngine(Strict):
+    eager: bool
+    max_sequences: int | None = Field(default=None, gt=0)
+    """None leaves it to vLLM."""
+    memory_utilisation: float = Field(gt=0, lt=1)
+
+
+class Engine(Strict):
+    """What vLLM is started with to sample; the scale's `device` says which of the two parts holds."""
+
+    dtype: Literal["bfloat16", "float16", "float32"]
+    cpu: CpuEngine
+    gpu: GpuEngine
 
 
 class Evaluation(Strict):
@@ -39,15 +65,19 @@ class Evaluation(Strict):
     """Suite → its benchmarks, in the table's order. `table` is the paper's five; `curve` is drawn over steps."""
     shards: dict[Name, int]
     """Suite → jobs it is cut into."""
-    samples: int = Field(default=16, gt=0)
-    temperature: float = Field(default=0.6, ge=0)
-    top_p: float = Field(default=0.95, gt=0, le=1)
+    samples: int = Field(gt=0)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
     max_new_tokens: int = Field(gt=0)
     context: int = Field(gt=0)
-    tensor_parallel: int = 1
-    grader: Literal["paper", "strict"] = "paper"
+    tensor_parallel: int = Field(gt=0)
+    engine: Engine
+    grading: Grading
+    grader: Mode
     """Whose verdicts head the tables; `paper` is the paper's own grader. Both are always computed and stored."""
-    curve_segments: bool = True
+    bootstrap_draws: int = Field(gt=0)
+    """Of every bootstrap and permutation."""
+    curve_segments: bool
     """Evaluate every segment's checkpoint on the `curve` suite, for figure 1."""
 
     @model_validator(mode="after")
@@ -71,8 +101,8 @@ class Need(Strict):
 
 
 class Budget(Strict):
-    approved_gpu_hours: float = Field(default=0, ge=0)
-    dollars_per_gpu_hour: float = Field(default=1.18, ge=0)
+    approved_gpu_hours: float = Field(ge=0)
+    dollars_per_gpu_hour: float = Field(ge=0)
 
 
 class Scale(Strict):
@@ -87,7 +117,7 @@ class Scale(Strict):
     evaluation: Evaluation
     resources: dict[str, Need]
     """Rule → what it asks for; `default` holds for the others."""
-    budget: Budget = Budget()
+    budget: Budget
 
     @model_validator(mode="after")
     def training_needs_a_base_and_data(self) -> "Scale":

@@ -138,6 +138,8 @@ def segment_environment(scale_name: str, segment: Segment, folder: RunFolder) ->
         **bounds.to_environment(),
         "DEEPSCALER_REWARD_MODE": recipe.reward.mode,
         "DEEPSCALER_THINK_RULE": think,
+        "DEEPSCALER_REWARD_SECONDS": str(recipe.reward.grading.seconds),
+        "DEEPSCALER_REWARD_MEMORY_MB": str(recipe.reward.grading.memory_mb),
     }
 
 

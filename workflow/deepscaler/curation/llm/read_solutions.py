@@ -17,9 +17,6 @@ Reply with the answer alone, in LaTeX, inside \boxed{}.
 Where the problem offers choices, give the value of the right choice, not its letter.
 Where the problem asks for a proof, or the solution states no single final answer, reply \boxed{none}."""
 
-MAX_SOLUTION = 24_000
-"""Characters of a solution that are sent: its end, where the answer is."""
-MAX_ANSWER = 500
 NO_ANSWER = re.compile(r"(?:\\text\{)?\s*none\s*\}?\.?", re.IGNORECASE)
 
 
@@ -31,21 +28,26 @@ class ReadAnswer:
     reason: str | None = None
 
 
-def read_solutions(pairs: list[tuple[str, str]], settings: LanguageModel, cache: Path) -> list[ReadAnswer]:
-    """The answer to each (problem, solution), in order, by the majority of `settings.votes` replies."""
+def read_solutions(
+    pairs: list[tuple[str, str]], settings: LanguageModel, cache: Path, *, longest: int
+) -> list[ReadAnswer]:
+    """The answer to each (problem, solution), in order, by the majority of `settings.votes` replies.
+
+    More than `longest` characters are no answer.
+    """
     questions = [
-        Question(INSTRUCTION, f"Problem:\n{problem}\n\nOfficial solution:\n{solution[-MAX_SOLUTION:]}", vote)
+        Question(INSTRUCTION, f"Problem:\n{problem}\n\nOfficial solution:\n{solution}", vote)
         for problem, solution in pairs
         for vote in range(settings.votes)
     ]
     replies = ask_all(questions, settings, cache, "reading solutions")
     votes = settings.votes
-    return [majority(replies[start : start + votes]) for start in range(0, len(replies), votes)]
+    return [majority(replies[start : start + votes], longest) for start in range(0, len(replies), votes)]
 
 
-def majority(replies: list[Reply]) -> ReadAnswer:
+def majority(replies: list[Reply], longest: int) -> ReadAnswer:
     """The answer that more than half of the replies give."""
-    read = [read_reply(reply) for reply in replies]
+    read = [read_reply(reply, longest) for reply in replies]
     counts = Counter(canonical(one.answer) for one in read if one.answer)
     if not counts:
         return read[0]
@@ -55,7 +57,7 @@ def majority(replies: list[Reply]) -> ReadAnswer:
     return next(one for one in read if one.answer and canonical(one.answer) == best)
 
 
-def read_reply(reply: Reply) -> ReadAnswer:
+def read_reply(reply: Reply, longest: int) -> ReadAnswer:
     """The boxed answer of a reply; prose without a box is no answer."""
     if reply.text is None:
         return ReadAnswer(None, reply.reason)
@@ -64,6 +66,6 @@ def read_reply(reply: Reply) -> ReadAnswer:
         return ReadAnswer(None, "the reply has no box")
     if NO_ANSWER.fullmatch(answer):
         return ReadAnswer(None, "the solution has no single answer")
-    if len(answer) > MAX_ANSWER:
+    if len(answer) > longest:
         return ReadAnswer(None, "the reply's answer is too long")
     return ReadAnswer(answer)

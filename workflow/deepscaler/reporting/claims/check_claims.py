@@ -1,4 +1,4 @@
-"""Every checkable statement held against what was measured: claims.csv."""
+"""Every checkable statement compared with what was measured: claims.csv."""
 
 import csv
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Literal
 
 from deepscaler.errors import UserError
 from deepscaler.files import writing
-from deepscaler.reporting.claims.claim_values import measure
+from deepscaler.reporting.claims.claim_values import claim_value
 from deepscaler.reporting.claims.results import Estimate, Results
 from deepscaler.settings.claims import Claim, ClaimFile, claims, effort_of
 
 Verdict = Literal["met", "outside", "not run"]
 FIELDS = (
-    "id", "claim", "of", "place", "checked_at", "command", "human_minutes", "machine_hours", "machine",
+    "id", "claim", "of", "section", "checked_at", "command", "human_minutes", "machine_hours", "machine",
     "expected", "tolerance", "unit", "reason", "measured", "standard_error", "verdict", "note",
 )  # fmt: skip
 SIGNS = {"within": "", "at_least": "≥ ", "at_most": "≤ "}
@@ -21,7 +21,7 @@ SIGNS = {"within": "", "at_least": "≥ ", "at_most": "≤ "}
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, and what a scale's results say of it."""
+    """A claim with its value in a scale's results."""
 
     claim: Claim
     measured: Estimate | None
@@ -36,13 +36,13 @@ class Finding:
 def findings(results: Results, file: ClaimFile) -> list[Finding]:
     """A finding a claim, in the file's order; a claim of other scales is not run here."""
     return [
-        Finding(claim, measure(results, claim.measure) if results.scale in claim.scales else None)
+        Finding(claim, claim_value(results, claim.measure) if results.scale in claim.scales else None)
         for claim in file.claims
     ]
 
 
-def check_claims(scale: str, claims_file: Path, folder: Path, output: Path) -> None:
-    """Write claims.csv and print what was found."""
+def check_claims(*, scale: str, claims_file: Path, folder: Path, output: Path) -> None:
+    """Write claims.csv; print the counts of verdicts and the claims that are outside."""
     if not folder.is_dir():
         raise UserError("no such folder of results", folder, f"make them with: snakemake {scale}")
     file = claims(claims_file)
@@ -57,7 +57,9 @@ def check_claims(scale: str, claims_file: Path, folder: Path, output: Path) -> N
     print("Claims: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     for finding in found:
         if finding.verdict == "outside":
-            print(f"  outside: {finding.claim.id}: expected {expectation(finding.claim)}, measured {shown(finding)}")
+            print(
+                f"  outside: {finding.claim.id}: expected {expectation(finding.claim)}, measured {value_text(finding)}"
+            )
 
 
 def as_row(scale: str, file: ClaimFile, finding: Finding) -> list[str]:
@@ -69,10 +71,10 @@ def as_row(scale: str, file: ClaimFile, finding: Finding) -> list[str]:
         else [""] * 4
     )
     return [
-        *(claim.id, claim.statement, claim.measure.of, claim.place, " ".join(claim.scales)),
+        *(claim.id, claim.statement, claim.measure.of, claim.section, " ".join(claim.scales)),
         *cost,
         *(f"{SIGNS[claim.comparison]}{claim.expected:g}", f"{claim.tolerance:g}", claim.unit, claim.reason),
-        shown(finding),
+        value_text(finding),
         f"{estimate.standard_error:.3g}" if estimate and estimate.standard_error is not None else "",
         *(finding.verdict, claim.note or ""),
     ]
@@ -85,7 +87,7 @@ def expectation(claim: Claim) -> str:
     return f"{SIGNS[claim.comparison]}{claim.expected:g}{slack}{unit}"
 
 
-def shown(finding: Finding) -> str:
+def value_text(finding: Finding) -> str:
     if finding.measured is None:
         return ""
     value = finding.measured.value

@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from deepscaler import dag, settings
-from deepscaler.reporting.claims.from_samples import ANSWERS, length_error, limited, malformed_right, unwanted_problems
+from deepscaler.reporting.claims.from_samples import (
+    ANSWERS,
+    length_error,
+    malformed_right_count,
+    unwanted_problem_count,
+    with_token_limit,
+)
 from deepscaler.reporting.claims.results import Estimate, Results, number
 from deepscaler.settings.claims import (
     Completeness,
@@ -22,18 +28,18 @@ from deepscaler.settings.claims import (
 )
 
 
-def measure(results: Results, wanted: Measure) -> Estimate | None:
+def claim_value(results: Results, measure: Measure) -> Estimate | None:
     """The number with its standard error, or None where the results do not hold it yet."""
-    estimate = single(results, wanted)
-    for other, combine in ((wanted.minus, difference), (wanted.over, quotient)):
+    estimate = single_value(results, measure)
+    for other, combine in ((measure.minus, difference), (measure.over, quotient)):
         if other is not None:
-            second = measure(results, other)
+            second = claim_value(results, other)
             estimate = combine(estimate, second) if estimate and second else None
     return estimate
 
 
 def difference(first: Estimate, second: Estimate) -> Estimate:
-    return Estimate(first.value - second.value, root_of_squares(first.standard_error, second.standard_error))
+    return Estimate(first.value - second.value, combined_error(first.standard_error, second.standard_error))
 
 
 def quotient(first: Estimate, second: Estimate) -> Estimate | None:
@@ -44,111 +50,111 @@ def quotient(first: Estimate, second: Estimate) -> Estimate | None:
         None if part.standard_error is None or not part.value else value * part.standard_error / part.value
         for part in (first, second)
     ]
-    return Estimate(value, root_of_squares(*parts))
+    return Estimate(value, combined_error(*parts))
 
 
-def root_of_squares(*errors: float | None) -> float | None:
+def combined_error(*errors: float | None) -> float | None:
     """The standard error of a sum or difference of independent estimates; None where none is known."""
     known = [error for error in errors if error is not None]
     return sum(error**2 for error in known) ** 0.5 if known else None
 
 
-def single(results: Results, wanted: Measure) -> Estimate | None:
-    match wanted:
+def single_value(results: Results, measure: Measure) -> Estimate | None:
+    match measure:
         case Constant():
-            return Estimate(wanted.value)
+            return Estimate(measure.value)
         case TableCell():
-            return table_cell(results, wanted)
+            return table_value(results, measure)
         case TokenCell():
-            return tokens(results, wanted)
+            return token_value(results, measure)
         case TrainingValue():
-            return training_value(results, wanted)
+            return training_value(results, measure)
         case CurveValue():
-            return curve_value(results, wanted)
+            return curve_value(results, measure)
         case StepCount():
-            made = [step for step in results.training if wanted.stage in (None, step.stage)]
+            made = [step for step in results.training if measure.stage in (None, step.stage)]
             return Estimate(len(made)) if made else None
         case ProblemCount():
-            return problems(results, wanted)
+            return problem_count(results, measure)
         case ComputeValue():
-            return compute_value(results, wanted)
+            return compute_value(results, measure)
         case Completeness():
             return completeness(results)
         case Significance():
-            return significance(results, wanted)
+            return significance(results, measure)
         case MalformedRight():
-            return malformed_right(results)
+            return malformed_right_count(results)
         case Unmeasured():
             return None
 
 
-def table_cell(results: Results, wanted: TableCell) -> Estimate | None:
-    cell = results.cell(wanted.system, wanted.column) if wanted.limit is None else limited(results, wanted)
-    if wanted.against is None or cell is None:
+def table_value(results: Results, measure: TableCell) -> Estimate | None:
+    cell = results.cell(measure.system, measure.column) if measure.limit is None else with_token_limit(results, measure)
+    if measure.against is None or cell is None:
         return cell
-    other = table_cell(results, wanted.model_copy(update={"system": wanted.against, "against": None}))
+    other = table_value(results, measure.model_copy(update={"system": measure.against, "against": None}))
     return difference(cell, other) if other else None
 
 
-def tokens(results: Results, wanted: TokenCell) -> Estimate | None:
+def token_value(results: Results, measure: TokenCell) -> Estimate | None:
     """Mean tokens, or the share of answers that were cut off; `average` is the mean over benchmarks."""
-    if wanted.limit is not None:
-        return limited(results, wanted)
-    score = results.scores(wanted.system)
+    if measure.limit is not None:
+        return with_token_limit(results, measure)
+    score = results.scores(measure.system)
     if score is None:
         return None
     values = [
-        entry["truncated"] if wanted.answers == "truncated" else entry["tokens"][ANSWERS[wanted.answers]]
+        entry["truncated"] if measure.answers == "truncated" else entry["tokens"][ANSWERS[measure.answers]]
         for entry in score["benchmarks"].values()
-        if wanted.column in (entry["column"], "average")
+        if measure.column in (entry["column"], "average")
     ]
     if not values or None in values:
         return None
-    return Estimate(sum(values) / len(values), length_error(results, wanted))
+    return Estimate(sum(values) / len(values), length_error(results, measure))
 
 
-def training_value(results: Results, wanted: TrainingValue) -> Estimate | None:
+def training_value(results: Results, measure: TrainingValue) -> Estimate | None:
     """The mean of the first, last, lowest or highest run of steps in a stage."""
     values = [
         value
         for step in results.training
-        if step.stage == wanted.stage and (value := step.value(wanted.series)) is not None
+        if step.stage == measure.stage and (value := step.value(measure.series)) is not None
     ]
     if not values:
         return None
-    width = min(wanted.steps, len(values))
+    width = min(measure.steps, len(values))
     means = [sum(values[i : i + width]) / width for i in range(len(values) - width + 1)]
-    chosen = {"start": means[0], "end": means[-1], "minimum": min(means), "maximum": max(means)}[wanted.at]
-    return Estimate(chosen * (100 if wanted.series == "truncated" else 1))
+    value = {"start": means[0], "end": means[-1], "minimum": min(means), "maximum": max(means)}[measure.at]
+    return Estimate(value * (100 if measure.series == "truncated" else 1))
 
 
-def curve_value(results: Results, wanted: CurveValue) -> Estimate | None:
+def curve_value(results: Results, measure: CurveValue) -> Estimate | None:
     segments = {segment.total_last: segment for segment in dag.segments(results.scale)}
     found = []
     for point, estimate in results.curve():
         segment = segments.get(point.total_step)
-        early = segment is None or wanted.by is None or segment.last <= wanted.by
-        if (segment.stage if segment else None) == wanted.stage and early:
+        early = segment is None or measure.by is None or segment.last <= measure.by
+        if (segment.stage if segment else None) == measure.stage and early:
             found.append(estimate)
     if not found:
         return None
-    return found[-1] if wanted.at == "end" else max(found, key=lambda estimate: estimate.value)
+    return found[-1] if measure.at == "end" else max(found, key=lambda estimate: estimate.value)
 
 
-def problems(results: Results, wanted: ProblemCount) -> Estimate | None:
-    if wanted.which != "all":
-        return unwanted_problems(results, wanted.which)
+def problem_count(results: Results, measure: ProblemCount) -> Estimate | None:
+    if measure.which != "all":
+        return unwanted_problem_count(results, measure.which)
     total = next((row for row in results.curation if row["source"] == "total"), None)
     kept = number(total, "kept", results.folder / "curation.csv") if total else None
     return None if kept is None else Estimate(kept)
 
 
-def compute_value(results: Results, wanted: ComputeValue) -> Estimate | None:
+def compute_value(results: Results, measure: ComputeValue) -> Estimate | None:
     where = results.folder / "compute.csv"
-    everything = "all" if wanted.rule == "train_segment" else ""
-    key = (wanted.rule or "total", wanted.stage or everything)
+    everything = "all" if measure.rule == "train_segment" else ""
+    key = (measure.rule or "total", measure.stage or everything)
     row = next((row for row in results.compute if (row["rule"], row["stage"]) == key), None)
-    value = number(row, wanted.quantity, where) if row else None
+    value = number(row, measure.quantity, where) if row else None
     return None if value is None else Estimate(value)
 
 
@@ -170,10 +176,10 @@ def declared_results(results: Results) -> list[Path]:
     return [results.folder / name for name in names]
 
 
-def significance(results: Results, wanted: Significance) -> Estimate | None:
+def significance(results: Results, measure: Significance) -> Estimate | None:
     """The p-value where the system is better, else 1."""
     for row in results.comparisons:
-        if (row["system"], row["against"], row["benchmark"]) == (wanted.system, wanted.against, wanted.column):
+        if (row["system"], row["against"], row["benchmark"]) == (measure.system, measure.against, measure.column):
             where = results.folder / "comparisons.csv"
             gain, p_value = number(row, "difference", where), number(row, "p_bootstrap", where)
             return None if gain is None or p_value is None else Estimate(p_value if gain > 0 else 1.0)

@@ -1,4 +1,4 @@
-"""The results of a scale as they lie in results/{scale}: read once, asked by name."""
+"""The results of a scale, in results/{scale}: each file is read once, when it is first needed."""
 
 import csv
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Results:
-    """Reads a folder of results; what is not there is empty or None, so that half a run can be looked at too."""
+    """Reads a folder of results; a missing file gives an empty list or None, so that half a run can be read too."""
 
     scale: str
     folder: Path
@@ -115,7 +115,7 @@ class Results:
         return Estimate(value, number(row, f"{column}_standard_error", self.folder / "table.csv"))
 
     def scores(self, system: str, suite: str = "table") -> dict[str, Any] | None:
-        """A system's scores file, in the shape that `deepscaler.evaluation.score` tells; None where it is not there."""
+        """A system's scores file, as `deepscaler.evaluation.score` writes it; None where it is not there."""
         path = self.folder / "scores" / f"{system}-{suite}.json"
         return read_json(path) if path.exists() else None
 
@@ -127,7 +127,7 @@ class Results:
 
 
 def read_training(path: Path) -> list[Step]:
-    """training.csv, a step a row, in order; a step that was made twice counts once, as it was last."""
+    """training.csv, a step a row, in order; a repeated step counts once, with its last row."""
     steps: dict[int, Step] = {}
     for row in read_rows(path):
         try:
@@ -139,7 +139,7 @@ def read_training(path: Path) -> list[Step]:
 
 
 def aime_of(score: dict[str, Any]) -> Estimate:
-    """Pass@1 on AIME 2024, or on what stands for it, in percent.
+    """Pass@1 on AIME 2024, or on the benchmark in its column, in percent.
 
     The error is that of sampling alone: checkpoints are compared on the same problems.
     """

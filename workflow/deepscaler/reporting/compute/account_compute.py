@@ -1,9 +1,9 @@
-"""The ledger: what a scale's jobs took, by rule and stage, beside what was planned and what the paper needed.
+"""The ledger: what a scale's jobs took, by rule and stage, beside the plan's and the paper's numbers.
 
 Wall time, memory and CPU time are Snakemake's own measurements, one file a job under logs/{scale}/{rule}/. Memory is
 the proportional set size, which counts once what a job's processes share, or where that is unknown the resident one.
-They are of the run that finished a job; where a training job was killed and went on, the steps that it had made before
-are in training.csv with their times, and the larger of the two counts.
+They cover the attempt that finished a job. Where a training job was killed and resumed, its earlier steps are in
+training.csv with their times, and the larger of the two sums counts.
 """
 
 import csv
@@ -27,7 +27,7 @@ FIELDS = (
     "jobs",
     "wall_hours",  # summed over jobs, which may have run side by side
     "gpu_hours",
-    "core_hours",  # wall time × cores that were asked for
+    "core_hours",  # wall time × requested cores
     "cpu_hours",  # what was used of them
     "peak_memory_gb",
     "dollars",
@@ -80,7 +80,7 @@ class Entry:
         )
 
 
-def account_compute(scale: str, benchmarks: Path, output: Path) -> None:
+def account_compute(*, scale: str, benchmarks: Path, output: Path) -> None:
     """Write compute.csv from a folder of Snakemake's benchmark files and the times of the training steps."""
     jobs = list(read_jobs(scale, benchmarks))
     if not jobs:
@@ -106,7 +106,7 @@ def read_jobs(scale: str, folder: Path) -> Iterator[Job]:
         rule = path.parent.name
         stage = stages.get(path.stem, "") if rule == TRAINING else ""
         seconds, cpu, shared, resident = (
-            measured(rows[-1], column, path) for column in ("s", "cpu_time", "max_pss", "max_rss")
+            benchmark_value(rows[-1], column, path) for column in ("s", "cpu_time", "max_pss", "max_rss")
         )
         yield Job(rule, stage, path.stat().st_mtime, seconds, cpu, shared or resident)
 
@@ -116,7 +116,7 @@ def elapsed_hours(jobs: list[Job]) -> float:
     return (max(job.ended for job in jobs) - min(job.ended - job.seconds for job in jobs)) / 3600
 
 
-def measured(row: Row, column: str, path: Path) -> float:
+def benchmark_value(row: Row, column: str, path: Path) -> float:
     """Snakemake writes NA for what it could not measure, as of very short jobs."""
     return 0.0 if row.get(column) in ("NA", "-") else number(row, column, path) or 0.0
 
@@ -175,7 +175,7 @@ def as_row(scale: str, entry: Entry, planned: dict[tuple[str, str], tuple[float,
 
 
 def planned_hours(scale: str) -> dict[tuple[str, str], tuple[float, float]]:
-    """(rule, stage) → the (wall hours, GPU-hours) that `deepscaler plan` expects, where it speaks of them."""
+    """(rule, stage) → the (wall hours, GPU-hours) that `deepscaler plan` expects, of the rules that it prices."""
     if settings.load_scale(scale).device == "cpu":
         rules = estimate_processor(scale).rules
         planned = {(entry.rule, entry.stage): (entry.seconds.expected / 3600, 0.0) for entry in rules}
@@ -185,19 +185,19 @@ def planned_hours(scale: str) -> dict[tuple[str, str], tuple[float, float]]:
         planned = {key: (value / (gpus_of(scale, *key) or 1), value) for key, value in single.items()}
     training = [value for (rule, _), value in planned.items() if rule == TRAINING]
     everything = list(planned.values())
-    return planned | {(TRAINING, ALL): summed(training), (TOTAL, ""): summed(everything)}
+    return planned | {(TRAINING, ALL): sum_of_pairs(training), (TOTAL, ""): sum_of_pairs(everything)}
 
 
-def summed(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+def sum_of_pairs(pairs: list[tuple[float, float]]) -> tuple[float, float]:
     return sum(first for first, _ in pairs), sum(second for _, second in pairs)
 
 
 def paper_gpu_hours(scale: str) -> str:
-    """The paper's figure for all of training, out of the claim that is held against the ledger."""
+    """The paper's GPU-hours of all training, from the claim that is compared with the ledger."""
     for claim in claims().claims:
-        wanted = claim.measure
-        if scale not in claim.scales or not isinstance(wanted, ComputeValue) or wanted.minus or wanted.over:
+        measure = claim.measure
+        if scale not in claim.scales or not isinstance(measure, ComputeValue) or measure.minus or measure.over:
             continue
-        if (wanted.rule, wanted.quantity) == (TRAINING, "gpu_hours"):
+        if (measure.rule, measure.quantity) == (TRAINING, "gpu_hours"):
             return f"{claim.expected:g}"
     return ""

@@ -1,4 +1,4 @@
-"""What a run measured, where it left it: compute.csv, benchmark files, metrics of training steps."""
+"""What a run measured, from the files it left: compute.csv, benchmark files, metrics of training steps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ def read_ledger(scale: str, given: Path | None) -> Ledger | None:
     root = project_root()
     own = [root / "results" / scale / "compute.csv", root / "logs" / scale]
     candidates = [given] if given else [*own, root / "results" / "reference" / scale / "compute.csv"]
-    for place in candidates:
-        if place.is_dir() and (place / "compute.csv").exists():
-            place = place / "compute.csv"
-        jobs = from_table(place) if place.is_file() else from_benchmarks(scale, place)
+    for path in candidates:
+        if path.is_dir() and (path / "compute.csv").exists():
+            path = path / "compute.csv"
+        jobs = from_table(path) if path.is_file() else from_benchmarks(scale, path)
         if jobs:
-            return Ledger(str(place.relative_to(root) if place.is_relative_to(root) else place), jobs)
+            return Ledger(str(path.relative_to(root) if path.is_relative_to(root) else path), jobs)
     return None
 
 

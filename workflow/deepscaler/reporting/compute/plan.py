@@ -1,6 +1,6 @@
 """`deepscaler plan`: the price of a scale before it starts, as data and as text.
 
-The model is deepscaler.cost (docs/plan.md); here it meets what was measured, and readers.
+The model is deepscaler.cost (docs/plan.md); here its prices are put beside measurements, and written for readers.
 """
 
 import json
@@ -28,29 +28,29 @@ MINIATURE = "mini"
 Json = dict[str, Any]
 
 
-def plan(scale: str, words: list[str], from_run: Path | None, as_json: bool) -> str:
-    """The text of a plan, or its JSON. `words` are what-ifs; `standard` is the table of all usual ones."""
+def plan(*, scale: str, changes: list[str], from_run: Path | None, as_json: bool) -> str:
+    """The text of a plan, or its JSON. `changes` are what-ifs; `standard` is the table of all usual ones."""
     if settings.load_scale(scale).device == "cpu":
-        if words:
+        if changes:
             raise UserError(f"scale {scale!r} runs on CPUs and has no what-ifs", "--what-if")
         data = processor_plan(scale, from_run)
     else:
-        data = gpu_plan(scale, words, from_run)
+        data = gpu_plan(scale, changes, from_run)
     return json.dumps(data, indent=2, ensure_ascii=False) if as_json else plan_text.render(data)
 
 
-def gpu_plan(scale: str, words: list[str], from_run: Path | None) -> Json:
+def gpu_plan(scale: str, changes: list[str], from_run: Path | None) -> Json:
     case = case_of(scale)
     fitted = refit_case(case, from_run) if from_run else None
-    asked = fitted.case if fitted else case
-    chosen = [word for word in words if word != "standard"]
-    price = estimate(what_if.changed(asked, chosen))
+    base = fitted.case if fitted else case
+    applied = [change for change in changes if change != "standard"]
+    price = estimate(what_if.changed(base, applied))
     rate = settings.load_scale(scale).budget.dollars_per_gpu_hour
     return {
         "scale": scale,
         "device": "gpu",
         "card": CARDS[price.case.card].title,
-        "changed": chosen,
+        "changed": applied,
         "gpu_hours": price.gpu_hours.rounded(0),
         "dollars": price.gpu_hours.times(rate).rounded(0),
         "wall_hours": price.wall_hours.rounded(1),
@@ -69,7 +69,7 @@ def gpu_plan(scale: str, words: list[str], from_run: Path | None) -> Json:
         "disk_gb": disk_json(price),
         "budget": budget_json(scale, price.gpu_hours),
         "calibration": calibration().as_json(),
-        "what_if": variations_json(asked) if "standard" in words else [],
+        "what_if": variations_json(base) if "standard" in changes else [],
         "from_run": refit_json(fitted, price) if fitted else None,
         "warnings": list(price.warnings),
         "assumptions": [asdict(entry) for entry in ASSUMPTIONS],
@@ -156,7 +156,7 @@ def compare(price: ProcessorPrice, ledger: Ledger) -> Comparison:
 
 
 def miniature_json() -> Json | None:
-    """What the miniature was predicted to take, and what it took where it has run."""
+    """The predicted seconds of the miniature, and the measured ones where it has run."""
     if MINIATURE not in settings.scale_names():
         return None
     price, ledger = estimate_processor(MINIATURE), read_ledger(MINIATURE, None)
@@ -219,17 +219,17 @@ def budget_json(scale: str, hours: Range) -> Json:
 
 
 def variations_json(case: Case) -> list[Json]:
-    """The usual what-ifs, of training alone, each beside the same without it."""
+    """The usual what-ifs, of training alone, each compared with the price without it."""
     if not case.stages:
         return []
     alone = replace(case, evaluations=())
     before = estimate(alone).training.expected
     found = []
-    for words in what_if.STANDARD:
-        after = estimate(what_if.changed(alone, words))
+    for changes in what_if.STANDARD:
+        after = estimate(what_if.changed(alone, changes))
         found.append(
             {
-                "changed": list(words),
+                "changed": list(changes),
                 "card": CARDS[after.case.card].title,
                 "gpu_hours": after.training.rounded(0),
                 "change": round(after.training.expected / before - 1, 3),
@@ -241,17 +241,17 @@ def variations_json(case: Case) -> list[Json]:
 
 
 def refit_json(fitted: Refit, price: Price) -> Json:
-    system = fitted.case.systems.expected
+    stack = fitted.case.stacks.expected
     left = {
         stage.work.name: stage.gpu_hours.expected * (1 - done_share(fitted, stage.work.name, stage.work.steps))
         for stage in price.stages
     }
     return {
         "fitted_on": fitted.fitted_on,
-        "host_seconds": round(system.host_seconds, 5),
-        "flop_utilisation": round(system.flop_utilisation, 3),
-        "fixed_seconds": round(system.fixed_seconds, 1),
-        "slack": round(system.slack, 3),
+        "host_seconds": round(stack.host_seconds, 5),
+        "flop_utilisation": round(stack.flop_utilisation, 3),
+        "fixed_seconds": round(stack.fixed_seconds, 1),
+        "slack": round(stack.slack, 3),
         "stages": [
             {
                 "stage": entry.stage,

@@ -1,7 +1,7 @@
-"""`deepscaler status`: how a run is going, from the files that it leaves, while it runs and after.
+"""`deepscaler status`: the progress of a run, from the files that it writes, while it runs and after.
 
-Nothing is asked of the job or the scheduler: steps and their times are in metrics.jsonl, finished segments are
-checkpoints. What has not begun says so.
+Neither the job nor the scheduler is queried: steps and their times are in metrics.jsonl, finished segments are
+checkpoints. A run that has not begun is reported as such.
 """
 
 import math
@@ -14,6 +14,7 @@ from deepscaler import dag, settings
 from deepscaler.cost.planned import TOTAL, TRAINING, planned_gpu_hours
 from deepscaler.dag.chain import Segment
 from deepscaler.errors import UserError
+from deepscaler.text import duration
 from deepscaler.training.watch import metrics
 from deepscaler.training.watch.budget import gpu_hours_used
 from deepscaler.training.watch.health import HealthMonitor
@@ -35,7 +36,7 @@ CURVES = (
 )
 BARS = "▁▂▃▄▅▆▇█"
 RECENT = 20
-"""Steps from which the remaining time is told."""
+"""Steps from which the remaining time is estimated."""
 QUIET = 5.0
 """Step times without a new row after which a run is called silent."""
 
@@ -81,15 +82,15 @@ class Status:
 
 def read_status(scale_name: str) -> Status:
     """The status of a scale's training, from the files below {work}/{scale}."""
-    chosen = settings.load_scale(scale_name)
-    if chosen.training is None:
+    scale = settings.load_scale(scale_name)
+    if scale.training is None:
         raise UserError(f"scale {scale_name!r} does not train", f"config/scales/{scale_name}.yaml")
     work = settings.project_root() / settings.site().work / scale_name
     segments, rows = dag.segments(scale_name), timeline(scale_name, work)
     finished = {piece.id for piece in segments if (work / "checkpoints" / piece.id / "checkpoint.json").exists()}
-    monitor = HealthMonitor(chosen.training.health)
+    monitor = HealthMonitor(scale.training.health)
     findings = [str(finding) for row in rows for finding in monitor.observe(row)]
-    names = [stage.name for stage in settings.load_recipe(chosen.training.recipe).stages]
+    names = [stage.name for stage in settings.load_recipe(scale.training.recipe).stages]
     return Status(
         scale=scale_name,
         stages=[stage_status(scale_name, name, rows) for name in names],
@@ -97,7 +98,7 @@ def read_status(scale_name: str) -> Status:
         finished=finished,
         rows=rows,
         gpu_hours=gpu_hours_used(scale_name, work),
-        approved=chosen.budget.approved_gpu_hours,
+        approved=scale.budget.approved_gpu_hours,
         planned=planned_gpu_hours(scale_name)[TOTAL, ""].expected,
         notes=findings[-3:],
     )
@@ -109,14 +110,14 @@ def stage_status(scale_name: str, name: str, rows: list[Row]) -> StageStatus:
     recent = [float(row[metrics.SECONDS]) for row in mine[-RECENT:] if metrics.SECONDS in row]
     if recent:
         return StageStatus(name, len(mine), steps, fmean(recent), True)
-    place = dag.layout(scale_name, name)
-    hours = planned_gpu_hours(scale_name)[TRAINING, name].expected / (place.nodes * place.gpus_per_node)
+    layout = dag.layout(scale_name, name)
+    hours = planned_gpu_hours(scale_name)[TRAINING, name].expected / (layout.nodes * layout.gpus_per_node)
     return StageStatus(name, len(mine), steps, hours * 3600 / steps, False)
 
 
-def status(scale_name: str, console: "Console") -> None:
+def status(*, scale: str, console: "Console") -> None:
     """Print the status of a scale's training."""
-    console.print(render(read_status(scale_name), max(20, min(60, console.width - 40))))
+    console.print(render(read_status(scale), max(20, min(60, console.width - 40))))
 
 
 def render(found: Status, width: int) -> "RenderableType":
@@ -139,13 +140,13 @@ def headline(found: Status) -> str:
         return f"{found.scale}: training has not begun; {current.id} is the first of {len(found.segments)} segments"
     step = found.rows[-1]
     since = silence(step)
-    words = f"{found.scale}: stage {step['stage']}, step {step['step']:,}, segment {step['segment']}"
+    line = f"{found.scale}: stage {step['stage']}, step {step['step']:,}, segment {step['segment']}"
     usual = next(stage.seconds for stage in found.stages if stage.name == step["stage"])
     if since is not None:
-        words += f", last step {duration(since)} ago"
+        line += f", last step {duration(since)} ago"
         if usual and since > max(QUIET * usual, 60):
-            words += f" ({since / usual:.0f} times a step: waiting in a queue, starting, or stopped?)"
-    return words
+            line += f" ({since / usual:.0f} times a step: waiting in a queue, starting, or stopped?)"
+    return line
 
 
 def silence(row: Row) -> float | None:
@@ -171,13 +172,13 @@ def stage_table(found: Status) -> "RenderableType":
 
 
 def ledger_line(found: Status) -> str:
-    words = f"GPU-hours: {amount(found.gpu_hours)} used of {amount(found.approved)} approved"
-    words += f" (planned in all, with evaluation: {amount(found.planned)})"
+    line = f"GPU-hours: {amount(found.gpu_hours)} used of {amount(found.approved)} approved"
+    line += f" (planned in all, with evaluation: {amount(found.planned)})"
     left = found.seconds_left
     if found.current is not None and left is not None:
         end = datetime.now(UTC) + timedelta(seconds=left)
-        words += f"\nLeft: {duration(left)} of steps; without queues until {end:%Y-%m-%d %H:%M} UTC"
-    return words
+        line += f"\nLeft: {duration(left)} of steps; without queues until {end:%Y-%m-%d %H:%M} UTC"
+    return line
 
 
 def curve_table(rows: list[Row], stage: str, width: int) -> "RenderableType":
@@ -211,17 +212,6 @@ def sparkline(values: list[float], width: int) -> str:
 def bar(share: float, width: int = 20) -> str:
     filled = round(min(1.0, share) * width)
     return "━" * filled + "─" * (width - filled)
-
-
-def duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    days, rest = divmod(round(seconds), 86_400)
-    hours, rest = divmod(rest, 3600)
-    minutes, rest = divmod(rest, 60)
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def amount(hours: float) -> str:

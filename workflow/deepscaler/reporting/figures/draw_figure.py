@@ -11,7 +11,7 @@ TIMEOUT = 600
 """Seconds that a cell may take."""
 
 
-def draw_figure(scale: str, notebook: Path, data: list[Path], png: Path, pdf: Path, executed: Path) -> None:
+def draw_figure(*, scale: str, notebook: Path, data: list[Path], png: Path, pdf: Path, executed: Path) -> None:
     """Execute a notebook with its parameters; the notebook itself writes both pictures.
 
     Raises:

@@ -9,7 +9,7 @@ from deepscaler.errors import UserError
 from deepscaler.files import read_json
 from deepscaler.reporting.claims.results import Estimate, Step, aime_of, read_training
 from deepscaler.reporting.figures import style
-from deepscaler.reporting.figures.marks import aime_title, legend_below, reference_lines, switches
+from deepscaler.reporting.figures.annotations import aime_title, legend_below, reference_lines, stage_boundaries
 from deepscaler.reporting.figures.size_figure import accuracy_by_size
 from deepscaler.settings.claims import Series
 
@@ -64,7 +64,7 @@ def accuracy_by_step(scale: str, scores: list[Path]) -> "Figure":
     axes.fill_between(x, low, high, color=style.BLUE, alpha=0.18, linewidth=0, label="95 % interval, sampling alone")
     axes.plot(x, y, color=style.BLUE, marker="o", markersize=4, clip_on=False, label="measured")
     reference_lines(axes, scale, 1)
-    switches(axes, scale)
+    stage_boundaries(axes, scale)
     axes.set(xlabel="training step", ylabel=f"{aime_title(scale)}, Pass@1 (%)", xlim=(0, None))
     legend_below(figure, axes)
     return figure
@@ -76,7 +76,7 @@ def length_and_reward(scale: str, data: list[Path]) -> "Figure":
     figure, axes = style.panels(2)
     for panel, (series, colour) in zip(axes, LENGTH_AND_REWARD, strict=True):
         draw_series(panel, scale, steps, series, colour, figure_number=2)
-        switches(panel, scale)
+        stage_boundaries(panel, scale)
     legend_below(figure, axes[0])
     return figure
 
@@ -98,7 +98,7 @@ def clipped_share(scale: str, data: list[Path]) -> "Figure":
     """Figure 4: the share of responses that the context limit cut off."""
     figure, (axes,) = style.panels(1)
     draw_series(axes, scale, read_training(data[0]), "truncated", style.GREEN, figure_number=4)
-    switches(axes, scale)
+    stage_boundaries(axes, scale)
     axes.set_ylim(bottom=0)
     legend_below(figure, axes)
     return figure
@@ -123,9 +123,9 @@ def draw_series(
     figure_number: int,
     only: list[Step] | None = None,
 ) -> None:
-    """A series by step: each step faint, its moving average strong, begun anew with every stage."""
+    """A series by step: each step faint, its moving average strong, restarted with every stage."""
     factor = 100.0 if series == "truncated" else 1.0
-    window = moving_window(len(dag_steps(scale)))
+    window = moving_window(len(all_steps(scale)))
     shown = {step.total_step for step in only or steps}
     for number, stage in enumerate(dict.fromkeys(step.stage for step in steps)):
         pairs = [(s.total_step, v * factor) for s in steps if s.stage == stage and (v := s.value(series)) is not None]
@@ -158,5 +158,5 @@ def moving_average(values: Sequence[float], window: int) -> list[float]:
     return means
 
 
-def dag_steps(scale: str) -> range:
+def all_steps(scale: str) -> range:
     return range(dag.segments(scale)[-1].total_last)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from deepscaler import dag, settings
 from deepscaler.reporting.claims.results import Estimate, Results
 from deepscaler.reporting.figures import style
-from deepscaler.reporting.figures.marks import aime_title, comparable
+from deepscaler.reporting.figures.annotations import aime_title, claims_at
 from deepscaler.settings.claims import TableCell
 from deepscaler.settings.models import Reported
 
@@ -25,10 +25,10 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
     cells = {name: results.cell(name, "aime_2024") for name in settings.load_scale(scale).evaluation.systems}
     found = {name: estimate for name, estimate in cells.items() if estimate}
     figure, (axes,) = style.panels(1, height=4.2)
-    places = side_by_side({name: size for name in found if (size := parameters(scale, name)) is not None})
+    positions = side_by_side({name: size for name in found if (size := parameters(scale, name)) is not None})
     for name, estimate in found.items():
         entry = settings.systems()[name]
-        if name not in places:
+        if name not in positions:
             axes.axhline(estimate.value, color=style.GREY, linestyle=(0, (5, 2)), linewidth=1.2)
             axes.annotate(f"{entry.title} (size unknown)", (0.42, estimate.value), xycoords=("axes fraction", "data"),
                           va="bottom", fontsize=8, color=style.GREY)  # fmt: skip
@@ -36,12 +36,12 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
         reported = isinstance(entry, Reported)
         half = style.BAND * (estimate.standard_error or 0.0)
         marker, inside = ("s", "white") if reported else ("o", style.BLUE)
-        axes.errorbar(places[name], estimate.value, yerr=half or None, fmt=marker, markerfacecolor=inside,
+        axes.errorbar(positions[name], estimate.value, yerr=half or None, fmt=marker, markerfacecolor=inside,
                       color=style.BLUE, capsize=2, markersize=5, elinewidth=1.1)  # fmt: skip
-    crosses = paper_markers(axes, scale, places)
-    name_points(axes, scale, places, found)
+    crosses = paper_markers(axes, scale, positions)
+    name_points(axes, scale, positions, found)
     axes.set(xscale="log", xlabel="parameters (log scale)", ylabel=f"{aime_title(scale)}, Pass@1 (%)")
-    sizes = sorted({size for name in places if (size := parameters(scale, name)) is not None})
+    sizes = sorted({size for name in positions if (size := parameters(scale, name)) is not None})
     axes.set_xticks(sizes, [size_text(size) for size in sizes])
     axes.set_xticks([], minor=True)
     size_legend(axes, scale, crosses)
@@ -49,46 +49,46 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
 
 
 def side_by_side(sizes: dict[str, float]) -> dict[str, float]:
-    """Where each system stands on the axis: systems of one size next to each other, so that error bars show."""
-    placed = {}
+    """Position of each system on the axis: systems of one size next to each other, so that error bars show."""
+    positions = {}
     for size in set(sizes.values()):
         names = [name for name in sizes if sizes[name] == size]
         for rank, name in enumerate(names):
-            placed[name] = size * style.STEP_ASIDE ** (rank - (len(names) - 1) / 2)
-    return placed
+            positions[name] = size * style.NEIGHBOUR_FACTOR ** (rank - (len(names) - 1) / 2)
+    return positions
 
 
-def paper_markers(axes: "Axes", scale: str, places: dict[str, float]) -> bool:
-    """The paper's own value of each system that it has one for, as a cross; whether there is any."""
+def paper_markers(axes: "Axes", scale: str, positions: dict[str, float]) -> bool:
+    """The paper's own values as crosses; returns whether it has any."""
     drawn = False
-    for claim in comparable(scale):
+    for claim in claims_at(scale):
         cell = claim.measure
-        if not isinstance(cell, TableCell) or cell.column != "aime_2024" or cell.system not in places:
+        if not isinstance(cell, TableCell) or cell.column != "aime_2024" or cell.system not in positions:
             continue
         if cell.against or cell.limit or cell.minus or cell.over:
             continue
-        axes.plot(places[cell.system], claim.expected, marker="x", color=style.ORANGE, markersize=6,
+        axes.plot(positions[cell.system], claim.expected, marker="x", color=style.ORANGE, markersize=6,
                   markeredgewidth=1.6, linestyle="none", zorder=3)  # fmt: skip
         drawn = True
     return drawn
 
 
-def name_points(axes: "Axes", scale: str, places: dict[str, float], found: dict[str, Estimate]) -> None:
+def name_points(axes: "Axes", scale: str, positions: dict[str, float], found: dict[str, Estimate]) -> None:
     """Names to the right of the points, moved apart where they would overlap, and room for them on the axis."""
-    if not places:
+    if not positions:
         return
-    left, right = log(min(places.values())), log(max(places.values()))
+    left, right = log(min(positions.values())), log(max(positions.values()))
     width = max((right - left) / (1 - LEFT_MARGIN - NAMES_MARGIN), 0.2)  # where all have one size, they stand together
     bottom, top = axes.get_ylim()
-    sizes = {name: parameters(scale, name) for name in places}
+    sizes = {name: parameters(scale, name) for name in positions}
     for size in set(sizes.values()):
-        column = [name for name in places if sizes[name] == size]
-        beside = max(places[name] for name in column) * exp(0.03 * width)
+        column = [name for name in positions if sizes[name] == size]
+        beside = max(positions[name] for name in column) * exp(0.03 * width)
         heights = style.spread([found[name].value for name in column], (top - bottom) * LINE_HEIGHT)
         for name, height in zip(column, heights, strict=True):
             arrow = {"arrowstyle": "-", "color": style.FAINT, "shrinkB": 4}
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}
-            axes.annotate(settings.systems()[name].title, (places[name], found[name].value), xytext=(beside, height),
+            axes.annotate(settings.systems()[name].title, (positions[name], found[name].value), xytext=(beside, height),
                           va="center", fontsize=8, arrowprops=arrow, bbox=box, zorder=4)  # fmt: skip
     start = left - LEFT_MARGIN * width
     axes.set_xlim(exp(start), exp(start + width))
@@ -98,18 +98,18 @@ def name_points(axes: "Axes", scale: str, places: dict[str, float], found: dict[
 def size_legend(axes: "Axes", scale: str, crosses: bool) -> None:
     from matplotlib.lines import Line2D
 
-    marks = [Line2D([], [], marker="o", color=style.BLUE, linestyle="none", label="measured here (95 %)")]
+    handles = [Line2D([], [], marker="o", color=style.BLUE, linestyle="none", label="measured here (95 %)")]
     kinds = [settings.systems()[system] for system in settings.load_scale(scale).evaluation.systems]
     if any(isinstance(entry, Reported) for entry in kinds):
-        marks.append(Line2D([], [], marker="s", color=style.BLUE, markerfacecolor="white", linestyle="none",
+        handles.append(Line2D([], [], marker="s", color=style.BLUE, markerfacecolor="white", linestyle="none",
                             label="as reported by others"))  # fmt: skip
     if crosses:
-        marks.append(Line2D([], [], marker="x", color=style.ORANGE, linestyle="none", label="the paper's value"))
-    axes.legend(handles=marks, loc="best")
+        handles.append(Line2D([], [], marker="x", color=style.ORANGE, linestyle="none", label="the paper's value"))
+    axes.legend(handles=handles, loc="best")
 
 
 def size_text(billions: float) -> str:
-    """Parameters as people say them: "1.5 B", "0.4 M"."""
+    """Parameters as people write them: "1.5 B", "0.4 M"."""
     return f"{billions:g} B" if billions >= 0.1 else f"{billions * 1000:g} M"
 
 

@@ -16,7 +16,7 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 INK, GREY, FAINT = "#1a1a1a", "#6b6b6b", "#c9c9c9"
 WIDTH, HEIGHT = 6.6, 3.7
 """Inches: a text column in print."""
-STEP_ASIDE = 1.025
+NEIGHBOUR_FACTOR = 1.025
 """Factor between neighbours of one size on a logarithmic axis."""
 BAND = 1.96
 """Half width of an error band, in standard errors: 95 %."""
@@ -85,8 +85,8 @@ def spread(values: list[float], gap: float) -> list[float]:
             members = previous + members
             centre = sum(values[i] for i in members) / len(members)
         groups.append((members, centre))
-    placed = [0.0] * len(values)
+    positions = [0.0] * len(values)
     for members, centre in groups:
         for rank, index in enumerate(members):
-            placed[index] = centre + gap * (rank - (len(members) - 1) / 2)
-    return placed
+            positions[index] = centre + gap * (rank - (len(members) - 1) / 2)
+    return positions

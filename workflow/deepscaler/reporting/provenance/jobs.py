@@ -1,7 +1,7 @@
-"""The jobs that made a scale's files, out of Snakemake's own records, and the names by which provenance calls files.
+"""The jobs that made a scale's files, from Snakemake's own records.
 
 Snakemake keeps a record of every finished job's outputs in .snakemake/metadata: rule, inputs, command and times. They
-are read as plain JSON; where they are gone, as after a download of results, there are no jobs to tell of.
+are read as plain JSON; where they are gone, as after a download of results, no jobs are found.
 """
 
 import base64
@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler import settings
-
-WORK = "work/"
-"""How a name starts whose file lies under the work root, wherever a site has that."""
+from deepscaler.reporting.file_names import WORK, name_of, path_of
 
 
 @dataclass(frozen=True)
@@ -32,28 +30,10 @@ class RunJob:
     ended: float
 
 
-def name_of(path: str) -> str:
-    """A file's name in provenance; the same on every machine, wherever its checkout and its work root are."""
-    work = settings.site().work.rstrip("/") + "/"
-    root = str(settings.project_root()) + "/"
-    for prefix, replacement in ((work, WORK), (root + work, WORK), (root, "")):
-        if path.startswith(prefix):
-            return replacement + path.removeprefix(prefix)
-    return path
-
-
-def path_of(name: str) -> Path:
-    """Where a named file lies here."""
-    root = settings.project_root()
-    if name.startswith(WORK):
-        return root / settings.site().work / name.removeprefix(WORK)
-    return root / name
-
-
 def run_jobs(scale: str) -> list[RunJob]:
     """The finished jobs of a scale whose outputs are still there, in the order in which they ended."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for output, record in records(settings.project_root() / ".snakemake" / "metadata"):
+    for output, record in job_records(settings.project_root() / ".snakemake" / "metadata"):
         name = name_of(output)
         if not name.startswith((f"results/{scale}/", f"{WORK}{scale}/")) or not path_of(name).exists():
             continue
@@ -80,7 +60,7 @@ def first(values: list[str] | None) -> str:
     return values[0] if values else ""
 
 
-def records(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def job_records(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(output, record) of all complete records; a file's name is its output in base64, long ones cut into folders."""
     for path in folder.rglob("*") if folder.is_dir() else ():
         if not path.is_file():

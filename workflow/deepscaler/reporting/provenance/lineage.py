@@ -7,7 +7,7 @@ from typing import Any
 
 from deepscaler.errors import UserError
 from deepscaler.files import read_json
-from deepscaler.reporting.provenance.jobs import name_of
+from deepscaler.reporting.file_names import name_of
 from deepscaler.reporting.provenance.record_provenance import ADDRESS
 
 CRATE = "ro-crate-metadata.json"
@@ -57,29 +57,31 @@ class Lineage:
             raise UserError("the record of provenance does not know this file", name, "was it made after the record?")
         return self.sources[name]
 
-    def walk(self, name: str, keep: "Keep") -> Iterator[tuple[int, Source, bool]]:
+    def walk(self, name: str, belongs: "InputFilter") -> Iterator[tuple[int, Source, bool]]:
         """The file and all that it came from, depth first: (depth, source, whether it was shown before)."""
-        yield from self.descend(name, keep, 0, set())
+        yield from self.descend(name, belongs, 0, set())
 
-    def descend(self, name: str, keep: "Keep", depth: int, seen: set[str]) -> Iterator[tuple[int, Source, bool]]:
+    def descend(
+        self, name: str, belongs: "InputFilter", depth: int, seen: set[str]
+    ) -> Iterator[tuple[int, Source, bool]]:
         source = self.source(name)
         yield depth, source, name in seen
         if name in seen:
             return
         seen.add(name)
         for given in source.inputs:
-            if given in self.sources and keep(source.rule, given):
-                yield from self.descend(given, keep, depth + 1, seen)
+            if given in self.sources and belongs(source.rule, given):
+                yield from self.descend(given, belongs, depth + 1, seen)
 
 
 @dataclass(frozen=True)
-class Keep:
+class InputFilter:
     """Which inputs of a job belong to one cell of a table: those of its system and of its benchmark."""
 
     systems: frozenset[str] = frozenset()
-    """Systems that the cell is not of."""
+    """Systems other than the cell's."""
     benchmarks: frozenset[str] = frozenset()
-    """Benchmarks that the cell is not of."""
+    """Benchmarks other than the cell's."""
 
     def __call__(self, rule: str | None, name: str) -> bool:
         *_, folder, file = ["", *name.split("/")]

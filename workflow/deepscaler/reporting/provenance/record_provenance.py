@@ -15,7 +15,8 @@ from deepscaler import settings
 from deepscaler.errors import UserError
 from deepscaler.files import read_json, sha256, write_json, writing
 from deepscaler.progress import progress
-from deepscaler.reporting.provenance.jobs import RunJob, name_of, path_of, run_jobs
+from deepscaler.reporting.file_names import name_of, path_of
+from deepscaler.reporting.provenance.jobs import RunJob, run_jobs
 from deepscaler.versions import commit, home_page, versions
 
 ADDRESS = "arcp://name,deepscaler/"
@@ -42,13 +43,13 @@ AUTHORS = {"@id": "#authors", "@type": "Organization", "name": "The authors of t
 LICENCE = "https://spdx.org/licenses/MIT"
 
 
-def record_provenance(scale: str, folder: Path, work: Path, output: Path) -> None:
+def record_provenance(*, scale: str, folder: Path, work: Path, output: Path) -> None:
     """Write ro-crate-metadata.json for the results in `folder` and what they were made from in `work`."""
     if not folder.is_dir():
         raise UserError("no such folder of results", folder)
     jobs = [job for job in run_jobs(scale) if name_of(str(output)) not in job.outputs]
     copy_source(folder / SOURCE)
-    names = sorted({*file_names(jobs), *name_files(folder, output)})
+    names = sorted({*files_of_jobs(jobs), *files_of_results(folder, output)})
     digests = digests_of(names)
     crate = Crate(scale, digests)
     crate.add_run(jobs)
@@ -56,13 +57,13 @@ def record_provenance(scale: str, folder: Path, work: Path, output: Path) -> Non
     print(f"Recorded {len(digests)} files and {len(jobs)} jobs")
 
 
-def file_names(jobs: list[RunJob]) -> set[str]:
+def files_of_jobs(jobs: list[RunJob]) -> set[str]:
     """All files that the jobs read or wrote."""
     return {name for job in jobs for name in (*job.inputs, *job.outputs)}
 
 
-def name_files(folder: Path, output: Path) -> set[str]:
-    """The files of the results folder, whatever made them; not the record itself, nor what is made from it."""
+def files_of_results(folder: Path, output: Path) -> set[str]:
+    """All files of the results folder, except the record itself and what is made from it."""
     later = {output.name, "report.html"}
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
     return {name_of(str(path)) for path in files if path.relative_to(folder).as_posix() not in later}
@@ -126,7 +127,7 @@ class Crate:
         return record
 
     def add_file(self, name: str) -> Any:
-        """A file of the results by its place in the crate, any other by its address."""
+        """A file of the results by its path in the crate, any other by its address."""
         digest, size = self.digests[name]
         inside = f"results/{self.scale}/"
         properties = {"name": name, "sha256": digest, "contentSize": str(size), "encodingFormat": media_type(name)}

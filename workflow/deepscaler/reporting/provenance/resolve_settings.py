@@ -9,14 +9,14 @@ from deepscaler.files import write_text
 from deepscaler.versions import commit, versions
 
 
-def resolve_settings(scale: str, output: Path) -> None:
-    """Write settings.yaml: what was asked for (`settings`, with a digest), and what ran it."""
-    asked = dag.resolved(scale)
+def resolve_settings(*, scale: str, output: Path) -> None:
+    """Write settings.yaml: the settings in full (with their digest), and the versions that ran."""
+    resolved = dag.resolved(scale)
     record = {
-        "digest": settings.settings_digest(asked),
+        "digest": settings.settings_digest(resolved),
         "seed": settings.load_scale(scale).seed,
         "commit": commit(),
         "versions": versions(),
-        "settings": asked,
+        "settings": resolved,
     }
     write_text(output, yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=120))

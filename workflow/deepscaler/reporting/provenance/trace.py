@@ -1,4 +1,4 @@
-"""A cell's lineage, from the number to completions, checkpoint, recipe, prompts and sources, and whether it holds."""
+"""A cell's lineage, from the number to completions, checkpoint, recipe, prompts and sources, and its verification."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from deepscaler import dag, records, settings
 from deepscaler.errors import JobError, UserError, refuse_unknown
 from deepscaler.files import read_json, sha256
 from deepscaler.reporting.claims.results import Results
-from deepscaler.reporting.provenance.jobs import name_of, path_of
-from deepscaler.reporting.provenance.lineage import CRATE, Keep, Lineage, Source
+from deepscaler.reporting.file_names import name_of, path_of
+from deepscaler.reporting.provenance.lineage import CRATE, InputFilter, Lineage, Source
 from deepscaler.reporting.provenance.record_provenance import MANIFESTS
 from deepscaler.settings.models import Reported
 
@@ -26,25 +26,27 @@ class Cell:
     column: str
 
 
-def trace(table: Path, row: str | None, column: str | None, verify: bool) -> None:
-    """Print where a table came from, or one cell of it; with `verify`, hold all of it against the record.
+def trace(*, table: Path, row: str | None, column: str | None, verify: bool) -> None:
+    """Print where a table came from, or one cell of it; with `verify`, compare all of it with the record.
 
     Raises:
-        JobError: something differs from the record, or a number from what it was made of; each is named.
+        JobError: a file differs from the record, or a number from its grades; each is named.
     """
     if not table.is_file():
         raise UserError("no such file", table)
     scale = table.resolve().parent.name
     results = Results(scale, table.resolve().parent)
     cell = Cell(system_of(scale, row), column or "average") if row else None
-    keep, lineage = keep_of(scale, cell), Lineage.read(results.folder / CRATE)
+    belongs, lineage = input_filter(scale, cell), Lineage.read(results.folder / CRATE)
     if cell:
         print(describe(results, cell))
-    walked = list(lineage.walk(name_of(str(table.resolve())), keep))
-    for depth, source, again in walked:
-        print(line_of(depth, source, again))
+    walked = list(lineage.walk(name_of(str(table.resolve())), belongs))
+    for depth, source, repeated in walked:
+        print(line_of(depth, source, repeated))
     if verify:
-        report(verify_sources([source for _, source, again in walked if not again], lineage), results, cell)
+        refuse_differences(
+            verify_sources([source for _, source, repeated in walked if not repeated], lineage), results, cell
+        )
 
 
 def system_of(scale: str, row: str) -> str:
@@ -56,10 +58,10 @@ def system_of(scale: str, row: str) -> str:
     raise refuse_unknown("row", row, known, f"table of {scale}")
 
 
-def keep_of(scale: str, cell: Cell | None) -> Keep:
+def input_filter(scale: str, cell: Cell | None) -> InputFilter:
     """What of the lineage belongs to a cell."""
     if cell is None:
-        return Keep()
+        return InputFilter()
     entry = settings.systems()[cell.system]
     if isinstance(entry, Reported):
         raise UserError(f"{cell.system!r} was not measured here", hint=f"its numbers are from {entry.source}")
@@ -67,7 +69,9 @@ def keep_of(scale: str, cell: Cell | None) -> Keep:
     if cell.column not in (*tests, "average"):
         raise refuse_unknown("column", cell.column, [*tests, "average"], f"table of {scale}")
     systems = frozenset(dag.evaluated(scale)) - {cell.system}
-    return Keep(systems, frozenset(name for column, name in tests.items() if cell.column not in (column, "average")))
+    return InputFilter(
+        systems, frozenset(name for column, name in tests.items() if cell.column not in (column, "average"))
+    )
 
 
 def benchmarks_of(scale: str) -> dict[str, str]:
@@ -83,23 +87,23 @@ def describe(results: Results, cell: Cell) -> str:
     return f"{settings.systems()[cell.system].title}, {cell.column}: {estimate.value:g} %{error}"
 
 
-def line_of(depth: int, source: Source, again: bool) -> str:
-    """One file: its name, digest and job, and what it says of itself."""
+def line_of(depth: int, source: Source, repeated: bool) -> str:
+    """One file: its name, digest and job, and for a manifest its metadata."""
     head = "  " * depth + source.name
-    if again:
+    if repeated:
         return f"{head}  (above)"
     maker = f"  {source.rule} {source.started}" if source.rule else ""
-    return f"{head}  sha256 {source.digest[:12]}{maker}{facts_of(source.name)}"
+    return f"{head}  sha256 {source.digest[:12]}{maker}{metadata_of(source.name)}"
 
 
-def facts_of(name: str) -> str:
-    """What a checkpoint or a model says of itself."""
+def metadata_of(name: str) -> str:
+    """Origin and seed of a checkpoint or a model, from its manifest."""
     path = path_of(name)
     if not name.endswith(MANIFESTS) or not path.is_file():
         return ""
     manifest: dict[str, Any] = read_json(path)
-    facts = {key: manifest.get(key) for key in ("repository", "revision", "seed", "total_step", "recipe_digest")}
-    return "".join(f"  {key} {str(value)[:12]}" for key, value in facts.items() if value is not None)
+    metadata = {key: manifest.get(key) for key in ("repository", "revision", "seed", "total_step", "recipe_digest")}
+    return "".join(f"  {key} {str(value)[:12]}" for key, value in metadata.items() if value is not None)
 
 
 def verify_sources(walked: list[Source], lineage: Lineage) -> Iterator[str]:
@@ -114,7 +118,7 @@ def verify_sources(walked: list[Source], lineage: Lineage) -> Iterator[str]:
             yield f"{source.name}: sha256 is {found[:12]}, recorded {source.digest[:12]}"
 
 
-def report(differences: Iterator[str], results: Results, cell: Cell | None) -> None:
+def refuse_differences(differences: Iterator[str], results: Results, cell: Cell | None) -> None:
     found = [*differences, *recompute(results, cell)]
     for line in found:
         print(f"DIFFERS  {line}")

@@ -60,10 +60,10 @@ def check_size(node: Node) -> None:
         if argument.kind != "number" or not argument.value.isdigit() or int(argument.value) > MAX_FACTORIAL:
             raise Refused("factorial too large, or not of a plain number")
     if node.kind == "power":
-        _check_power(*node.parts)
+        check_power(*node.parts)
 
 
-def _check_power(base: Node, exponent: Node) -> None:
+def check_power(base: Node, exponent: Node) -> None:
     if base.kind == "symbol" and not symbols(exponent):
         return
     try:
@@ -74,12 +74,12 @@ def _check_power(base: Node, exponent: Node) -> None:
     if symbols(base) and not size <= MAX_SYMBOLIC_EXPONENT:
         raise Refused("exponent of an expression")
     # a fraction's numerator and denominator grow even where its value stays near one; NaN fails any comparison
-    if not size * bits <= MAX_POWER_BITS or size * _digits(base) * 3.4 > MAX_POWER_BITS:
+    if not size * bits <= MAX_POWER_BITS or size * digits(base) * 3.4 > MAX_POWER_BITS:
         raise Refused("power too large")
 
 
-def _digits(node: Node) -> int:
-    return len(node.value) if node.kind == "number" else sum(_digits(part) for part in node.parts)
+def digits(node: Node) -> int:
+    return len(node.value) if node.kind == "number" else sum(digits(part) for part in node.parts)
 
 
 def to_sympy(node: Node) -> Any:

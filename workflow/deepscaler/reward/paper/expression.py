@@ -16,13 +16,13 @@ MAX_TOKENS = 400
 MAX_DEPTH = 40
 MAX_DIGITS = 400
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)|(?P<name>[^\W\d]\w*)|(?P<operator>\*\*|[-+*/^(),!])", re.A
 )
-_NAME = re.compile(r"[^\W\d]\w*")
+NAME = re.compile(r"[^\W\d]\w*")
 CONSTANTS = {"pi": math.pi}
-_FUNCTIONS = {"sqrt", "ln", "re", "im", "csc", "frac", "li"}
-_REFUSED_NAMES = {
+FUNCTIONS = {"sqrt", "ln", "re", "im", "csc", "frac", "li"}
+REFUSED_NAMES = {
     *("nan", "oo", "zoo", "rf", "ff", "gff", "jn", "yn", "hn1", "hn2", "fft", "ntt", "fu", "eye", "all", "id"),
     *("if", "is", "in", "or", "as"),
 }
@@ -43,18 +43,18 @@ class Node:
 def tokenize(text: str) -> list[tuple[str, str]]:
     """(kind, text) pairs; a name stands for one symbol, constant or function."""
     tokens: list[tuple[str, str]] = []
-    place = 0
-    while place < len(text):
-        if match := _TOKEN.match(text, place) or _NAME.match(text, place):
+    position = 0
+    while position < len(text):
+        if match := TOKEN.match(text, position) or NAME.match(text, position):
             kind = match.lastgroup or "name"
             piece = match.group()
         else:
-            raise Refused(f"character {text[place]!r}")
-        place = match.end()
+            raise Refused(f"character {text[position]!r}")
+        position = match.end()
         if kind == "number":
-            tokens.append((kind, _checked_number(piece, text[place : place + 1])))
+            tokens.append((kind, checked_number(piece, text[position : position + 1])))
         elif kind == "name":
-            tokens.extend(_split_name(piece))
+            tokens.extend(split_name(piece))
         else:
             tokens.append((kind, "**" if piece == "^" else piece))
         if len(tokens) > MAX_TOKENS:
@@ -62,7 +62,7 @@ def tokenize(text: str) -> list[tuple[str, str]]:
     return tokens
 
 
-def _checked_number(text: str, following: str) -> str:
+def checked_number(text: str, following: str) -> str:
     if len(text) > MAX_DIGITS:
         raise Refused("too many digits")
     exponent = text.partition("e")[2]
@@ -75,15 +75,15 @@ def _checked_number(text: str, following: str) -> str:
     return text
 
 
-def _split_name(name: str) -> list[tuple[str, str]]:
+def split_name(name: str) -> list[tuple[str, str]]:
     """`xy2` as x, y, 2; a listed constant or function and the name of a Greek letter stay whole, as in SymPy."""
-    if name in _REFUSED_NAMES or len(name) > 40:
+    if name in REFUSED_NAMES or len(name) > 40:
         raise Refused(f"name {name[:20]!r}")
     if name in CONSTANTS:
         return [("constant", name)]
-    if name in _FUNCTIONS:
+    if name in FUNCTIONS:
         return [("function", name)]
-    if len(name) == 1 or "_" in name or _is_greek_name(name):
+    if len(name) == 1 or "_" in name or is_greek_name(name):
         return [("symbol", name)]
     pieces = re.findall(r"[0-9]+|.", name)
     if any(piece.isdigit() and not piece.isascii() for piece in pieces):
@@ -91,7 +91,7 @@ def _split_name(name: str) -> list[tuple[str, str]]:
     return [("number" if piece.isdigit() else "symbol", piece.lstrip("0") or "0") for piece in pieces]
 
 
-def _is_greek_name(name: str) -> bool:
+def is_greek_name(name: str) -> bool:
     try:
         unicodedata.lookup("GREEK SMALL LETTER " + name)
         return True
@@ -99,20 +99,20 @@ def _is_greek_name(name: str) -> bool:
         return False
 
 
-class _Parser:
+class Parser:
     """Python's precedences, with `*` understood between neighbours; `**` binds tighter than a sign on its left."""
 
     def __init__(self, tokens: list[tuple[str, str]]) -> None:
         self.tokens = [*tokens, ("end", "")]
-        self.place = 0
+        self.position = 0
         self.depth = 0
 
     def peek(self) -> tuple[str, str]:
-        return self.tokens[self.place]
+        return self.tokens[self.position]
 
     def take(self, operator: str) -> bool:
-        if self.tokens[self.place] == ("operator", operator):
-            self.place += 1
+        if self.tokens[self.position] == ("operator", operator):
+            self.position += 1
             return True
         return False
 
@@ -148,7 +148,7 @@ class _Parser:
         negative, signs = False, 0
         while self.peek() in (("operator", "-"), ("operator", "+")):
             negative ^= self.peek()[1] == "-"
-            self.place, signs = self.place + 1, signs + 1
+            self.position, signs = self.position + 1, signs + 1
         node = self.power()
         return Node("negate", "", (node,)) if negative else node
 
@@ -171,7 +171,7 @@ class _Parser:
 
     def primary(self) -> Node:
         kind, value = self.peek()
-        self.place += 1
+        self.position += 1
         if kind in ("number", "symbol", "constant"):
             return Node(kind, value)
         if kind == "function":
@@ -195,7 +195,7 @@ def parse(text: str) -> Node:
     Raises:
         Refused: the text is outside the grammar or beyond a cap.
     """
-    return _Parser(tokenize(text.strip())).whole()
+    return Parser(tokenize(text.strip())).whole()
 
 
 def symbols(node: Node) -> set[str]:

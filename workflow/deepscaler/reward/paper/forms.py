@@ -8,18 +8,18 @@ import re
 
 from deepscaler.reward.paper import latex
 
-_WHOLLY_TEXT = re.compile(r"^\\text\{(?P<text>.+?)\}$")
-_MIXED_NUMBER = re.compile(r"([0-9]) +([0-9])")
-_THOUSANDS = re.compile(r"(\d)(,)(\d\d\d)($|\D)")
-_CIRCLE = re.compile(r"\^ *\\circ")
-_THIN_COMMA = re.compile(r",\\! *")
-_MINUS_SPACES = re.compile(r"- *")
-_UNIT_NAMES = (
+WHOLLY_TEXT = re.compile(r"^\\text\{(?P<text>.+?)\}$")
+MIXED_NUMBER = re.compile(r"([0-9]) +([0-9])")
+THOUSANDS = re.compile(r"(\d)(,)(\d\d\d)($|\D)")
+CIRCLE = re.compile(r"\^ *\\circ")
+THIN_COMMA = re.compile(r",\\! *")
+MINUS_SPACES = re.compile(r"- *")
+UNIT_NAMES = (
     *("degree", "cm", "centimeter", "meter", "mile", "second", "minute", "hour", "day", "week"),
     *("month", "year", "foot", "feet", "inch", "yard"),
 )
-_UNITS = [(unit, re.compile(rf"{unit}(es)?(s)? *(\^[0-9]+)?")) for unit in _UNIT_NAMES]
-_MATHD_REPLACEMENTS = (
+UNITS = [(unit, re.compile(rf"{unit}(es)?(s)? *(\^[0-9]+)?")) for unit in UNIT_NAMES]
+MATHD_REPLACEMENTS = (
     ("\n", ""),
     ("\\!", ""),
     ("\\\\", "\\"),
@@ -31,7 +31,7 @@ _MATHD_REPLACEMENTS = (
     ("^\\circ", ""),
     ("\\$", ""),
 )
-_TEXT_WORDS = (
+TEXT_WORDS = (
     ("\\%", "%"),
     ("\\$", "$"),
     ("$", ""),
@@ -42,10 +42,10 @@ _TEXT_WORDS = (
     ("billion", "*10^9"),
     ("trillion", "*10^12"),
 )
-_TEXT_SYMBOLS = (("√", "sqrt"), ("π", "pi"), ("∞", "inf"), ("∪", "U"), ("·", "*"), ("×", "*"))
+TEXT_SYMBOLS = (("√", "sqrt"), ("π", "pi"), ("∞", "inf"), ("∪", "U"), ("·", "*"), ("×", "*"))
 
 
-class _NoForm(Exception):
+class NoMathdForm(Exception):
     """The MATH form gave up; the stripped answer itself is the form then."""
 
 
@@ -58,20 +58,20 @@ def replace_all(text: str, pairs: tuple[tuple[str, str], ...]) -> str:
 def mathd_form(answer: str) -> str:
     """The MATH benchmark's normal form of an answer; the stripped answer where the form does not apply."""
     answer = answer.strip()
-    if match := _WHOLLY_TEXT.search(answer):
+    if match := WHOLLY_TEXT.search(answer):
         answer = match.group("text").strip()
     try:
-        return _mathd_form(answer)
-    except _NoForm:
+        return normalise_mathd(answer)
+    except NoMathdForm:
         return answer
 
 
-def _mathd_form(text: str) -> str:
-    text = replace_all(text, _MATHD_REPLACEMENTS)
+def normalise_mathd(text: str) -> str:
+    text = replace_all(text, MATHD_REPLACEMENTS)
     if "\\text{ " in text:
         text, *units = text.split("\\text{ ")
         if len(units) != 1:
-            raise _NoForm
+            raise NoMathdForm
     text = replace_all(text, (("\\%", ""), (" .", " 0."), ("{.", "{0.")))
     if not text:
         return text
@@ -80,29 +80,29 @@ def _mathd_form(text: str) -> str:
     sides = text.split("=")
     if len(sides) == 2 and len(sides[0]) <= 2:
         text = sides[1]
-    text = _brace_roots(text).replace(" ", "")
-    text = _brace_fractions(text)
+    text = brace_roots(text).replace(" ", "")
+    text = brace_fractions(text)
     if text == "0.5":
         text = "\\frac{1}{2}"
-    return _slash_to_fraction(text)
+    return slash_to_fraction(text)
 
 
-def _brace_roots(text: str) -> str:
+def brace_roots(text: str) -> str:
     r"""`\sqrt3` to `\sqrt{3}`."""
     head, *tails = text.split("\\sqrt")
     for tail in tails:
         if not tail:
-            raise _NoForm
+            raise NoMathdForm
         head += "\\sqrt" + (tail if tail[0] == "{" else "{" + tail[0] + "}" + tail[1:])
     return head
 
 
-def _brace_fractions(text: str) -> str:
+def brace_fractions(text: str) -> str:
     r"""`\frac12` to `\frac{1}{2}`; a fraction cut short leaves the whole text as it was."""
     result, *tails = text.split("\\frac")
     for tail in tails:
         if not tail:
-            raise _NoForm
+            raise NoMathdForm
         result += "\\frac"
         if tail[0] == "{":
             result += tail
@@ -115,7 +115,7 @@ def _brace_fractions(text: str) -> str:
     return result
 
 
-def _slash_to_fraction(text: str) -> str:
+def slash_to_fraction(text: str) -> str:
     """`3/4`, and only two plain integers, to a LaTeX fraction."""
     parts = text.split("/")
     if len(parts) != 2:
@@ -129,36 +129,36 @@ def _slash_to_fraction(text: str) -> str:
 
 def symbolic_form(answer: str) -> str:
     """The normal form that the symbolic comparison starts from: units, currency and LaTeX rewritten, lower case."""
-    if match := _WHOLLY_TEXT.search(answer):
+    if match := WHOLLY_TEXT.search(answer):
         answer = match.group("text")
-    text = replace_all(answer, _TEXT_WORDS)
-    for unit, pattern in _UNITS:
+    text = replace_all(answer, TEXT_WORDS)
+    for unit, pattern in UNITS:
         if unit in text:
             text = pattern.sub("", text)
-    text = _CIRCLE.sub("", text)
+    text = CIRCLE.sub("", text)
     if text and text[0] == "{" and text[-1] == "}":
         text = text[1:-1]
-    text = _THIN_COMMA.sub("", text)
-    value = _as_float(text)
+    text = THIN_COMMA.sub("", text)
+    value = as_float(text)
     if value is not None and is_near_integer(value):
         text = str(round(value))
     if "\\" in text:
-        text = _latex_to_text(text)
-    text = _MIXED_NUMBER.sub(r"\1+\2", _MINUS_SPACES.sub("-", text))
+        text = latex_to_text(text)
+    text = MIXED_NUMBER.sub(r"\1+\2", MINUS_SPACES.sub("-", text))
     text = replace_all(text, ((" ", ""), ("{", ""), ("}", ""))).lower()
     if is_integer_text(text):
         text = str(int(float(text.replace(",", ""))))
     return text
 
 
-def _latex_to_text(text: str) -> str:
+def latex_to_text(text: str) -> str:
     """Plain text of LaTeX, an unknown macro becoming nothing; `text` itself where pylatexenc fails."""
     fractions = replace_all(text, (("\\tfrac", "\\frac"), ("\\dfrac", "\\frac"), ("\\frac", " \\frac")))
     plain = latex.to_text(fractions)
-    return text if plain is None else replace_all(plain, _TEXT_SYMBOLS).strip()
+    return text if plain is None else replace_all(plain, TEXT_SYMBOLS).strip()
 
 
-def _as_float(text: str) -> float | None:
+def as_float(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
@@ -174,11 +174,11 @@ def is_near_integer(value: float) -> bool:
 
 def without_thousands(text: str) -> str:
     """`1,234,567` to `1234567`, commas elsewhere left alone."""
-    while (shorter := _THOUSANDS.sub(r"\1\3\4", text)) != text:
+    while (shorter := THOUSANDS.sub(r"\1\3\4", text)) != text:
         text = shorter
     return text
 
 
 def is_integer_text(text: str) -> bool:
-    value = _as_float(without_thousands(text))
+    value = as_float(without_thousands(text))
     return value is not None and is_near_integer(value)

@@ -7,11 +7,11 @@ from deepscaler.reward.paper import arithmetic, expression
 from deepscaler.reward.paper.forms import is_integer_text, mathd_form, symbolic_form, without_thousands
 from deepscaler.reward.verdicts import MAX_ANSWER, Refused, Verdict
 
-_FRACTION = re.compile(r"^-?[0-9]+.?/0*[1-9][0-9]*.?$")
-_DEEP_EXPONENTS = re.compile(r"\^[0-9]+\^|\^[0-9][0-9]+")
-_BRACKETS = "()[]"
-_POINTS = (0.8371, 1.6183)
-_APART = 1e-6
+FRACTION = re.compile(r"^-?[0-9]+.?/0*[1-9][0-9]*.?$")
+DEEP_EXPONENTS = re.compile(r"\^[0-9]+\^|\^[0-9][0-9]+")
+BRACKETS = "()[]"
+POINTS = (0.8371, 1.6183)
+APART = 1e-6
 """Relative difference at which two values cannot come from equal expressions, whatever the rounding."""
 
 
@@ -28,12 +28,12 @@ def grade(gold: str, answer: str) -> Verdict:
     if mathd_form(gold) == mathd_form(answer):
         return Verdict(True, "MATH form: equal")
     try:
-        return _compare_symbolic(symbolic_form(gold), symbolic_form(answer))
+        return compare_symbolic(symbolic_form(gold), symbolic_form(answer))
     except Refused as refusal:
         return Verdict(False, f"refused: {refusal}")
 
 
-def _compare_symbolic(gold: str, answer: str) -> Verdict:
+def compare_symbolic(gold: str, answer: str) -> Verdict:
     if gold == answer:
         return Verdict(True, "symbolic form: equal")
     if not answer:
@@ -45,26 +45,26 @@ def _compare_symbolic(gold: str, answer: str) -> Verdict:
         return Verdict(False, "elements: other brackets")
     verdict = Verdict(False, "elements: none")
     for one, other in zip(golds, answers, strict=True):
-        verdict = _compare_element(one, other)
+        verdict = compare_element(one, other)
         if not verdict.correct:
             break
     return verdict
 
 
-def _compare_element(gold: str, answer: str) -> Verdict:
-    if _FRACTION.search(gold) and _FRACTION.search(answer):
+def compare_element(gold: str, answer: str) -> Verdict:
+    if FRACTION.search(gold) and FRACTION.search(answer):
         return Verdict(gold == answer, "fractions: compared as written")
     if is_integer_text(gold) != is_integer_text(answer):
         return Verdict(False, "integers: only one of the two is")
     if not is_evaluable(f"({gold})-({answer})"):
         return Verdict(False, "difference: not evaluable (letters or exponents)")
-    return _difference_is_zero(expression.parse(gold), expression.parse(answer))
+    return difference_is_zero(expression.parse(gold), expression.parse(answer))
 
 
 def is_evaluable(text: str) -> bool:
     """Upstream's rule for what may be simplified: at most two distinct letters, no composite exponents."""
     letters = {character for character in text.replace("sqrt", "").replace("frac", "") if character.isalpha()}
-    return len(letters) <= 2 and "^{" not in text and "^(" not in text and not _DEEP_EXPONENTS.search(text)
+    return len(letters) <= 2 and "^{" not in text and "^(" not in text and not DEEP_EXPONENTS.search(text)
 
 
 def split_tuple(text: str) -> list[str]:
@@ -73,29 +73,29 @@ def split_tuple(text: str) -> list[str]:
     if not text:
         return []
     inner = text[1:-1]
-    if len(text) > 2 and text[0] in _BRACKETS and text[-1] in _BRACKETS and not any(c in inner for c in _BRACKETS):
+    if len(text) > 2 and text[0] in BRACKETS and text[-1] in BRACKETS and not any(c in inner for c in BRACKETS):
         return [element.strip() for element in inner.split(",")]
     return [text]
 
 
-def _difference_is_zero(gold: expression.Node, answer: expression.Node) -> Verdict:
+def difference_is_zero(gold: expression.Node, answer: expression.Node) -> Verdict:
     """Upstream's `simplify(gold - answer) == 0`, skipped where values at sample points already differ."""
-    for point in _POINTS:
+    for point in POINTS:
         names = sorted(expression.symbols(gold) | expression.symbols(answer))
-        values = {name: point + 0.37 * place for place, name in enumerate(names)}
+        values = {name: point + 0.37 * index for index, name in enumerate(names)}
         try:
             one, other = arithmetic.evaluate(gold, values), arithmetic.evaluate(answer, values)
         except (ArithmeticError, ValueError):
             continue
         scale = max(abs(one), abs(other))
-        if math.isfinite(scale) and abs(one - other) > _APART * scale:
+        if math.isfinite(scale) and abs(one - other) > APART * scale:
             return Verdict(False, "difference: values differ")
     arithmetic.check_size(gold)
     arithmetic.check_size(answer)
-    return _simplifies_to_zero(gold, answer)
+    return simplifies_to_zero(gold, answer)
 
 
-def _simplifies_to_zero(gold: expression.Node, answer: expression.Node) -> Verdict:
+def simplifies_to_zero(gold: expression.Node, answer: expression.Node) -> Verdict:
     import sympy
 
     try:

@@ -14,7 +14,7 @@ CHARACTERS_A_STEP = 100
 """White space, names of macros and text are copied character by character: long ones count as more steps."""
 MAX_TEXT = 4 * MAX_ANSWER
 """Characters."""
-_RUN = re.compile(r"\s*(?:\\[^\W\d_]*)?\s*")
+RUN = re.compile(r"\s*(?:\\[^\W\d_]*)?\s*")
 
 _local = threading.local()
 
@@ -25,7 +25,7 @@ def to_text(text: str) -> str | None:
     Raises:
         Refused: beyond the limit.
     """
-    converter, parser = _classes()
+    converter, parser = classes()
     _local.steps = 0
     for name in ("_doc_title", "_doc_author", "_doc_date"):  # what an answer before this one has set
         converter.__dict__.pop(name, None)
@@ -37,13 +37,13 @@ def to_text(text: str) -> str | None:
         return None
 
 
-def _count(characters: int) -> None:
+def count(characters: int) -> None:
     _local.steps += 1 + characters // CHARACTERS_A_STEP
     if _local.steps > MAX_STEPS:
         raise Refused("LaTeX too tangled")
 
 
-def _classes() -> tuple[Any, type]:
+def classes() -> tuple[Any, type]:
     """A converter, one a thread, for building one costs as much as ten conversions; and the parser's class."""
     if not hasattr(_local, "classes"):
         from pylatexenc.latex2text import LatexNodes2Text
@@ -51,15 +51,15 @@ def _classes() -> tuple[Any, type]:
 
         class Parser(LatexWalker):
             def get_token(self, pos: int, *arguments: Any, **options: Any) -> Any:
-                run = _RUN.match(self.s, pos)
-                _count(run.end() - pos if run else 0)
+                run = RUN.match(self.s, pos)
+                count(run.end() - pos if run else 0)
                 return super().get_token(pos, *arguments, **options)
 
         class Converter(LatexNodes2Text):
             def node_to_text(self, *arguments: Any, **options: Any) -> Any:
-                _count(0)
+                count(0)
                 written = super().node_to_text(*arguments, **options)
-                _count(len(written))
+                count(len(written))
                 if len(written) > MAX_TEXT:
                     raise Refused("LaTeX that grows")
                 return written

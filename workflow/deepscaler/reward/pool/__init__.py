@@ -1,4 +1,4 @@
-"""Grading in worker processes that are killed at a deadline: the pool, its workers, the process that forks them."""
+"""Grading in worker processes that are killed at a deadline: the pool, its workers, and the fork server."""
 
 from deepscaler.reward.pool.pool import GradingPool
 

@@ -1,8 +1,9 @@
-"""The process that bears grading workers: it has SymPy loaded and does nothing but fork on request, and reap.
+"""The process that forks the grading workers: it has SymPy loaded, forks on request, and waits for those that end.
 
-`pool` starts one as `python -m deepscaler.reward.pool.fork_server FD MEMORY_MB`. On the Unix socket FD it takes two
-orders, a message each: `+`, with a socket attached, forks a worker that serves it and answers with the worker's process
-id; `-PID` kills that worker. It ends, and its workers with it, when its parent closes the socket.
+`worker.ForkServer` starts one as `python -m deepscaler.reward.pool.fork_server FD MEMORY_MB`. On the Unix socket FD it
+takes two commands, one a message: `+`, with a socket attached, forks a worker that serves that socket, and is answered
+with the worker's process id; `-PID` kills that worker. It ends, and its workers with it, when its parent closes the
+socket.
 
 Forking from here costs milliseconds where a fresh interpreter costs a second, and is safe: this process has one
 thread, whatever its parent has. Only the workers' own parent signals them, so a recycled process id is never hit.
@@ -30,7 +31,7 @@ def serve(connection: socket.socket) -> None:
             send(connection, [verdict.correct, verdict.reason])
 
 
-def _work(connection: socket.socket, memory_mb: int) -> None:
+def work(connection: socket.socket, memory_mb: int) -> None:
     limit = memory_mb << 20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -38,12 +39,12 @@ def _work(connection: socket.socket, memory_mb: int) -> None:
     serve(connection)
 
 
-def _fork(control: socket.socket, descriptor: int, memory_mb: int) -> int:
+def fork(control: socket.socket, descriptor: int, memory_mb: int) -> int:
     pid = os.fork()
     if pid == 0:
         try:
             control.close()
-            _work(socket.socket(fileno=descriptor), memory_mb)
+            work(socket.socket(fileno=descriptor), memory_mb)
         except BrokenPipeError:  # the pool has closed; nobody waits for this verdict
             pass
         finally:
@@ -52,21 +53,21 @@ def _fork(control: socket.socket, descriptor: int, memory_mb: int) -> int:
     return pid
 
 
-def _reap(workers: set[int]) -> None:
+def reap(workers: set[int]) -> None:
     workers -= {pid for pid in workers if os.waitpid(pid, os.WNOHANG)[0]}
 
 
 def main(control: socket.socket, memory_mb: int) -> None:
-    """Obey orders from `control` until it closes."""
+    """Carry out commands from `control` until it closes."""
     workers: set[int] = set()
     control.send(b"ready")
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 32, 1)
-        _reap(workers)
+        reap(workers)
         if not message:
             break
         if message == b"+":
-            pid = _fork(control, descriptors[0], memory_mb)
+            pid = fork(control, descriptors[0], memory_mb)
             workers.add(pid)
             control.send(str(pid).encode())
         elif (pid := int(message[1:])) in workers:
@@ -78,7 +79,7 @@ def main(control: socket.socket, memory_mb: int) -> None:
 
 
 def load_libraries() -> None:
-    """Import and exercise what grading needs, so that no task pays for it."""
+    """Import and exercise what grading needs, so that no task has to wait for it."""
     warnings.simplefilter("ignore")
     for gold, answer in (
         (r"\frac{1}{2}", r"\sqrt{x}+\frac{2}{4}"),
@@ -93,6 +94,8 @@ def load_libraries() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; we see its socket close
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is handled by the parent; this process ends when the socket closes
     load_libraries()
     main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))

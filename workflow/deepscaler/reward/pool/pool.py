@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any, Self
 
 from deepscaler.reward.grade import at_once, golds_of
-from deepscaler.reward.pool.worker import Nursery, Task, Worker
+from deepscaler.reward.pool.worker import ForkServer, Task, Worker
 from deepscaler.reward.response import answer_of
 from deepscaler.reward.verdicts import Golds, Mode, ResponseVerdict, ThinkRule, Verdict
 
@@ -49,14 +49,14 @@ class GradingPool:
 
     def _reset(self) -> None:
         self._owner = os.getpid()
-        self._nursery: Nursery | None = None
+        self._fork_server: ForkServer | None = None
         self._free: queue.SimpleQueue[Worker | None] = queue.SimpleQueue()
         for _ in range(self.workers):
             self._free.put(None)  # a worker is forked when first needed
 
     def __enter__(self) -> Self:
         with self._lock:
-            self._ensure_nursery()
+            self._ensure_fork_server()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,20 +65,20 @@ class GradingPool:
     def close(self) -> None:
         """End the workers. The pool may be used again: it then starts new ones."""
         with self._lock:
-            nursery = self._nursery if self._owner == os.getpid() else None
+            fork_server = self._fork_server if self._owner == os.getpid() else None
             self._reset()
-        if nursery is not None:
-            nursery.close()
+        if fork_server is not None:
+            fork_server.close()
 
     def grade_pairs(self, items: Iterable[tuple[Golds, str, Mode]]) -> Iterator[Verdict]:
         """A verdict for each (golds, prediction, mode), in order; takes from `items` as it goes."""
-        for batch in _batches(items, BATCH * self.workers):
+        for batch in batches(items, BATCH * self.workers):
             tasks: list[Task] = [(golds_of(golds), prediction, mode) for golds, prediction, mode in batch]
             yield from (verdict for verdict, _ in self.grade_batch(tasks))
 
     def grade_responses(self, items: Iterable[tuple[Golds, str, Mode, ThinkRule]]) -> Iterator[ResponseVerdict]:
         """A verdict for each (golds, response, mode, think), in order; takes from `items` as it goes."""
-        for batch in _batches(items, BATCH * self.workers):
+        for batch in batches(items, BATCH * self.workers):
             answers = [answer_of(response, mode, think) for _, response, mode, think in batch]
             tasks: list[Task] = [
                 (golds_of(golds), answer, mode)
@@ -130,54 +130,59 @@ class GradingPool:
     def _run(self, tasks: list[Task]) -> dict[Task, Verdict]:
         pending = deque(tasks)
         verdicts: dict[Task, Verdict] = {}
-        team = self._borrow(len(tasks))
+        workers = self._acquire(len(tasks))
         try:
-            while pending or any(worker.tasks for worker in team):
-                for worker in team:
+            while pending or any(worker.tasks for worker in workers):
+                for worker in workers:
                     if pending and not worker.tasks:
-                        share = min(CHUNK, -(-len(pending) // len(team)))
+                        share = min(CHUNK, -(-len(pending) // len(workers)))
                         worker.assign([pending.popleft() for _ in range(share)], self.seconds * MARGIN)
-                self._wait(team, pending, verdicts)
+                self._wait(workers, pending, verdicts)
         finally:
-            for worker in team:
-                self._give_back(worker)
+            for worker in workers:
+                self._release(worker)
         self._remember(verdicts)
         return verdicts
 
-    def _wait(self, team: list[Worker], pending: deque[Task], verdicts: dict[Task, Verdict]) -> None:
+    def _wait(self, workers: list[Worker], pending: deque[Task], verdicts: dict[Task, Verdict]) -> None:
         """Take what has arrived; replace workers that died or are overdue."""
-        busy = {worker.connection: worker for worker in team if worker.tasks}
-        patience = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
-        readable = poll(list(busy), patience)
-        now = time.monotonic()  # before any replacement, which may take long and is not the other workers' fault
+        busy = {worker.connection: worker for worker in workers if worker.tasks}
+        timeout = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
+        readable = poll(list(busy), timeout)
+        now = time.monotonic()  # before any replacement: its time must not count against the other workers
         for connection in readable:
             worker = busy.pop(connection)
             arrived = worker.collect(self.seconds * MARGIN)
-            verdicts.update(self._bury(team, worker, pending, died=True) if arrived is None else arrived)
+            if arrived is None:
+                verdicts.update(self._replace_worker(workers, worker, pending, crashed=True))
+            else:
+                verdicts.update(arrived)
         for worker in busy.values():
             if worker.is_overdue(now, self.seconds * MARGIN):
-                verdicts.update(self._bury(team, worker, pending, died=False))
+                verdicts.update(self._replace_worker(workers, worker, pending, crashed=False))
 
-    def _bury(self, team: list[Worker], worker: Worker, pending: deque[Task], died: bool) -> dict[Task, Verdict]:
-        """Replace a worker; the task it was at is wrong, the rest goes back to the queue.
+    def _replace_worker(
+        self, workers: list[Worker], worker: Worker, pending: deque[Task], crashed: bool
+    ) -> dict[Task, Verdict]:
+        """Replace a worker: its current task counts as wrong, its other tasks go back to the queue.
 
-        A worker that died by itself may have done so between tasks: its task has a second chance, alone.
+        A worker that crashed may have done so between two tasks: its task is graded once more, alone.
         """
-        lost = worker.tasks.popleft()
+        failed = worker.tasks.popleft()
         pending.extendleft(reversed(worker.tasks))
         worker.tasks.clear()
-        successor = team[team.index(worker)] = self._replace(worker)
-        if died and lost != worker.suspect:
-            successor.suspect = lost
-            successor.assign([lost], self.seconds * MARGIN)
+        new_worker = workers[workers.index(worker)] = self._restart(worker)
+        if crashed and failed != worker.retried_once:
+            new_worker.retried_once = failed
+            new_worker.assign([failed], self.seconds * MARGIN)
             return {}
         with self._lock:
             self.killed += 1
-        why = "worker died, out of memory or stack" if died else f"took over {self.seconds:g} s"
-        return {lost: Verdict(False, f"killed: {why}")}
+        why = "worker died, out of memory or stack" if crashed else f"took over {self.seconds:g} s"
+        return {failed: Verdict(False, f"killed: {why}")}
 
-    def _borrow(self, tasks: int) -> list[Worker]:
-        """One worker, waiting for it if need be, and more that are free if there is work for them."""
+    def _acquire(self, tasks: int) -> list[Worker]:
+        """At least one worker (waits until one is free), and more of the free ones if there are tasks for them."""
         if self._owner != os.getpid():
             with self._lock:
                 self._reset()
@@ -187,44 +192,45 @@ class GradingPool:
                 slots.append(self._free.get_nowait())
             except queue.Empty:
                 break
-        team: list[Worker] = []
+        workers: list[Worker] = []
         try:
-            team.extend(slot if slot is not None else self._fork() for slot in slots)
+            workers.extend(slot if slot is not None else self._fork() for slot in slots)
         except BaseException:
-            for slot in [*team, *([None] * (len(slots) - len(team)))]:
-                self._free.put(slot)  # a slot that is lost would be waited for for ever
+            for slot in [*workers, *([None] * (len(slots) - len(workers)))]:
+                self._free.put(slot)  # every later call would wait for a slot that was not put back
             raise
-        return team
+        return workers
 
-    def _give_back(self, worker: Worker) -> None:
+    def _release(self, worker: Worker) -> None:
         if worker.tasks or worker.graded >= self.lifetime:
-            # with tasks left we are leaving in an exception: their verdicts would be taken for another's
+            # tasks are left only after an exception: their verdicts would arrive as those of later tasks
             with self._lock, suppress(OSError):
-                self._ensure_nursery().kill(worker)
+                self._ensure_fork_server().kill(worker)
             self._free.put(None)
         else:
-            worker.suspect = None
+            worker.retried_once = None
             self._free.put(worker)
 
-    def _replace(self, worker: Worker) -> Worker:
-        with self._lock, suppress(OSError):  # the nursery may be gone, and its workers with it
-            self._ensure_nursery().kill(worker)
+    def _restart(self, worker: Worker) -> Worker:
+        """Kill a worker and fork a new one."""
+        with self._lock, suppress(OSError):  # the fork server may have died, and its workers with it
+            self._ensure_fork_server().kill(worker)
         return self._fork()
 
     def _fork(self) -> Worker:
         with self._lock:
             try:
-                return self._ensure_nursery().fork()
+                return self._ensure_fork_server().fork()
             except OSError:
-                if self._nursery is not None:
-                    self._nursery.close()
-                    self._nursery = None
-                return self._ensure_nursery().fork()
+                if self._fork_server is not None:
+                    self._fork_server.close()
+                    self._fork_server = None
+                return self._ensure_fork_server().fork()
 
-    def _ensure_nursery(self) -> Nursery:
-        if self._nursery is None:
-            self._nursery = Nursery(self.memory_mb)
-        return self._nursery
+    def _ensure_fork_server(self) -> ForkServer:
+        if self._fork_server is None:
+            self._fork_server = ForkServer(self.memory_mb)
+        return self._fork_server
 
 
 def poll(connections: list[socket.socket], seconds: float) -> list[socket.socket]:
@@ -236,7 +242,7 @@ def poll(connections: list[socket.socket], seconds: float) -> list[socket.socket
     return [connection for connection in connections if connection.fileno() in ready]
 
 
-def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

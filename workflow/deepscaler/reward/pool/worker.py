@@ -1,4 +1,4 @@
-"""The parent's end of the nursery and of its workers (`nursery` is the other end)."""
+"""The pool's side of the fork server and of its workers; `fork_server` is the other side."""
 
 import os
 import socket
@@ -19,13 +19,13 @@ Task = tuple[tuple[str, ...], str, Mode]
 MODULE = "deepscaler.reward.pool.fork_server"
 START_SECONDS = 120.0
 STARVED = 0.2
-"""Share of its time on a processor below which a task was starved by other programs rather than slow."""
-PATIENCE = 10
-"""Deadlines that a starved task is given at most: a verdict should not depend on what else the machine does."""
+"""Share of the deadline: a task with less processor time was starved by other programs, it was not slow."""
+MAX_DEADLINES = 10
+"""Deadlines that a starved task gets at most: a verdict should not depend on what else the machine does."""
 
 
-class Nursery:
-    """The parent's end of `nursery`: makes workers and kills them. Not thread-safe by itself."""
+class ForkServer:
+    """Starts the process of `fork_server`, has it fork workers and kill them. Not thread-safe by itself."""
 
     def __init__(self, memory_mb: int) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -58,7 +58,7 @@ class Nursery:
         pid = self._answer()
         if not pid:
             ours.close()
-            raise OSError("the nursery is gone")
+            raise OSError("the fork server has ended")
         return Worker(ours, int(pid))
 
     def kill(self, worker: "Worker") -> None:
@@ -81,7 +81,8 @@ class Worker:
         self.connection, self.pid = connection, pid
         self.inbox = Inbox()
         self.tasks: deque[Task] = deque()
-        self.suspect: Task | None = None
+        self.retried_once: Task | None = None
+        """The task that an earlier worker crashed at, and that this one grades again."""
         self.deadline = 0.0
         self.last_deadline = 0.0
         self.cpu = 0.0
@@ -91,7 +92,7 @@ class Worker:
     def assign(self, tasks: list[Task], seconds: float) -> None:
         self.tasks.extend(tasks)
         self.start_clock(seconds)
-        with suppress(OSError):  # dead already: the next look at its connection finds that out
+        with suppress(OSError):  # it has died: the next read of its connection shows that
             send(self.connection, tasks)
 
     def collect(self, seconds: float) -> list[tuple[Task, Verdict]] | None:
@@ -108,13 +109,13 @@ class Worker:
         return verdicts
 
     def start_clock(self, seconds: float) -> None:
-        """Give the task at hand `seconds`."""
+        """Set the deadline of the current task, `seconds` from now."""
         self.deadline = time.monotonic() + seconds
-        self.last_deadline = self.deadline + PATIENCE * seconds
+        self.last_deadline = self.deadline + MAX_DEADLINES * seconds
         self.cpu = cpu_seconds(self.pid)
 
     def is_overdue(self, now: float, seconds: float) -> bool:
-        """Whether the task has had its time; one that the machine hardly let run is given more, within limits."""
+        """Whether the current task is beyond its deadline. A starved one gets another, up to MAX_DEADLINES."""
         if now < self.deadline:
             return False
         if now < self.last_deadline and cpu_seconds(self.pid) - self.cpu < STARVED * seconds:
@@ -124,7 +125,7 @@ class Worker:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used; 0 where the system does not say."""
+    """Processor time that a process has used, in seconds; 0 where the system has no /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,3 +1,3 @@
-"""Mathematical equivalence of two answers, in layers from the cheapest to the dearest."""
+"""Mathematical equivalence of two answers, in layers, the fastest first."""
 
 from deepscaler.reward.strict.judge import grade as grade

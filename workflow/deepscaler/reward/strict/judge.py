@@ -14,10 +14,10 @@ from deepscaler.reward.strict.text.clean import clean
 from deepscaler.reward.strict.tree import Answer, Collection, Scalar
 from deepscaler.reward.verdicts import MAX_ANSWER, Refused, Verdict
 
-_LETTER = rf"(?:\\(?:{'|'.join(sorted(GREEK))})(?![A-Za-z])|[A-Za-z](?![A-Za-z]{{3}}))(?:_\w|_\{{\w+\}})?"
-_WIDE_SLASH = re.compile(rf"/ *((?:{_LETTER} *){{2,}})")
-_FLOAT_DIGITS = 16
-_NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
+LETTER = rf"(?:\\(?:{'|'.join(sorted(GREEK))})(?![A-Za-z])|[A-Za-z](?![A-Za-z]{{3}}))(?:_\w|_\{{\w+\}})?"
+WIDE_SLASH = re.compile(rf"/ *((?:{LETTER} *){{2,}})")
+FLOAT_DIGITS = 16
+NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 
 
 def grade(gold: str, answer: str) -> Verdict:
@@ -31,14 +31,14 @@ def grade(gold: str, answer: str) -> Verdict:
         return Verdict(False, "text: empty")
     if ours == theirs or words.squeezed(ours) == words.squeezed(theirs):
         return Verdict(True, "clean-up: equal")
-    if _NUMBER.fullmatch(ours) and _NUMBER.fullmatch(theirs):
-        return Verdict(_same_number(_exactly(ours), _exactly(theirs), ours, theirs), "numbers: compared exactly")
+    if NUMBER.fullmatch(ours) and NUMBER.fullmatch(theirs):
+        return Verdict(same_number(exactly(ours), exactly(theirs), ours, theirs), "numbers: compared exactly")
     if words.unwrapped(ours) == words.unwrapped(theirs):
         return Verdict(True, "words: equal")
     if (decided := words.compare(ours, theirs)) is not None:
         return Verdict(*decided)
     try:
-        return _compare_trees(ours, theirs)
+        return compare_trees(ours, theirs)
     except TooMuchWork as refusal:
         return Verdict(False, f"refused: {refusal}")
 
@@ -53,19 +53,19 @@ def unreadable(text: str) -> str | None:
     return None
 
 
-def _exactly(text: str) -> Fraction:
+def exactly(text: str) -> Fraction:
     return read_number(text.lstrip("-")).number * (-1 if text.startswith("-") else 1)
 
 
-def _same_number(one: Fraction, other: Fraction, *texts: str) -> bool:
+def same_number(one: Fraction, other: Fraction, *texts: str) -> bool:
     """Equality, but for the last bits of a float that was printed whole: `0.30000000000000004` is 0.3."""
     if one == other:
         return True
-    printed_float = any("." in text and len(text.strip("-0.")) > _FLOAT_DIGITS for text in texts)
+    printed_float = any("." in text and len(text.strip("-0.")) > FLOAT_DIGITS for text in texts)
     return printed_float and abs(one - other) <= abs(one) * Fraction(1, 2**51)
 
 
-def _compare_trees(gold: str, answer: str) -> Verdict:
+def compare_trees(gold: str, answer: str) -> Verdict:
     trees: list[Answer] = []
     for name, text in (("gold", gold), ("answer", answer)):
         try:
@@ -75,18 +75,18 @@ def _compare_trees(gold: str, answer: str) -> Verdict:
     kinds = " and ".join(dict.fromkeys(map(kind_of, trees)))
     if equal(trees[0], trees[1]):
         return Verdict(True, f"{kinds}: equal")
-    if _equal_as_lists(gold, answer, trees):
+    if equal_as_lists(gold, answer, trees):
         return Verdict(True, f"{kinds}: equal as lists")
-    if _equal_with_wide_slash(gold, answer):
+    if equal_with_wide_slash(gold, answer):
         return Verdict(True, f"{kinds}: equal, letters behind a slash read as its denominator")
-    if _equal_with_plain_unit(trees, (gold, answer)):
+    if equal_with_plain_unit(trees, (gold, answer)):
         return Verdict(True, "scalar: equal, the unit as letters")
     return Verdict(False, f"{kinds}: differ")
 
 
-def _equal_with_wide_slash(gold: str, answer: str) -> bool:
+def equal_with_wide_slash(gold: str, answer: str) -> bool:
     """`t/RC` may be t/(RC): with letters right behind a slash people mean that more often than (t/R)C."""
-    texts = [_WIDE_SLASH.sub(r"/(\1)", text) for text in (gold, answer)]
+    texts = [WIDE_SLASH.sub(r"/(\1)", text) for text in (gold, answer)]
     if texts == [gold, answer]:
         return False
     with suppress(Refused):
@@ -94,7 +94,7 @@ def _equal_with_wide_slash(gold: str, answer: str) -> bool:
     return False
 
 
-def _equal_with_plain_unit(trees: list[Answer], texts: tuple[str, str]) -> bool:
+def equal_with_plain_unit(trees: list[Answer], texts: tuple[str, str]) -> bool:
     r"""`5 \text{ m/s}` and `5 m/s`, whose letters are symbols at first sight."""
     for one, other, text in ((trees[0], trees[1], texts[1]), (trees[1], trees[0], texts[0])):
         if isinstance(one, Scalar) and isinstance(other, Scalar) and one.unit and not other.unit:
@@ -105,7 +105,7 @@ def _equal_with_plain_unit(trees: list[Answer], texts: tuple[str, str]) -> bool:
     return False
 
 
-def _equal_as_lists(gold: str, answer: str, trees: list[Answer]) -> bool:
+def equal_as_lists(gold: str, answer: str, trees: list[Answer]) -> bool:
     """`100,200` may be a list as well as a number: read it as one where the other side is a list."""
     if not (has_thousands(gold) or has_thousands(answer)):
         return False

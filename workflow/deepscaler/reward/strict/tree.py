@@ -32,15 +32,15 @@ def walk(node: Node) -> Iterator[Node]:
 def symbols(node: Node) -> set[str]:
     """Names of free symbols; a series' own variable counts too."""
     names: set[str] = set()
-    _gather_symbols(node, names)
+    gather_symbols(node, names)
     return names
 
 
-def _gather_symbols(node: Node, names: set[str]) -> None:
+def gather_symbols(node: Node, names: set[str]) -> None:
     if node.kind == "symbol":
         names.add(node.name)
     for part in node.parts:
-        _gather_symbols(part, names)
+        gather_symbols(part, names)
 
 
 def has(node: Node, *kinds: str) -> bool:

@@ -48,6 +48,7 @@ def segment_flags(scale_name: str, segment: Segment, paths: SegmentPaths) -> lis
         *objective_flags(recipe),
         *optimizer_flags(recipe, stage),
         *layout_flags(layout),
+        *precision_flags(recipe),
         *("--train.seed", str(settings.seed)),
     ]
 
@@ -88,7 +89,7 @@ def rollout_flags(recipe: Recipe, stage: Stage) -> list[str]:
         *("--rollout.max_new_tokens", str(stage.max_new_tokens)),
         *("--data.max_len", str(rollout.max_prompt_tokens + stage.max_new_tokens)),
         *("--train.batch_size", str(rollout.prompts_per_step * samples // recipe.updates_per_step)),
-        *("--train.max_epochs", "1"),
+        *("--train.max_epochs", str(recipe.epochs)),
         *("--train.num_episodes", "1"),
     ]
     if recipe.filtering.enabled:
@@ -134,7 +135,7 @@ def optimizer_flags(recipe: Recipe, stage: Stage) -> list[str]:
         *("--actor.optim", "adam"),
         *("--actor.adam.lr", number(stage.learning_rate or optimizer.learning_rate)),
         *("--actor.adam.betas", *map(number, optimizer.betas)),
-        *("--actor.adam.eps", "1e-08"),
+        *("--actor.adam.eps", number(optimizer.epsilon)),
         *("--actor.adam.weight_decay", number(optimizer.weight_decay)),
         *("--actor.lr_scheduler", optimizer.schedule),
         *("--actor.lr_warmup_ratio", number(optimizer.warmup_ratio)),
@@ -158,8 +159,6 @@ def layout_flags(layout: Layout) -> list[str]:
         "--vllm.enable_sleep",
         "--ds.enable_sleep",
         *("--ds.zero_stage", str(layout.zero_stage)),
-        *("--ds.param_dtype", "bf16"),
-        *("--ds.grad_accum_dtype", "fp32"),
         *("--ds.attn_implementation", "flash_attention_2"),
         "--ds.packing_samples",
         "--train.dynamic_batch_enable",
@@ -168,6 +167,13 @@ def layout_flags(layout: Layout) -> list[str]:
         *("--train.micro_batch_size", "1"),
         *("--rollout.micro_batch_size", "1"),
         "--actor.gradient_checkpointing_enable",
+    ]
+
+
+def precision_flags(recipe: Recipe) -> list[str]:
+    return [
+        *("--ds.param_dtype", recipe.precision.parameters),
+        *("--ds.grad_accum_dtype", recipe.precision.gradients),
     ]
 
 

@@ -21,7 +21,7 @@ from deepscaler.reward.strict.tree import (
     walk,
 )
 
-_MAX_UNORDERED = 60
+MAX_UNORDERED = 60
 
 
 def kind_of(answer: Answer) -> str:
@@ -30,29 +30,29 @@ def kind_of(answer: Answer) -> str:
 
 def equal(gold: Answer, answer: Answer) -> bool:
     """Whether the answer means what the gold means."""
-    gold, answer = _single(gold), _single(answer)
+    gold, answer = single(gold), single(answer)
     if isinstance(gold, Relation) or isinstance(answer, Relation):
         return equal_with_relation(gold, answer, equal)
     match gold, answer:
         case Scalar(), Scalar():
             return equal_scalars(gold, answer)
         case Sequence(), Sequence():
-            return _equal_sequences(gold, answer)
+            return equal_sequences(gold, answer)
         case (Sequence(), Collection()) | (Collection(), Sequence()):
-            return _equal_sequence_and_collection(gold, answer)
+            return equal_sequence_and_collection(gold, answer)
         case Collection(), Collection():
-            return _equal_collections(gold, answer)
+            return equal_collections(gold, answer)
         case Matrix(), Matrix():
-            return _equal_matrices(gold, answer)
+            return equal_matrices(gold, answer)
         case (Matrix(), Sequence()) | (Sequence(), Matrix()):
-            return _equal_vectors(gold, answer)
+            return equal_vectors(gold, answer)
         case Ratio(), Ratio():
-            return _equal_ratios(gold, answer)
+            return equal_ratios(gold, answer)
         case Based(), Scalar():
             return gold.digits.isdigit() and answer.node == read_number(gold.digits)
         case (Ratio(), Scalar()) | (Scalar(), Ratio()):
-            return _equal_ratio_and_scalar(gold, answer)
-        case Combination(), Combination() if _equal_parts(gold, answer):
+            return equal_ratio_and_scalar(gold, answer)
+        case Combination(), Combination() if equal_parts(gold, answer):
             return True
     if is_set_like(gold) or is_set_like(answer):
         with suppress(NotASet):
@@ -60,37 +60,37 @@ def equal(gold: Answer, answer: Answer) -> bool:
     return gold == answer
 
 
-def _single(answer: Answer) -> Answer:
+def single(answer: Answer) -> Answer:
     """The only item of a collection that holds one, perhaps more than once; other answers as they are."""
     while isinstance(answer, Collection) and all(item == answer.items[0] for item in answer.items[1:]):
         answer = answer.items[0]
     return answer
 
 
-def _equal_all(one: tuple[Answer, ...], other: tuple[Answer, ...]) -> bool:
+def equal_all(one: tuple[Answer, ...], other: tuple[Answer, ...]) -> bool:
     return len(one) == len(other) and all(map(equal, one, other))
 
 
-def _equal_sequences(gold: Sequence, answer: Sequence) -> bool:
+def equal_sequences(gold: Sequence, answer: Sequence) -> bool:
     """In order; the kind of bracket matters for two items, which may be an interval's ends."""
     if len(gold.items) != len(answer.items):
         return False
     if len(gold.items) == 2 and (gold.opening, gold.closing) != (answer.opening, answer.closing):
         return False
-    if all(isinstance(item, Scalar) and _is_infinite(item.node) for item in (*gold.items, *answer.items)):
-        return [_sign(item) for item in gold.items] == [_sign(item) for item in answer.items]
-    return _equal_all(gold.items, answer.items)
+    if all(isinstance(item, Scalar) and is_infinite(item.node) for item in (*gold.items, *answer.items)):
+        return [sign(item) for item in gold.items] == [sign(item) for item in answer.items]
+    return equal_all(gold.items, answer.items)
 
 
-def _is_infinite(node: Node) -> bool:
+def is_infinite(node: Node) -> bool:
     return has(node, "constant") and any(each.kind == "constant" and each.name == "infinity" for each in walk(node))
 
 
-def _sign(item: Answer) -> bool:
+def sign(item: Answer) -> bool:
     return isinstance(item, Scalar) and item.node.kind == "negate"
 
 
-def _equal_sequence_and_collection(gold: Answer, answer: Answer) -> bool:
+def equal_sequence_and_collection(gold: Answer, answer: Answer) -> bool:
     """A tuple and a bare list or a set, item by item in the order written."""
     sequence, collection = (gold, answer) if isinstance(gold, Sequence) else (answer, gold)
     assert isinstance(sequence, Sequence)
@@ -98,10 +98,10 @@ def _equal_sequence_and_collection(gold: Answer, answer: Answer) -> bool:
     brackets = sequence.opening + sequence.closing
     if brackets not in ("()", "[]") or (brackets == "[]" and collection.is_set and len(sequence.items) == 2):
         return False
-    return _equal_all(sequence.items, _values_in_order(collection))
+    return equal_all(sequence.items, values_in_order(collection))
 
 
-def _values_in_order(collection: Collection) -> tuple[Answer, ...]:
+def values_in_order(collection: Collection) -> tuple[Answer, ...]:
     """Items, assignments to different names as their values."""
     names = [assigned_name(item) for item in collection.items if isinstance(item, Relation)]
     if len(names) == len(collection.items) and None not in names and len(set(names)) == len(names):
@@ -109,18 +109,18 @@ def _values_in_order(collection: Collection) -> tuple[Answer, ...]:
     return collection.items
 
 
-def _equal_collections(gold: Collection, answer: Collection) -> bool:
-    one, other = _spread_assignment(gold), _spread_assignment(answer)
-    if (one is gold) != (other is answer) and _equal_unordered(one, other):
+def equal_collections(gold: Collection, answer: Collection) -> bool:
+    one, other = spread_assignment(gold), spread_assignment(answer)
+    if (one is gold) != (other is answer) and equal_unordered(one, other):
         return True
-    plain = [_values_in_order(side) for side in (gold, answer)]
+    plain = [values_in_order(side) for side in (gold, answer)]
     assigned = [values is not side.items for values, side in zip(plain, (gold, answer), strict=True)]
     if assigned[0] != assigned[1]:
-        return _equal_all(plain[0], plain[1])
-    return _equal_unordered(one, other)
+        return equal_all(plain[0], plain[1])
+    return equal_unordered(one, other)
 
 
-def _spread_assignment(collection: Collection) -> Collection:
+def spread_assignment(collection: Collection) -> Collection:
     """`a = 4, -8, -10` lists three values of a."""
     first, *rest = collection.items
     if isinstance(first, Relation) and rest and not any(isinstance(item, Relation) for item in rest):
@@ -130,23 +130,23 @@ def _spread_assignment(collection: Collection) -> Collection:
     return collection
 
 
-def _equal_unordered(gold: Collection, answer: Collection) -> bool:
+def equal_unordered(gold: Collection, answer: Collection) -> bool:
     """As sets: an item written twice counts once."""
-    ours, theirs = _distinct(list(gold.items)), _distinct(list(answer.items))
+    ours, theirs = distinct(list(gold.items)), distinct(list(answer.items))
     if len(ours) != len(theirs):
         return False
-    if len(ours) > _MAX_UNORDERED:
-        return _equal_all(tuple(ours), tuple(theirs))
+    if len(ours) > MAX_UNORDERED:
+        return equal_all(tuple(ours), tuple(theirs))
     for item in ours:
-        place = next((place for place, candidate in enumerate(theirs) if equal(item, candidate)), None)
-        if place is None:
+        index = next((index for index, candidate in enumerate(theirs) if equal(item, candidate)), None)
+        if index is None:
             return False
-        theirs.pop(place)
+        theirs.pop(index)
     return True
 
 
-def _distinct(items: list[Answer]) -> list[Answer]:
-    if len(items) > _MAX_UNORDERED:
+def distinct(items: list[Answer]) -> list[Answer]:
+    if len(items) > MAX_UNORDERED:
         return items
     kept: list[Answer] = []
     for item in items:
@@ -155,24 +155,24 @@ def _distinct(items: list[Answer]) -> list[Answer]:
     return kept
 
 
-def _equal_matrices(gold: Matrix, answer: Matrix) -> bool:
-    return len(gold.rows) == len(answer.rows) and all(map(_equal_all, gold.rows, answer.rows))
+def equal_matrices(gold: Matrix, answer: Matrix) -> bool:
+    return len(gold.rows) == len(answer.rows) and all(map(equal_all, gold.rows, answer.rows))
 
 
-def _equal_vectors(gold: Answer, answer: Answer) -> bool:
+def equal_vectors(gold: Answer, answer: Answer) -> bool:
     """A column or row and a tuple in round brackets; a matrix and its rows in square ones."""
     matrix, sequence = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
     assert isinstance(matrix, Matrix)
     assert isinstance(sequence, Sequence)
     rows = [item.items for item in sequence.items if isinstance(item, Sequence) and item.opening == "["]
     if sequence.opening == "[" and len(rows) == len(sequence.items):  # [[1,2],[3,4]]
-        return len(rows) == len(matrix.rows) and all(map(_equal_all, matrix.rows, rows))
+        return len(rows) == len(matrix.rows) and all(map(equal_all, matrix.rows, rows))
     cells = tuple(cell for row in matrix.rows for cell in row)
     is_vector = len(matrix.rows) == 1 or all(len(row) == 1 for row in matrix.rows)
-    return is_vector and sequence.opening + sequence.closing == "()" and _equal_all(cells, sequence.items)
+    return is_vector and sequence.opening + sequence.closing == "()" and equal_all(cells, sequence.items)
 
 
-def _equal_ratios(gold: Ratio, answer: Ratio) -> bool:
+def equal_ratios(gold: Ratio, answer: Ratio) -> bool:
     """Proportional; `12:00` has a zero and is a time, equal only in both parts."""
     if len(gold.parts) != len(answer.parts):
         return False
@@ -188,16 +188,16 @@ def _equal_ratios(gold: Ratio, answer: Ratio) -> bool:
     )
 
 
-def _equal_ratio_and_scalar(gold: Answer, answer: Answer) -> bool:
+def equal_ratio_and_scalar(gold: Answer, answer: Answer) -> bool:
     ratio, scalar = (gold, answer) if isinstance(gold, Ratio) else (answer, gold)
     assert isinstance(ratio, Ratio)
     assert isinstance(scalar, Scalar)
     return len(ratio.parts) == 2 and equal_nodes(Node("divide", parts=ratio.parts), scalar.node)
 
 
-def _equal_parts(gold: Combination, answer: Combination) -> bool:
+def equal_parts(gold: Combination, answer: Combination) -> bool:
     if gold.operators != answer.operators:
         return False
     if set(gold.operators) <= {"cup"} or set(gold.operators) <= {"cap"}:
-        return _equal_unordered(Collection(gold.parts), Collection(answer.parts))
-    return _equal_all(gold.parts, answer.parts)
+        return equal_unordered(Collection(gold.parts), Collection(answer.parts))
+    return equal_all(gold.parts, answer.parts)

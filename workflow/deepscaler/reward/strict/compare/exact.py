@@ -12,23 +12,23 @@ MAX_EXACT_FACTORIAL = 1000
 def exact(node: Node) -> Fraction | None:
     """The rational value of a tree without symbols, or None where it has none that is cheap to have."""
     parts: list[Fraction] = []
-    if node.kind not in _EXACT_KINDS:
+    if node.kind not in EXACT_KINDS:
         return None
     for part in node.parts:
         value = exact(part)
         if value is None:
             return None
         parts.append(value)
-    result = _exact_value(node, parts)
+    result = exact_value(node, parts)
     if result is not None and result.numerator.bit_length() + result.denominator.bit_length() > MAX_BITS:
         return None
     return result
 
 
-_EXACT_KINDS = frozenset(("number", "add", "multiply", "divide", "power", "negate", "call", "percent"))
+EXACT_KINDS = frozenset(("number", "add", "multiply", "divide", "power", "negate", "call", "percent"))
 
 
-def _exact_value(node: Node, parts: list[Fraction]) -> Fraction | None:
+def exact_value(node: Node, parts: list[Fraction]) -> Fraction | None:
     match node.kind:
         case "number":
             return node.number
@@ -43,22 +43,22 @@ def _exact_value(node: Node, parts: list[Fraction]) -> Fraction | None:
         case "percent":
             return parts[0] / 100
         case "power":
-            return _exact_power(*parts)
+            return exact_power(*parts)
         case "call":
-            return _exact_call(node.name, parts)
+            return exact_call(node.name, parts)
     return None
 
 
-def _exact_power(base: Fraction, exponent: Fraction) -> Fraction | None:
+def exact_power(base: Fraction, exponent: Fraction) -> Fraction | None:
     if exponent.denominator != 1:
-        return _exact_root(base, exponent.denominator, exponent.numerator)
+        return exact_root(base, exponent.denominator, exponent.numerator)
     size = max(base.numerator.bit_length(), base.denominator.bit_length())
     if abs(exponent) * size > MAX_BITS or (base == 0 and exponent <= 0):
         return None
     return base ** int(exponent)
 
 
-def _exact_root(base: Fraction, degree: int, power: int = 1) -> Fraction | None:
+def exact_root(base: Fraction, degree: int, power: int = 1) -> Fraction | None:
     """base ** (power / degree) where that is rational and base is not negative."""
     if base < 0 or degree > 64 or degree < 1 or abs(power) > 64 or (base == 0 and power <= 0):
         return None
@@ -66,14 +66,14 @@ def _exact_root(base: Fraction, degree: int, power: int = 1) -> Fraction | None:
     for value in (base.numerator, base.denominator):
         if value.bit_length() > 900:
             return None
-        guess = round(value ** (1 / degree)) if value.bit_length() < 50 else _integer_root(value, degree)
+        guess = round(value ** (1 / degree)) if value.bit_length() < 50 else integer_root(value, degree)
         if guess**degree != value:
             return None
         roots.append(guess)
-    return _exact_power(Fraction(*roots), Fraction(power))
+    return exact_power(Fraction(*roots), Fraction(power))
 
 
-def _integer_root(value: int, degree: int) -> int:
+def integer_root(value: int, degree: int) -> int:
     low, high = 0, 1 << (value.bit_length() // degree + 1)
     while low < high:
         middle = (low + high + 1) // 2
@@ -81,11 +81,11 @@ def _integer_root(value: int, degree: int) -> int:
     return low
 
 
-def _exact_call(name: str, parts: list[Fraction]) -> Fraction | None:
+def exact_call(name: str, parts: list[Fraction]) -> Fraction | None:
     first = parts[0]
     whole = all(part.denominator == 1 for part in parts)
     if name == "sqrt":
-        return _exact_root(first, 2)
+        return exact_root(first, 2)
     if name == "abs":
         return abs(first)
     if name in ("floor", "ceil"):

@@ -42,7 +42,7 @@ def call(name: str, values: list[Value], log_base: float) -> Value:
         return cmath.log(a) / divisor, (da / abs(a) + EPSILON * (1 + abs(cmath.log(a)))) / divisor
     if name == "abs":
         return complex(abs(a)), da
-    return _real_call(name, [value for value, _ in values], max(error for _, error in values))
+    return real_call(name, [value for value, _ in values], max(error for _, error in values))
 
 
 def power(a: complex, da: float, b: complex, db: float) -> Value:
@@ -60,7 +60,7 @@ def power(a: complex, da: float, b: complex, db: float) -> Value:
     return result, abs(result) * relative
 
 
-def _real_call(name: str, values: list[complex], error: float) -> Value:
+def real_call(name: str, values: list[complex], error: float) -> Value:
     """Functions of real numbers; whole arguments are taken for whole within their error."""
     if any(abs(value.imag) > 1e-9 * (1 + abs(value)) for value in values):
         raise NoValue(f"{name} of a complex number")
@@ -78,7 +78,7 @@ def _real_call(name: str, values: list[complex], error: float) -> Value:
             result = math.gamma(first + 1)
             return complex(result), 1e-13 * abs(result) + error * abs(result) * 10
         case "binom" if len(reals) == 2:
-            result = _binomial(reals[0], reals[1])
+            result = binomial(reals[0], reals[1])
             return complex(result), 1e-12 * abs(result) + error * abs(result) * 10
         case "max":
             return complex(max(reals)), error
@@ -91,7 +91,7 @@ def _real_call(name: str, values: list[complex], error: float) -> Value:
     raise NoValue(f"{name} has no value here")
 
 
-def _binomial(n: float, k: float) -> float:
+def binomial(n: float, k: float) -> float:
     if k == round(k) and 0 <= k <= 400:
         return math.prod((n - j) / (j + 1) for j in range(int(k)))
     sign = 1.0

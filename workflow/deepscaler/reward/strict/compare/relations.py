@@ -15,15 +15,15 @@ from deepscaler.reward.strict.tree import Answer, Node, Ratio, Relation, Scalar,
 
 Equal = Callable[[Answer, Answer], bool]
 
-_FUNCTION_NAMES = tuple(Node("symbol", name) for name in "fgh")
-_UNKNOWNS = frozenset(("x", "y", "z"))
-_INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
+FUNCTION_NAMES = tuple(Node("symbol", name) for name in "fgh")
+UNKNOWNS = frozenset(("x", "y", "z"))
+INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
 
 
 def equal_with_relation(gold: Answer, answer: Answer, equal: Equal) -> bool:
     """Whether two answers, at least one of them a relation, mean the same."""
     if isinstance(gold, Relation) and isinstance(answer, Relation):
-        return _equal_relations(gold, answer, equal)
+        return equal_relations(gold, answer, equal)
     relation, other = (gold, answer) if isinstance(gold, Relation) else (answer, gold)
     assert isinstance(relation, Relation)
     if is_inequality(relation) or relation.operators == ("in",):
@@ -31,35 +31,39 @@ def equal_with_relation(gold: Answer, answer: Answer, equal: Equal) -> bool:
             return equal_sets(gold, answer)
         except NotASet:
             pass
-        return relation.operators == ("in",) and _is_name(relation.sides[0]) and equal(relation.sides[1], other)
+        return relation.operators == ("in",) and is_name(relation.sides[0]) and equal(relation.sides[1], other)
     value = value_of(relation)
     return value is not None and equal(value, other)
 
 
 def is_inequality(relation: Relation) -> bool:
-    return any(operator in _INEQUALITIES for operator in relation.operators)
+    return any(operator in INEQUALITIES for operator in relation.operators)
 
 
-def _equal_relations(gold: Relation, answer: Relation, equal: Equal) -> bool:
-    gold, answer = _without_approximation(gold), _without_approximation(answer)
+def equal_relations(gold: Relation, answer: Relation, equal: Equal) -> bool:
+    gold, answer = without_approximation(gold), without_approximation(answer)
     if gold.operators == answer.operators and all(map(equal, gold.sides, answer.sides)):
         return True
     if is_inequality(gold) or is_inequality(answer) or "in" in gold.operators + answer.operators:
-        return _equal_inequalities(gold, answer)
+        return equal_inequalities(gold, answer)
     one, other = assigned_name(gold), assigned_name(answer)
-    if one is not None and other is not None and _names_agree(gold, one, answer, other):
+    if one is not None and other is not None and names_agree(gold, one, answer, other):
         ours, theirs = value_of(gold), value_of(answer)
         if ours is not None and theirs is not None and equal(ours, theirs):
             return True
-    return _equal_equations(gold, answer)
+    return equal_equations(gold, answer)
 
 
-def _names_agree(gold: Relation, one: str, answer: Relation, other: str) -> bool:
+def names_agree(gold: Relation, one: str, answer: Relation, other: str) -> bool:
     """The same name, or y and f(x) for the same function."""
-    return one == other or _head(gold) == _head(answer) != "" or {_is_dependent(gold), _is_dependent(answer)} == {True}
+    return (
+        one == other
+        or name_before_arguments(gold) == name_before_arguments(answer) != ""
+        or {is_dependent(gold), is_dependent(answer)} == {True}
+    )
 
 
-def _head(relation: Relation) -> str:
+def name_before_arguments(relation: Relation) -> str:
     """The x of x and of x(t)."""
     left = relation.sides[0]
     if isinstance(left, Scalar) and left.node.kind in ("symbol", "opaque") and left.node.name != "derivative":
@@ -67,7 +71,7 @@ def _head(relation: Relation) -> str:
     return ""
 
 
-def _is_dependent(relation: Relation) -> bool:
+def is_dependent(relation: Relation) -> bool:
     """Whether the left side is a function's value or y, and the right side depends on something."""
     left, right = relation.sides[0], relation.sides[-1]
     if not isinstance(left, Scalar) or not isinstance(right, Scalar) or not symbols(right.node):
@@ -76,7 +80,7 @@ def _is_dependent(relation: Relation) -> bool:
     return is_function or left.node == Node("symbol", "y")
 
 
-def _without_approximation(relation: Relation) -> Relation:
+def without_approximation(relation: Relation) -> Relation:
     """`x = 1/3 ≈ 0.33` is x = 1/3."""
     if "approx" not in relation.operators[1:]:
         return relation
@@ -91,13 +95,13 @@ def value_of(relation: Relation) -> Answer | None:
         if first == 0 and assigned_name(relation) is None:
             return relation.sides[0]
         if first > 0:
-            return value_of(_without_approximation(relation))
+            return value_of(without_approximation(relation))
     if not set(relation.operators) <= {"=", "approx"}:
         return None
     last = relation.sides[-1]
     if assigned_name(relation) is not None:
         return None if relation.sides[0] == last else last
-    if len(relation.sides) > 2 and any(_is_name(side) for side in relation.sides[1:-1]):
+    if len(relation.sides) > 2 and any(is_name(side) for side in relation.sides[1:-1]):
         return last
     plain = [side for side in relation.sides if isinstance(side, Scalar) and not symbols(side.node)]
     if len(plain) < len(relation.sides) or not all(equal_scalars(side, plain[-1]) for side in plain[:-1]):
@@ -107,80 +111,82 @@ def value_of(relation: Relation) -> Answer | None:
 
 def assigned_name(relation: Relation) -> str | None:
     """The spelling of the left side where it is a name, else None."""
-    return str(relation.sides[0]) if _is_name(relation.sides[0]) else None
+    return str(relation.sides[0]) if is_name(relation.sides[0]) else None
 
 
-def _is_name(side: Answer) -> bool:
+def is_name(side: Answer) -> bool:
     """A symbol, a function's value, |AB|, a ratio or a tuple of names: what a result can be assigned to."""
     match side:
         case Words():
             return True
         case Scalar():
-            return _is_name_node(side.node)
+            return is_name_node(side.node)
         case Ratio():
-            return all(map(_is_name_node, side.parts))
+            return all(map(is_name_node, side.parts))
         case Sequence():
-            return all(map(_is_name, side.items))
+            return all(map(is_name, side.items))
     return False
 
 
-def _is_name_node(node: Node) -> bool:
+def is_name_node(node: Node) -> bool:
     if node.kind == "symbol" or (node.kind == "constant" and node.name in ("e", "i")):
         return True
     if node.kind == "opaque":
         return True
     if node.kind == "call":
-        return node.name in ("abs", "max", "min", "sin", "cos", "tan") and all(map(_is_name_node, node.parts))
+        return node.name in ("abs", "max", "min", "sin", "cos", "tan") and all(map(is_name_node, node.parts))
     if node.kind == "divide":
-        return all(map(_is_name_node, node.parts))
+        return all(map(is_name_node, node.parts))
     if node.kind == "multiply":
-        if node.parts[0].kind == "power" and node.parts[0].parts[0] in _FUNCTION_NAMES:  # the inverse f^{-1}(x)
+        if node.parts[0].kind == "power" and node.parts[0].parts[0] in FUNCTION_NAMES:  # the inverse f^{-1}(x)
             return node.parts[1].kind == "symbol"
-        return all(_is_name_node(part) and _is_capital(part) for part in node.parts)
+        return all(is_name_node(part) and is_capital(part) for part in node.parts)
     return False
 
 
-def _is_capital(node: Node) -> bool:
+def is_capital(node: Node) -> bool:
     """Points and the segments between them, as in AB."""
     return all(each.name[:1].isupper() for each in walk(node) if each.kind == "symbol")
 
 
-def _difference(one: Answer, other: Answer) -> Node | None:
+def difference_of(one: Answer, other: Answer) -> Node | None:
     if isinstance(one, Scalar) and isinstance(other, Scalar):
         return Node("add", parts=(one.node, negate(other.node)))
     return None
 
 
-def _equal_equations(gold: Relation, answer: Relation) -> bool:
+def equal_equations(gold: Relation, answer: Relation) -> bool:
     """Equations of two sides whose differences are proportional."""
     if gold.operators != ("=",) or answer.operators != ("=",):
         return False
-    one, other = _difference(*gold.sides), _difference(*answer.sides)
+    one, other = difference_of(*gold.sides), difference_of(*answer.sides)
     if one is None or other is None:
         return False
-    if _factor(one, other) is not None:
+    if constant_ratio(one, other) is not None:
         return True
-    if _factor_of_parameters(one, other):
+    if are_proportional_in_unknowns(one, other):
         return True
     respelled = primed(one, other)
-    return respelled is not None and (_factor(*respelled) is not None or _factor_of_parameters(*respelled))
+    return respelled is not None and (
+        constant_ratio(*respelled) is not None or are_proportional_in_unknowns(*respelled)
+    )
 
 
-def _factor_of_parameters(one: Node, other: Node) -> bool:
+def are_proportional_in_unknowns(one: Node, other: Node) -> bool:
     """Whether the two are proportional for any values of the parameters: `ax+by=c` and `x+by/a=c/a`.
 
     Parameters are all symbols but x, y, z and what is derived.
     """
     names = symbols(one) | symbols(other)
     derived = {name.rstrip("'") for name in names if "'" in name}
-    unknowns = sorted(name for name in names if name in _UNKNOWNS or name.rstrip("'") in derived)
+    unknowns = sorted(name for name in names if name in UNKNOWNS or name.rstrip("'") in derived)
     if not unknowns or len(unknowns) == len(names):
         return False
     for parameters in (0.7390851, 1.4513692):
         ratios = []
-        for place in range(4):
+        for turn in range(4):
             point = {name: parameters + 0.31 * index for index, name in enumerate(sorted(names))}
-            point |= {name: 0.57721 + 0.83 * place * (index + 1) for index, name in enumerate(unknowns)}
+            point |= {name: 0.57721 + 0.83 * turn * (index + 1) for index, name in enumerate(unknowns)}
             try:
                 a, b = Evaluator(point).value(one)[0], Evaluator(point).value(other)[0]
             except NoValue:
@@ -192,7 +198,7 @@ def _factor_of_parameters(one: Node, other: Node) -> bool:
     return True
 
 
-def _factor(one: Node, other: Node) -> float | None:
+def constant_ratio(one: Node, other: Node) -> float | None:
     """The constant c with one = c * other everywhere, or None."""
     names = symbols(one)
     if not names or names != symbols(other):
@@ -210,39 +216,39 @@ def _factor(one: Node, other: Node) -> float | None:
     return ratios[0].real if abs(ratios[0].imag) < 1e-9 * abs(ratios[0]) else None
 
 
-def _equal_inequalities(gold: Relation, answer: Relation) -> bool:
+def equal_inequalities(gold: Relation, answer: Relation) -> bool:
     try:
-        return equal_sets(gold, answer) and _same_unknown(gold, answer)
+        return equal_sets(gold, answer) and same_unknown(gold, answer)
     except NotASet:
         pass
-    ours, theirs = _links(gold), _links(answer)
+    ours, theirs = links_of(gold), links_of(answer)
     if ours is None or theirs is None or len(ours) != len(theirs):
         return False
     for strict, one in ours:
-        match = next((link for link in theirs if link[0] == strict and _positive_factor(one, link[1], strict)), None)
+        match = next((link for link in theirs if link[0] == strict and has_positive_ratio(one, link[1], strict)), None)
         if match is None:
             return False
         theirs.remove(match)
     return True
 
 
-def _same_unknown(gold: Relation, answer: Relation) -> bool:
+def same_unknown(gold: Relation, answer: Relation) -> bool:
     """Whether both speak of the same symbol; a membership's right side has none."""
     one, other = (set().union(*(symbols(s.node) for s in r.sides if isinstance(s, Scalar))) for r in (gold, answer))
     return one == other or "in" in gold.operators + answer.operators
 
 
-def _links(relation: Relation) -> list[tuple[str, Node]] | None:
+def links_of(relation: Relation) -> list[tuple[str, Node]] | None:
     """`a < b <= c` as (strict, b - a), (weak, c - b): each expression is positive, or not negative, or not zero."""
     links = []
     for one, operator, other in zip(relation.sides, relation.operators, relation.sides[1:], strict=False):
-        difference = _difference(other, one) if operator in ("<", "le", "ne") else _difference(one, other)
-        if difference is None or operator not in _INEQUALITIES:
+        difference = difference_of(other, one) if operator in ("<", "le", "ne") else difference_of(one, other)
+        if difference is None or operator not in INEQUALITIES:
             return None
         links.append(({"<": "strict", ">": "strict", "ne": "unequal"}.get(operator, "weak"), difference))
     return links
 
 
-def _positive_factor(one: Node, other: Node, kind: str) -> bool:
-    factor = _factor(one, other)
+def has_positive_ratio(one: Node, other: Node, kind: str) -> bool:
+    factor = constant_ratio(one, other)
     return factor is not None and (factor > 0 or kind == "unequal") and math.isfinite(factor)

@@ -10,28 +10,28 @@ from deepscaler.reward.strict.compare.functions import NoValue
 from deepscaler.reward.strict.compare.values import SIGNIFICANT, Evaluator
 from deepscaler.reward.strict.tree import Node, Scalar, has, symbols, walk
 
-_SLACK = 64.0
+SLACK = 64.0
 """Multiples of the rounding bound that two equal values may differ by."""
-_CLEAR = 1e-5
+CLEAR = 1e-5
 """Relative gap beyond which values with small bounds differ, whatever else."""
-_ROUNDING = Fraction(10) ** (1 - SIGNIFICANT)
+ROUNDING = Fraction(10) ** (1 - SIGNIFICANT)
 """The most that a decimal of so many digits is off."""
-_NEGLIGIBLE = 1e-11
-_POSITIVE = (0.6180339, 1.3247179, 2.2360679, 0.3819660, 1.7320508, 0.9159655, 2.6854520, 1.2020569)
-_SIGNS = ((1, 1, 1, 1), (-1, -1, -1, -1), (-1, 1, -1, 1), (1, -1, -1, 1))
-_COUNTING = frozenset(["n", "k", "m", "j", "N", "K", "M", "p", "q", "r", "s", "t"])
-_FREE_CONSTANTS = frozenset(("c", "c_1", "c_2", "c_3", "k"))
-_DISCRETE_CALLS = frozenset(("floor", "ceil", "factorial", "factorial2", "binom", "mod", "gcd", "lcm"))
+NEGLIGIBLE = 1e-11
+POSITIVE = (0.6180339, 1.3247179, 2.2360679, 0.3819660, 1.7320508, 0.9159655, 2.6854520, 1.2020569)
+SIGNS = ((1, 1, 1, 1), (-1, -1, -1, -1), (-1, 1, -1, 1), (1, -1, -1, 1))
+COUNTING = frozenset(["n", "k", "m", "j", "N", "K", "M", "p", "q", "r", "s", "t"])
+FREE_CONSTANTS = frozenset(("c", "c_1", "c_2", "c_3", "k"))
+DISCRETE_CALLS = frozenset(("floor", "ceil", "factorial", "factorial2", "binom", "mod", "gcd", "lcm"))
 
 
 def equal_scalars(gold: Scalar, answer: Scalar) -> bool:
     """Equality of value; percent and degree signs count as units, so `50%` is 50 as well as 1/2."""
-    if not _units_agree(gold.unit, answer.unit):
+    if not units_agree(gold.unit, answer.unit):
         return False
     one, other = gold.node, answer.node
     if equal_nodes(one, other):
         return True
-    if (respelled := _respelled(one, other)) is not None and equal_nodes(*respelled):
+    if (respelled := respelling(one, other)) is not None and equal_nodes(*respelled):
         return True
     for mark in ("percent", "degree"):
         if (one.kind == mark) != (other.kind == mark):
@@ -41,7 +41,7 @@ def equal_scalars(gold: Scalar, answer: Scalar) -> bool:
     return False
 
 
-def _respelled(gold: Node, answer: Node) -> tuple[Node, Node] | None:
+def respelling(gold: Node, answer: Node) -> tuple[Node, Node] | None:
     """Both with symbols as computer algebra writes them, where the answer has its spelling: I for i, or no capitals.
 
     Capitals are lost without loss of meaning only among several symbols that stay distinct; a lone R is not r.
@@ -49,24 +49,24 @@ def _respelled(gold: Node, answer: Node) -> tuple[Node, Node] | None:
     """
     ours, theirs = symbols(gold), symbols(answer)
     if "I" in theirs and "I" not in ours:
-        return gold, _renamed(answer, lambda name: "i" if name == "I" else name)
+        return gold, renamed(answer, lambda name: "i" if name == "I" else name)
     missing, added = ours - theirs, theirs - ours
-    if missing and {name.lower() for name in missing} == {name.lower() for name in added} <= _FREE_CONSTANTS:
-        return _renamed(gold, str.lower), _renamed(answer, str.lower)
+    if missing and {name.lower() for name in missing} == {name.lower() for name in added} <= FREE_CONSTANTS:
+        return renamed(gold, str.lower), renamed(answer, str.lower)
     lowered = {name.lower() for name in ours}
     if ours != theirs and theirs == lowered - {"e", "i"} and len(lowered) == len(ours) > 1:
-        return _renamed(gold, str.lower), answer
+        return renamed(gold, str.lower), answer
     return None
 
 
-def _renamed(node: Node, rename: Callable[[str], str]) -> Node:
+def renamed(node: Node, rename: Callable[[str], str]) -> Node:
     if node.kind == "symbol":
         name = rename(node.name)
         return Node("constant", name) if name in ("e", "i") else Node("symbol", name)
-    return replace(node, parts=tuple(_renamed(part, rename) for part in node.parts)) if node.parts else node
+    return replace(node, parts=tuple(renamed(part, rename) for part in node.parts)) if node.parts else node
 
 
-_WORD_FORMS = {
+WORD_FORMS = {
     **{"feet": "foot", "inches": "inch", "ft": "foot", "in": "inch", "cents": "cent", "dollars": "dollar"},
     **{"usd": "dollar", "minutes": "minute", "min": "minute", "mins": "minute", "sec": "second", "secs": "second"},
     **{"hrs": "hour", "hr": "hour", "metres": "meter", "metre": "meter", "m": "meter", "cm": "centimeter"},
@@ -74,16 +74,16 @@ _WORD_FORMS = {
 }
 
 
-def _unit_name(unit: str) -> str:
-    words = [_WORD_FORMS.get(word, word) for word in unit.replace("^2", " square").replace("^3", " cubic").split()]
+def unit_name(unit: str) -> str:
+    words = [WORD_FORMS.get(word, word) for word in unit.replace("^2", " square").replace("^3", " cubic").split()]
     return " ".join(sorted(word if len(word) < 4 or word.endswith("ss") else word.removesuffix("s") for word in words))
 
 
-def _units_agree(one: str, other: str) -> bool:
+def units_agree(one: str, other: str) -> bool:
     """Whether units do not contradict: missing on one side, or the same; length and money names are known."""
     if not one or not other:
         return True
-    one, other = _unit_name(one), _unit_name(other)
+    one, other = unit_name(one), unit_name(other)
     if one == other:
         return True
     if "mod" in one.split() and "mod" in other.split():
@@ -99,54 +99,54 @@ def equal_nodes(one: Node, other: Node) -> bool:
     """Whether two expressions are equal wherever both have a value."""
     first, second = exact(one), exact(other)
     if first is not None and second is not None:
-        return first == second or (_decimals(one) != _decimals(other) and _rounds(one, other, first, second))
+        return first == second or (decimals(one) != decimals(other) and rounds(one, other, first, second))
     if one == other:
         return True
     names = symbols(one) | symbols(other)
     if not names and not has(one, "opaque", "series") and not has(other, "opaque", "series"):
-        rounded = _decimals(one) != _decimals(other)
-        return any(_equal_at(one, other, {}, rounded, base) for base in _log_bases(one, other))
-    return _equal_at_points(one, other, sorted(names))
+        rounded = decimals(one) != decimals(other)
+        return any(equal_at(one, other, {}, rounded, base) for base in log_bases(one, other))
+    return equal_at_points(one, other, sorted(names))
 
 
-def _decimals(node: Node) -> bool:
+def decimals(node: Node) -> bool:
     """Whether the expression holds a decimal."""
-    return bool(node.digits) or any(map(_decimals, node.parts))
+    return bool(node.digits) or any(map(decimals, node.parts))
 
 
-def _rounds(one: Node, other: Node, first: Fraction, second: Fraction) -> bool:
+def rounds(one: Node, other: Node, first: Fraction, second: Fraction) -> bool:
     """Whether a long decimal on one side rounds or cuts off the other side's value."""
-    if abs(first - second) > max(abs(first), abs(second)) * _ROUNDING:
+    if abs(first - second) > max(abs(first), abs(second)) * ROUNDING:
         return False
-    return _equal_at(one, other, {}, rounded=True) is True
+    return equal_at(one, other, {}, rounded=True) is True
 
 
-def _equal_at(one: Node, other: Node, point: dict[str, float], rounded: bool, base: float = math.e) -> bool | None:
+def equal_at(one: Node, other: Node, point: dict[str, float], rounded: bool, base: float = math.e) -> bool | None:
     """Equality at a point; None where either has no value there."""
     try:
         a, da = Evaluator(point, rounded, base).value(one)
         b, db = Evaluator(point, rounded, base).value(other)
     except NoValue:
         return None
-    return _within(a, da, b, db, 1.0 if rounded else _SLACK)
+    return within(a, da, b, db, 1.0 if rounded else SLACK)
 
 
-def _within(a: complex, da: float, b: complex, db: float, slack: float) -> bool | None:
+def within(a: complex, da: float, b: complex, db: float, slack: float) -> bool | None:
     """Whether rounding explains the difference; None where cancellation leaves too little of either value to say."""
     gap, scale = abs(a - b), max(abs(a), abs(b))
     for value, bound in ((a, da), (b, db)):
-        if value != 0 and bound * slack <= _CLEAR * abs(value) and gap > _CLEAR * abs(value):
+        if value != 0 and bound * slack <= CLEAR * abs(value) and gap > CLEAR * abs(value):
             return False
-    tolerance = _SLACK * 2.0**-52 * (abs(a) + abs(b)) + 0.99 * (da + db) * slack
-    if tolerance > max(2 * _CLEAR * scale, _NEGLIGIBLE):
+    tolerance = SLACK * 2.0**-52 * (abs(a) + abs(b)) + 0.99 * (da + db) * slack
+    if tolerance > max(2 * CLEAR * scale, NEGLIGIBLE):
         return None
     return gap <= tolerance
 
 
-def _is_discrete(node: Node) -> bool:
+def is_discrete(node: Node) -> bool:
     """Whether the expression means something for whole numbers only: floors, binomials, powers of -1."""
     for each in walk(node):
-        if each.kind == "call" and each.name in _DISCRETE_CALLS:
+        if each.kind == "call" and each.name in DISCRETE_CALLS:
             return True
         if each.kind == "power" and not symbols(each.parts[0]) and symbols(each.parts[1]):
             base = exact(each.parts[0])
@@ -161,49 +161,49 @@ def points(names: Iterable[str], discrete: bool) -> list[tuple[dict[str, float],
     result: list[tuple[dict[str, float], bool]] = []
     for turn in range(3):
         values = {
-            name: _POSITIVE[(place * 3 + turn) % 8] + 0.11 * turn + 0.01 * place for place, name in enumerate(ordered)
+            name: POSITIVE[(index * 3 + turn) % 8] + 0.11 * turn + 0.01 * index for index, name in enumerate(ordered)
         }
         result.append((values, True))
     for turn in range(1, 4):
         values = {
             # a symbol with an index is mostly a given quantity, a radius or a mass, and positive
-            name: (1 if "_" in name else _SIGNS[turn][place % 4]) * (_POSITIVE[(place + turn) % 8] + 0.07 * turn)
-            for place, name in enumerate(ordered)
+            name: (1 if "_" in name else SIGNS[turn][index % 4]) * (POSITIVE[(index + turn) % 8] + 0.07 * turn)
+            for index, name in enumerate(ordered)
         }
         result.append((values, False))
     if discrete:
         for turn in range(9):
             values = {
-                name: float(3 + (turn * (place + 1)) % 8 + turn // 3)
-                if name.partition("_")[0] in _COUNTING
-                else _POSITIVE[(place + turn) % 8]
-                for place, name in enumerate(ordered)
+                name: float(3 + (turn * (index + 1)) % 8 + turn // 3)
+                if name.partition("_")[0] in COUNTING
+                else POSITIVE[(index + turn) % 8]
+                for index, name in enumerate(ordered)
             }
             result.append((values, True))
     return result
 
 
-def _equal_at_points(one: Node, other: Node, names: list[str]) -> bool:
-    discrete = _is_discrete(one) or _is_discrete(other)
+def equal_at_points(one: Node, other: Node, names: list[str]) -> bool:
+    discrete = is_discrete(one) or is_discrete(other)
     samples = points(names, discrete)
-    if discrete and any(name.partition("_")[0] in _COUNTING for name in names):
+    if discrete and any(name.partition("_")[0] in COUNTING for name in names):
         samples = samples[6:]
-    return any(_agree(one, other, samples, base) for base in _log_bases(one, other))
+    return any(agree(one, other, samples, base) for base in log_bases(one, other))
 
 
-def _agree(one: Node, other: Node, samples: list[tuple[dict[str, float], bool]], base: float) -> bool:
-    rounded = _decimals(one) != _decimals(other)
+def agree(one: Node, other: Node, samples: list[tuple[dict[str, float], bool]], base: float) -> bool:
+    rounded = decimals(one) != decimals(other)
     agreed = 0
     for point, binding in samples:
-        same = _equal_at(one, other, point, rounded, base)
+        same = equal_at(one, other, point, rounded, base)
         if same:
             agreed += 1
-        elif same is False and (binding or _both_real(one, other, point)):
+        elif same is False and (binding or both_real(one, other, point)):
             return False
     return agreed >= 2
 
 
-def _both_real(one: Node, other: Node, point: dict[str, float]) -> bool:
+def both_real(one: Node, other: Node, point: dict[str, float]) -> bool:
     try:
         values = [Evaluator(point).value(node)[0] for node in (one, other)]
     except NoValue:
@@ -211,7 +211,7 @@ def _both_real(one: Node, other: Node, point: dict[str, float]) -> bool:
     return all(abs(value.imag) <= 1e-9 * abs(value) for value in values)
 
 
-def _log_bases(*nodes: Node) -> tuple[float, ...]:
+def log_bases(*nodes: Node) -> tuple[float, ...]:
     """What a log without a base may mean."""
     bare = any(each.kind == "call" and each.name == "log" and len(each.parts) == 1 for n in nodes for each in walk(n))
     return (math.e, 10.0) if bare else (math.e,)

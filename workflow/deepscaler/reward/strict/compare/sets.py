@@ -20,8 +20,8 @@ from deepscaler.reward.strict.tree import (
     walk,
 )
 
-_TOLERANCE = 1e-9
-_MAX_CRITICAL = 60
+TOLERANCE = 1e-9
+MAX_CRITICAL = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def equal_sets(gold: Answer, answer: Answer) -> bool:
         NotASet: one of them does not denote one.
     """
     one, other = real_set(gold), real_set(answer)
-    samples = _samples(one.critical + other.critical)
+    samples = sample_points(one.critical + other.critical)
     defined = False
     for x in samples:
         inside = one.contains(x)
@@ -77,14 +77,14 @@ def real_set(answer: Answer) -> RealSet:
         case Region(name="empty"):
             return RealSet(lambda x: False, ())
         case Sequence(items=(Scalar() as low, Scalar() as high)):
-            return _interval(answer.opening, answer.closing, low.node, high.node)
+            return interval(answer.opening, answer.closing, low.node, high.node)
         case Collection() | Scalar():
             items = answer.items if isinstance(answer, Collection) else (answer,)
-            return _points([number_of(item.node) for item in items if isinstance(item, Scalar)], len(items))
+            return points([number_of(item.node) for item in items if isinstance(item, Scalar)], len(items))
         case Combination():
-            return _combine(answer)
+            return combine(answer)
         case Relation():
-            return _solutions(answer)
+            return solutions(answer)
     raise NotASet
 
 
@@ -102,43 +102,43 @@ def number_of(node: Node) -> float:
         value, _ = Evaluator({}).value(node)
     except NoValue as error:
         raise NotASet from error
-    if abs(value.imag) > _TOLERANCE * (1 + abs(value)):
+    if abs(value.imag) > TOLERANCE * (1 + abs(value)):
         raise NotASet
     return value.real
 
 
-def _near(a: float, b: float) -> bool:
-    return a == b or (math.isfinite(a) and math.isfinite(b) and abs(a - b) <= _TOLERANCE * (abs(a) + abs(b) + 1e-3))
+def near(a: float, b: float) -> bool:
+    return a == b or (math.isfinite(a) and math.isfinite(b) and abs(a - b) <= TOLERANCE * (abs(a) + abs(b) + 1e-3))
 
 
-def _interval(opening: str, closing: str, low_node: Node, high_node: Node) -> RealSet:
+def interval(opening: str, closing: str, low_node: Node, high_node: Node) -> RealSet:
     low, high = number_of(low_node), number_of(high_node)
     low_closed, high_closed = opening == "[", closing == "]"
 
     def contains(x: float) -> bool:
-        if _near(x, low):
-            return low_closed and (low < high or (high_closed and _near(low, high)))
-        if _near(x, high):
+        if near(x, low):
+            return low_closed and (low < high or (high_closed and near(low, high)))
+        if near(x, high):
             return high_closed and low < high
         return low < x < high
 
     return RealSet(contains, tuple(end for end in (low, high) if math.isfinite(end)))
 
 
-def _points(values: list[float], expected: int) -> RealSet:
+def points(values: list[float], expected: int) -> RealSet:
     if len(values) != expected or not all(map(math.isfinite, values)):
         raise NotASet
-    return RealSet(lambda x: any(_near(x, value) for value in values), tuple(values))
+    return RealSet(lambda x: any(near(x, value) for value in values), tuple(values))
 
 
-def _combine(answer: Combination) -> RealSet:
+def combine(answer: Combination) -> RealSet:
     total = real_set(answer.parts[0])
     for operator, part in zip(answer.operators, answer.parts[1:], strict=True):
-        total = _join(operator, total, real_set(part))
+        total = join(operator, total, real_set(part))
     return total
 
 
-def _join(operator: str, one: RealSet, other: RealSet) -> RealSet:
+def join(operator: str, one: RealSet, other: RealSet) -> RealSet:
     def contains(x: float) -> bool | None:
         a, b = one.contains(x), other.contains(x)
         if a is None or b is None:
@@ -148,7 +148,7 @@ def _join(operator: str, one: RealSet, other: RealSet) -> RealSet:
     return RealSet(contains, one.critical + other.critical)
 
 
-def _solutions(relation: Relation) -> RealSet:
+def solutions(relation: Relation) -> RealSet:
     if relation.operators == ("in",):
         member = relation.sides[0]
         if not isinstance(member, Scalar) or member.node.kind not in ("symbol", "opaque"):
@@ -157,7 +157,7 @@ def _solutions(relation: Relation) -> RealSet:
     nodes = [side.node for side in relation.sides if isinstance(side, Scalar)]
     if len(nodes) != len(relation.sides) or not set(relation.operators) <= {"<", ">", "le", "ge", "ne", "="}:
         raise NotASet
-    nodes = [_with_unknown_functions_as_symbols(node) for node in nodes]
+    nodes = [with_unknown_functions_as_symbols(node) for node in nodes]
     names = set().union(*map(symbols, nodes))
     if len(names) != 1:
         raise NotASet
@@ -165,42 +165,42 @@ def _solutions(relation: Relation) -> RealSet:
 
     def contains(x: float) -> bool | None:
         try:
-            values = [_value(node, {name: x}) for node in nodes]
+            values = [complex_value(node, {name: x}) for node in nodes]
         except NoValue:
             return None
-        if any(value.imag and abs(value.imag) > _TOLERANCE * (1 + abs(value)) for value in values):
+        if any(value.imag and abs(value.imag) > TOLERANCE * (1 + abs(value)) for value in values):
             return None
         return all(
-            _holds(a.real, operator, b.real)
+            holds(a.real, operator, b.real)
             for a, operator, b in zip(values, relation.operators, values[1:], strict=False)
         )
 
-    return RealSet(contains, tuple(_constants(nodes)))
+    return RealSet(contains, tuple(constants(nodes)))
 
 
-def _value(node: Node, point: dict[str, float]) -> complex:
+def complex_value(node: Node, point: dict[str, float]) -> complex:
     bare = node.parts[0] if node.kind == "negate" else node
     if bare.kind == "constant" and bare.name == "infinity":
         return complex(math.inf if bare is node else -math.inf)
     return Evaluator(point).value(node)[0]
 
 
-def _with_unknown_functions_as_symbols(node: Node) -> Node:
+def with_unknown_functions_as_symbols(node: Node) -> Node:
     """`0 < f(x) < 1` says something about the number f(x)."""
     if node.kind == "opaque":
         return Node("symbol", "f")
     return Node(
-        node.kind, node.name, tuple(map(_with_unknown_functions_as_symbols, node.parts)), node.number, node.digits
+        node.kind, node.name, tuple(map(with_unknown_functions_as_symbols, node.parts)), node.number, node.digits
     )
 
 
-def _holds(a: float, operator: str, b: float) -> bool:
-    if _near(a, b):
+def holds(a: float, operator: str, b: float) -> bool:
+    if near(a, b):
         return operator in ("le", "ge", "=")
     return {"<": a < b, "le": a < b, ">": a > b, "ge": a > b, "ne": True, "=": False}[operator]
 
 
-def _constants(nodes: list[Node]) -> list[float]:
+def constants(nodes: list[Node]) -> list[float]:
     """Numbers in the expressions, their negatives and roots: where simple inequalities change."""
     found: set[float] = set()
     for node in nodes:
@@ -212,12 +212,12 @@ def _constants(nodes: list[Node]) -> list[float]:
                     continue
                 if math.isfinite(value):
                     found |= {value, -value, math.sqrt(abs(value)), -math.sqrt(abs(value))}
-    return sorted(found)[:_MAX_CRITICAL]
+    return sorted(found)[:MAX_CRITICAL]
 
 
-def _samples(critical: tuple[float, ...]) -> list[float]:
+def sample_points(critical: tuple[float, ...]) -> list[float]:
     """The critical points, points beside and between them, and a coarse grid."""
-    if len(critical) > 4 * _MAX_CRITICAL:
+    if len(critical) > 4 * MAX_CRITICAL:
         raise NotASet
     ordered = sorted(set(critical)) or [0.0]
     samples = list(ordered)
@@ -226,4 +226,4 @@ def _samples(critical: tuple[float, ...]) -> list[float]:
     span = max(1.0, ordered[-1] - ordered[0])
     for distance in (0.0137, 0.71, 3.3, 97.7):
         samples += [ordered[0] - distance * span, ordered[-1] + distance * span]
-    return samples + [place + 0.317 for place in range(-12, 12)]
+    return samples + [integer + 0.317 for integer in range(-12, 12)]

@@ -121,9 +121,9 @@ class Evaluator:
     def _opaque(self, node: Node) -> Value:
         """An unknown function: some smooth function of its arguments, the same for the same name."""
         phase, error = (sum(map(ord, node.name)) % 97) / 9.7, 0.0
-        for place, part in enumerate(node.parts):
+        for index, part in enumerate(node.parts):
             value, bound = self._value(part)
-            weight = 0.83 + 0.29 * place
+            weight = 0.83 + 0.29 * index
             phase += weight * math.atan(value.real) + 0.61 * weight * math.atan(value.imag) + 0.01 * value.real
             error += bound
         return complex(1.9 + math.sin(3 * phase)), 9 * error + EPSILON * 9

@@ -6,7 +6,7 @@ relation (`x = 3`, `0 < x \le 5`), then unions of sets, then brackets, then an e
 
 import re
 
-from deepscaler.reward.strict.parse.brackets import closing_place, outside, split
+from deepscaler.reward.strict.parse.brackets import closing_position, outside, split
 from deepscaler.reward.strict.parse.numerals import read_number
 from deepscaler.reward.strict.parse.quantities import expression, quantity
 from deepscaler.reward.strict.parse.tokens import Token, tokenize
@@ -27,21 +27,21 @@ from deepscaler.reward.verdicts import Refused
 
 MAX_ITEMS = 200
 MAX_NESTING = 12
-_RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "le", "ge": "ge", "ne": "ne", "in": "in", "approx": "approx"}
-_RELATIONS |= {"subset": "in", "subseteq": "in", "sim": "approx", "ll": "<", "gg": ">"}
-_INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
-_SEPARATORS = frozenset((("operator", ","), ("operator", ";"), ("join", "and"), ("join", "or")))
-_INFIX = {("name", "choose"), ("name", "over")}
-_SET_OPERATORS = ("cup", "cap", "setminus")
-_REGIONS = {
+RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "le", "ge": "ge", "ne": "ne", "in": "in", "approx": "approx"}
+RELATIONS |= {"subset": "in", "subseteq": "in", "sim": "approx", "ll": "<", "gg": ">"}
+INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
+SEPARATORS = frozenset((("operator", ","), ("operator", ";"), ("join", "and"), ("join", "or")))
+INFIX = {("name", "choose"), ("name", "over")}
+SET_OPERATORS = ("cup", "cap", "setminus")
+REGIONS = {
     **{"setR": "reals", "setZ": "integers", "setN": "naturals", "setQ": "rationals", "setC": "complex"},
     **{"emptyset": "empty"},
 }
-_DECIMAL = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?")
-_THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9,])")
-_REALS = ("all real numbers", "real numbers", "all reals")
-_EMPTY = ("no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set")
-_WORD_REGIONS = {**dict.fromkeys(_REALS, "reals"), **dict.fromkeys(_EMPTY, "empty")}
+DECIMAL = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?")
+THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9,])")
+REALS = ("all real numbers", "real numbers", "all reals")
+EMPTY = ("no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set")
+WORD_REGIONS = {**dict.fromkeys(REALS, "reals"), **dict.fromkeys(EMPTY, "empty")}
 
 
 def parse_answer(text: str, thousands: bool = True) -> Answer:
@@ -50,23 +50,23 @@ def parse_answer(text: str, thousands: bool = True) -> Answer:
     Raises:
         Refused: the text is not in the language.
     """
-    if _DECIMAL.fullmatch(text):
+    if DECIMAL.fullmatch(text):
         node = read_number(text.lstrip("-"))
         return Scalar(negate(node) if text[0] == "-" else node)
     if thousands and "," in text:
-        text = _merge_thousands(text)
+        text = merge_thousands(text)
     tokens = tokenize(text)
     if not tokens:
         raise Refused("empty")
-    return _answer(tokens, 0)
+    return read_answer(tokens, 0)
 
 
 def has_thousands(text: str) -> bool:
     """Whether reading thousands' separators changes the text."""
-    return "," in text and _merge_thousands(text) != text
+    return "," in text and merge_thousands(text) != text
 
 
-def _merge_thousands(text: str) -> str:
+def merge_thousands(text: str) -> str:
     """`1,234` to `1234`, outside brackets only: `(1,234)` is a pair."""
 
     def merge(match: re.Match[str]) -> str:
@@ -74,71 +74,71 @@ def _merge_thousands(text: str) -> str:
         depth = sum(before.count(c) for c in "([{") - sum(before.count(c) for c in ")]}")
         return match.group() if depth > 0 else match.group().replace(",", "")
 
-    return _THOUSANDS.sub(merge, text)
+    return THOUSANDS.sub(merge, text)
 
 
-def _answer(tokens: list[Token], nesting: int) -> Answer:
+def read_answer(tokens: list[Token], nesting: int) -> Answer:
     if nesting > MAX_NESTING:
         raise Refused("nested too deep")
-    tokens = _without_membership(_unwrapped(tokens))
-    if not any(token in _SEPARATORS for token in tokens):
-        return _item(tokens, nesting)
+    tokens = without_membership(unwrapped(tokens))
+    if not any(token in SEPARATORS for token in tokens):
+        return read_item(tokens, nesting)
     groups = split(tokens, lambda token: token == ("operator", ";"))
     if len(groups) == 1:
         groups = split(tokens, lambda token: token[0] == "join")
-        if not all(_is_group(group) for group in groups):
+        if not all(is_group(group) for group in groups):
             groups = [tokens]
     if len(groups) > 1:
-        return _collect([_grouped(group, nesting) for group in groups if group], False)
-    items = _comma_items(tokens)
+        return collect([read_group(group, nesting) for group in groups if group], False)
+    items = comma_items(tokens)
     if len(items) == 1:
-        return _item(items[0], nesting)
-    answers = [_item(item, nesting) for item in items]
+        return read_item(items[0], nesting)
+    answers = [read_item(item, nesting) for item in items]
     joins = {value for kind, value in tokens if kind == "join"}
-    if len(joins) == 1 and _are_conditions(answers):
+    if len(joins) == 1 and are_conditions(answers):
         operator = "cup" if joins == {"or"} else "cap"
         return Combination(tuple(answers), (operator,) * (len(answers) - 1))
     first = answers[0]
     if isinstance(first, Relation) and first.operators == ("ne",) and all(isinstance(a, Scalar) for a in answers[1:]):
         excluded = [Relation((first.sides[0], value), ("ne",)) for value in answers[1:]]
         return Combination((first, *excluded), ("cap",) * len(excluded))
-    return _collect(answers, False)
+    return collect(answers, False)
 
 
-def _are_conditions(answers: list[Answer]) -> bool:
+def are_conditions(answers: list[Answer]) -> bool:
     """Whether all are relations, an inequality among them: `x<0` or `x=1`."""
     operators = [operator for answer in answers if isinstance(answer, Relation) for operator in answer.operators]
     plain = all(isinstance(answer, Relation) for answer in answers) and "approx" not in operators
-    return plain and any(operator in _INEQUALITIES for operator in operators)
+    return plain and any(operator in INEQUALITIES for operator in operators)
 
 
-def _unwrapped(tokens: list[Token]) -> list[Token]:
+def unwrapped(tokens: list[Token]) -> list[Token]:
     """Without braces or square brackets that only wrap the whole, as round a matrix."""
-    while len(tokens) > 2 and tokens[0] == ("open", "{") and closing_place(tokens) == len(tokens) - 1:
+    while len(tokens) > 2 and tokens[0] == ("open", "{") and closing_position(tokens) == len(tokens) - 1:
         inside = tokens[1:-1]
-        if len(_comma_items(inside)) > 1 or _INFIX & set(inside):
+        if len(comma_items(inside)) > 1 or INFIX & set(inside):
             break
         tokens = inside
     wraps_environment = len(tokens) > 4 and tokens[0][1] in ("(", "[") and tokens[1][1].startswith("\\begin:")
-    if wraps_environment and closing_place(tokens[1:-1]) == len(tokens) - 3:
+    if wraps_environment and closing_position(tokens[1:-1]) == len(tokens) - 3:
         return tokens[1:-1]
     return tokens
 
 
-def _without_membership(tokens: list[Token]) -> list[Token]:
+def without_membership(tokens: list[Token]) -> list[Token]:
     r"""`x \in 1,2` is the list 1, 2."""
     if len(tokens) > 2 and tokens[0][0] == "letter" and tokens[1] == ("name", "in"):
         return tokens[2:]
     return tokens
 
 
-def _is_group(tokens: list[Token]) -> bool:
+def is_group(tokens: list[Token]) -> bool:
     """Whether a part between and/or is itself a list of assignments, as in `p=5, q=2 and p=7, q=2`."""
-    items = _comma_items(tokens)
+    items = comma_items(tokens)
     return len(items) > 1 and all(("operator", "=") in item for item in items)
 
 
-def _comma_items(tokens: list[Token]) -> list[list[Token]]:
+def comma_items(tokens: list[Token]) -> list[list[Token]]:
     items = split(tokens, lambda token: token == ("operator", ",") or token[0] == "join")
     items = [item for item in items if item]
     if len(items) > MAX_ITEMS:
@@ -146,15 +146,15 @@ def _comma_items(tokens: list[Token]) -> list[list[Token]]:
     return items or [tokens]
 
 
-def _grouped(tokens: list[Token], nesting: int) -> Answer:
+def read_group(tokens: list[Token], nesting: int) -> Answer:
     """One group between semicolons: an item, or several that keep their order."""
-    items = _comma_items(tokens)
+    items = comma_items(tokens)
     if len(items) == 1:
-        return _item(items[0], nesting)
-    return _sequence("(", ")", [_item(item, nesting) for item in items])
+        return read_item(items[0], nesting)
+    return make_sequence("(", ")", [read_item(item, nesting) for item in items])
 
 
-def _collect(items: list[Answer], is_set: bool) -> Collection:
+def collect(items: list[Answer], is_set: bool) -> Collection:
     r"""A collection with the items of ± and of inner bare lists spread out."""
     spread: list[Answer] = []
     for item in items:
@@ -165,70 +165,70 @@ def _collect(items: list[Answer], is_set: bool) -> Collection:
     return Collection(tuple(spread), is_set)
 
 
-def _item(tokens: list[Token], nesting: int) -> Answer:
+def read_item(tokens: list[Token], nesting: int) -> Answer:
     if not tokens:
         raise Refused("an empty item")
-    tokens = _unwrapped(tokens)
-    if operators := outside(tokens, _RELATIONS):
-        return _relation(tokens, [_RELATIONS[operator] for operator in operators], nesting)
-    if combiners := outside(tokens, _SET_OPERATORS):
-        parts = split(tokens, lambda token: token[1] in _SET_OPERATORS)
+    tokens = unwrapped(tokens)
+    if operators := outside(tokens, RELATIONS):
+        return read_relation(tokens, [RELATIONS[operator] for operator in operators], nesting)
+    if combiners := outside(tokens, SET_OPERATORS):
+        parts = split(tokens, lambda token: token[1] in SET_OPERATORS)
         if len(parts) <= len(combiners):
             raise Refused("brackets that cross")
-        return Combination(tuple(_item(part, nesting) for part in parts), tuple(combiners))
-    if tokens[0][0] == "open" and closing_place(tokens) == len(tokens) - 1:
-        bracketed = _bracketed(tokens, nesting)
+        return Combination(tuple(read_item(part, nesting) for part in parts), tuple(combiners))
+    if tokens[0][0] == "open" and closing_position(tokens) == len(tokens) - 1:
+        bracketed = read_bracketed(tokens, nesting)
         if bracketed is not None:
             return bracketed
-    if len(tokens) == 1 and tokens[0][0] == "name" and tokens[0][1] in _REGIONS:
-        return Region(_REGIONS[tokens[0][1]])
+    if len(tokens) == 1 and tokens[0][0] == "name" and tokens[0][1] in REGIONS:
+        return Region(REGIONS[tokens[0][1]])
     if all(kind == "text" for kind, _ in tokens):
-        return _words(" ".join(value for _, value in tokens))
-    matrix = _scaled_matrix(tokens, nesting)
+        return read_words(" ".join(value for _, value in tokens))
+    matrix = read_scaled_matrix(tokens, nesting)
     return quantity(tokens) if matrix is None else matrix
 
 
-def _relation(tokens: list[Token], operators: list[str], nesting: int) -> Answer:
-    sides = split(tokens, lambda token: token[0] in ("operator", "name") and token[1] in _RELATIONS)
+def read_relation(tokens: list[Token], operators: list[str], nesting: int) -> Answer:
+    sides = split(tokens, lambda token: token[0] in ("operator", "name") and token[1] in RELATIONS)
     if len(sides) <= len(operators):
         raise Refused("brackets that cross")
     if not sides[0] and len(sides) == 2:
-        return _answer(sides[1], nesting + 1)
+        return read_answer(sides[1], nesting + 1)
     if not all(sides):
         raise Refused("a relation without a side")
-    parts = [_answer(side, nesting + 1) for side in sides]
+    parts = [read_answer(side, nesting + 1) for side in sides]
     last = parts[-1]
     if isinstance(last, Collection) and not last.is_set and operators[-1] == "=":
         # x = 1 ± 2: one relation for each value
-        return _collect([Relation((*parts[:-1], value), tuple(operators)) for value in last.items], False)
+        return collect([Relation((*parts[:-1], value), tuple(operators)) for value in last.items], False)
     if isinstance(last, Collection) and not last.is_set and operators == ["ne"]:
         excluded = [Relation((parts[0], value), ("ne",)) for value in last.items]
         return Combination(tuple(excluded), ("cap",) * (len(excluded) - 1))
     return Relation(tuple(parts), tuple(operators))
 
 
-def _bracketed(tokens: list[Token], nesting: int) -> Answer | None:
+def read_bracketed(tokens: list[Token], nesting: int) -> Answer | None:
     """A tuple, interval, set or matrix; None for brackets round one expression."""
     opening, closing, inside = tokens[0][1], tokens[-1][1], tokens[1:-1]
     if opening.startswith("\\begin:"):
-        return _environment(opening.partition(":")[2], inside, nesting)
+        return read_environment(opening.partition(":")[2], inside, nesting)
     if not inside:
         if opening in ("\\{", "{"):
             return Region("empty")
         raise Refused("empty brackets")
     items = split(inside, lambda token: token in (("operator", ","), ("operator", ";")) or token[0] == "join")
     if opening in ("\\{", "{"):
-        if (condition := _set_condition(inside)) is not None:
-            return _answer(condition, nesting + 1)
+        if (condition := set_condition(inside)) is not None:
+            return read_answer(condition, nesting + 1)
         if opening == "{" and len(items) == 1:
             return None
-        return _collect([_answer(item, nesting + 1) for item in items if item], True)
+        return collect([read_answer(item, nesting + 1) for item in items if item], True)
     if len(items) == 1:
-        return _answer(inside, nesting + 1) if _needs_answer(inside) else None
-    return _sequence(opening, closing, [_answer(item, nesting + 1) for item in items])
+        return read_answer(inside, nesting + 1) if needs_answer(inside) else None
+    return make_sequence(opening, closing, [read_answer(item, nesting + 1) for item in items])
 
 
-def _set_condition(tokens: list[Token]) -> list[Token] | None:
+def set_condition(tokens: list[Token]) -> list[Token] | None:
     r"""What stands behind the bar or colon of `\{x \mid x > 3\}` and `\{x \in \mathbb{R} : x > 3\}`."""
     if tokens[0][0] == "letter":
         start = 3 if tokens[1:3] == [("name", "in"), ("name", "setR")] else 1
@@ -237,48 +237,48 @@ def _set_condition(tokens: list[Token]) -> list[Token] | None:
     return None
 
 
-def _sequence(opening: str, closing: str, items: list[Answer]) -> Answer:
+def make_sequence(opening: str, closing: str, items: list[Answer]) -> Answer:
     r"""A tuple; two of them where one item has both signs, as in `(0, \pm 2)`."""
-    double = [place for place, item in enumerate(items) if isinstance(item, Collection) and not item.is_set]
+    double = [index for index, item in enumerate(items) if isinstance(item, Collection) and not item.is_set]
     if len(double) != 1:
         return Sequence(opening, closing, tuple(items))
-    [place] = double
-    choices = items[place]
+    [index] = double
+    choices = items[index]
     assert isinstance(choices, Collection)
     return Collection(
-        tuple(Sequence(opening, closing, (*items[:place], each, *items[place + 1 :])) for each in choices.items)
+        tuple(Sequence(opening, closing, (*items[:index], each, *items[index + 1 :])) for each in choices.items)
     )
 
 
-def _needs_answer(tokens: list[Token]) -> bool:
+def needs_answer(tokens: list[Token]) -> bool:
     """Whether what stands in brackets is more than an expression."""
-    return any(value in _RELATIONS or value in _SET_OPERATORS or value.startswith("\\begin") for _, value in tokens)
+    return any(value in RELATIONS or value in SET_OPERATORS or value.startswith("\\begin") for _, value in tokens)
 
 
-def _environment(name: str, tokens: list[Token], nesting: int) -> Answer:
+def read_environment(name: str, tokens: list[Token], nesting: int) -> Answer:
     rows = [row for row in split(tokens, lambda token: token == ("operator", "\\\\")) if row]
     if name in ("pmatrix", "bmatrix", "matrix", "array", "smallmatrix", "Bmatrix", "psmallmatrix"):
         cells = [split(row, lambda token: token == ("operator", "&")) for row in rows]
-        return Matrix(tuple(tuple(_answer(cell, nesting + 1) for cell in row) for row in cells))
+        return Matrix(tuple(tuple(read_answer(cell, nesting + 1) for cell in row) for row in cells))
     if name in ("cases", "aligned", "align", "gathered", "dcases", "split", "equation"):
         plain = [[token for token in row if token != ("operator", "&")] for row in rows]
-        return _collect([_answer(row, nesting + 1) for row in plain], False)
+        return collect([read_answer(row, nesting + 1) for row in plain], False)
     raise Refused(f"environment {name!r}")
 
 
-def _words(text: str) -> Answer:
+def read_words(text: str) -> Answer:
     plain = " ".join(re.sub(r"[^\w%/' -]", " ", text).lower().split())
-    if plain in _WORD_REGIONS:
-        return Region(_WORD_REGIONS[plain])
+    if plain in WORD_REGIONS:
+        return Region(WORD_REGIONS[plain])
     return Words(plain)
 
 
-def _scaled_matrix(tokens: list[Token], nesting: int) -> Matrix | None:
+def read_scaled_matrix(tokens: list[Token], nesting: int) -> Matrix | None:
     """A matrix with a factor before it."""
-    start = next((place for place, (_, value) in enumerate(tokens) if value.startswith("\\begin:")), None)
-    if not start or closing_place(tokens[start:]) != len(tokens) - start - 1:
+    start = next((index for index, (_, value) in enumerate(tokens) if value.startswith("\\begin:")), None)
+    if not start or closing_position(tokens[start:]) != len(tokens) - start - 1:
         return None
-    matrix = _item(tokens[start:], nesting + 1)
+    matrix = read_item(tokens[start:], nesting + 1)
     head = [token for token in tokens[:start] if token[1] not in ("cdot", "*")]
     factor = expression(head)
     if not isinstance(matrix, Matrix):

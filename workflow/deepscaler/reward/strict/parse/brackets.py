@@ -5,8 +5,8 @@ from collections.abc import Callable, Container
 from deepscaler.reward.strict.parse.tokens import Token
 from deepscaler.reward.verdicts import Refused
 
-_OPENINGS = frozenset(("lfloor", "lceil"))
-_CLOSINGS = frozenset(("rfloor", "rceil"))
+OPENINGS = frozenset(("lfloor", "lceil"))
+CLOSINGS = frozenset(("rfloor", "rceil"))
 
 
 def split(tokens: list[Token], is_separator: Callable[[Token], bool]) -> list[list[Token]]:
@@ -19,7 +19,7 @@ def split(tokens: list[Token], is_separator: Callable[[Token], bool]) -> list[li
     depth = 0
     for token in tokens:
         kind = token[0]
-        depth += (kind == "open") - (kind == "close") + (token[1] in _OPENINGS) - (token[1] in _CLOSINGS)
+        depth += (kind == "open") - (kind == "close") + (token[1] in OPENINGS) - (token[1] in CLOSINGS)
         if depth == 0 and is_separator(token):
             parts.append([])
         else:
@@ -29,13 +29,13 @@ def split(tokens: list[Token], is_separator: Callable[[Token], bool]) -> list[li
     return parts
 
 
-def closing_place(tokens: list[Token]) -> int:
+def closing_position(tokens: list[Token]) -> int:
     """Where the bracket that `tokens` open with closes; -1 if it does not."""
     depth = 0
-    for place, (kind, _) in enumerate(tokens):
+    for position, (kind, _) in enumerate(tokens):
         depth += (kind == "open") - (kind == "close")
         if depth == 0:
-            return place
+            return position
     return -1
 
 

@@ -13,57 +13,57 @@ MAX_NESTING = 12
 """Text and font commands within each other."""
 
 
-def _names(text: str) -> frozenset[str]:
+def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-GREEK = _names(
+GREEK = names(
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi "
     "omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega hbar ell aleph nabla partial"
 )
-FUNCTIONS = _names(
+FUNCTIONS = names(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arcsinh "
     "arccosh arctanh ln log lg exp sqrt cbrt floor ceil abs sgn gcd lcm max min det Re Im arg deg binom frac"
 )
 CONSTANTS = frozenset(("pi", "infty"))
-_PLAIN_NAMES = {
+PLAIN_NAMES = {
     **{name: name for name in (*FUNCTIONS, *GREEK, *CONSTANTS) if len(name) > 1},
     **dict.fromkeys(("infinity", "inf", "oo", "Infinity"), "infty"),
     **dict.fromkeys(("mod", "bmod", "pmod"), "mod"),
     **{"asin": "arcsin", "acos": "arccos", "atan": "arctan", "log10": "lg"},
 }
-_PREFIXES = sorted((name for name in FUNCTIONS if len(name) > 2), key=len, reverse=True)
-_STRUCTURAL = _names(
+PREFIXES = sorted((name for name in FUNCTIONS if len(name) > 2), key=len, reverse=True)
+STRUCTURAL = names(
     "pm mp cdot le ge ne in notin approx sim subset subseteq ll gg cup cap setminus emptyset lfloor rfloor lceil "
     "rceil sum prod int iint oint lim to ldots circ choose bmod mod pmod infty angle triangle over"
 )
-_TEXT_COMMANDS = _names("text textbf textit textrm textnormal textsf texttt mbox hbox textup textsc emph mathop")
-_FONT_COMMANDS = _names("mathrm mathbf mathit mathsf mathcal mathfrak mathscr operatorname rm bf it bm mathbb")
-_ACCENTS = _names("bar overline hat vec dot ddot tilde widetilde underline widehat")
-_UNIT_RUNS = _names(
+TEXT_COMMANDS = names("text textbf textit textrm textnormal textsf texttt mbox hbox textup textsc emph mathop")
+FONT_COMMANDS = names("mathrm mathbf mathit mathsf mathcal mathfrak mathscr operatorname rm bf it bm mathbb")
+ACCENTS = names("bar overline hat vec dot ddot tilde widetilde underline widehat")
+UNIT_RUNS = names(
     "cm mm km kg mg ft yd mi mph kph sec min hr hrs lb lbs oz deg rad sq gal ml cc Hz kHz MHz eV keV MeV pc kpc AU "
     "in am pm"
 )
-_BRACKETS = {"(": "open", ")": "close", "[": "open", "]": "close", "{": "open", "}": "close"}
-_BRACKETS |= {"\\{": "open", "\\}": "close"}
+BRACKETS = {"(": "open", ")": "close", "[": "open", "]": "close", "{": "open", "}": "close"}
+BRACKETS |= {"\\{": "open", "\\}": "close"}
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+(?![0-9.]))?)"
     r"|\\(?P<command>[A-Za-z]+\*?)|(?P<escaped>\\[^A-Za-z])|(?P<run>[A-Za-z]+)|(?P<other>\S))"
 )
-_SUBSCRIPT = re.compile(r"\s*_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\[A-Za-z]+)|([A-Za-z0-9]))")
-_EXPONENT_BEFORE_SUBSCRIPT = re.compile(r"\s*\^\s*(\{[^{}]*\}|[0-9]|\\circ)(?=\s*_)")
-_PRIMES = re.compile(r"\s*(?:'+|\^\s*\{\s*'[' ]*\}|\^\s*'+)")
-_WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
-_FORMULA = re.compile(r"[=$0-9\\]")
-_MEASURED_TEXT = re.compile(r" *(-?[0-9][0-9./]*) +([A-Za-z][A-Za-z .^0-9/]*)")
-_MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_BASE_NAMES = "two three four five six seven eight nine ten eleven twelve"
-_BASES = {word: str(value) for value, word in enumerate(_BASE_NAMES.split(), start=2)} | {"sixteen": "16"}
-_UNIT_FORMULA = re.compile(
+SUBSCRIPT = re.compile(r"\s*_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\[A-Za-z]+)|([A-Za-z0-9]))")
+EXPONENT_BEFORE_SUBSCRIPT = re.compile(r"\s*\^\s*(\{[^{}]*\}|[0-9]|\\circ)(?=\s*_)")
+PRIMES = re.compile(r"\s*(?:'+|\^\s*\{\s*'[' ]*\}|\^\s*'+)")
+WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+FORMULA = re.compile(r"[=$0-9\\]")
+MEASURED_TEXT = re.compile(r" *(-?[0-9][0-9./]*) +([A-Za-z][A-Za-z .^0-9/]*)")
+MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+BASE_NAMES = "two three four five six seven eight nine ten eleven twelve"
+BASES = {word: str(value) for value, word in enumerate(BASE_NAMES.split(), start=2)} | {"sixteen": "16"}
+UNIT_FORMULA = re.compile(
     r"(?:\\?[%·*/ .^{}0-9-]|(?:cm|mm|km|kg|mol|min|hr?|rad|eV|Hz|Pa|[msgNJWVAKLCFTΩ])(?![A-Za-z])|\\cdot)+"
 )
-_NOISE = re.compile(r"\\(?:text|mathrm|textrm|rm|mbox|mathbf|mathit|operatorname)(?![A-Za-z])|[\\{} ]")
+NOISE = re.compile(r"\\(?:text|mathrm|textrm|rm|mbox|mathbf|mathit|operatorname)(?![A-Za-z])|[\\{} ]")
 
 Token = tuple[str, str]
 
@@ -74,19 +74,19 @@ def tokenize(text: str) -> list[Token]:
     Raises:
         Refused: a character or command outside the language, or too many tokens.
     """
-    return _Tokenizer(text).run()
+    return Tokenizer(text).run()
 
 
-class _Tokenizer:
+class Tokenizer:
     def __init__(self, text: str, depth: int = 0) -> None:
         if depth > MAX_NESTING:
             raise Refused("commands nested too deep")
-        self.text, self.place, self.depth = text, 0, depth
+        self.text, self.position, self.depth = text, 0, depth
         self.tokens: list[Token] = []
 
     def run(self) -> list[Token]:
-        while match := _TOKEN.match(self.text, self.place):
-            self.place = match.end()
+        while match := TOKEN.match(self.text, self.position):
+            self.position = match.end()
             kind = str(match.lastgroup)
             value = match.group(kind)
             getattr(self, "_" + kind)(value)
@@ -101,22 +101,22 @@ class _Tokenizer:
         if len(value) > 1000:
             raise Refused("too many digits")
         self.add("number", value)
-        if match := _SUBSCRIPT.match(self.text, self.place):
-            self.place = match.end()
-            base = _NOISE.sub("", next(filter(None, match.groups()), ""))
-            self.add("base", _BASES.get(base.lower(), base))
+        if match := SUBSCRIPT.match(self.text, self.position):
+            self.position = match.end()
+            base = NOISE.sub("", next(filter(None, match.groups()), ""))
+            self.add("base", BASES.get(base.lower(), base))
 
     def _other(self, value: str) -> None:
-        if value in _BRACKETS:
-            self.add(_BRACKETS[value], value)
+        if value in BRACKETS:
+            self.add(BRACKETS[value], value)
         elif value in "+-*/^=<>,;:|!&'.¤_%":
             self.add("operator", value)
         else:
             raise Refused(f"character {value!r}")
 
     def _escaped(self, value: str) -> None:
-        if value in _BRACKETS:
-            self.add(_BRACKETS[value], value)
+        if value in BRACKETS:
+            self.add(BRACKETS[value], value)
         elif value == "\\%":
             self.add("operator", "%")
         elif value in ("\\\\", "\\&", "\\|", "\\_"):
@@ -128,22 +128,25 @@ class _Tokenizer:
         """Letters without a backslash: a known name, words, a unit, or a product of letters."""
         if len(value) == 1:
             self._symbol(value)
-        elif value in _PLAIN_NAMES:
-            self._command(_PLAIN_NAMES[value])
-        elif value in ("bar", "hat", "vec", "dot", "ddot", "tilde") and self.text[self.place : self.place + 1] == "{":
+        elif value in PLAIN_NAMES:
+            self._command(PLAIN_NAMES[value])
+        elif (
+            value in ("bar", "hat", "vec", "dot", "ddot", "tilde")
+            and self.text[self.position : self.position + 1] == "{"
+        ):
             self._accent(value)
         elif value.lower() in ("and", "or"):
             self.add("join", value.lower())
-        elif value.lower() in _MAGNITUDES and self.tokens:
+        elif value.lower() in MAGNITUDES and self.tokens:
             self._magnitude(value.lower())
         elif value == "to" and self._follows_number():
             self.add("operator", ":")
         elif self._is_word(value):
             self.add("text", value)
         else:
-            prefix = next((name for name in _PREFIXES if value.startswith(name)), None)
+            prefix = next((name for name in PREFIXES if value.startswith(name)), None)
             if prefix:
-                self.place -= len(value) - len(prefix)
+                self.position -= len(value) - len(prefix)
                 self._command(prefix)
                 return
             for letter in value[:-1]:
@@ -152,15 +155,15 @@ class _Tokenizer:
 
     def _magnitude(self, word: str) -> None:
         self.add("operator", "*")
-        self.add("number", str(10 ** _MAGNITUDES[word]))
+        self.add("number", str(10 ** MAGNITUDES[word]))
 
     def _follows_number(self) -> bool:
         return bool(self.tokens) and self.tokens[-1][0] in ("number", "close")
 
     def _is_word(self, value: str) -> bool:
-        if value in _UNIT_RUNS and self._follows_number():
+        if value in UNIT_RUNS and self._follows_number():
             return True
-        if len(value) < 4 or value.isupper() or any(value.startswith(name) for name in _PREFIXES):
+        if len(value) < 4 or value.isupper() or any(value.startswith(name) for name in PREFIXES):
             return False
         return value[1:].islower()
 
@@ -168,11 +171,11 @@ class _Tokenizer:
         name = name.rstrip("*")
         if name in GREEK:
             self._symbol("\\" + name)
-        elif name in _TEXT_COMMANDS:
+        elif name in TEXT_COMMANDS:
             self._text(self._argument())
-        elif name in _FONT_COMMANDS:
+        elif name in FONT_COMMANDS:
             self._font(name)
-        elif name in _ACCENTS:
+        elif name in ACCENTS:
             self._accent(name)
         elif name in ("begin", "end"):
             self.add("open" if name == "begin" else "close", f"\\{name}:{self._argument().strip('*')}")
@@ -181,7 +184,7 @@ class _Tokenizer:
         elif name in ("boxed", "fbox", "displaystyle", "phantom", "color", "textcolor"):
             if name.endswith("color"):
                 self._argument()
-        elif name in _STRUCTURAL or name in FUNCTIONS or name in CONSTANTS:
+        elif name in STRUCTURAL or name in FUNCTIONS or name in CONSTANTS:
             self.add("name", name)
         else:
             self._symbol("\\" + name)
@@ -190,13 +193,13 @@ class _Tokenizer:
         words = content.strip(" ~$.,;:()")
         if words.lower() in ("and", "or"):
             self.add("join", words.lower())
-        elif words.lower() in _MAGNITUDES:
+        elif words.lower() in MAGNITUDES:
             self._magnitude(words.lower())
         elif words == "to" and self._follows_number():
             self.add("operator", ":")
-        elif _FORMULA.search(content) and all(word.lower() in ("and", "or") for word in _WORDS.findall(content)):
+        elif FORMULA.search(content) and all(word.lower() in ("and", "or") for word in WORDS.findall(content)):
             self._inside(content.replace("$", " ").strip(" .,;:"))
-        elif match := _MEASURED_TEXT.fullmatch(content):
+        elif match := MEASURED_TEXT.fullmatch(content):
             self._inside(match.group(1))
             self.add("text", match.group(2))
         elif content.strip():
@@ -208,15 +211,15 @@ class _Tokenizer:
         content = self._argument().strip()
         if name == "mathbb":
             self.add("name", f"set{content}")
-        elif content in _PLAIN_NAMES:
-            self._command(_PLAIN_NAMES[content])
+        elif content in PLAIN_NAMES:
+            self._command(PLAIN_NAMES[content])
         elif len(content) == 1 and content.isalpha():
             self._symbol(content)
         elif content.isalpha() and content.isupper():
             for letter in content[:-1]:
                 self.add("letter", letter)
             self._symbol(content[-1])
-        elif self._follows_number() and _UNIT_FORMULA.fullmatch(content):
+        elif self._follows_number() and UNIT_FORMULA.fullmatch(content):
             self.add("text", content)
         elif content.isalpha() or " " in content:
             self._text(content)
@@ -224,10 +227,10 @@ class _Tokenizer:
             self._inside(content)
 
     def _inside(self, content: str) -> None:
-        self.tokens += _Tokenizer(content, self.depth + 1).run()
+        self.tokens += Tokenizer(content, self.depth + 1).run()
 
     def _accent(self, name: str) -> None:
-        content = _NOISE.sub("", self._argument())
+        content = NOISE.sub("", self._argument())
         last = self.tokens[-1] if self.tokens else ("", "")
         if content.isdigit() and name in ("overline", "bar", "dot") and last[0] == "number" and "." in last[1]:
             self.tokens[-1] = ("number", f"{last[1]}({content})")
@@ -242,15 +245,15 @@ class _Tokenizer:
         """A symbol with the subscript and the primes that follow it, an exponent between them or not."""
         exponent = ""
         for _ in range(3):
-            if match := _SUBSCRIPT.match(self.text, self.place):
-                name += "_" + _NOISE.sub("", next(filter(None, match.groups()), ""))
-            elif match := _PRIMES.match(self.text, self.place):
+            if match := SUBSCRIPT.match(self.text, self.position):
+                name += "_" + NOISE.sub("", next(filter(None, match.groups()), ""))
+            elif match := PRIMES.match(self.text, self.position):
                 name += "'" * match.group().count("'")
-            elif not exponent and (match := _EXPONENT_BEFORE_SUBSCRIPT.match(self.text, self.place)):
+            elif not exponent and (match := EXPONENT_BEFORE_SUBSCRIPT.match(self.text, self.position)):
                 exponent = match.group(1)
             else:
                 break
-            self.place = match.end()
+            self.position = match.end()
         self.add("letter", name)
         if exponent:
             self.add("operator", "^")
@@ -259,19 +262,19 @@ class _Tokenizer:
     def _argument(self) -> str:
         """The braced group, the command or the character that follows, braces off."""
         text = self.text
-        while text[self.place : self.place + 1] == " ":
-            self.place += 1
-        start = self.place
+        while text[self.position : self.position + 1] == " ":
+            self.position += 1
+        start = self.position
         if text[start : start + 1] != "{":
             match = re.compile(r"\\[A-Za-z]+|.").match(text, start)
             if match is None:
                 raise Refused("a command without its argument")
-            self.place = match.end()
+            self.position = match.end()
             return match.group()
         depth = 0
         for match in re.compile(r"[{}]").finditer(text, start):
             depth += 1 if match.group() == "{" else -1
             if depth == 0:
-                self.place = match.end()
+                self.position = match.end()
                 return text[start + 1 : match.start()]
         raise Refused("unbalanced braces")

@@ -3,12 +3,12 @@
 import re
 import unicodedata
 
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
-_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_VULGAR = {"½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5)}
-_VULGAR |= {"⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8)}
+SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+VULGAR = {"½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5)}
+VULGAR |= {"⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8)}
 
-_CHARACTERS = {
+CHARACTERS = {
     **{"−": "-", "–": "-", "—": "-", "‐": "-", "﹣": "-", "×": r"\cdot ", "·": r"\cdot ", "⋅": r"\cdot ", "∗": "*"},
     **{"÷": "/", "∕": "/", "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx "},
     **{"∞": r"\infty ", "∪": r"\cup ", "∩": r"\cap ", "∖": r"\setminus ", "∈": r"\in ", "∅": r"\emptyset "},
@@ -21,26 +21,26 @@ _CHARACTERS = {
     **{"∨": r"\text{or}", "∣": "|"},
     **{chr(code): "" for code in (0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)},
 }
-_GREEK_NAMES = (
+GREEK_NAMES = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi "
     "psi omega"
 )
 
 
-def _greek() -> dict[str, str]:
+def greek() -> dict[str, str]:
     """Every Greek letter and its LaTeX name; Unicode spells lambda without its b."""
     letters = {}
-    for name in _GREEK_NAMES.split():
+    for name in GREEK_NAMES.split():
         official = name.upper().replace("LAMBDA", "LAMDA")
         letters[unicodedata.lookup(f"GREEK SMALL LETTER {official}")] = f"\\{name} "
         letters[unicodedata.lookup(f"GREEK CAPITAL LETTER {official}")] = f"\\{name.capitalize()} "
     return letters
 
 
-_FRACTIONS = {sign: rf" \frac{{{above}}}{{{below}}}" for sign, (above, below) in _VULGAR.items()}
-_UNICODE = str.maketrans({**_greek(), **_CHARACTERS, **_FRACTIONS})
+FRACTIONS = {sign: rf" \frac{{{above}}}{{{below}}}" for sign, (above, below) in VULGAR.items()}
+UNICODE = str.maketrans({**greek(), **CHARACTERS, **FRACTIONS})
 
-_SYNONYMS = {
+SYNONYMS = {
     **dict.fromkeys(("dfrac", "tfrac", "cfrac", "nicefrac", "sfrac"), r"\frac"),
     **dict.fromkeys(("leq", "leqslant", "leqq"), r"\le"),
     **dict.fromkeys(("geq", "geqslant", "geqq"), r"\ge"),
@@ -68,140 +68,140 @@ _SYNONYMS = {
     **{"percent": r"\%", "ge": r"\ge", "overrightarrow": r"\vec", "widehat": r"\hat", "lnot": r"\neg"},
     **{"infin": r"\infty", "surd": r"\sqrt", "exp": r"\exp", "Re": r"\Re", "Im": r"\Im"},
 }
-_DROPPED_NAMES = (
+DROPPED_NAMES = (
     "left right mleft mright big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle scriptstyle "
     "limits nolimits noindent quad qquad enspace thinspace medspace thickspace hspace nonumber mathstrut strut "
     "allowbreak ensuremath hfill boldsymbol tiny small normalsize large Large LARGE huge Huge"
 )
-_DROPPED = frozenset(_DROPPED_NAMES.split())
-_BLANK = re.compile(r"\\[hv]space\*? *\{[^{}]*\}")
-_MEASURE = re.compile(r"(?<![A-Za-z0-9\\])m *(?=\\angle)")
+DROPPED = frozenset(DROPPED_NAMES.split())
+BLANK = re.compile(r"\\[hv]space\*? *\{[^{}]*\}")
+MEASURE = re.compile(r"(?<![A-Za-z0-9\\])m *(?=\\angle)")
 """The measure of an angle, which the angle's name stands for just as well."""
-_GLUED_BAR = re.compile(r"[lr]?vert(?=.)")
-_COMMAND = re.compile(r"\\([A-Za-z]+)")
-_DELIMITER_DOT = re.compile(r"\\(?:left|right|mleft|mright)\s*\.")
-_ESCAPED_COMMAND = re.compile(r"\\\\+(?=[A-Za-z]{2}|[{}%$])")
-_SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
-_SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
-_THIN_GROUP = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\!,|\\,|\{\\,\})\s*(?=\d{3}(?!\d))")
-_SPACES = re.compile(r"(?<!\\)\\[,;:> !]|~|\s+|&nbsp;")
-_WORDS = re.compile(r"(?<![A-Za-z\\])(percentage|percent|pct|degrees?)(?![A-Za-z])\.?")
-_ORDINAL = re.compile(
+GLUED_BAR = re.compile(r"[lr]?vert(?=.)")
+COMMAND = re.compile(r"\\([A-Za-z]+)")
+DELIMITER_DOT = re.compile(r"\\(?:left|right|mleft|mright)\s*\.")
+ESCAPED_COMMAND = re.compile(r"\\\\+(?=[A-Za-z]{2}|[{}%$])")
+SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
+SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+THIN_GROUP = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\!,|\\,|\{\\,\})\s*(?=\d{3}(?!\d))")
+SPACES = re.compile(r"(?<!\\)\\[,;:> !]|~|\s+|&nbsp;")
+WORDS = re.compile(r"(?<![A-Za-z\\])(percentage|percent|pct|degrees?)(?![A-Za-z])\.?")
+ORDINAL = re.compile(
     r"(?<=[0-9])\s*\^?\s*\{?\s*(?:\\(?:text|mathrm|textsuperscript)\s*\{\s*)?(?:st|nd|rd|th)(?![A-Za-z])[ }]*"
 )
-_PRIME = re.compile(r"\^\s*\{\s*((?:\\?prime\s*)+)\}|\^\s*\\prime")
-_RADICAL = re.compile(r"([√∛∜])\s*")
-_ASCII_OPERATORS = (
+PRIME = re.compile(r"\^\s*\{\s*((?:\\?prime\s*)+)\}|\^\s*\\prime")
+RADICAL = re.compile(r"([√∛∜])\s*")
+ASCII_OPERATORS = (
     *(("<=", r"\le "), (">=", r"\ge "), ("!=", r"\ne "), ("=<", r"\le "), ("=>", r"\ge ")),
     *(("**", "^"), ("==", "=")),
 )
-_MARKUP = re.compile(r"(\*\*|__|`+|\"|'')(?!\s)(.+?)\1", re.S)
-_LEAD_IN = re.compile(
+MARKUP = re.compile(r"(\*\*|__|`+|\"|'')(?!\s)(.+?)\1", re.S)
+LEAD_IN = re.compile(
     r"(?:\\text *\{)?(?:(?:so|thus|hence|therefore),? +)?(?:the +)?(?:final +|correct +)?"
     r"answer *(?:is|:|=) *:?(?: *\})?",
     re.I,
 )
-_RECURRING_DIGIT = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]*?)([0-9])\2\2+ *(?:\.{3}|\\ldots)")
-_RECURRING_GROUP = re.compile(r"(?<![0-9.])([0-9]*\.)([0-9]{2,}?)\2+ *(?:\.{3}|\\ldots)")
-_RECURRING_BRACKET = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]*)\(([0-9]+)\)")
-_INCHES = re.compile(r"(?<=[0-9])\s*\"")
-_FRENCH_INTERVAL = re.compile(r"([\[\]])([^\[\]()]+[,;][^\[\]()]+)([\[\]])")
-_SIMPLE = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
+RECURRING_DIGIT = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]*?)([0-9])\2\2+ *(?:\.{3}|\\ldots)")
+RECURRING_GROUP = re.compile(r"(?<![0-9.])([0-9]*\.)([0-9]{2,}?)\2+ *(?:\.{3}|\\ldots)")
+RECURRING_BRACKET = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]*)\(([0-9]+)\)")
+INCHES = re.compile(r"(?<=[0-9])\s*\"")
+FRENCH_INTERVAL = re.compile(r"([\[\]])([^\[\]()]+[,;][^\[\]()]+)([\[\]])")
+SIMPLE = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
 
 
 def clean(text: str) -> str:
     """The answer's text in one spelling, without formatting, math delimiters and a closing full stop."""
     text = text.strip()
-    if _SIMPLE.fullmatch(text):
+    if SIMPLE.fullmatch(text):
         return text
-    if text[:1] in "*_`\"'" and (match := _MARKUP.fullmatch(text.rstrip("."))):
+    if text[:1] in "*_`\"'" and (match := MARKUP.fullmatch(text.rstrip("."))):
         text = match.group(2)
     if not text.isascii():
-        text = _fold_unicode(text)
+        text = fold_unicode(text)
     if "{" in text or "\\" in text:
-        text = _THIN_GROUP.sub("", text)
+        text = THIN_GROUP.sub("", text)
     if "\\" in text:
-        text = _fold_latex(text)
+        text = fold_latex(text)
     text = text.replace("\\$", " ¤ ").replace("$", " ")
     if text.startswith(" ¤") or text.endswith("¤ "):
         text = text.strip()
-    for old, new in _ASCII_OPERATORS:
+    for old, new in ASCII_OPERATORS:
         text = text.replace(old, new)
-    text = _fold_words(_fold_decimals(text))
+    text = fold_words(fold_decimals(text))
     if text[:1] in ("[", "]") and text[-1:] in ("[", "]"):
-        text = _FRENCH_INTERVAL.sub(_usual_interval, text)
-    return _strip_ends(_SPACES.sub(" ", text))
+        text = FRENCH_INTERVAL.sub(usual_interval, text)
+    return strip_ends(SPACES.sub(" ", text))
 
 
-def _fold_decimals(text: str) -> str:
+def fold_decimals(text: str) -> str:
     """Recurring decimals with a bar, as in `0.1(6)` and `0.333...`; inches and seconds as primes."""
     if ".." in text or "ldots" in text:
-        text = _RECURRING_GROUP.sub(r"\1\\overline{\2}", _RECURRING_DIGIT.sub(r"\1\\overline{\2}", text))
+        text = RECURRING_GROUP.sub(r"\1\\overline{\2}", RECURRING_DIGIT.sub(r"\1\\overline{\2}", text))
     if "(" in text and "." in text:
-        text = _RECURRING_BRACKET.sub(r"\1\\overline{\2}", text)
-    return _INCHES.sub("''", text) if '"' in text else text
+        text = RECURRING_BRACKET.sub(r"\1\\overline{\2}", text)
+    return INCHES.sub("''", text) if '"' in text else text
 
 
-def _fold_words(text: str) -> str:
+def fold_words(text: str) -> str:
     """Primes, ordinals, percent and degrees in words, and the words that announce an answer."""
     if "prime" in text:
-        text = _PRIME.sub(lambda match: "'" * match.group().count("prime"), text)
+        text = PRIME.sub(lambda match: "'" * match.group().count("prime"), text)
     if "t" in text or "d" in text:
-        text = _ORDINAL.sub(" ", text)
+        text = ORDINAL.sub(" ", text)
     if "e" in text or "c" in text:
-        text = _WORDS.sub(lambda match: r"^\circ " if match.group(1)[0] == "d" else r"\% ", text)
-    if "nswer" in text and (match := _LEAD_IN.match(text)):
+        text = WORDS.sub(lambda match: r"^\circ " if match.group(1)[0] == "d" else r"\% ", text)
+    if "nswer" in text and (match := LEAD_IN.match(text)):
         rest = text[match.end() :]
         # the braces of a \text that goes on behind the words
         text = "\\text{" + rest if match.group().startswith("\\text") and not match.group().endswith("}") else rest
     return text
 
 
-def _usual_interval(match: re.Match[str]) -> str:
+def usual_interval(match: re.Match[str]) -> str:
     """`]0;1]` as `(0,1]`."""
     opening, inside, closing = match.groups()
     return ("(" if opening == "]" else "[") + inside + (")" if closing == "[" else "]")
 
 
-def _fold_unicode(text: str) -> str:
-    text = _SUPERSCRIPT_RUN.sub(lambda match: "^{" + match.group().translate(_SUPERSCRIPTS) + "}", text)
-    text = _SUBSCRIPT_RUN.sub(lambda match: "_{" + match.group().translate(_SUBSCRIPTS) + "}", text)
-    text = _RADICAL.sub(lambda match: {"√": r"\sqrt ", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}[match.group(1)], text)
-    text = text.translate(_UNICODE)
+def fold_unicode(text: str) -> str:
+    text = SUPERSCRIPT_RUN.sub(lambda match: "^{" + match.group().translate(SUPERSCRIPTS) + "}", text)
+    text = SUBSCRIPT_RUN.sub(lambda match: "_{" + match.group().translate(SUBSCRIPTS) + "}", text)
+    text = RADICAL.sub(lambda match: {"√": r"\sqrt ", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}[match.group(1)], text)
+    text = text.translate(UNICODE)
     if text.isascii():
         return text
     # full-width letters and the like; the fraction slash stays as it is, no answer writes it by accident
-    return "".join(c if c.isascii() or c == "⁄" else _plain_form(c) for c in text)
+    return "".join(c if c.isascii() or c == "⁄" else plain_form(c) for c in text)
 
 
-def _plain_form(character: str) -> str:
+def plain_form(character: str) -> str:
     plain = unicodedata.normalize("NFKC", character)
     return plain if plain.isascii() and len(plain) == 1 else character
 
 
-def _fold_latex(text: str) -> str:
+def fold_latex(text: str) -> str:
     if "\\\\" in text and "\\begin" not in text:
-        text = _ESCAPED_COMMAND.sub(r"\\", text).replace("\\\\", " ")
+        text = ESCAPED_COMMAND.sub(r"\\", text).replace("\\\\", " ")
     if "\\begin" in text and "\\\\begin" in text:
         text = text.replace("\\\\begin", "\\begin").replace("\\\\end", "\\end")
     text = text.replace("\\!", "").replace("\\(", " ").replace("\\)", " ").replace("\\[", " ").replace("\\]", " ")
-    text = _MEASURE.sub("", _BLANK.sub(" ", _DELIMITER_DOT.sub(" ", text)))
-    return _COMMAND.sub(_one_name, text)
+    text = MEASURE.sub("", BLANK.sub(" ", DELIMITER_DOT.sub(" ", text)))
+    return COMMAND.sub(one_name, text)
 
 
-def _one_name(match: re.Match[str]) -> str:
+def one_name(match: re.Match[str]) -> str:
     name = match.group(1)
-    if name in _DROPPED:
+    if name in DROPPED:
         return " "
-    if glued := _GLUED_BAR.match(name):
+    if glued := GLUED_BAR.match(name):
         return "|" + name[glued.end() :]
-    synonym = _SYNONYMS.get(name)
+    synonym = SYNONYMS.get(name)
     if synonym is None:
         return match.group()
     return synonym + " " if synonym[-1:].isalpha() else synonym
 
 
-def _strip_ends(text: str) -> str:
+def strip_ends(text: str) -> str:
     text = text.rstrip(" \\").lstrip()
     while text.endswith((".", ",", ";", ":")) and not text.endswith(("\\,", "\\;", "\\:")):
         text = text[:-1].rstrip(" \\")

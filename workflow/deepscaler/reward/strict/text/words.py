@@ -2,102 +2,102 @@
 
 import re
 
-_WRAPPERS = re.compile(
+WRAPPERS = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|mathit|mathsf|operatorname|emph|bf|rm)(?![A-Za-z])"
 )
-_WRAPPED = re.compile(_WRAPPERS.pattern + r"\s*\{([^{}]*)\}")
-_IDLE_SPACE = re.compile(r"(?<![0-9]) +| +(?![0-9 ])")
-_BRACKETS = re.compile(r"[{}$\s]")
-_NO_BRACES = str.maketrans("{}", "  ")
-_ARTICLE = re.compile(r"(?:an?|the) +(?=[a-z])", re.I)
-_TIME = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])(?::([0-5][0-9]))?(?:([ap])\.?m\.?)?", re.I)
-_LISTED = re.compile(r"(?=.*(?:,|&|\band\b))(?=.*[A-Za-z]{2})[A-Za-z,&{}. -]+", re.S)
-_NAMED_CHOICE = re.compile(r"(?:option|choice|answer):?\(?([A-J])\)?", re.I)
-_WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
-_LETTERS = re.compile(r"[^\W\d_]+(?:[-,'’&.][^\W\d_]+)*")
-_CHOICE = re.compile(r"\(?([A-Ja-j])\)?")
-_CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[.):])(?:\s+(?!or\b)|(?=[A-Za-z]))[^+*×\s].*", re.S)
+WRAPPED = re.compile(WRAPPERS.pattern + r"\s*\{([^{}]*)\}")
+IDLE_SPACE = re.compile(r"(?<![0-9]) +| +(?![0-9 ])")
+BRACKETS = re.compile(r"[{}$\s]")
+NO_BRACES = str.maketrans("{}", "  ")
+ARTICLE = re.compile(r"(?:an?|the) +(?=[a-z])", re.I)
+TIME = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])(?::([0-5][0-9]))?(?:([ap])\.?m\.?)?", re.I)
+LISTED = re.compile(r"(?=.*(?:,|&|\band\b))(?=.*[A-Za-z]{2})[A-Za-z,&{}. -]+", re.S)
+NAMED_CHOICE = re.compile(r"(?:option|choice|answer):?\(?([A-J])\)?", re.I)
+WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
+LETTERS = re.compile(r"[^\W\d_]+(?:[-,'’&.][^\W\d_]+)*")
+CHOICE = re.compile(r"\(?([A-Ja-j])\)?")
+CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[.):])(?:\s+(?!or\b)|(?=[A-Za-z]))[^+*×\s].*", re.S)
 
 
 def plain(text: str) -> str:
     """The text without wrappers, braces, dollars, spaces and a final full stop; case kept."""
-    return _BRACKETS.sub("", _WRAPPERS.sub("", text).replace("~", "")).rstrip(".").strip("\"'`")
+    return BRACKETS.sub("", WRAPPERS.sub("", text).replace("~", "")).rstrip(".").strip("\"'`")
 
 
 def squeezed(text: str) -> str:
     """The text without the spaces that mean nothing; one between digits does, as in `1 1/2`."""
-    return _IDLE_SPACE.sub("", text)
+    return IDLE_SPACE.sub("", text)
 
 
 def unwrapped(text: str) -> str:
     """The text without text commands and idle spaces; other braces, which carry meaning, stay."""
-    return squeezed(_WRAPPED.sub(r"\1", text))
+    return squeezed(WRAPPED.sub(r"\1", text))
 
 
-_UNITS = (
+UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
 )
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_NUMBERS = {word: value for value, word in enumerate(_UNITS.split())}
-_NUMBERS |= {word: 10 * value for value, word in enumerate(_TENS.split(), start=2)}
-_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6}
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+NUMBERS = {word: value for value, word in enumerate(UNITS.split())}
+NUMBERS |= {word: 10 * value for value, word in enumerate(TENS.split(), start=2)}
+SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6}
 
 
 def as_digits(text: str) -> str:
     """A whole number in words, in digits; other text as it is."""
     if not (text[-1:].isalpha() or text.endswith("}")):
         return text
-    words = _WRAPPERS.sub("", text).translate(_NO_BRACES).lower().replace("-", " ").split()
-    if not words or len(words) > 12 or not all(word in _NUMBERS or word in _SCALES or word == "and" for word in words):
+    words = WRAPPERS.sub("", text).translate(NO_BRACES).lower().replace("-", " ").split()
+    if not words or len(words) > 12 or not all(word in NUMBERS or word in SCALES or word == "and" for word in words):
         return text
     total, group = 0, 0
     for word in words:
         if word == "hundred":
             group = (group or 1) * 100
-        elif word in _SCALES:
-            total, group = total + (group or 1) * _SCALES[word], 0
+        elif word in SCALES:
+            total, group = total + (group or 1) * SCALES[word], 0
         elif word != "and":
-            if group % 100 and not (group % 10 == 0 and group % 100 >= 20 and _NUMBERS[word] < 10):
+            if group % 100 and not (group % 10 == 0 and group % 100 >= 20 and NUMBERS[word] < 10):
                 return text  # "one two" is no number
-            group += _NUMBERS[word]
+            group += NUMBERS[word]
     return str(total + group) if words[0] != "and" and words[-1] != "and" else text
 
 
 def compare(gold: str, answer: str) -> tuple[bool, str] | None:
     """A verdict with its reason where the gold is a choice or words; None where it is neither."""
     ours, theirs = plain(gold), plain(answer)
-    if (times := _times(ours, theirs)) is not None:
+    if (times := same_time(ours, theirs)) is not None:
         return times, "time: compared"
-    if choice := _CHOICE.fullmatch(ours):
-        return _compare_choice(gold, choice.group(1), answer, theirs)
-    if len(ours) > 1 and ours.lower() == theirs.lower() and _LETTERS.fullmatch(ours):
+    if choice := CHOICE.fullmatch(ours):
+        return compare_choice(gold, choice.group(1), answer, theirs)
+    if len(ours) > 1 and ours.lower() == theirs.lower() and LETTERS.fullmatch(ours):
         return True, "words: equal"
-    if _LISTED.fullmatch(_WRAPPERS.sub("", gold)) and _essence(gold) == _essence(answer):
+    if LISTED.fullmatch(WRAPPERS.sub("", gold)) and items_of_words(gold) == items_of_words(answer):
         return True, "words: the same list"
-    if _is_words(gold, ours) and _is_words(answer, theirs):
-        return _essence(gold) == _essence(answer), "words: compared without articles and order of a list"
+    if is_words(gold, ours) and is_words(answer, theirs):
+        return items_of_words(gold) == items_of_words(answer), "words: compared without articles and order of a list"
     return None
 
 
-def _essence(text: str) -> list[str]:
+def items_of_words(text: str) -> list[str]:
     """What words say: without articles, in singular, the items of a list in any order."""
-    words = _WRAPPERS.sub("", text).translate(_NO_BRACES).replace("~", " ").strip(" .").lower()
-    items = re.split(r" *(?:,|&|\band\b|\\&) *", _ARTICLE.sub("", words))
+    words = WRAPPERS.sub("", text).translate(NO_BRACES).replace("~", " ").strip(" .").lower()
+    items = re.split(r" *(?:,|&|\band\b|\\&) *", ARTICLE.sub("", words))
     return sorted(re.sub(r"(?<=[a-z]{3})(?<!s)s\b", "", " ".join(item.split())) for item in items if item.strip())
 
 
-def _times(gold: str, answer: str) -> bool | None:
+def same_time(gold: str, answer: str) -> bool | None:
     """Whether two times of day are the same minute; None unless one says a.m. or p.m."""
-    one, other = (_minute(text) for text in (gold, answer))
+    one, other = (minute_of_day(text) for text in (gold, answer))
     if one is None or other is None or not (one[1] or other[1]):
         return None
     return one[0] == other[0] if one[1] and other[1] else one[0] % 720 == other[0] % 720
 
 
-def _minute(text: str) -> tuple[float, bool] | None:
+def minute_of_day(text: str) -> tuple[float, bool] | None:
     """Minutes since midnight, and whether the text says which half of the day it is."""
-    if (match := _TIME.fullmatch(text)) is None:
+    if (match := TIME.fullmatch(text)) is None:
         return None
     hour, minute, second = (int(part or 0) for part in match.groups()[:3])
     half = (match[4] or "").lower()
@@ -105,23 +105,23 @@ def _minute(text: str) -> tuple[float, bool] | None:
     return hour * 60 + minute + second / 60, bool(half)
 
 
-def _compare_choice(gold: str, letter: str, answer: str, theirs: str) -> tuple[bool, str] | None:
+def compare_choice(gold: str, letter: str, answer: str, theirs: str) -> tuple[bool, str] | None:
     is_choice = letter.isupper() or "\\text" in gold or "(" in gold
-    if other := _CHOICE.fullmatch(theirs):
+    if other := CHOICE.fullmatch(theirs):
         same = letter.upper() == other.group(1).upper() if is_choice else letter == other.group(1)
         return (same, "choice: letters compared") if is_choice or same else None
-    if is_choice and (named := _NAMED_CHOICE.fullmatch(theirs)):
+    if is_choice and (named := NAMED_CHOICE.fullmatch(theirs)):
         return named.group(1).upper() == letter.upper(), "choice: letters compared"
     if is_choice and (
-        named := _CHOICE_WITH_TEXT.fullmatch(_WRAPPERS.sub("", answer).replace("{", "").replace("}", "").strip())
+        named := CHOICE_WITH_TEXT.fullmatch(WRAPPERS.sub("", answer).replace("{", "").replace("}", "").strip())
     ):
         letters = set(re.findall(r"\(([A-J])\)", answer)) | {named.group(1) or named.group(2)}
         return letters == {letter.upper()}, "choice: letter before its text"
     return None
 
 
-def _is_words(text: str, plain_text: str) -> bool:
+def is_words(text: str, plain_text: str) -> bool:
     """Whether a text can only be words: letters, four or more in a row, or marked as text and no formula."""
-    if not _WORD.fullmatch(plain_text):
+    if not WORD.fullmatch(plain_text):
         return False
     return len(plain_text) > 3 and plain_text[1:].islower()

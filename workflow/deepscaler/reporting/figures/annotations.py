@@ -1,4 +1,4 @@
-"""What several figures have in common: the switches between stages, the paper's values, the legend."""
+"""Annotations that several figures share: stage boundaries, the paper's values, the legend."""
 
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def switches(axes: "Axes", scale: str) -> None:
-    """Where training went on with a longer context: a dotted line, and at each stage's start its name."""
+def stage_boundaries(axes: "Axes", scale: str) -> None:
+    """A dotted line where training continues with a longer context, and at each stage's start its name."""
     for segment in dag.segments(scale):
         if segment.starts_stage:
             start = segment.total_last - (segment.last - segment.first)
@@ -24,8 +24,8 @@ def switches(axes: "Axes", scale: str) -> None:
 
 
 def reference_lines(axes: "Axes", scale: str, figure: int, series: Series | None = None) -> None:
-    """The paper's values, dashed over the stage that they are of, where the scale is one to hold them against."""
-    for claim in comparable(scale):
+    """The paper's values, dashed over their stage, at scales whose results they can be compared with."""
+    for claim in claims_at(scale):
         if not claim.figure or (claim.figure.number, claim.figure.series) != (figure, series):
             continue
         start, end = stage_range(scale, claim)
@@ -36,7 +36,7 @@ def reference_lines(axes: "Axes", scale: str, figure: int, series: Series | None
 
 
 def stage_range(scale: str, claim: Claim) -> tuple[int, int]:
-    """First and last total step of the stage that a claim is of; all of training where it is of none."""
+    """First and last total step of a claim's stage; of all training where it has no stage."""
     chain = dag.segments(scale)
     stage = getattr(claim.measure, "stage", None)
     if isinstance(claim.measure, TableCell):
@@ -46,7 +46,7 @@ def stage_range(scale: str, claim: Claim) -> tuple[int, int]:
     return min(starts), max(ends)
 
 
-def comparable(scale: str) -> list[Claim]:
+def claims_at(scale: str) -> list[Claim]:
     return [claim for claim in claims().claims if scale in claim.scales]
 
 
@@ -57,6 +57,6 @@ def legend_below(figure: "Figure", axes: "Axes") -> None:
 
 
 def aime_title(scale: str) -> str:
-    """The title of what stands in the column of AIME 2024 at a scale."""
+    """The title of the benchmark in the column `aime_2024` at a scale."""
     names = settings.load_scale(scale).evaluation.suites["table"]
     return next(settings.benchmarks()[n].title for n in names if settings.benchmarks()[n].column == "aime_2024")

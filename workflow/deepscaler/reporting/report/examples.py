@@ -14,7 +14,7 @@ KINDS = ("right", "wrong", "disputed")
 
 
 @dataclass(frozen=True)
-class Specimen:
+class Example:
     """One completion with its problem and both verdicts. All text is untrusted."""
 
     kind: str
@@ -26,19 +26,19 @@ class Specimen:
     grade: dict[str, Any]
 
 
-def specimens(scale: str, work: Path) -> Iterator[Specimen]:
+def examples(scale: str, work: Path) -> Iterator[Example]:
     """One completion of each kind for each sampled system, drawn with the scale's seed."""
     for system in dag.evaluated(scale):
         path = work / "grades" / system / "table.parquet"
         if not path.is_file():
             continue
         graded = records.read(path, records.GRADE).to_pylist()
-        for kind, row in chosen(graded, settings.load_scale(scale).seed):
-            if specimen := find(scale, work, system, kind, row):
-                yield specimen
+        for kind, row in draw_kinds(graded, settings.load_scale(scale).seed):
+            if example := read_example(scale, work, system, kind, row):
+                yield example
 
 
-def chosen(graded: list[dict[str, Any]], seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def draw_kinds(graded: list[dict[str, Any]], seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """A random right, wrong and disputed grade, where there is one."""
     generator = random.Random(seed)
     for kind in KINDS:
@@ -52,7 +52,7 @@ def kind_of(row: dict[str, Any]) -> str:
     return "right" if row["paper"] else "wrong"
 
 
-def find(scale: str, work: Path, system: str, kind: str, row: dict[str, Any]) -> Specimen | None:
+def read_example(scale: str, work: Path, system: str, kind: str, row: dict[str, Any]) -> Example | None:
     """The completion and the problem that a grade is of."""
     import pyarrow.parquet as pq
 
@@ -66,7 +66,7 @@ def find(scale: str, work: Path, system: str, kind: str, row: dict[str, Any]) ->
     problem = pq.read_table(tests, filters=[("id", "=", row["problem_id"])]).to_pylist() if tests.is_file() else []
     text, answers = (problem[0]["problem"], ", ".join(problem[0]["answers"])) if problem else ("", "")
     title = settings.systems()[system].title
-    return Specimen(kind, title, row["benchmark"], shorten(text), answers, shorten(found[0]["response"]), row)
+    return Example(kind, title, row["benchmark"], shorten(text), answers, shorten(found[0]["response"]), row)
 
 
 def shorten(text: str) -> str:

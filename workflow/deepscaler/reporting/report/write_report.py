@@ -11,7 +11,7 @@ from deepscaler import settings
 from deepscaler.errors import UserError
 from deepscaler.files import write_text
 from deepscaler.reporting.claims.results import Results, Row, number
-from deepscaler.reporting.specimens import specimens
+from deepscaler.reporting.report.examples import examples
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
@@ -29,7 +29,7 @@ SECTIONS = (
     ("tokens", "Lengths"),
     ("curation", "Data"),
     ("compute", "Compute"),
-    ("specimens", "Completions"),
+    ("examples", "Completions"),
     ("versions", "Versions"),
 )
 PAPER_COLUMNS = 7
@@ -38,7 +38,7 @@ SMALL_HOURS = 10
 """Of wall time in all, below which the ledger is shown in minutes."""
 
 
-def write_report(scale: str, folder: Path, work: Path, output: Path) -> None:
+def write_report(*, scale: str, folder: Path, work: Path, output: Path) -> None:
     """Write the page from the files of results/{scale}, and a few completions from the work folder."""
     if not folder.is_dir():
         raise UserError("no such folder of results", folder)
@@ -54,7 +54,7 @@ def write_report(scale: str, folder: Path, work: Path, output: Path) -> None:
         tokens=[token_row(scale, row) for row in results.tokens],
         curation=results.curation,
         compute=ledger(results),
-        specimens=list(specimens(scale, work)),
+        examples=list(examples(scale, work)),
         record=record(folder),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )  # fmt: skip

@@ -1,40 +1,43 @@
-"""Sums, products, powers, brackets and numbers: the part of the expression grammar without LaTeX's commands."""
+r"""From tokens to the tree of one expression: sums, products, powers, brackets, numbers, letters.
+
+What a LaTeX command such as `\frac` takes and means is in the table that the parser is given (`commands.COMMANDS`).
+"""
 
 import re
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from deepscaler.reward.strict.parse.numerals import is_integer, read_number
-from deepscaler.reward.strict.parse.tokens import CONSTANTS, FUNCTIONS, Token
+from deepscaler.reward.strict.parse.tokens import CONSTANTS, Token
 from deepscaler.reward.strict.tree import Node, negate, number
 from deepscaler.reward.verdicts import Refused
 
 MAX_DEPTH = 40
 MAX_FACTORS = 150
 PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
-_FUNCTION_LETTERS = re.compile(r"(?:[fghFGHP]|\\phi|\\psi)(?:_\w+)?'*")
-_PLAIN_FRACTION = re.compile(r"(?:\{([0-9]+)\}|([0-9]))(?:\{([0-9]+)\}|([0-9]))")
-_PADDING: list[Token] = [("end", "")] * 8
-"""More than anything looks ahead."""
-_STARTING = frozenset(("lfloor", "lceil", "sum", "prod", "int", "iint", "oint", "lim", "angle", "triangle", "ldots"))
+FUNCTION_LETTERS = re.compile(r"(?:[fghFGHP]|\\phi|\\psi)(?:_\w+)?'*")
+PLAIN_FRACTION = re.compile(r"(?:\{([0-9]+)\}|([0-9]))(?:\{([0-9]+)\}|([0-9]))")
+PADDING: list[Token] = [("end", "")] * 8  # more than any method looks ahead
 
 
-class ArithmeticParser:
-    """Recursive descent over tokens; `place` is where it stands."""
+class ExpressionParser:
+    """Recursive descent over tokens; `position` is the next token. One method a rule of the grammar."""
 
-    def __init__(self, tokens: list[Token]) -> None:
-        self.tokens = [*tokens, *_PADDING]
-        self.place = 0
+    def __init__(self, tokens: list[Token], commands: "Mapping[str, Command]") -> None:
+        self.tokens = [*tokens, *PADDING]
+        self.commands = commands
+        self.position = 0
         self.depth = 0
         self.bars = 0
         self.groups: dict[int, tuple[Node, int]] = {}
-        """Brackets already read, by their place: so that trying a function's argument does not double the work."""
+        """Brackets already read, by position: so that trying a function's argument does not double the work."""
 
     def peek(self, ahead: int = 0) -> Token:
-        return self.tokens[self.place + ahead]
+        return self.tokens[self.position + ahead]
 
     def take(self, kind: str, value: str) -> bool:
-        if self.tokens[self.place] == (kind, value):
-            self.place += 1
+        if self.tokens[self.position] == (kind, value):
+            self.position += 1
             return True
         return False
 
@@ -42,19 +45,23 @@ class ArithmeticParser:
         if not self.take(kind, value):
             raise Refused(f"{value!r} missing before {self.peek()[1]!r}")
 
-    def sum(self) -> Node:
+    def enter(self) -> None:
+        """Count one more level of nesting; the caller counts it off again."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Refused("nested too deep")
+
+    def sum(self) -> Node:
+        self.enter()
         terms = [self.product()]
         while True:
-            kind, value = self.tokens[self.place]
+            kind, value = self.tokens[self.position]
             if kind == "operator" and value in "+-":
-                self.place += 1
+                self.position += 1
                 term = self.product()
                 terms.append(negate(term) if value == "-" else term)
             elif kind == "name" and value in ("pm", "mp"):
-                self.place += 1
+                self.position += 1
                 left = terms[0] if len(terms) == 1 else Node("add", parts=tuple(terms))
                 terms = [left, Node("plusminus", "+" if value == "pm" else "-", (self.product(),))]
             else:
@@ -65,7 +72,7 @@ class ArithmeticParser:
     def product(self) -> Node:
         node = self.signed()
         for _ in range(MAX_FACTORS):
-            kind, value = self.tokens[self.place]
+            kind, value = self.tokens[self.position]
             if kind == "end" or kind == "close":
                 return node
             if self.take("operator", "*") or self.take("name", "cdot"):
@@ -73,7 +80,7 @@ class ArithmeticParser:
             elif self.take("operator", "/"):
                 node = Node("divide", parts=(node, self.signed()))
             elif (kind, value) == ("name", "bmod") or (kind, value) == ("name", "mod"):
-                self.place += 1
+                self.position += 1
                 node = Node("call", "mod", (node, self.power()))
             elif self.starts_factor():
                 node = Node("multiply", parts=(node, self.neighbour(node)))
@@ -98,21 +105,19 @@ class ArithmeticParser:
         if kind == "open":
             return value in PAIRS
         if kind == "name":
-            return value in FUNCTIONS or value in CONSTANTS or value in _STARTING
+            return value in self.commands or value in CONSTANTS
         return (kind, value) == ("operator", "|") and self.bars == 0
 
     def signed(self) -> Node:
         kind, value = self.peek()
         if kind == "operator" and value in "+-":
-            self.place += 1
-            self.depth += 1
-            if self.depth > MAX_DEPTH:
-                raise Refused("nested too deep")
+            self.position += 1
+            self.enter()
             node = self.signed()
             self.depth -= 1
             return negate(node) if value == "-" else node
         if kind == "name" and value in ("pm", "mp"):
-            self.place += 1
+            self.position += 1
             return Node("plusminus", "+" if value == "pm" else "-", (self.signed(),))
         return self.power()
 
@@ -126,21 +131,16 @@ class ArithmeticParser:
         return node
 
     def is_degree_sign(self) -> bool:
-        if self.take("name", "circ"):
-            return True
-        if [self.peek(ahead) for ahead in range(3)] == [("open", "{"), ("name", "circ"), ("close", "}")]:
-            self.place += 3
-            return True
-        return False
+        braced = [self.peek(ahead) for ahead in range(3)] == [("open", "{"), ("name", "circ"), ("close", "}")]
+        self.position += 3 * braced
+        return braced or self.take("name", "circ")
 
     def exponent(self) -> Node:
         """What stands behind `^`: a group, a sign and a factor, or one factor."""
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise Refused("nested too deep")
+        self.enter()
         kind, value = self.peek()
         if kind == "operator" and value in "+-":
-            self.place += 1
+            self.position += 1
             node = self.exponent()
             node = negate(node) if value == "-" else node
         else:
@@ -155,7 +155,7 @@ class ArithmeticParser:
 
     def postfixed(self, node: Node) -> Node:
         while True:
-            kind, value = self.tokens[self.place]
+            kind, value = self.tokens[self.position]
             if kind == "end" or value not in ("!", "%", "circ"):
                 return node
             if self.peek() == ("operator", "!"):
@@ -164,12 +164,12 @@ class ArithmeticParser:
                     count += 1
                 node = Node("call", "factorial" if count == 1 else f"factorial{count}", (node,))
             else:
-                self.place += 1
+                self.position += 1
                 node = Node("percent" if value == "%" else "degree", parts=(node,))
 
     def atom(self) -> Node:
         kind, value = self.peek()
-        self.place += 1
+        self.position += 1
         if kind == "number":
             return self.mixed(read_number(value))
         if kind == "letter":
@@ -177,8 +177,8 @@ class ArithmeticParser:
         if kind == "name":
             return self.named(value)
         if kind == "open" and value in PAIRS:
-            if self.place - 1 in self.groups:
-                node, self.place = self.groups[self.place - 1]
+            if self.position - 1 in self.groups:
+                node, self.position = self.groups[self.position - 1]
                 return node
             return self.group(value)
         if (kind, value) == ("operator", "|"):
@@ -208,7 +208,7 @@ class ArithmeticParser:
 
     def mixed(self, whole: Node) -> Node:
         """`2\frac{3}{5}` and `2 3/5` are 2 + 3/5; `2\frac{x}{5}` and `2\frac{7}{5}` are products."""
-        following = self.tokens[self.place]
+        following = self.tokens[self.position]
         if whole.digits or whole.number.denominator != 1 or (following[0] != "number" and following[1] != "frac"):
             return whole
         plain = [self.peek(ahead) for ahead in range(7)]
@@ -219,49 +219,45 @@ class ArithmeticParser:
         elif kinds[0] == kinds[2] == "number" and plain[1] == ("operator", "/") and kinds[3] != "number":
             above, below = read_number(plain[0][1]), read_number(plain[2][1])
             if is_integer(above) and is_integer(below) and 0 < above.number < below.number:
-                self.place += 3
+                self.position += 3
                 return number(whole.number + above.number / below.number)
         elif kinds[0] == "number" and re.fullmatch(r"[0-9]{3}(\.[0-9]+)?", plain[0][1]) and whole.number < 1000:
             text = str(whole.number)
             while self.peek()[0] == "number" and re.fullmatch(r"[0-9]{3}(\.[0-9]+)?", self.peek()[1]):
                 text += self.peek()[1]
-                self.place += 1
+                self.position += 1
             return read_number(text)
         return whole
 
     def plain_fraction(self) -> Fraction | None:
         r"""The proper fraction of two integers that stands here as `\frac12` or `\frac{1}{2}`, consumed; else None."""
-        spelling = "".join(value for _, value in self.tokens[self.place + 1 : self.place + 7])
-        match = _PLAIN_FRACTION.match(spelling)
-        if match is None:
-            return None
-        above, below = (int(match.group(1) or match.group(2)), int(match.group(3) or match.group(4)))
+        spelling = "".join(value for _, value in self.tokens[self.position + 1 : self.position + 7])
+        match = PLAIN_FRACTION.match(spelling)
+        above, below = (int(group) for group in match.groups() if group) if match else (0, 0)
         if not 0 < above < below:
             return None
-        self.place += 1
+        self.position += 1
         self.argument()
         self.argument()
         return Fraction(above, below)
 
     def letter(self, name: str) -> Node:
-        if name == "e":
-            return Node("constant", "e")
-        if name == "i":
-            return Node("constant", "i")
+        if name in ("e", "i"):
+            return Node("constant", name)
         braced = self.peek() == ("open", "{") and self.peek(1) == ("open", "(")
         if braced or self.peek() == ("open", "("):
-            start = self.place
-            self.place += 1 + braced
+            start = self.position
+            self.position += 1 + braced
             arguments = self.arguments(")")
             if braced:
                 self.expect("close", "}")
             if name == "C" and len(arguments) == 2:
                 return Node("call", "binom", arguments)
             simple = len(arguments) == 1 and arguments[0].kind in ("symbol", "number")
-            if len(arguments) > 1 or _FUNCTION_LETTERS.fullmatch(name) or simple:
+            if len(arguments) > 1 or FUNCTION_LETTERS.fullmatch(name) or simple:
                 return Node("opaque", name, arguments)
-            self.groups[start] = (arguments[0], self.place)
-            self.place = start
+            self.groups[start] = (arguments[0], self.position)
+            self.position = start
         return Node("symbol", name)
 
     def arguments(self, closing: str) -> tuple[Node, ...]:
@@ -276,17 +272,28 @@ class ArithmeticParser:
         """One macro argument: a group, a digit, a letter or a command; `12` gives 1 and leaves 2."""
         kind, value = self.peek()
         if (kind, value) == ("open", "{"):
-            self.place += 1
+            self.position += 1
             return self.group("{")
         if kind == "number" and len(value) > 1:
             if not value[:2].isdigit() or "e" in value.lower():
                 raise Refused("a number cut in two")
-            self.tokens[self.place] = ("number", value[1:])
+            self.tokens[self.position] = ("number", value[1:])
             return read_number(value[0])
         if kind == "operator" and value in "+-":
             raise Refused("a sign as an argument")
         return self.atom()
 
     def named(self, name: str) -> Node:
-        """What a command stands for; `expressions` knows them."""
-        raise NotImplementedError
+        """What a constant or a command stands for; a command's arguments stand behind it."""
+        if name in CONSTANTS:
+            return Node("constant", "infinity" if name == "infty" else name)
+        self.enter()  # commands take each other as arguments without a bracket between them
+        if name not in self.commands:
+            raise Refused(f"command {name!r}")
+        node = self.commands[name](self, name)
+        self.depth -= 1
+        return node
+
+
+Command = Callable[[ExpressionParser, str], Node]
+"""Reads the arguments of the command of this name, and gives its tree."""

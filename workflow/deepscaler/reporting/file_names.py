@@ -1,0 +1,26 @@
+"""Names of files that are the same on every machine: relative to the checkout, or `work/…` under the work root."""
+
+from pathlib import Path
+
+from deepscaler import settings
+
+WORK = "work/"
+"""How the name of a file under the work root starts, wherever a site has that."""
+
+
+def name_of(path: str) -> str:
+    """A file's name in provenance; the same on every machine, wherever its checkout and its work root are."""
+    work = settings.site().work.rstrip("/") + "/"
+    root = str(settings.project_root()) + "/"
+    for prefix, replacement in ((work, WORK), (root + work, WORK), (root, "")):
+        if path.startswith(prefix):
+            return replacement + path.removeprefix(prefix)
+    return path
+
+
+def path_of(name: str) -> Path:
+    """Where a named file lies here."""
+    root = settings.project_root()
+    if name.startswith(WORK):
+        return root / settings.site().work / name.removeprefix(WORK)
+    return root / name
