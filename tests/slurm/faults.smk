@@ -11,8 +11,8 @@ onstart:
 
 # The first attempt leaves a note where it runs and waits to be hit; a later one finds the note and finishes.
 TWO_ATTEMPTS = (
-    ' place="$(hostname) $CUDA_VISIBLE_DEVICES";'
-    " if [ -e $note ]; then echo $place > {output}; else echo $place > $note; exec -a hit-$note sleep 600; fi"
+    ' where="$(hostname) $CUDA_VISIBLE_DEVICES";'
+    " if [ -e $note ]; then echo $where > {output}; else echo $where > $note; exec -a hit-$note sleep 600; fi"
 )
 
 

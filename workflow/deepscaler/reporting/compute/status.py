@@ -14,7 +14,7 @@ from deepscaler import dag, settings
 from deepscaler.cost.planned import TOTAL, TRAINING, planned_gpu_hours
 from deepscaler.dag.chain import Segment
 from deepscaler.errors import UserError
-from deepscaler.text import duration
+from deepscaler.text import amount, duration
 from deepscaler.training.watch import metrics
 from deepscaler.training.watch.budget import gpu_hours_used
 from deepscaler.training.watch.health import HealthMonitor
@@ -212,7 +212,3 @@ def sparkline(values: list[float], width: int) -> str:
 def bar(share: float, width: int = 20) -> str:
     filled = round(min(1.0, share) * width)
     return "━" * filled + "─" * (width - filled)
-
-
-def amount(hours: float) -> str:
-    return f"{hours:,.0f}" if hours >= 10 or hours == 0 else f"{hours:.2g}"
