@@ -1,4 +1,4 @@
-"""Settings as config/ has them, with some values of a test's own."""
+"""Settings as config/ has them, with some values of a test's own. Read once: tests may have a checkout of their own."""
 
 from typing import Any, TypeVar
 
@@ -10,27 +10,24 @@ from deepscaler.settings.site import Site
 
 Section = TypeVar("Section", bound=Strict)
 
+CURATION: Curation = load_scale("paper").curation
+"""Its values are the defaults."""
+PROMPTING: Prompting = systems()["mini-base"].prompting
+"""The paper's."""
+LANGUAGE_MODEL = load.read_yaml(load.file_of("defaults", "scale"))["curation"]["extract_answers"]["language_model"]
+
 
 def changed(section: Section, **changes: Any) -> Section:
     """The section with other values, checked."""
     return type(section).model_validate({**section.model_dump(), **changes})
 
 
-def curation() -> Curation:
-    """The paper scale's, whose values are the defaults."""
-    found = load_scale("paper").curation
-    assert found
-    return found
-
-
 def language_model(**values: Any) -> LanguageModel:
-    defaults = load.read_yaml(load.file_of("defaults", "scale"))["curation"]["extract_answers"]["language_model"]
-    return LanguageModel.model_validate({**defaults, **values})
+    return LanguageModel.model_validate({**LANGUAGE_MODEL, **values})
 
 
 def prompting(**changes: Any) -> Prompting:
-    """mini-base's: the paper's prompt."""
-    return changed(systems()["mini-base"].prompting, **changes)
+    return changed(PROMPTING, **changes)
 
 
 def site(**values: Any) -> Site:

@@ -6,7 +6,7 @@ from deepscaler.curation.extract_answers import NEEDS_CHOICES, read_answer
 from deepscaler.curation.normalise import canonical, numerals, words
 from hypothesis import given
 from hypothesis import strategies as st
-from own_settings import curation
+from own_settings import CURATION
 
 STYLES = [
     r"$\textbf{(A)}\ 3 \qquad \textbf{(B)}\ 5 \qquad \textbf{(C)}\ 7 \qquad \textbf{(D)}\ 9 \qquad \textbf{(E)}\ 11$",
@@ -22,7 +22,7 @@ STYLES = [
     r"$\textbf{(A)}$ $3$ $\textbf{(B)}$ $5$ $\textbf{(C)}$ $7$ $\textbf{(D)}$ $9$ $\textbf{(E)}$ $11$",
 ]
 
-EXTRACTION = curation().extract_answers
+EXTRACTION = CURATION.extract_answers
 
 
 def choices_of(text: str) -> Choices | None:

@@ -61,8 +61,8 @@ def run_deduplicate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[
         folder / "out.npy",
         folder / "removed.parquet",
         folder / "review.csv",
-        own_settings.changed(own_settings.curation().deduplicate, **changes),
-        own_settings.curation().embedding,
+        own_settings.changed(own_settings.CURATION.deduplicate, **changes),
+        own_settings.CURATION.embedding,
         judge=judge,
     )
     stay = records.read(folder / "out.parquet", records.PROBLEM).column("id").to_pylist()
@@ -91,7 +91,7 @@ def test_within_a_source_equal_answers_by_chance_are_no_duplicates() -> None:
     asked = ["How many primes lie between 20 and 30?", "How many primes lie between 30 and 40?"]
     asked.append("Between 20 and 30 there are how many primes?")
     rows = [problem(number, "a", text, "2") for number, text in enumerate(asked)]
-    pairs = candidates(rows, np.ones((3, 1), dtype=np.float32), own_settings.curation().deduplicate)
+    pairs = candidates(rows, np.ones((3, 1), dtype=np.float32), own_settings.CURATION.deduplicate)
     assert list(zip(pairs.rows, pairs.columns, strict=True)) == [(2, 0)]
 
 
@@ -137,9 +137,7 @@ def test_problems_without_any_word_are_compared_as_they_are() -> None:
 def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[str, Any]], list[dict[str, str]]]:
     train = [problem(number, *entry) for number, entry in enumerate(PROBLEMS)]
     records.write(folder / "in.parquet", train, records.PROBLEM)
-    write_vectors(
-        folder / "in.npy", Embedder(own_settings.curation().embedding).embed([row["problem"] for row in train])
-    )
+    write_vectors(folder / "in.npy", Embedder(own_settings.CURATION.embedding).embed([row["problem"] for row in train]))
     texts = [
         "FIND THE NUMBER OF ORDERED PAIRS (X,Y) OF POSITIVE INTEGERS WITH 2X+3Y=100",
         "A circle of radius 5 is inscribed in a right triangle with hypotenuse 26. Find its perimeter. Then double it.",
@@ -158,8 +156,8 @@ def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dic
         folder / "in.npy",
         [folder / "t.parquet"],
         *files,
-        own_settings.changed(own_settings.curation().decontaminate, **changes),
-        own_settings.curation().embedding,
+        own_settings.changed(own_settings.CURATION.decontaminate, **changes),
+        own_settings.CURATION.embedding,
     )
     stay = records.read(files[0], records.PROBLEM).column("id").to_pylist()
     with files[2].open() as handle:
@@ -256,7 +254,7 @@ def test_batches_hold_every_text_once_within_their_budget() -> None:
 
 
 def test_embeddings_are_those_of_sentence_transformers() -> None:
-    embedder = Embedder(own_settings.curation().embedding)
+    embedder = Embedder(own_settings.CURATION.embedding)
     texts = [entry[1] for entry in PROBLEMS] + ["", "x " * 1000]
     ours = embedder.embed(texts)
     theirs = embedder.model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
@@ -266,4 +264,4 @@ def test_embeddings_are_those_of_sentence_transformers() -> None:
 
 def test_weights_that_are_not_the_pinned_ones_are_refused() -> None:
     with pytest.raises(UserError, match="weights have SHA-256"):
-        Embedder(own_settings.changed(own_settings.curation().embedding, weights_sha256="0" * 64))
+        Embedder(own_settings.changed(own_settings.CURATION.embedding, weights_sha256="0" * 64))

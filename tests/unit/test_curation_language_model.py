@@ -46,6 +46,11 @@ def model(url: str, **changes: object) -> LanguageModel:
     return own_settings.language_model(**{**values, **changes})
 
 
+def patient(url: str) -> str:
+    """A model that waits for slow answers, as JSON for a process of its own."""
+    return model(url, concurrency=4, timeout_seconds=120).model_dump_json()
+
+
 def trouble_once(question: str, number: int) -> str:
     """Each question meets one kind of trouble in its first try."""
     index = int(question.split()[-1])
@@ -180,7 +185,7 @@ def test_kills_lose_nothing(tmp_path: Path) -> None:
     cache = tmp_path / "replies.jsonl"
     command = [sys.executable, "-c", CHILD, "", str(cache)]
     with serving(delay=0.1) as server:
-        command[3] = model(server.url, concurrency=4, timeout_seconds=120).model_dump_json()
+        command[3] = patient(server.url)
         for goal in (5, 15):
             child = subprocess.Popen(command, env={**os.environ, "TEST_KEY": "k"}, stdout=subprocess.PIPE)
             deadline = time.monotonic() + 60
@@ -208,7 +213,7 @@ def test_a_budget_holds_over_kills(tmp_path: Path) -> None:
     """Requests that a kill cuts off may have been charged: each counts at its highest price."""
     cache = tmp_path / "replies.jsonl"
     with serving(delay=30) as server:
-        command = [sys.executable, "-c", CHILD, server.url, str(cache)]
+        command = [sys.executable, "-c", CHILD, patient(server.url), str(cache)]
         child = subprocess.Popen(command, env={**os.environ, "TEST_KEY": "k"}, stdout=subprocess.PIPE)
         deadline = time.monotonic() + 60
         while sum(server.tries.values()) < 4 and time.monotonic() < deadline:

@@ -126,9 +126,7 @@ def test_what_is_broken_leaves_by_name(project: Path) -> None:
     write(project, "data.jsonl", lines([GOOD[0], {"problem": "", "answer": "3"}, {"problem": "Why?"}]))
     fetched(project)
     files = [project / name for name in ("out.parquet", "removed.parquet", "review.csv")]
-    extract_answers(
-        project / "ours.parquet", *files, own_settings.curation().extract_answers, project / "replies.jsonl"
-    )
+    extract_answers(project / "ours.parquet", *files, own_settings.CURATION.extract_answers, project / "replies.jsonl")
     kept = records.read(files[0], records.PROBLEM).to_pylist()
     removed = records.read(files[1], records.REMOVED).to_pylist()
     assert [row["answer"] for row in kept] == ["0"]

@@ -144,10 +144,8 @@ def test_what_upstream_refuses_is_refused_with_its_words(flags: list[str], compl
 )
 def test_contradictory_recipes_are_refused(change: dict[str, Any], complaint: str) -> None:
     values = settings.load_recipe("deepscaler").model_dump()
-    for key, value in change.items():
-        values[key] = {**values[key], **value} if isinstance(value, dict) else value
     with pytest.raises(ValueError, match=complaint):
-        Recipe.model_validate(values)
+        Recipe.model_validate(settings.load.merge(values, change))
 
 
 def test_a_change_of_learning_rate_is_another_run(scale_with: Any) -> None:
