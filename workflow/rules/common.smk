@@ -1,7 +1,10 @@
 # What all rules share: the work root, wildcard constraints, and answers to "what does this job need?".
 # All logic is in deepscaler.dag; here it only meets the wildcards.
 import os
+import re
 import sys
+from functools import cache
+from inspect import signature
 from pathlib import Path
 
 from deepscaler import dag, settings
@@ -10,6 +13,7 @@ from deepscaler.controller.targets import check_settings, check_targets
 from deepscaler.dag import resources
 from deepscaler.errors import UserError
 
+from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -113,6 +117,24 @@ def start_again():
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def setting(*dotted):
-    """A digest of sections of the scale's settings: a job runs again when one of them changes."""
-    return lambda wildcards: settings.settings_digest(*(settings.section(wildcards.scale, key) for key in dotted))
+@cache
+def decided(rule, wildcards):
+    return dag.in_words(dag.deciding(rule, **dict(wildcards)))
+
+
+def decided_by(rule, count):
+    """The settings that decide a rule's files, each a parameter of its own, as `kl.coefficient=0.001`.
+
+    Snakemake keeps them with the file, makes it again when one changes, and prints those that did. `count` is at least
+    their number; were there more, the last parameter would hold all that are left.
+    """
+
+    def one(index):
+        def parameter(wildcards):
+            found = decided(rule, tuple(wildcards.items()))
+            return "; ".join(found[index:]) if index == count - 1 else "".join(found[index : index + 1])
+
+        overwrite_function_params(parameter, signature(parameter).parameters)  # else read anew at every job
+        return parameter
+
+    return {f"setting_{index}": one(index) for index in range(count)}

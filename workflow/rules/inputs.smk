@@ -17,11 +17,6 @@ def system_manifest(wildcards):
     return manifest_of(wildcards.scale, wildcards.system)
 
 
-def base_prompting(wildcards):
-    """A digest of how the base model is asked: problems are counted in tokens, and scheduled, as its prompts."""
-    return dag.prompting_digest(wildcards.scale, settings.load_scale(wildcards.scale).base)
-
-
 def parent_manifest(wildcards):
     """What a segment starts from: the checkpoint before it, or the base model."""
     parent = dag.segment(wildcards.scale, wildcards.segment).parent
