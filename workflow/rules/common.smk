@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepscaler import dag, settings
 from deepscaler.controller import failed_jobs, slurm_requests, stale_locks
-from deepscaler.controller.targets import check_settings, check_targets
+from deepscaler.controller.targets import check_settings, check_targets, remarks
 from deepscaler.dag import resources
 from deepscaler.errors import UserError
 
@@ -21,14 +21,16 @@ from snakemake.logging import logger
 def or_refuse(check, *given):
     """Run a check of what the user gave. It fails in one line: an exception would come with the rules' source."""
     try:
-        check(*given)
+        return check(*given)
     except UserError as error:
         print(f"deepscaler: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
 
 
-or_refuse(check_settings)
+SCALES = or_refuse(check_settings, sys.argv)
 if workflow.is_main_process:
+    for line in remarks(sys.argv):
+        print(f"deepscaler: {line}", file=sys.stderr)
     stale_locks.release_the_dead()
 
 WORK = settings.site().work
@@ -36,7 +38,6 @@ WORK = settings.site().work
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 # jobs start many Python processes: let them keep what they compile
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-SCALES = settings.scale_names()
 # `localrules:` takes names only, not an expression
 workflow.localrules(*resources.local_rules())
 
@@ -47,7 +48,7 @@ if settings.site().image:
 
 
 wildcard_constraints:
-    scale="|".join(SCALES),
+    scale="|".join(map(re.escape, SCALES)),
     stage=r"[a-z0-9.]+",
     segment=r"[a-z0-9.]+-\d+",
     shard=r"\d+",

@@ -90,7 +90,12 @@ def tables_and_figures(scale):
 
 
 def results_of(scale):
-    """All that a scale yields: a file that is not asked for here would stay lost, once its readers have run."""
+    """All that a scale yields: a file that is not asked for here would stay lost, once its readers have run.
+
+    Nothing where its settings can't be read: whoever asks for it has been refused.
+    """
+    if scale not in SCALES:
+        return []
     scores = [f"results/{scale}/scores/{system}-{suite}.json" for system, suite in dag.scored(scale)]
     last = ["claims.csv", "ro-crate-metadata.json", "report.html"]
     return tables_and_figures(scale) + scores + [f"results/{scale}/{name}" for name in last]

@@ -9,7 +9,7 @@ rule fetch_model:
     benchmark:
         "logs/{scale}/fetch_model/{system}.tsv"
     wildcard_constraints:
-        system="|".join(sorted({name for scale in SCALES for name in dag.fetched(scale)})),
+        system="|".join(sorted({re.escape(name) for scale in SCALES for name in dag.fetched(scale)})),
     conda:
         "../../envs/cpu.yaml"
     threads: cpus("fetch_model")
@@ -36,7 +36,7 @@ rule distill_base:
     benchmark:
         "logs/{scale}/distill_base/{system}.tsv"
     wildcard_constraints:
-        system="|".join(sorted({name for scale in SCALES for name in dag.distilled(scale)})),
+        system="|".join(sorted({re.escape(name) for scale in SCALES for name in dag.distilled(scale)})),
     conda:
         "../../envs/cpu.yaml"
     threads: cpus("distill_base")

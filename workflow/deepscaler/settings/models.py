@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepscaler.settings.base import Name, Strict
+from deepscaler.settings.base import Name, Strict, Word
 from deepscaler.settings.distillation import Distillation
 
 ThinkRule = Literal["required", "prefilled", "none"]
@@ -67,7 +67,7 @@ class Trained(Strict):
 
     kind: Literal["trained"]
     title: str
-    stage: Name
+    stage: Word
     paper: dict[Name, float] = {}
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from deepscaler.settings.base import Name, Strict
+from deepscaler.settings.base import Name, Strict, Word
 
 
 class Optimizer(Strict):
@@ -66,7 +66,7 @@ class Filtering(Strict):
 
 
 class Stage(Strict):
-    name: Name
+    name: Word
     max_new_tokens: int = Field(gt=0)
     steps: int = Field(gt=0)
     samples_per_prompt: int | None = None
