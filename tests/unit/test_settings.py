@@ -1,7 +1,6 @@
 """Settings: what is not known is refused, with its place and the nearest name; the DAG's facts follow from them."""
 
 import shutil
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,6 +48,9 @@ def test_every_recipe_is_valid(path: Path) -> None:
     assert settings.load_recipe(path.stem).name == path.stem
 
 
+LAYOUT = {"nodes": 1, "gpus_per_node": 1, "segment_steps": 6, "save_steps": 3, "max_tokens_per_gpu": 2048}
+
+
 @pytest.mark.parametrize(
     ("file", "dotted", "value", "message"),
     [
@@ -59,6 +61,11 @@ def test_every_recipe_is_valid(path: Path) -> None:
         ("scales/mini.yaml", "curation.sources", ["mini-aims"], "did you mean 'mini-aime'?"),
         ("scales/mini.yaml", "training.layout.8k.node", 1, "did you mean 'nodes'?"),
         ("scales/mini.yaml", "training.recipe", "minni", "did you mean 'mini'?"),
+        ("scales/mini.yaml", "training.layout.8k-long", {}, "has lower case letters, digits and `.` only"),
+        ("scales/mini.yaml", "training.layout.8kk", LAYOUT, "unknown stage '8kk'"),
+        ("scales/mini.yaml", "evaluation.shards.tabel", 2, "did you mean 'table'?"),
+        ("scales/mini.yaml", "resources.sampel", {"cpus": 1}, "did you mean 'sample'?"),
+        ("scales/mini.yaml", "curation.sources", ["x$(id)"], "curation.sources.0: a name begins with"),
         ("recipes/mini.yaml", "optimizer.learning_rat", 1e-3, "did you mean 'learning_rate'?"),
         ("recipes/mini.yaml", "updates_per_step", 7, "does not divide"),
         ("models.yaml", "mini-base.kind", "destilled", "mini-base"),
@@ -89,6 +96,63 @@ def test_extends_merges_sections_and_replaces_lists(checkout: Path) -> None:
     assert loaded.evaluation.samples == 4
     assert loaded.evaluation.systems == ["mini-base"]
     assert loaded.evaluation.temperature == settings.load_scale("mini").evaluation.temperature
+
+
+def test_a_null_takes_a_key_of_the_extended_file_away(checkout: Path) -> None:
+    child = {
+        "extends": "mini",
+        "evaluation": {"suites": {"curve": None}, "shards": {"curve": None}, "top_p": None},
+        "curation": {"extract_answers": {"language_model": None}},
+    }
+    (checkout / "config/scales/child.yaml").write_text(yaml.safe_dump(child))
+    loaded = settings.load_scale("child")
+    assert set(loaded.evaluation.suites) == set(loaded.evaluation.shards) == {"table"}
+    assert loaded.curation.extract_answers.language_model is None, "with nothing to take away, null is a value"
+    assert {suite for _, suite in dag.scored("child")} == {"table"}
+
+
+def test_a_null_in_the_sites_own_file_is_a_value(checkout: Path) -> None:
+    (checkout / "config/site.local.yaml").write_text("gpu_model: null\n")
+    assert settings.site().gpu_model is None
+
+
+def ablation(checkout: Path, recipe: str = "16k-from-start") -> None:
+    """As docs/CLAIMS.md says: one line."""
+    text = f"extends: paper\ntraining:\n  recipe: {recipe}\n"
+    (checkout / "config/scales/ablation.yaml").write_text(text)
+
+
+def test_another_recipe_is_one_line(checkout: Path) -> None:
+    ablation(checkout)
+    assert {segment.stage for segment in dag.segments("ablation")} == {"16k"}
+    assert dag.segments("ablation")[0].parent is None
+    rows, whole = settings.load_scale("ablation").evaluation.systems, settings.load_scale("paper").evaluation.systems
+    assert [name for name in whole if name not in rows] == ["deepscaler-8k", "deepscaler-24k"]
+    assert [point.total_step for point in dag.curve("ablation")] == [0, 80, 160, 240, 320, 400, 480]
+    said = load.left_out("ablation")
+    for word in ("8k, 24k", "deepscaler-8k, deepscaler-24k", "16k-from-start", "ablation.yaml"):
+        assert word in said
+    assert load.left_out("paper") is None
+
+
+def test_a_scale_whose_training_is_taken_away_has_no_checkpoints(checkout: Path) -> None:
+    (checkout / "config/scales/untrained.yaml").write_text("extends: mini\ntraining: null\n")
+    assert settings.load_scale("untrained").evaluation.systems == ["mini-base"]
+    assert "does not train" in load.left_out("untrained")
+
+
+def test_a_stage_of_a_system_that_no_recipe_has_is_refused(checkout: Path) -> None:
+    edit(checkout / "config/models.yaml", ["deepscaler-16k", "stage"], "16kk")
+    with pytest.raises(UserError, match=r"unknown stage '16kk' .*models.yaml.*did you mean '16k'"):
+        settings.load_scale("mini")
+
+
+@pytest.mark.parametrize("file", ["models", "benchmarks", "sources"])
+def test_a_name_that_a_shell_would_run_is_refused(checkout: Path, file: str) -> None:
+    path = checkout / f"config/{file}.yaml"
+    path.write_text(path.read_text() + "x$(id):\n  kind: synthetic\n")
+    with pytest.raises(UserError, match="a name begins with a lower case letter or a digit"):
+        getattr(settings, {"models": "systems"}.get(file, file))()
 
 
 def test_extends_in_a_circle_is_refused(checkout: Path) -> None:
@@ -126,19 +190,21 @@ def test_the_training_digest_follows_the_mathematics_and_not_the_machines(checko
     assert dag.training_digest("mini", "16k-1") != before
 
 
-def digests_of_costly_jobs() -> list[str]:
-    """Of what fetches, distils, samples and grades at paper scale and at mini."""
-    found = [dag.weights_digest(name) for scale in ("paper", "mini") for name in dag.model_names(scale)]
-    found += [dag.source_digest(name) for name in settings.sources()]
+def decided_of_costly_jobs() -> list[dict[str, object]]:
+    """What decides all that is fetched, distilled, trained, sampled and graded at paper scale and at mini."""
+    found = [dag.deciding("fetch_source", "mini", source=name) for name in settings.sources()]
     for scale in ("paper", "mini"):
-        for system, _ in dag.scored(scale):
-            found += [dag.sampling_digest(scale, system), dag.prompting_digest(scale, system)]
+        found += [dag.deciding("fetch_model", scale, system=name) for name in dag.fetched(scale)]
+        found += [dag.deciding("distill_base", scale, system=name) for name in dag.distilled(scale)]
+        found += [dag.deciding("train_segment", scale, segment=segment.id) for segment in dag.segments(scale)]
+        for system, suite in dag.scored(scale):
+            found += [dag.deciding(rule, scale, system=system, suite=suite) for rule in ("sample", "grade_samples")]
     return found
 
 
 def test_what_things_are_called_makes_nothing_costly_again(checkout: Path) -> None:
     """Titles, notes, licences and the paper's numbers are printed; no weight, sample or grade depends on them."""
-    before = digests_of_costly_jobs()
+    before = decided_of_costly_jobs()
     other = {"parameters": 9.5, "paper": {"aime_2024": 1.0}}
     for file, table in (("models", settings.systems()), ("sources", settings.sources())):
         path = checkout / f"config/{file}.yaml"
@@ -149,32 +215,48 @@ def test_what_things_are_called_makes_nothing_costly_again(checkout: Path) -> No
         path.write_text(yaml.safe_dump(values, sort_keys=False))
     forget()
     assert settings.systems()["mini-base"].title == "another title"
-    assert digests_of_costly_jobs() == before
+    assert decided_of_costly_jobs() == before
 
 
 BASE = "deepseek-r1-distill-qwen-1.5b"
+ASKED = {"system": "deepscaler-8k", "suite": "table"}
 
 
 @pytest.mark.parametrize(
-    ("file", "keys", "value", "digest"),
+    ("file", "keys", "value", "rule", "scale", "wildcards"),
     [
-        ("models.yaml", ["mini-base", "distillation", "clean_steps"], 7, lambda: dag.weights_digest("mini-base")),
-        ("models.yaml", ["mini-base", "prompting", "suffix"], "Think.", lambda: dag.weights_digest("mini-base")),
-        ("models.yaml", [BASE, "revision"], "0" * 40, lambda: dag.weights_digest(BASE)),
-        ("models.yaml", [BASE, "prompting", "suffix"], "Think.", lambda: dag.sampling_digest("paper", BASE)),
-        ("models.yaml", [BASE, "sampling", "context"], 512, lambda: dag.sampling_digest("paper", "deepscaler-8k")),
-        ("models.yaml", [BASE, "prompting", "think"], "none", lambda: dag.prompting_digest("paper", "deepscaler-8k")),
-        ("models.yaml", [BASE, "prompting", "think"], "none", lambda: dag.training_digest("paper", "8k-1")),
-        ("sources.yaml", ["amc", "revision"], "0" * 40, lambda: dag.source_digest("amc")),
+        (
+            "models.yaml",
+            ["mini-base", "distillation", "clean_steps"],
+            7,
+            "distill_base",
+            "mini",
+            {"system": "mini-base"},
+        ),
+        (
+            "models.yaml",
+            ["mini-base", "prompting", "suffix"],
+            "Think.",
+            "distill_base",
+            "mini",
+            {"system": "mini-base"},
+        ),
+        ("models.yaml", [BASE, "revision"], "0" * 40, "fetch_model", "paper", {"system": BASE}),
+        ("models.yaml", [BASE, "prompting", "suffix"], "Think.", "sample", "paper", {"system": BASE, "suite": "table"}),
+        ("models.yaml", [BASE, "sampling", "context"], 512, "sample", "paper", ASKED),
+        ("models.yaml", [BASE, "prompting", "think"], "none", "grade_samples", "paper", ASKED),
+        ("models.yaml", [BASE, "prompting", "think"], "none", "train_segment", "paper", {"segment": "8k-1"}),
+        ("sources.yaml", ["amc", "revision"], "0" * 40, "fetch_source", "paper", {"source": "amc"}),
+        ("scales/paper.yaml", ["curation", "sources"], ["math", "aime"], "deduplicate", "paper", {}),
     ],
 )
-def test_what_decides_a_costly_job_changes_its_digest(
-    checkout: Path, file: str, keys: list[str | int], value: object, digest: Callable[[], str]
+def test_what_decides_a_costly_job_is_seen_to_change(
+    checkout: Path, file: str, keys: list[str | int], value: object, rule: str, scale: str, wildcards: dict[str, str]
 ) -> None:
-    before = digest()
+    before = dag.deciding(rule, scale, **wildcards)
     edit(checkout / "config" / file, keys, value)
     forget()
-    assert digest() != before
+    assert dag.deciding(rule, scale, **wildcards) != before
 
 
 def test_a_stage_may_grow_unless_its_rate_depends_on_its_end(checkout: Path) -> None:

@@ -46,10 +46,40 @@ def test_a_rule_is_one_call_of_its_own_verb(rules, verbs):
     for name, rule in rules.items():
         command = " ".join(rule.shellcmd.split())
         assert command.startswith(f"deepscaler {name} "), f"{name}: {command}"
-        assert command.endswith(" 2>&1 | tee {log}"), f"{name} does not keep its output in its log"
-        body = command.removesuffix(" 2>&1 | tee {log}")
+        assert command.endswith(" 2>&1 | tee {log:q}"), f"{name} does not keep its output in its log"
+        body = command.removesuffix(" 2>&1 | tee {log:q}")
         assert not re.search(r"[|;&<>`$]", body), f"{name} does more than one call: {command}"
         assert name in verbs, f"{name} is no verb of the CLI"
+
+
+def test_whatever_reaches_a_shell_is_quoted(rules):
+    """A work root may have a space in it; threads are a number."""
+    for name, rule in rules.items():
+        fields = re.findall(r"\{([^}]*)\}", rule.shellcmd)
+        assert [field for field in fields if not field.endswith(":q") and field != "threads"] == [], name
+
+
+def test_settings_may_name_every_rule_and_no_other(rules):
+    from deepscaler.settings.rules import RULES
+
+    assert set(RULES) == set(rules)
+
+
+def test_every_setting_that_decides_a_rule_is_a_parameter_of_its_own(rules):
+    """The last parameter of `decided_by` is for what is too much; no scale of ours needs it."""
+    from deepscaler import dag, settings
+
+    for scale in settings.scale_names():
+        trains = settings.load_scale(scale).training is not None
+        for name, rule in rules.items():
+            count = sum(str(key).startswith("setting_") for key in rule.params.keys())
+            assert bool(count) == bool(dag.digests.RULES.get(name)), name
+            if not count or (not trains and name in ("schedule_prompts", "train_segment")):
+                continue
+            wildcards = {"source": "amc", "benchmark": "aime-2025", "suite": "table", "segment": "8k-1"}
+            system = "mini-base" if name == "distill_base" else "deepseek-r1-distill-qwen-1.5b"
+            decided = dag.deciding(name, scale, **wildcards, system=system)
+            assert len(decided) <= count, name
 
 
 def test_a_rule_gives_its_verb_the_flags_that_it_takes(rules, verbs):

@@ -1,16 +1,23 @@
 # What all rules share: the work root, wildcard constraints, and answers to "what does this job need?".
 # All logic is in deepscaler.dag; here it only meets the wildcards.
 import os
+import re
 import sys
+from functools import cache
+from inspect import signature
 from pathlib import Path
 
 from deepscaler import dag, settings
 from deepscaler.controller import before_submission, failed_jobs, stale_locks
-from deepscaler.controller.targets import check_settings, check_targets, exit_on_error
+from deepscaler.controller.targets import check_settings, check_targets, exit_on_error, remarks
 from deepscaler.dag import resources
 
-exit_on_error(check_settings)
+from snakemake.common import overwrite_function_params
+
+SCALES = exit_on_error(check_settings, sys.argv)
 if workflow.is_main_process:
+    for line in remarks(sys.argv):
+        print(f"deepscaler: {line}", file=sys.stderr)
     stale_locks.remove_stale()
 
 WORK = settings.site().work
@@ -18,7 +25,6 @@ WORK = settings.site().work
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 # jobs start many Python processes: let them keep what they compile
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-SCALES = settings.scale_names()
 # `localrules:` takes names only, not an expression
 workflow.localrules(*resources.local_rules())
 
@@ -29,7 +35,7 @@ if settings.site().image:
 
 
 wildcard_constraints:
-    scale="|".join(SCALES),
+    scale="|".join(map(re.escape, SCALES)),
     stage=r"[a-z0-9.]+",
     segment=r"[a-z0-9.]+-\d+",
     shard=r"\d+",
@@ -62,6 +68,24 @@ def request(rule, scale=None):
     return {key: asked(key) for key in resources.keys(rule)}
 
 
-def setting(*dotted):
-    """A digest of sections of the scale's settings: a job runs again when one of them changes."""
-    return lambda wildcards: settings.settings_digest(*(settings.section(wildcards.scale, key) for key in dotted))
+@cache
+def decided(rule, wildcards):
+    return dag.in_words(dag.deciding(rule, **dict(wildcards)))
+
+
+def decided_by(rule, count):
+    """The settings that decide a rule's files, each a parameter of its own, as `kl.coefficient=0.001`.
+
+    Snakemake keeps them with the file, makes it again when one changes, and prints those that did. `count` is at least
+    their number; were there more, the last parameter would hold all that are left.
+    """
+
+    def one(index):
+        def parameter(wildcards):
+            found = decided(rule, tuple(wildcards.items()))
+            return "; ".join(found[index:]) if index == count - 1 else "".join(found[index : index + 1])
+
+        overwrite_function_params(parameter, signature(parameter).parameters)  # else read anew at every job
+        return parameter
+
+    return {f"setting_{index}": one(index) for index in range(count)}

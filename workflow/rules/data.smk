@@ -15,15 +15,15 @@ rule fetch_source:
     resources:
         **request("fetch_source"),
     params:
-        settings=lambda wildcards: dag.source_digest(wildcards.source),
+        **decided_by("fetch_source", 20),
     message:
         "Fetching source {wildcards.source}"
     shell:
         "deepscaler fetch_source"
-        " --scale {wildcards.scale}"
-        " --source {wildcards.source}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --source {wildcards.source:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule extract_answers:
@@ -43,17 +43,17 @@ rule extract_answers:
     resources:
         **request("extract_answers"),
     params:
-        settings=setting("curation.extract_answers"),
+        **decided_by("extract_answers", 20),
     message:
         "Extracting answers of {wildcards.source}"
     shell:
         "deepscaler extract_answers"
-        " --scale {wildcards.scale}"
-        " --problems {input}"
-        " --output {output.problems}"
-        " --removed {output.removed}"
-        " --review {output.review}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --problems {input:q}"
+        " --output {output.problems:q}"
+        " --removed {output.removed:q}"
+        " --review {output.review:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule deduplicate:
@@ -78,19 +78,19 @@ rule deduplicate:
     resources:
         **request("deduplicate"),
     params:
-        settings=setting("curation.deduplicate", "curation.embedding"),
+        **decided_by("deduplicate", 30),
     message:
         "Removing duplicates by MiniLM embeddings"
     shell:
         "deepscaler deduplicate"
-        " --scale {wildcards.scale}"
-        " --problems {input}"
-        " --output {output.problems}"
-        " --vectors {output.vectors}"
-        " --removed {output.removed}"
-        " --review {output.review}"
+        " --scale {wildcards.scale:q}"
+        " --problems {input:q}"
+        " --output {output.problems:q}"
+        " --vectors {output.vectors:q}"
+        " --removed {output.removed:q}"
+        " --review {output.review:q}"
         " --threads {threads}"
-        " 2>&1 | tee {log}"
+        " 2>&1 | tee {log:q}"
 
 
 rule fetch_benchmark:
@@ -106,15 +106,15 @@ rule fetch_benchmark:
     resources:
         **request("fetch_benchmark"),
     params:
-        settings=lambda wildcards: dag.problems_digest(wildcards.benchmark),
+        **decided_by("fetch_benchmark", 20),
     message:
         "Fetching benchmark {wildcards.benchmark}"
     shell:
         "deepscaler fetch_benchmark"
-        " --scale {wildcards.scale}"
-        " --benchmark {wildcards.benchmark}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --benchmark {wildcards.benchmark:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule decontaminate:
@@ -140,20 +140,20 @@ rule decontaminate:
     resources:
         **request("decontaminate"),
     params:
-        settings=setting("curation.decontaminate", "curation.embedding"),
+        **decided_by("decontaminate", 20),
     message:
         "Removing what overlaps with a benchmark"
     shell:
         "deepscaler decontaminate"
-        " --scale {wildcards.scale}"
-        " --problems {input.problems}"
-        " --vectors {input.vectors}"
-        " --benchmarks {input.benchmarks}"
-        " --output {output.problems}"
-        " --removed {output.removed}"
-        " --report {output.report}"
+        " --scale {wildcards.scale:q}"
+        " --problems {input.problems:q}"
+        " --vectors {input.vectors:q}"
+        " --benchmarks {input.benchmarks:q}"
+        " --output {output.problems:q}"
+        " --removed {output.removed:q}"
+        " --report {output.report:q}"
         " --threads {threads}"
-        " 2>&1 | tee {log}"
+        " 2>&1 | tee {log:q}"
 
 
 rule select_gradable:
@@ -173,18 +173,17 @@ rule select_gradable:
     resources:
         **request("select_gradable"),
     params:
-        settings=setting("curation.select_gradable"),
-        prompting=base_prompting,
+        **decided_by("select_gradable", 10),
     message:
         "Keeping what the reward can grade"
     shell:
         "deepscaler select_gradable"
-        " --scale {wildcards.scale}"
-        " --problems {input.problems}"
-        " --model {input.model}"
-        " --output {output.problems}"
-        " --removed {output.removed}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --problems {input.problems:q}"
+        " --model {input.model:q}"
+        " --output {output.problems:q}"
+        " --removed {output.removed:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule summarise_curation:
@@ -217,23 +216,21 @@ rule summarise_curation:
     resources:
         **request("summarise_curation"),
     params:
-        settings=lambda wildcards: settings.settings_digest(
-            settings.load_scale(wildcards.scale).curation.select_gradable, dag.resolved(wildcards.scale)["sources"]
-        ),
+        **decided_by("summarise_curation", 80),
     message:
         "Counting what curation kept and removed"
     shell:
         "deepscaler summarise_curation"
-        " --scale {wildcards.scale}"
-        " --sources {input.sources}"
-        " --removed-parts {input.removed}"
-        " --train {input.train}"
-        " --funnel {output.funnel}"
-        " --card {output.card}"
-        " --found {input.contamination}"
-        " --contamination {output.contamination}"
-        " --removed {output.removed}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --sources {input.sources:q}"
+        " --removed-parts {input.removed:q}"
+        " --train {input.train:q}"
+        " --funnel {output.funnel:q}"
+        " --card {output.card:q}"
+        " --found {input.contamination:q}"
+        " --contamination {output.contamination:q}"
+        " --removed {output.removed:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule schedule_prompts:
@@ -251,18 +248,13 @@ rule schedule_prompts:
     resources:
         **request("schedule_prompts"),
     params:
-        settings=setting("seed", "training.recipe"),
-        segment=lambda wildcards: settings.settings_digest(
-            vars(dag.segment(wildcards.scale, wildcards.segment)),
-            settings.load_recipe(settings.load_scale(wildcards.scale).training.recipe).rollout,
-        ),
-        prompting=base_prompting,
+        **decided_by("schedule_prompts", 12),
     message:
         "Ordering the prompts of segment {wildcards.segment}"
     shell:
         "deepscaler schedule_prompts"
-        " --scale {wildcards.scale}"
-        " --segment {wildcards.segment}"
-        " --problems {input}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --segment {wildcards.segment:q}"
+        " --problems {input:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"

@@ -17,19 +17,19 @@ rule sample:
     resources:
         **request("sample"),
     params:
-        settings=lambda wildcards: dag.sampling_digest(wildcards.scale, wildcards.system),
+        **decided_by("sample", 18),
     message:
         "Sampling {wildcards.system} on suite {wildcards.suite}, shard {wildcards.shard} of {wildcards.shards}"
     shell:
         "deepscaler sample"
-        " --scale {wildcards.scale}"
-        " --system {wildcards.system}"
-        " --model {input.model}"
-        " --benchmarks {input.benchmarks}"
-        " --shard {wildcards.shard}"
-        " --shards {wildcards.shards}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --system {wildcards.system:q}"
+        " --model {input.model:q}"
+        " --benchmarks {input.benchmarks:q}"
+        " --shard {wildcards.shard:q}"
+        " --shards {wildcards.shards:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule grade_samples:
@@ -48,18 +48,18 @@ rule grade_samples:
     resources:
         **request("grade_samples"),
     params:
-        settings=lambda wildcards: dag.prompting_digest(wildcards.scale, wildcards.system),
+        **decided_by("grade_samples", 8),
     message:
         "Grading {wildcards.system} on suite {wildcards.suite}, in both modes"
     shell:
         "deepscaler grade_samples"
-        " --scale {wildcards.scale}"
-        " --system {wildcards.system}"
-        " --samples {input.samples}"
-        " --benchmarks {input.benchmarks}"
-        " --output {output}"
+        " --scale {wildcards.scale:q}"
+        " --system {wildcards.system:q}"
+        " --samples {input.samples:q}"
+        " --benchmarks {input.benchmarks:q}"
+        " --output {output:q}"
         " --threads {threads}"
-        " 2>&1 | tee {log}"
+        " 2>&1 | tee {log:q}"
 
 
 rule score:
@@ -77,17 +77,17 @@ rule score:
     resources:
         **request("score"),
     params:
-        settings=lambda wildcards: dag.score_digest(wildcards.scale, wildcards.suite),
+        **decided_by("score", 22),
     message:
         "Scoring {wildcards.system} on suite {wildcards.suite}"
     shell:
         "deepscaler score"
-        " --scale {wildcards.scale}"
-        " --system {wildcards.system}"
-        " --suite {wildcards.suite}"
-        " --grades {input}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --system {wildcards.system:q}"
+        " --suite {wildcards.suite:q}"
+        " --grades {input:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule tabulate:
@@ -115,20 +115,20 @@ rule tabulate:
     resources:
         **request("tabulate"),
     params:
-        settings=lambda wildcards: dag.table_digest(wildcards.scale),
+        **decided_by("tabulate", 140),
     message:
         "Writing the tables of {wildcards.scale}"
     shell:
         "deepscaler tabulate"
-        " --scale {wildcards.scale}"
-        " --scores {input.scores}"
-        " --grades {input.grades}"
-        " --table {output.table}"
-        " --markdown {output.markdown}"
-        " --tokens {output.tokens}"
-        " --agreement {output.agreement}"
-        " --comparisons {output.comparisons}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --scores {input.scores:q}"
+        " --grades {input.grades:q}"
+        " --table {output.table:q}"
+        " --markdown {output.markdown:q}"
+        " --tokens {output.tokens:q}"
+        " --agreement {output.agreement:q}"
+        " --comparisons {output.comparisons:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule publish_table:
@@ -148,4 +148,4 @@ rule publish_table:
     message:
         "The paper's table is in results/table.csv"
     shell:
-        "deepscaler publish_table" " --scale paper" " --table {input}" " --output {output}" " 2>&1 | tee {log}"
+        "deepscaler publish_table" " --scale paper" " --table {input:q}" " --output {output:q}" " 2>&1 | tee {log:q}"

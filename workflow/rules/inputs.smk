@@ -17,11 +17,6 @@ def system_manifest(wildcards):
     return manifest_of(wildcards.scale, wildcards.system)
 
 
-def base_prompting(wildcards):
-    """A digest of how the base model is asked: problems are counted in tokens, and scheduled, as its prompts."""
-    return dag.prompting_digest(wildcards.scale, settings.load_scale(wildcards.scale).base)
-
-
 def parent_manifest(wildcards):
     """What a segment starts from: the checkpoint before it, or the base model."""
     parent = dag.segment(wildcards.scale, wildcards.segment).parent
@@ -95,7 +90,12 @@ def tables_and_figures(scale):
 
 
 def results_of(scale):
-    """All that a scale yields: a file that is not asked for here would stay lost, once its readers have run."""
+    """All that a scale yields: a file that is not asked for here would stay lost, once its readers have run.
+
+    Nothing where its settings can't be read: whoever asks for it has been refused.
+    """
+    if scale not in SCALES:
+        return []
     scores = [f"results/{scale}/scores/{system}-{suite}.json" for system, suite in dag.scored(scale)]
     last = ["claims.csv", "ro-crate-metadata.json", "report.html"]
     return tables_and_figures(scale) + scores + [f"results/{scale}/{name}" for name in last]

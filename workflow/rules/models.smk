@@ -9,22 +9,22 @@ rule fetch_model:
     benchmark:
         "logs/{scale}/fetch_model/{system}.tsv"
     wildcard_constraints:
-        system="|".join(sorted({name for scale in SCALES for name in dag.fetched(scale)})),
+        system="|".join(sorted({re.escape(name) for scale in SCALES for name in dag.fetched(scale)})),
     conda:
         "../../envs/cpu.yaml"
     threads: cpus("fetch_model")
     resources:
         **request("fetch_model"),
     params:
-        settings=lambda wildcards: dag.weights_digest(wildcards.system),
+        **decided_by("fetch_model", 20),
     message:
         "Fetching the weights of {wildcards.system}"
     shell:
         "deepscaler fetch_model"
-        " --scale {wildcards.scale}"
-        " --system {wildcards.system}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --system {wildcards.system:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule distill_base:
@@ -36,21 +36,20 @@ rule distill_base:
     benchmark:
         "logs/{scale}/distill_base/{system}.tsv"
     wildcard_constraints:
-        system="|".join(sorted({name for scale in SCALES for name in dag.distilled(scale)})),
+        system="|".join(sorted({re.escape(name) for scale in SCALES for name in dag.distilled(scale)})),
     conda:
         "../../envs/cpu.yaml"
     threads: cpus("distill_base")
     resources:
         **request("distill_base"),
     params:
-        settings=lambda wildcards: dag.weights_digest(wildcards.system),
-        seed=setting("seed"),
+        **decided_by("distill_base", 40),
     message:
         "Distilling the base model {wildcards.system}"
     shell:
         "deepscaler distill_base"
-        " --scale {wildcards.scale}"
-        " --system {wildcards.system}"
-        " --output {output.manifest}"
+        " --scale {wildcards.scale:q}"
+        " --system {wildcards.system:q}"
+        " --output {output.manifest:q}"
         " --threads {threads}"
-        " 2>&1 | tee {log}"
+        " 2>&1 | tee {log:q}"

@@ -14,15 +14,16 @@ rule resolve_settings:
     resources:
         **request("resolve_settings"),
     params:
-        settings=lambda wildcards: settings.settings_digest(dag.resolved(wildcards.scale)),
+        **decided_by("resolve_settings", 200),
     message:
         "Recording settings, versions and seeds of {wildcards.scale}"
     shell:
-        "deepscaler resolve_settings" " --scale {wildcards.scale}" " --output {output}" " 2>&1 | tee {log}"
+        "deepscaler resolve_settings" " --scale {wildcards.scale:q}" " --output {output:q}" " 2>&1 | tee {log:q}"
 
 
 rule draw_figure:
     input:
+        "config/claims.yaml",
         notebook="workflow/notebooks/figure-{figure}.ipynb",
         data=figure_inputs,
     output:
@@ -43,17 +44,19 @@ rule draw_figure:
     threads: cpus("draw_figure")
     resources:
         **request("draw_figure"),
+    params:
+        **decided_by("draw_figure", 30),
     message:
         "Drawing figure {wildcards.figure} of {wildcards.scale}"
     shell:
         "deepscaler draw_figure"
-        " --scale {wildcards.scale}"
-        " --notebook {input.notebook}"
-        " --data {input.data}"
-        " --png {output.png}"
-        " --pdf {output.pdf}"
-        " --executed {output.notebook}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --notebook {input.notebook:q}"
+        " --data {input.data:q}"
+        " --png {output.png:q}"
+        " --pdf {output.pdf:q}"
+        " --executed {output.notebook:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule account_compute:
@@ -76,14 +79,16 @@ rule account_compute:
     threads: cpus("account_compute")
     resources:
         **request("account_compute"),
+    params:
+        **decided_by("account_compute", 140),
     message:
         "Accounting for compute at {wildcards.scale}"
     shell:
         "deepscaler account_compute"
-        " --scale {wildcards.scale}"
-        " --benchmarks logs/{wildcards.scale}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --benchmarks logs/{wildcards.scale:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule check_claims:
@@ -110,11 +115,11 @@ rule check_claims:
         "Holding the results of {wildcards.scale} against the paper's claims"
     shell:
         "deepscaler check_claims"
-        " --scale {wildcards.scale}"
-        " --claims {input.claims}"
-        " --results results/{wildcards.scale}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --claims {input.claims:q}"
+        " --results results/{wildcards.scale:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule record_provenance:
@@ -138,11 +143,11 @@ rule record_provenance:
         "Recording the provenance of {wildcards.scale}"
     shell:
         "deepscaler record_provenance"
-        " --scale {wildcards.scale}"
-        " --results results/{wildcards.scale}"
-        " --work {params.work}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --results results/{wildcards.scale:q}"
+        " --work {params.work:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule write_report:
@@ -167,8 +172,8 @@ rule write_report:
         "Writing the report of {wildcards.scale}"
     shell:
         "deepscaler write_report"
-        " --scale {wildcards.scale}"
-        " --results results/{wildcards.scale}"
-        " --work {params.work}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --results results/{wildcards.scale:q}"
+        " --work {params.work:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"

@@ -20,10 +20,10 @@ rule preflight:
         "Checking that a node is ready for segment {wildcards.segment}"
     shell:
         "deepscaler preflight"
-        " --scale {wildcards.scale}"
-        " --segment {wildcards.segment}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --segment {wildcards.segment:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule train_segment:
@@ -45,19 +45,19 @@ rule train_segment:
     resources:
         **request("train_segment"),
     params:
-        settings=lambda wildcards: dag.training_digest(wildcards.scale, wildcards.segment),
+        **decided_by("train_segment", 44),
         runs=work("{scale}/runs"),
     message:
         "Training segment {wildcards.segment} with OpenRLHF"
     shell:
         "deepscaler train_segment"
-        " --scale {wildcards.scale}"
-        " --segment {wildcards.segment}"
-        " --parent {input.parent}"
-        " --prompts {input.prompts}"
-        " --runs {params.runs}"
-        " --output {output.manifest}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --segment {wildcards.segment:q}"
+        " --parent {input.parent:q}"
+        " --prompts {input.prompts:q}"
+        " --runs {params.runs:q}"
+        " --output {output.manifest:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule collect_metrics:
@@ -78,11 +78,13 @@ rule collect_metrics:
     threads: cpus("collect_metrics")
     resources:
         **request("collect_metrics"),
+    params:
+        **decided_by("collect_metrics", 1),
     message:
         "Collecting the metrics of every training step"
     shell:
         "deepscaler collect_metrics"
-        " --scale {wildcards.scale}"
-        " --metrics {input}"
-        " --output {output}"
-        " 2>&1 | tee {log}"
+        " --scale {wildcards.scale:q}"
+        " --metrics {input:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"

@@ -1,4 +1,4 @@
-"""What was typed after `snakemake`, and every settings file, checked before the DAG is built."""
+"""What was typed after `snakemake`, and the settings files, checked before the DAG is built."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -8,13 +8,16 @@ from typing import Any
 
 from deepscaler import dag
 from deepscaler.errors import UserError, nearest, refuse_unknown
-from deepscaler.settings.load import load_scale, scale_names, site
+from deepscaler.settings.load import left_out, load_scale, scale_names, site
+
+DEFAULT = "mini"
+"""The scale of the Snakefile's default target."""
 
 
-def exit_on_error(check: Callable[..., None], *arguments: Any) -> None:
+def exit_on_error(check: Callable[..., Any], *arguments: Any) -> Any:
     """Run a check of what the user gave, and exit with its one line: Snakemake would print the rules' source too."""
     try:
-        check(*arguments)
+        return check(*arguments)
     except UserError as error:
         print(f"deepscaler: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -61,8 +64,39 @@ def scale_in(target: str) -> str | None:
     return None
 
 
-def check_settings() -> None:
-    """Every scale, with all that it names, and the site: the first thing that is wrong is a UserError."""
+def asked_scales(arguments: Sequence[str]) -> list[str]:
+    """The scales that a command line asks for, by a rule of their name or by a path below them; else the default."""
+    words = arguments[1:]
+    named = [word for word in words if word in scale_names()] + [name for word in words if (name := scale_in(word))]
+    return list(dict.fromkeys(named)) or [DEFAULT]
+
+
+def check_settings(arguments: Sequence[str]) -> list[str]:
+    """The scales that can be used. One that is asked for must be right: the first thing that is wrong is a UserError.
+
+    A broken file of another scale stops that scale alone, and is not said here (see `remarks`).
+    """
     site()
+    asked, usable = asked_scales(arguments), []
     for name in scale_names():
-        load_scale(name)
+        try:
+            load_scale(name)
+            usable.append(name)
+        except UserError:
+            if name in asked:
+                raise
+    if not usable:
+        load_scale(scale_names()[0])
+    return usable
+
+
+def remarks(arguments: Sequence[str]) -> list[str]:
+    """What a user should know before the DAG is built, a line each: broken scales, what another recipe leaves unused."""
+    asked, lines = asked_scales(arguments), []
+    for name in scale_names():
+        try:
+            if (line := left_out(name)) and name in asked:
+                lines.append(line)
+        except UserError as error:
+            lines.append(f"warning: scale {name!r} can't be used: {error}")
+    return lines

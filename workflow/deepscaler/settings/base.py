@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from deepscaler.errors import DeepscalerError, UserError, nearest
 
-Name = str
-"""A name that becomes a folder or a wildcard: lower case letters, digits, `.`, `_` and `-`."""
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+"""A name that becomes a folder, a wildcard and a word of a command: lower case letters, digits, `.`, `_` and `-`."""
+WORD_PATTERN = r"^[a-z0-9.]+$"
+Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN)]
+"""The name of a stage or a suite, which files join with `-` to a number or to a system: no `_` and `-`."""
+ALLOWED = {
+    NAME_PATTERN: "a name begins with a lower case letter or a digit; then `.`, `_` and `-` may stand in it too",
+    WORD_PATTERN: "the name of a stage or a suite has lower case letters, digits and `.` only",
+}
 
 
 class Strict(BaseModel):
@@ -50,6 +57,8 @@ def explain(model: type[BaseModel], error: ValidationError, where: Path | str) -
         return UserError(f"missing setting {key!r}", where)
     given = repr(first["input"])
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "string_pattern_mismatch":
+        key, message = key.removesuffix(".[key]"), ALLOWED.get(first["ctx"]["pattern"], message)
     return UserError(f"{key}: {message} (given: {given[:80]})", where)
 
 

@@ -18,8 +18,9 @@ from deepscaler.settings.base import validate
 from deepscaler.settings.benchmarks import Benchmark, BenchmarkFile
 from deepscaler.settings.curation import PinFile, Source, SourceFile, with_pins
 from deepscaler.settings.defaults import beneath
-from deepscaler.settings.models import System, SystemFile
+from deepscaler.settings.models import System, SystemFile, Trained
 from deepscaler.settings.recipe import Recipe
+from deepscaler.settings.rules import RULES
 from deepscaler.settings.scale import Scale
 from deepscaler.settings.site import Site
 
@@ -45,11 +46,52 @@ def scale_names() -> list[str]:
 
 @cache
 def load_scale(name: str) -> Scale:
-    """config/scales/{name}.yaml, with the models, benchmarks and sources that it names checked to exist."""
+    """config/scales/{name}.yaml, with all that it names checked to exist, and without what its recipe does not train."""
+    written = scale_as_written(name)
+    return without(written, untrained(written))
+
+
+def scale_as_written(name: str) -> Scale:
+    path = file_of("scales", name)
     values = with_defaults(Scale, {"name": name, **read_extending("scales", name, "scale")})
-    loaded = validate(Scale, values, file_of("scales", name))
-    check_names(loaded, file_of("scales", name))
+    loaded = validate(Scale, values, path)
+    check_names(loaded, path)
     return loaded
+
+
+def left_out(name: str) -> str | None:
+    """One line on what a scale says of stages that its recipe does not have, and what becomes of it; None where nothing.
+
+    Another recipe is one line of a scale that extends another: what is there for the other recipe's stages may stay.
+    """
+    layouts, rows = untrained(scale_as_written(name))
+    parts = [f"its layout of {', '.join(layouts)} is not used"] if layouts else []
+    parts += [f"{', '.join(rows)} left out of its table"] if rows else []
+    if not parts:
+        return None
+    training = load_scale(name).training
+    what = f"trains by recipe {training.recipe!r}" if training else "does not train"
+    return f"scale {name!r} {what}: {'; '.join(parts)} [{file_of('scales', name)}]"
+
+
+def untrained(written: Scale) -> tuple[list[str], list[str]]:
+    """The layouts of stages that a scale's recipe lacks, and the systems that would be checkpoints of such."""
+    stages = stages_of(written.training.recipe) if written.training else []
+    layouts = [stage for stage in written.training.layout if stage not in stages] if written.training else []
+    entries = ((name, systems()[name]) for name in written.evaluation.systems)
+    return layouts, [name for name, entry in entries if isinstance(entry, Trained) and entry.stage not in stages]
+
+
+def without(written: Scale, unused: tuple[list[str], list[str]]) -> Scale:
+    layouts, rows = unused
+    changes: dict[str, Any] = {}
+    if written.training and layouts:
+        kept = {stage: layout for stage, layout in written.training.layout.items() if stage not in layouts}
+        changes["training"] = written.training.model_copy(update={"layout": kept})
+    if rows:
+        kept_rows = [name for name in written.evaluation.systems if name not in rows]
+        changes["evaluation"] = written.evaluation.model_copy(update={"systems": kept_rows})
+    return written.model_copy(update=changes)
 
 
 @cache
@@ -125,7 +167,7 @@ def settings_digest(*values: Any) -> str:
 
 
 def read_extending(folder: str, name: str, kind: str, depth: int = 0) -> dict[str, Any]:
-    """A YAML file merged over the one that its `extends` names (lists are replaced, not merged)."""
+    """A YAML file merged over the one that its `extends` names; lists are replaced, a null takes the other's key away."""
     path = file_of(folder, name)
     if not path.exists():
         raise refuse_unknown(kind, name, names_in(folder), f"config/{folder}")
@@ -133,14 +175,20 @@ def read_extending(folder: str, name: str, kind: str, depth: int = 0) -> dict[st
         raise UserError("`extends` goes in a circle", path)
     values = read_yaml(path)
     parent = values.pop("extends", None)
-    return merge(read_extending(folder, parent, kind, depth + 1), values) if parent else values
+    if parent is None:
+        return values
+    return merge(read_extending(folder, parent, kind, depth + 1), values, null_removes=True)
 
 
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merge(base: dict[str, Any], over: dict[str, Any], *, null_removes: bool = False) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], value) if both else value
+        if value is None and null_removes and key in merged:
+            del merged[key]
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value, null_removes=null_removes)
+        else:
+            merged[key] = value
     return merged
 
 
@@ -159,26 +207,45 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def check_names(loaded: Scale, where: Path) -> None:
-    """Every source, system and benchmark that a scale names must exist, and every stage be known."""
-    curation_sources = loaded.curation.sources if loaded.curation else []
+    """Whatever a scale names must exist: sources, systems, benchmarks, a recipe, stages, suites and rules."""
+    evaluation = loaded.evaluation
     for kind, used, known in (
-        ("source", curation_sources, list(sources())),
-        ("model", [*loaded.evaluation.systems, *([loaded.base] if loaded.base else [])], list(systems())),
-        ("benchmark", [b for suite in loaded.evaluation.suites.values() for b in suite], list(benchmarks())),
+        ("source", loaded.curation.sources if loaded.curation else [], sources()),
+        ("model", [*evaluation.systems, *([loaded.base] if loaded.base else [])], systems()),
+        ("benchmark", [name for suite in evaluation.suites.values() for name in suite], benchmarks()),
+        ("suite in evaluation.shards", evaluation.shards, evaluation.suites),
+        ("rule in resources", loaded.resources, ["default", *RULES]),
+        ("recipe", [loaded.training.recipe] if loaded.training else [], names_in("recipes")),
     ):
         for word in used:
             if word not in known:
-                raise refuse_unknown(kind, word, known, where)
-    if loaded.training:
-        if loaded.training.recipe not in names_in("recipes"):
-            raise refuse_unknown("recipe", loaded.training.recipe, names_in("recipes"), where)
-        stages = [stage.name for stage in load_recipe(loaded.training.recipe).stages]
-        for word in loaded.training.layout:
-            if word not in stages:
-                raise refuse_unknown("stage", word, stages, where)
-        for word in stages:
-            if word not in loaded.training.layout:
-                raise UserError(f"stage {word!r} of recipe {loaded.training.recipe!r} has no training.layout", where)
+                raise refuse_unknown(kind, word, list(known), where)
+    own = stages_of(loaded.training.recipe) if loaded.training else []
+    for word in loaded.training.layout if loaded.training else []:
+        if word not in own and word not in all_stages():
+            raise refuse_unknown("stage", word, own, where)
+    for word in own:
+        if loaded.training and word not in loaded.training.layout:
+            raise UserError(f"stage {word!r} of recipe {loaded.training.recipe!r} has no training.layout", where)
+    for name in evaluation.systems:
+        entry = systems()[name]
+        if isinstance(entry, Trained) and entry.stage not in own and entry.stage not in all_stages():
+            raise refuse_unknown("stage", entry.stage, all_stages(), project_root() / "config" / "models.yaml")
+
+
+def stages_of(recipe: str) -> list[str]:
+    return [stage.name for stage in load_recipe(recipe).stages]
+
+
+def all_stages() -> list[str]:
+    """The stages of all recipes; a recipe's file that can't be read counts for nothing here."""
+    found: dict[str, None] = {}
+    for recipe in names_in("recipes"):
+        try:
+            found |= dict.fromkeys(stages_of(recipe))
+        except UserError:
+            continue
+    return list(found)
 
 
 def file_of(folder: str, name: str) -> Path:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from deepscaler.reward.verdicts import ThinkRule
-from deepscaler.settings.base import Name, Strict
+from deepscaler.settings.base import Name, Strict, Word
 from deepscaler.settings.distillation import Distillation
 
 
@@ -66,7 +66,7 @@ class Trained(Strict):
 
     kind: Literal["trained"]
     title: str
-    stage: Name
+    stage: Word
     paper: dict[Name, float] = {}
 
 

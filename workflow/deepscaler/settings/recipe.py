@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from deepscaler.reward.verdicts import Mode
-from deepscaler.settings.base import Name, Strict
+from deepscaler.settings.base import Name, Strict, Word
 from deepscaler.settings.grading import Grading
 
 
@@ -78,7 +78,7 @@ class Precision(Strict):
 
 
 class Stage(Strict):
-    name: Name
+    name: Word
     max_new_tokens: int = Field(gt=0)
     steps: int = Field(gt=0)
     samples_per_prompt: int | None = None

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from deepscaler.reward.verdicts import Mode
-from deepscaler.settings.base import Name, Strict
+from deepscaler.settings.base import Name, Strict, Word
 from deepscaler.settings.curation import Curation
 from deepscaler.settings.grading import Grading
 from deepscaler.settings.health import Health
@@ -27,8 +27,8 @@ class Layout(Strict):
 
 class Training(Strict):
     recipe: Name
-    layout: dict[Name, Layout]
-    """Stage → its layout."""
+    layout: dict[Word, Layout]
+    """Stage → its layout. One of a stage that the recipe lacks is not used."""
     keep_states: int = Field(ge=1)
     """DeepSpeed states kept for each stage; the newest ones."""
     health: Health
@@ -61,9 +61,9 @@ class Engine(Strict):
 class Evaluation(Strict):
     systems: list[Name]
     """Rows of the table, in order."""
-    suites: dict[Name, list[Name]]
+    suites: dict[Word, list[Name]]
     """Suite → its benchmarks, in the table's order. `table` is the paper's five; `curve` is drawn over steps."""
-    shards: dict[Name, int]
+    shards: dict[Word, int]
     """Suite → jobs it is cut into."""
     samples: int = Field(gt=0)
     temperature: float = Field(ge=0)

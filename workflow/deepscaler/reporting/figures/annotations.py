@@ -28,22 +28,28 @@ def reference_lines(axes: "Axes", scale: str, figure: int, series: Series | None
     for claim in claims_at(scale):
         if not claim.figure or (claim.figure.number, claim.figure.series) != (figure, series):
             continue
-        start, end = stage_range(scale, claim)
+        found = stage_range(scale, claim)
+        if found is None:  # another recipe, without that stage
+            continue
+        start, end = found
         axes.plot([start, end], [claim.expected] * 2, color=style.INK, linestyle=(0, (4, 2)), linewidth=1.1, zorder=3)
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
         axes.annotate(f"paper {claim.expected:,g}", ((start + end) / 2, claim.expected), xytext=(0, 3), ha="center",
                       textcoords="offset points", fontsize=7, color=style.INK, bbox=box, zorder=4)  # fmt: skip
 
 
-def stage_range(scale: str, claim: Claim) -> tuple[int, int]:
-    """First and last total step of a claim's stage; of all training where it has no stage."""
+def stage_range(scale: str, claim: Claim) -> tuple[int, int] | None:
+    """First and last total step of a claim's stage; of all training where it has no stage.
+
+    None where the scale's recipe does not have the stage.
+    """
     chain = dag.segments(scale)
     stage = getattr(claim.measure, "stage", None)
     if isinstance(claim.measure, TableCell):
         stage = getattr(settings.systems()[claim.measure.system], "stage", None)
     ends = [segment.total_last for segment in chain if stage in (None, segment.stage)]
     starts = [segment.total_last - segment.last + segment.first for segment in chain if stage in (None, segment.stage)]
-    return min(starts), max(ends)
+    return (min(starts), max(ends)) if starts else None
 
 
 def claims_at(scale: str) -> list[Claim]:

@@ -1,0 +1,155 @@
+"""Settings that do not decide a rule's files, each with its reason. Whatever is not named here counts.
+
+Keys are dotted, relative to the section or entry that a rule reads; one that names a section stands for all below it.
+A setting that is added tomorrow is in none of these lists: it counts, and a file is made once too often rather than
+left behind. `digests.py` says which rule uses which list.
+"""
+
+from collections.abc import Mapping
+
+Harmless = Mapping[str, str]
+"""Dotted key → the reason why it decides nothing."""
+
+PRINTED = "printed for people"
+BY_INPUT = "reaches the rule as an input file, whose change is seen"
+ELSEWHERE = "another rule reads it"
+MACHINES = "where a job runs and how it is cut, not what it computes"
+PACE = "how hard an interface is driven, not what it answers"
+
+NAMES: Harmless = {
+    "name": "stands in the path of every file",
+    "description": PRINTED,
+}
+RUNNING: Harmless = NAMES | {
+    "resources": MACHINES,
+    "budget": "what may be spent, not what is bought",
+}
+
+SOURCE: Harmless = dict.fromkeys(("title", "licence", "redistribution", "citation", "note"), PRINTED)
+"""Of an entry of sources.yaml, for its rows."""
+BENCHMARK: Harmless = dict.fromkeys(("title", "licence", "citation", "note"), PRINTED) | {
+    "column": "the name of a column of the tables",
+    "flags": "marks problems when they are scored",
+}
+"""Of an entry of benchmarks.yaml, for its problems."""
+SCORED_BENCHMARK: Harmless = dict.fromkeys(("kind", "repository", "revision", "files", "fields", "size"), BY_INPUT) | {
+    "licence": PRINTED,
+    "citation": PRINTED,
+    "note": PRINTED,
+}
+"""For its scores."""
+TABLE_BENCHMARK: Harmless = {key: reason for key, reason in SCORED_BENCHMARK.items() if key not in ("kind", "size")}
+"""For the tables, which say how many problems a set has, and compare nothing with the paper where it is synthetic."""
+
+WEIGHTS: Harmless = {
+    "title": PRINTED,
+    "note": PRINTED,
+    "parameters": "for the plan and figure 5",
+    "paper": "what the paper reports",
+    "prompting": ELSEWHERE,
+    "sampling": ELSEWHERE,
+}
+"""Of an entry of models.yaml, for fetched weights."""
+DISTILLED: Harmless = {key: reason for key, reason in WEIGHTS.items() if key != "prompting"}
+"""For distilled weights: they learn from prompts."""
+SAMPLES: Harmless = {
+    key: reason for key, reason in WEIGHTS.items() if key not in ("prompting", "sampling")
+} | dict.fromkeys(("kind", "repository", "revision", "files", "chat_template", "distillation"), BY_INPUT)
+"""For samples: how the model is asked."""
+PROMPTS: Harmless = SAMPLES | {"sampling": ELSEWHERE}
+"""For what is only read or counted as prompts."""
+UPDATES: Harmless = PROMPTS | dict.fromkeys(("prompting.suffix", "prompting.separator", "prompting.system"), BY_INPUT)
+"""For training, of its base: the prompts are written out, the rule of form is not."""
+ROWS: Harmless = dict.fromkeys(
+    ("repository", "revision", "files", "chat_template", "distillation", "prompting", "sampling"), BY_INPUT
+)
+"""For the tables and figures."""
+
+LANGUAGE_MODEL: Harmless = {
+    "key_variable": "where the key is, not whom it asks",
+    **dict.fromkeys(("requests_per_minute", "concurrency", "timeout_seconds", "longest_wait_seconds"), PACE),
+}
+CURATION_STEPS = ("extract_answers", "deduplicate", "decontaminate", "select_gradable")
+
+
+def curation(step: str, *also: str) -> Harmless:
+    """Of a scale, for one step of its curation, which draws no random numbers; `also` counts beside the step itself."""
+    others = [name for name in (*CURATION_STEPS, "sources", "embedding") if name not in (step, *also)]
+    return RUNNING | {
+        "seed": "nothing is drawn",
+        "device": MACHINES,
+        "base": BY_INPUT,
+        "training": ELSEWHERE,
+        "evaluation": ELSEWHERE,
+        **{f"curation.{name}": ELSEWHERE for name in others},
+        **{f"curation.extract_answers.language_model.{key}": reason for key, reason in LANGUAGE_MODEL.items()},
+        **{f"curation.deduplicate.judge.{key}": reason for key, reason in LANGUAGE_MODEL.items()},
+    }
+
+
+TRAINING: Harmless = RUNNING | {
+    "base": BY_INPUT,
+    "curation": BY_INPUT,
+    "evaluation": ELSEWHERE,
+    "training.recipe": "a name; what the recipe says counts",
+    "training.layout": MACHINES,
+    "training.keep_states": "what is kept of half-done work",
+    "training.health": "stops a run, and changes no step of it",
+}
+"""Of a scale, for its checkpoints."""
+SCHEDULE: Harmless = TRAINING | {"device": MACHINES}
+"""For the order of its prompts."""
+RECIPE: Harmless = NAMES | {"stages": "the segment's own stage counts"}
+"""Of a recipe, for its checkpoints."""
+SCHEDULE_RECIPE: Harmless = RECIPE | dict.fromkeys(
+    (
+        "optimizer",
+        "advantage",
+        "kl",
+        "clip",
+        "loss_aggregation",
+        "entropy_bonus",
+        "reward",
+        "updates_per_step",
+        "rollout.samples_per_prompt",
+        "rollout.temperature",
+        "rollout.top_p",
+        "rollout.max_prompt_tokens",
+        "filtering.enabled",
+        "filtering.low",
+        "filtering.high",
+    ),
+    ELSEWHERE,
+)
+"""For the order of the prompts."""
+STAGE_END: Harmless = {"steps": "a stage may grow at its end, while its learning rate is constant"}
+SCHEDULE_STAGE: Harmless = STAGE_END | dict.fromkeys(
+    ("max_new_tokens", "samples_per_prompt", "learning_rate"), ELSEWHERE
+)
+
+EVALUATION: Harmless = RUNNING | {
+    "base": BY_INPUT,
+    "curation": ELSEWHERE,
+    "training": BY_INPUT,
+    "evaluation.systems": "a system is sampled and scored by itself",
+    "evaluation.suites": "the suite's own benchmarks count",
+    "evaluation.shards": "stands in the path",
+    "evaluation.tensor_parallel": MACHINES,
+    "evaluation.curve_segments": "which checkpoints are sampled, not how",
+}
+SAMPLING: Harmless = EVALUATION | {"evaluation.grader": ELSEWHERE}
+"""Of a scale, for its samples."""
+GRADING: Harmless = SAMPLING | {
+    "seed": BY_INPUT,
+    "device": BY_INPUT,
+    **dict.fromkeys(
+        ("evaluation.temperature", "evaluation.top_p", "evaluation.max_new_tokens", "evaluation.context"), BY_INPUT
+    ),
+}
+"""For its grades, in both modes."""
+SCORING: Harmless = {key: reason for key, reason in GRADING.items() if key not in ("seed", "evaluation.grader")}
+"""For its scores."""
+TABLE: Harmless = {key: reason for key, reason in SCORING.items() if key not in ("base", "evaluation.systems")}
+"""For its tables."""
+LEDGER: Harmless = NAMES | {"curation": ELSEWHERE, "budget.approved_gpu_hours": "what may be spent, not what is bought"}
+"""For its ledger, which sets what was used beside what the plan expects."""

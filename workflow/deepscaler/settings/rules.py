@@ -1,0 +1,28 @@
+"""The rules of the workflow, which a scale's `resources` may name: a rule, a verb and a module share a name."""
+
+RULES = (
+    "fetch_source",
+    "extract_answers",
+    "deduplicate",
+    "fetch_benchmark",
+    "decontaminate",
+    "select_gradable",
+    "summarise_curation",
+    "schedule_prompts",
+    "fetch_model",
+    "distill_base",
+    "preflight",
+    "train_segment",
+    "collect_metrics",
+    "sample",
+    "grade_samples",
+    "score",
+    "tabulate",
+    "publish_table",
+    "resolve_settings",
+    "draw_figure",
+    "account_compute",
+    "check_claims",
+    "record_provenance",
+    "write_report",
+)
