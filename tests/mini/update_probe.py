@@ -111,7 +111,8 @@ def arguments(model: str, zero: int, tokens: int, how: str) -> Any:
     if how == "watched":
         chosen = load_recipe("mini")
         advantage = chosen.advantage.model_copy(update={"importance_correction": "none"})
-        changes += objective_flags(chosen.model_copy(update={"advantage": advantage}))
+        watched = objective_flags(chosen.model_copy(update={"advantage": advantage}))
+        changes += [word for flag in watched for word in flag.words()]
     changes += CORRECTIONS.get(how, [])
     return resolve([*flags, *map(str, changes)])
 

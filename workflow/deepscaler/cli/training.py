@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     verb(app)(schedule_prompts)
     verb(app)(train_segment)
     verb(app)(collect_metrics)
+    verb(app)(command)
     checkpoint = typer.Typer(help="Checkpoints: what they are and where they came from.", no_args_is_help=True)
     checkpoint.command("verify")(verify_checkpoint)
     app.add_typer(checkpoint, name="checkpoint")
@@ -60,6 +61,19 @@ def collect_metrics(
     from deepscaler.training import collect_metrics as module
 
     print(f"{module.collect_metrics(scale, metrics, output)} steps")
+
+
+def command(
+    scale: ScaleName,
+    segment: Segment,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add where each flag's value comes from, and what the original had.")
+    ] = False,
+) -> None:
+    """Print the OpenRLHF command of a segment with its environment, ready for a shell. Starts nothing."""
+    from deepscaler.training import command as module
+
+    print(module.command(scale, segment, explain))
 
 
 def verify_checkpoint(

@@ -76,8 +76,8 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, watch: Watch | N
     remove(weights)
     logs = folder.new_attempt()
     places = Places(folder.start, folder.prompts, folder.states, weights, REWARD_FILE, logs)
-    flags = segment_flags(scale_name, segment, places)
-    resolve(flags)  # what upstream would refuse is refused before anything starts
+    launch = launch_of(scale_name, segment, folder, places)
+    resolve(launch.flags)  # what upstream would refuse is refused before anything starts
     start = state.step if state else 0
     say(f"{'going on' if start > segment.first else 'starting'} at step {start} of {segment.last}; log: {logs}")
     report = StepLines(segment, start)
@@ -89,15 +89,6 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, watch: Watch | N
             if watch:
                 watch(row)
 
-    launch = Launch(
-        flags=flags,
-        environment=segment_environment(scale_name, segment, chosen, folder),
-        device=settings.device,
-        nodes=place.nodes,
-        gpus_per_node=place.gpus_per_node,
-        cpus=dag.needs(scale_name, "train_segment").cpus or 1,
-        logs=logs,
-    )
     try:
         run(launch, meanwhile)
         if not (weights / "model.safetensors").exists():
@@ -106,6 +97,21 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, watch: Watch | N
     finally:
         for broken in deepspeed_states.settle(folder.states, segment.first, segment.last)[1]:
             say(broken)  # a full disk gets its room back at once
+
+
+def launch_of(scale_name: str, segment: Segment, folder: RunFolder, places: Places) -> Launch:
+    """OpenRLHF's command for a segment, its environment and its machines."""
+    settings, layout = load_scale(scale_name), dag.layout(scale_name, segment.stage)
+    assert settings.training is not None
+    return Launch(
+        flags=segment_flags(scale_name, segment, places),
+        environment=segment_environment(scale_name, segment, load_recipe(settings.training.recipe), folder),
+        device=settings.device,
+        nodes=layout.nodes,
+        gpus_per_node=layout.gpus_per_node,
+        cpus=dag.needs(scale_name, "train_segment").cpus or 1,
+        logs=places.logs,
+    )
 
 
 def segment_environment(scale_name: str, segment: Segment, chosen: Recipe, folder: RunFolder) -> dict[str, str]:
