@@ -14,7 +14,7 @@ from deepscaler.dag.chain import Segment
 from deepscaler.errors import UserError
 from deepscaler.settings import load_scale, project_root, site
 from deepscaler.settings.origin import Kind, origin
-from deepscaler.training.launch import ray_access
+from deepscaler.training.launch import ray_access, reaper
 from deepscaler.training.launch.driver import RayPlace
 from deepscaler.training.launch.launch import Launch, cpu_environment, launch_environment, local_place
 from deepscaler.training.launch.ray_on_slurm import STARTED, node_command
@@ -93,7 +93,9 @@ def manifest_of(scale_name: str, work: Path, segment_id: str | None) -> Path:
 
 def introduction(scale_name: str, segment: Segment, files: Files, launch: Launch) -> list[str]:
     where = f"{launch.nodes} nodes" if launch.nodes > 1 else "one node"
-    units = f" with {launch.gpus_per_node} GPUs" + (" each" if launch.nodes > 1 else "") if launch.device == "gpu" else ""
+    units = (
+        f" with {launch.gpus_per_node} GPUs" + (" each" if launch.nodes > 1 else "") if launch.device == "gpu" else ""
+    )
     lines = [
         f"Segment {segment.id} of scale {scale_name}, steps {segment.first + 1} to {segment.last}, on {where}{units}.",
         "`deepscaler train_segment` starts this command and makes a checkpoint of what it writes; this only writes",
@@ -112,14 +114,18 @@ def introduction(scale_name: str, segment: Segment, files: Files, launch: Launch
 def folders(scale_name: str, files: Files, segment: Segment, launch: Launch) -> list[str]:
     """The environment's programs, the run folder with the state to go on from, and a temporary folder."""
     venv = ".venv-gpu" if launch.device == "gpu" else ".venv"
-    end = "kill $(jobs -p); wait; " if launch.nodes > 1 else ""
+    ray = "kill $(jobs -p); wait; " if launch.nodes > 1 else ""
+    mark = reaper.VARIABLE
+    stop = f'env -u {mark} python -m deepscaler.training.launch.reaper "${mark}" "$TMPDIR" < /dev/null'
     return [
         f"cd {shlex.quote(str(project_root()))}",
         f'export PATH="$PWD/{venv}/bin:$PATH"',
         f"mkdir -p {shlex.quote(str(files.run.states))} {shlex.quote(str(launch.logs))}",
         *([] if segment.starts_stage else state_lines(files, segment)),
         "export TMPDIR=$(mktemp -d /tmp/dsr-XXXXXX)",
-        f"trap '{end}rm -rf \"$TMPDIR\"' EXIT",
+        f"export {mark}=${{TMPDIR##*-}}",
+        "# at the end, stop every process that has this mark, and remove the temporary folder",
+        f"trap '{ray}{stop}' EXIT",
     ]
 
 
@@ -175,7 +181,7 @@ def ray_nodes(launch: Launch) -> list[str]:
 
     def start(role: str) -> str:
         words = [quoted(word) for word in node_command(launch, "$NODE", "python", [role, "$HEAD", "$PORT"])]
-        return f"sleep infinity | env -u TMPDIR {' '.join(words)} > {log} 2>&1 &"
+        return f"sleep infinity | env -u TMPDIR -u {reaper.VARIABLE} {' '.join(words)} > {log} 2>&1 &"
 
     return [
         f"NODES=($(python -c 'from {PLACES_OF_RAY} import *; print(*order(allocated_nodes())[:{launch.nodes}])'))",
@@ -239,7 +245,7 @@ def originals() -> dict[str, str]:
     """Setting or flag → what the original had: the table of docs/recipe.md, whose column "setting" names them."""
     path = project_root() / "docs" / "recipe.md"
     rows = (line.strip("|").split(" | ") for line in path.read_text(encoding="utf-8").splitlines())
-    return {name: had for name, had in settings_of(rows)}
+    return dict(settings_of(rows))
 
 
 def settings_of(rows: Iterable[list[str]]) -> Iterable[tuple[str, str]]:
