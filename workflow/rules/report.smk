@@ -1,4 +1,8 @@
 # What a reviewer reads: figures, claims, compute, provenance, one page.
+#   in:   results/{scale}/table.csv, training.csv, scores/*.json; logs/{scale}/ (times); config/claims.yaml;
+#         workflow/notebooks/figure-{figure}.ipynb
+#   out:  results/{scale}/settings.yaml, figures/figure-{figure}.png and .pdf, notebooks/figure-{figure}.ipynb,
+#         compute.csv, claims.csv, ro-crate-metadata.json, report.html
 
 
 rule resolve_settings:
