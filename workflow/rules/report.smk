@@ -111,7 +111,7 @@ rule check_claims:
     resources:
         **request("check_claims"),
     message:
-        "Holding the results of {wildcards.scale} against the paper's claims"
+        "Comparing the results of {wildcards.scale} with the paper's claims"
     shell:
         "deepscaler check_claims"
         " --scale {wildcards.scale}"
