@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,16 +12,24 @@ from typing import Any, get_args
 
 import pytest
 from deepscaler import dag, settings
+from deepscaler.errors import JobError
+from deepscaler.files import sha256, write_json, write_jsonl
+from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.settings import load
 from deepscaler.settings.origin import origin
 from deepscaler.settings.recipe import Recipe
 from deepscaler.settings.scale import Scale
 from deepscaler.training import command as module
+from deepscaler.training import train_segment
 from deepscaler.training.command import COLUMNS, command, general, originals
 from deepscaler.training.launch import reaper
+from deepscaler.training.launch.launch import Launch
 from deepscaler.training.openrlhf import flags as flags_module
 from deepscaler.training.openrlhf.flags import Flag, explained_flags, segment_flags
 from deepscaler.training.openrlhf.parser import resolve
+from deepscaler.training.run.checkpoint import write_manifest
+from deepscaler.training.run.deepspeed_states import State
+from deepscaler.training.run.run_folder import RunFolder
 from pydantic import BaseModel
 
 SCALES = [name for name in settings.scale_names() if settings.load_scale(name).training]
@@ -292,3 +301,90 @@ def test_the_table_of_originals_has_every_setting_of_a_recipe(root: Path) -> Non
     assert found.keys() - recipe - scale - names == set()
     layout = {key for key in scale if key.startswith("training.layout.")} - {"training.layout.segment_steps"}
     assert layout <= found.keys()
+
+
+# With the files of a run
+
+
+def weights(folder: Path) -> dict[str, str]:
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_text(folder.name)
+    return {"model.safetensors": sha256(folder / "model.safetensors")}
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """The base model and the prompts of the first two segments of mini."""
+    work = tmp_path / "a work folder" / "mini"
+    base = work / "models" / "mini-base"
+    manifest = ModelManifest(
+        system="mini-base", repository=None, revision=None, files=weights(base), versions={}, created="now"
+    )
+    write_json(base / "model.json", manifest.model_dump())
+    for segment in ("8k-1", "8k-2"):
+        write_jsonl(work / "prompts" / f"{segment}.jsonl", [{"id": str(n)} for n in range(6 * 16)])
+    return work
+
+
+def test_the_paths_are_those_of_train_segment(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but three: there, the weights and prompts are links in the run folder, and each attempt has its own logs."""
+    given: list[Launch] = []
+
+    def note(launch: Launch, _: Any) -> None:
+        given.append(launch)
+        raise JobError("noted")
+
+    monkeypatch.setattr(train_segment, "run", note)
+    monkeypatch.setattr(train_segment, "raise_on_signals", lambda: None)
+    text = command("mini", "8k-1")
+    with pytest.raises(JobError, match="noted"):
+        train_segment.train_segment(
+            "mini",
+            "8k-1",
+            work / "models" / "mini-base" / "model.json",
+            work / "prompts" / "8k-1.jsonl",
+            work / "runs",
+            work / "checkpoints" / "8k-1" / "checkpoint.json",
+        )
+    [launch] = given
+    ours = driver_words(text)
+    assert len(ours) == len(launch.flags)
+    differ = {launch.flags[n - 1]: (ours[n], launch.flags[n]) for n in range(len(ours)) if ours[n] != launch.flags[n]}
+    assert differ.keys() == {"--actor.model_name_or_path", "--data.prompt_dataset", "--logger.tensorboard_dir"}
+    for name in ("--actor.model_name_or_path", "--data.prompt_dataset"):
+        here, there = map(Path, differ[name])
+        files = ("model.safetensors",) if here.is_dir() else ("",)
+        assert [(here / file).read_bytes() for file in files] == [(there / file).read_bytes() for file in files]
+    assert launch.environment.items() <= exports(text).items()
+    assert "cannot start" not in text
+
+
+def test_within_a_stage_it_goes_on_from_the_state_of_the_segment_before(work: Path) -> None:
+    before = RunFolder(work / "runs" / "8k-1-0123456789ab")
+    state = State.at(before.states, 6)
+    state.folder.mkdir(parents=True)
+    (state.folder / "optimizer").write_text("moments")
+    state.mark(1, 2)
+    made = Checkpoint(
+        scale="mini",
+        stage="8k",
+        segment=1,
+        step=6,
+        total_step=6,
+        parent=sha256(work / "models" / "mini-base" / "model.json"),
+        recipe_digest="r",
+        prompts_sha256="p",
+        seed=42,
+        files=weights(before.export),
+        versions={},
+        created="now",
+    )
+    write_manifest(before.export, made)
+    shutil.copytree(before.export, work / "checkpoints" / "8k-1")
+    files = module.files_of("mini", dag.segment("mini", "8k-2"))
+    assert files.start == work / "models" / "mini-base" / "model.json"
+    preparation = command("mini", "8k-2").partition("export TMPDIR")[0].partition("(\n")[2]
+    for _ in range(2):  # pasted again, it changes nothing
+        subprocess.run(["bash", "-c", preparation], check=True, timeout=20)
+    assert State.at(files.run.states, 6).trouble() is None
+    assert (files.run.states / "_actor" / "latest").read_text() == "global_step6"

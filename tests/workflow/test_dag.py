@@ -101,6 +101,14 @@ def test_the_paper_is_all_there(jobs):
     assert jobs["paper"]["sample"] == 8 * scored + curve
 
 
+def test_the_smaller_scales_are_all_there(jobs):
+    """Mini: four segments, and the base with its three stages. Released: six models with weights, eight shards each."""
+    counted = {rule: jobs["mini"][rule] for rule in ("train_segment", "distill_base", "sample", "score", "draw_figure")}
+    assert counted == {"train_segment": 4, "distill_base": 1, "sample": 4 + 1, "score": 4 + 1, "draw_figure": 5}
+    counted = {rule: jobs["released"][rule] for rule in ("fetch_model", "sample", "score", "draw_figure")}
+    assert counted == {"fetch_model": 6, "sample": 8 * 6, "score": 6, "draw_figure": 1}
+
+
 def test_mini_hands_over_within_a_stage():
     """At least one stage is cut into two segments, so that every run exercises the hand-over."""
     assert max(Counter(segment.stage for segment in dag.segments("mini")).values()) >= 2
