@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,22 @@ def test_every_rule_file_opens_with_its_inputs_and_outputs(root: Path) -> None:
         assert 3 <= len(comment) <= 9, path.name
         assert any(line.startswith("#   in: ") for line in comment), path.name
         assert any(line.startswith("#   out: ") for line in comment), path.name
+
+
+def test_the_picture_of_the_rules_is_the_workflows(root: Path) -> None:
+    command = [
+        str(Path(sys.executable).with_name("snakemake")),
+        "--rulegraph",
+        "mermaid-js",
+        "mini",
+        "released",
+        "paper",
+    ]
+    drawn = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=300).stdout
+    assert len(arrows(drawn)) > 50
+    assert arrows(text_of(root, "docs/dag.md")) == arrows(drawn), "make picture"
+
+
+def arrows(picture: str) -> set[tuple[str, str]]:
+    names = dict(re.findall(r"(id\d+)\[(\w+)\]", picture))
+    return {(names[start], names[end]) for start, end in re.findall(r"(id\d+) --> (id\d+)", picture)}
