@@ -10,14 +10,14 @@ PROFILE ?= profiles/laptop
 SCALE ?= paper
 PYTEST := $(BIN)/python -m pytest
 
-# Jobs start many Python processes: let them keep what they compile, wherever this was typed
+# Jobs start many Python processes: let these keep their compiled modules
 export PYTHONDONTWRITEBYTECODE :=
 # A folder given by the shell would be found before the environment's own packages
 unexport PYTHONPATH PYTHONHOME
 
 ##@ Run
 .PHONY: mini
-mini: $(VENV)/installed ## the whole pipeline on two CPU cores: twelve minutes where they are free, then results/mini/
+mini: $(VENV)/installed ## the whole pipeline on two CPU cores, into results/mini/: twelve minutes if they are free
 	@workflow/alone.sh $(BIN)/snakemake --profile $(PROFILE) --nolock mini
 	@cat results/mini/table.md
 	@echo; echo "Results: results/mini/ (start with report.html); weights, data and samples: work/mini/; logs: logs/mini/"
@@ -33,15 +33,15 @@ dag: $(VENV)/installed ## what a scale would run, as a list of jobs; runs nothin
 .PHONY: picture
 picture: $(VENV)/installed ## docs/dag.md: a picture of the rules and what feeds what
 	@{ printf '# The rules\n\nMade by `make picture`; an arrow goes from a rule to one that needs it.\n\n```mermaid\n' && \
-		$(BIN)/snakemake --rulegraph mermaid-js mini released paper 2>/dev/null | sed -E '/^---$$|^title:|style id/d' && \
+		PYTHONHASHSEED=0 $(BIN)/snakemake --rulegraph mermaid-js mini released paper 2>/dev/null | sed -E '/^---$$|^title:|style id/d' && \
 		printf '```\n'; } > docs/.dag.md && mv docs/.dag.md docs/dag.md || { rm -f docs/.dag.md; exit 1; }
 
 .PHONY: docs
-docs: $(VENV)/installed ## the numbers in README.md and docs/ from their sources
+docs: $(VENV)/installed ## fill in the numbers in README.md and docs/ from their sources
 	@$(BIN)/deepscaler write_docs
 
 .PHONY: check
-check: $(VENV)/installed ## a run of mini against the one that is kept for comparison, results/reference/mini/
+check: $(VENV)/installed ## compare a run of mini with the one kept in results/reference/mini/
 	@$(BIN)/deepscaler check --scale mini
 
 .PHONY: reference
@@ -50,16 +50,16 @@ reference: $(VENV)/installed ## keep the run in results/mini/ for comparison, as
 
 ##@ Test
 .PHONY: test
-test: $(VENV)/installed ## unit tests, the DAG's facts, then mini end to end: about half an hour on two cores
+test: $(VENV)/installed ## unit tests, dry runs of every scale, then mini end to end: about half an hour on two cores
 	@$(PYTEST) tests/unit
 	@$(PYTEST) tests/workflow
 	@$(PYTEST) tests/mini/test_end_to_end.py
 
 .PHONY: test-all
-test-all: test test-engines test-slurm ## those, and what takes longer: engines killed and starved, SLURM
+test-all: test test-engines test-slurm ## these and the slow ones: the real engines under faults, SLURM
 
 .PHONY: test-engines
-test-engines: $(VENV)/installed ## the real engines under kills, full disks, second writers, withheld weights
+test-engines: $(VENV)/installed ## the real engines when killed, on full disks, with second writers, with weights withheld
 	@$(PYTEST) tests/mini --ignore tests/mini/test_end_to_end.py
 
 .PHONY: test-unit
@@ -67,7 +67,7 @@ test-unit: $(VENV)/installed ## unit tests alone
 	@$(PYTEST) tests/unit
 
 .PHONY: test-workflow
-test-workflow: $(VENV)/installed ## facts about the DAG, by dry runs of every scale
+test-workflow: $(VENV)/installed ## the jobs and files of every scale, by dry runs
 	@$(PYTEST) tests/workflow
 
 .PHONY: test-mini
@@ -79,7 +79,7 @@ test-slurm: $(VENV)/installed ## a SLURM cluster on this machine, which the test
 	@$(PYTEST) tests/slurm
 
 .PHONY: test-slurm-quick
-test-slurm-quick: $(VENV)/installed ## of those what needs no engine: every request of the paper, faults on jobs that only take time
+test-slurm-quick: $(VENV)/installed ## the SLURM tests without engines: every request of the paper, faults on jobs that only wait
 	@$(PYTEST) tests/slurm -m "not engine"
 
 .PHONY: lint
@@ -114,7 +114,7 @@ setup-gpu: .venv-gpu/installed ## .venv-gpu: the same with CUDA engines (on a no
 setup-controller: .venv-controller/installed ## .venv-controller: Snakemake alone, for a login node
 
 .PHONY: locks
-locks: ## resolve all environments anew (network; asks for nothing else)
+locks: ## resolve all environments anew (needs a network)
 	@envs/lock.sh
 
 INSTALLERS := envs/setup.sh envs/install-env.sh pyproject.toml
@@ -130,14 +130,14 @@ $(VENV)/installed: $(wildcard envs/cpu[-.]*txt) $(INSTALLERS)
 
 ##@ Tidy
 .PHONY: clean
-clean: ## caches and what is cheap to make again; results, checkpoints and samples stay
+clean: ## remove caches and what is cheap to make again; results, checkpoints and samples stay
 	@rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .snakemake/log .snakemake/tmp.* benchmarks/out
 	@find workflow tests envs -name __pycache__ -prune -exec rm -rf {} +
 	@echo "Kept: results/, work/, logs/ and the environments. To remove a scale's: make clean-mini"
 
 .PHONY: clean-mini
-clean-mini: ## mini's results, checkpoints and samples, after asking
-	@[ -t 0 ] || { echo "Not without someone to ask: start this from a terminal."; exit 1; }
+clean-mini: ## remove mini's results, checkpoints and samples, after confirmation
+	@[ -t 0 ] || { echo "This asks for confirmation: start it from a terminal."; exit 1; }
 	@read -r -p "Remove results/mini, work/mini and logs/mini? They cost twelve minutes. [y/N] " answer; \
 		[[ $$answer == [yY]* ]] && rm -rf results/mini work/mini logs/mini
 

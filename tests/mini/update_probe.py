@@ -113,7 +113,8 @@ def arguments(model: str, zero: int, tokens: int, how: str) -> Any:
     if how == "watched":
         recipe = load_recipe("mini")
         advantage = recipe.advantage.model_copy(update={"importance_correction": "none"})
-        changes += objective_flags(recipe.model_copy(update={"advantage": advantage}))
+        watched = objective_flags(recipe.model_copy(update={"advantage": advantage}))
+        changes += [word for flag in watched for word in flag.words()]
     changes += CORRECTIONS.get(how, [])
     return parse_as_openrlhf([*flags, *map(str, changes)])
 

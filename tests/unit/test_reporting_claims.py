@@ -57,6 +57,7 @@ def paper_text(shared: Path) -> str:
 
 def test_expected_values_stand_in_the_paper(shared: Path) -> None:
     text = paper_text(shared)
+    looked_up: list[str] = []
     for entry in claims().claims:
         sign = isinstance(entry.measure, Significance) or entry.expected == 0
         if entry.scales == ["mini"] or entry.id in WORDS or sign:
@@ -64,6 +65,8 @@ def test_expected_values_stand_in_the_paper(shared: Path) -> None:
         expected = entry.expected * (100 if entry.unit == "reward" else 1)
         spellings = (ALSO[entry.id],) if entry.id in ALSO else (f"{expected:g}", f"{expected:.1f}")
         assert any(spelling in text for spelling in spellings), f"{entry.id}: {spellings}"
+        looked_up.append(entry.id)
+    assert len(looked_up) > 80
 
 
 def test_every_cell_of_the_papers_table_is_a_claim(shared: Path) -> None:
@@ -97,10 +100,13 @@ def claimed(system: str, column: str) -> Iterator[float]:
 
 
 def test_the_systems_file_and_the_claims_have_the_same_numbers() -> None:
+    cells = 0
     for name, entry in settings.systems().items():
         if isinstance(entry, Published):
             for column, value in entry.paper.items():
                 assert value in set(claimed(name, column)), (name, column)
+                cells += 1
+    assert cells == 6 * 6, "six systems with weights, five benchmarks and their average"
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def test_figures_2_to_4_smooth_within_stages_only(run: Path) -> None:
 
 def test_figure_3_is_the_end_of_the_first_stage(run: Path) -> None:
     figure = figures.draw(3, "mini", data_of(run / "results/mini", 3))
+    assert len(figure.axes) == 2, "length and reward"
     for axes in figure.axes:
         steps = sorted({step for line in axes.lines for step in line.get_xdata()})
         assert steps == [7, 8, 9, 10, 11, 12]
@@ -93,7 +94,9 @@ def test_a_figure_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=40), st.integers(1, 10))
 def test_moving_average(values: list[float], window: int) -> None:
-    for index, mean in enumerate(figures.moving_average(values, window)):
+    means = figures.moving_average(values, window)
+    assert len(means) == len(values)
+    for index, mean in enumerate(means):
         part = values[max(0, index - window + 1) : index + 1]
         assert mean == pytest.approx(sum(part) / len(part), abs=1e-3)
 

@@ -40,7 +40,8 @@ def test_one_sample_feeds_an_experience(reward: ModuleType) -> None:
 
     result = reward.reward_func([PROMPT + f"a</think>\\boxed{{7}}{END}"], [PROMPT], ["7"])
     assert torch.tensor([result["rewards"]]).tolist() == [1.0]
-    assert all(value.flatten()[0].item() in (0.0, 1.0) for value in result["extra_logs"].values())
+    logs = {name: value.flatten()[0].item() for name, value in result["extra_logs"].items()}
+    assert logs == {"well_formed": 1.0, "truncated": 0.0, "grading_killed": 0.0, "grading_cached": 0.0}
 
 
 @pytest.mark.parametrize("label", ["7", "[7", '["7"]', "", "null", '{"a": 1}', "[1, 2]", None, 7])

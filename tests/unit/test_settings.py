@@ -172,6 +172,7 @@ def test_the_paper_runs_1040_480_and_230_steps() -> None:
 
 
 def test_no_checkpoint_is_sampled_twice_for_the_curve() -> None:
+    assert len(dag.curve("mini")) == 5, "the base and four segments"
     for name in settings.scale_names():
         checkpoints = [dag.checkpoint_of(name, point.system) for point in dag.curve(name)]
         assert len(checkpoints) == len(set(checkpoints))

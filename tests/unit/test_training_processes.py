@@ -144,10 +144,6 @@ def test_an_exit_code_is_described_in_words(code: int, words: str) -> None:
     assert words in describe_exit(code)
 
 
-def late(words: str) -> None:
-    raise Exception(words)
-
-
 def test_a_late_ray_is_started_again_and_after_another_error_it_is_not() -> None:
     tries: list[subprocess.Popen[bytes]] = []
 
@@ -164,8 +160,15 @@ def test_a_late_ray_is_started_again_and_after_another_error_it_is_not() -> None
     tries[2].wait()
     with pytest.raises(ValueError, match="no such"):
         driver.start_with_retries(lambda: int("no such"))
+    calls: list[int] = []
+
+    def always_late() -> None:
+        calls.append(1)
+        raise Exception(driver.LATE)  # Ray's own is no better
+
     with pytest.raises(Exception, match=driver.LATE):
-        driver.start_with_retries(lambda: late(driver.LATE))
+        driver.start_with_retries(always_late)
+    assert len(calls) == driver.STARTS
 
 
 def test_outside_of_slurm_there_is_one_node(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,7 @@ def test_the_order_depends_on_the_seed_and_the_ids_alone() -> None:
 
 def test_segments_share_out_their_stages_stream(problems: Path, tmp_path: Path) -> None:
     chain = [segment for segment in dag.segments("mini") if segment.stage == "8k"]
+    assert len(chain) == 2
     ids: list[str] = []
     for segment in chain:
         count = schedule_prompts(

@@ -60,15 +60,53 @@ def test_every_stage_shard_and_system_is_a_job(jobs, scale):
 
 
 def test_the_paper_is_all_there(jobs):
-    """The paper's three stages, in segments of a queue's length; the numbers are the recipe's, counted by hand."""
-    assert [(s.id, s.first, s.last) for s in dag.segments("paper") if s.starts_stage] == [
-        ("8k-1", 0, dag.segments("paper")[0].last),
-        ("16k-1", 0, next(s for s in dag.segments("paper") if s.id == "16k-1").last),
-        ("24k-1", 0, next(s for s in dag.segments("paper") if s.id == "24k-1").last),
-    ]
-    stages = settings.load_recipe("deepscaler").stages
-    assert [stage.steps for stage in stages] == [dag.last_segment("paper", stage.name).last for stage in stages]
-    assert jobs["paper"]["sample"] >= 8 * 9
+    """The paper's numbers, written out: sections "Iterative context lengthening" and "Evaluation", and its scripts."""
+    recipe = settings.load_recipe("deepscaler")
+    stages = [(s.name, s.max_new_tokens, s.steps, recipe.samples_of(s)) for s in recipe.stages]
+    assert stages == [("8k", 8192, 1040, 8), ("16k", 16384, 480, 16), ("24k", 24576, 230, 16)]
+    assert recipe.rollout.prompts_per_step == 128
+    assert (recipe.rollout.temperature, recipe.optimizer.learning_rate, recipe.kl.coefficient) == (0.6, 1e-6, 0.001)
+
+    segments = dag.segments("paper")
+    ends = {segment.stage: (segment.last, segment.total_last) for segment in segments}
+    assert ends == {"8k": (1040, 1040), "16k": (480, 1520), "24k": (230, 1750)}
+    trained = {s.stage: sum(t.last - t.first for t in segments if t.stage == s.stage) for s in segments}
+    assert trained == {"8k": 1040, "16k": 480, "24k": 230}
+    gpus = {s.stage: dag.layout("paper", s.stage).nodes * dag.layout("paper", s.stage).gpus_per_node for s in segments}
+    assert gpus == {"8k": 8, "16k": 32, "24k": 32}
+
+    evaluation = settings.load_scale("paper").evaluation
+    assert (evaluation.samples, evaluation.temperature, evaluation.top_p) == (16, 0.6, 0.95)
+    assert (evaluation.max_new_tokens, evaluation.grader) == (32768, "paper")
+    titles = [settings.benchmarks()[name].title for name in evaluation.suites["table"]]
+    assert titles == ["AIME 2024", "MATH-500", "AMC 2023", "Minerva Math", "OlympiadBench"]
+    rows = {
+        "Qwen-2.5-Math-7B-Instruct",
+        "rStar-Math-7B",
+        "Eurus-2-7B-PRIME",
+        "Qwen2.5-7B-SimpleRL",
+        "DeepSeek-R1-Distill-Qwen-1.5B",
+        "Still-1.5B",
+        "DeepScaleR-1.5B-Preview",
+        "O1-Preview",
+    }
+    ours = {"DeepScaleR 8K", "DeepScaleR 16K", "DeepScaleR 24K"}
+    assert {settings.systems()[name].title for name in evaluation.systems} == rows | ours
+
+    counted = {rule: jobs["paper"][rule] for rule in ("train_segment", "fetch_model", "fetch_source", "draw_figure")}
+    assert counted == {"train_segment": 13 + 6 + 6, "fetch_model": 6, "fetch_source": 5, "draw_figure": 5}
+    scored = 6 + 3  # systems with weights in the table: published ones and our three stages
+    curve = 25 - 3  # checkpoints of figure 1 beside the stages' last ones
+    assert jobs["paper"]["score"] == scored + curve
+    assert jobs["paper"]["sample"] == 8 * scored + curve
+
+
+def test_the_smaller_scales_are_all_there(jobs):
+    """Mini: four segments, and the base with its three stages. Released: six models with weights, eight shards each."""
+    counted = {rule: jobs["mini"][rule] for rule in ("train_segment", "distill_base", "sample", "score", "draw_figure")}
+    assert counted == {"train_segment": 4, "distill_base": 1, "sample": 4 + 1, "score": 4 + 1, "draw_figure": 5}
+    counted = {rule: jobs["released"][rule] for rule in ("fetch_model", "sample", "score", "draw_figure")}
+    assert counted == {"fetch_model": 6, "sample": 8 * 6, "score": 6, "draw_figure": 1}
 
 
 def test_mini_hands_over_within_a_stage():

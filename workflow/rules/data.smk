@@ -1,5 +1,9 @@
-# From sources to prompt files, and the benchmarks.
-#   sources → answers → deduplicated → decontaminated → train → prompts
+# From sources to prompt files, and the benchmarks; all below {work}/{scale}/ but the two tables.
+#   in:   config/sources.yaml, config/benchmarks.yaml (files on the hub), models/{base}/model.json (its tokenizer)
+#   out:  data/sources/{source}.parquet → data/answers/{source}.parquet → data/deduplicated.parquet
+#         → data/decontaminated.parquet → data/train/train.parquet → prompts/{segment}.jsonl
+#         benchmarks/{benchmark}.parquet, data/removed.parquet, data/review/*.csv
+#         results/{scale}/curation.csv, results/{scale}/contamination.csv
 
 
 rule fetch_source:

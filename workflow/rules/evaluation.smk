@@ -1,4 +1,9 @@
 # Samples are made once and kept; grading and scoring them costs minutes and can be repeated.
+#   in:   {work}/{scale}/models/{system}/model.json or checkpoints/{segment}/checkpoint.json,
+#         {work}/{scale}/benchmarks/{benchmark}.parquet
+#   out:  {work}/{scale}/samples/{system}/{suite}-{shard}of{shards}.parquet → grades/{system}/{suite}.parquet
+#         → results/{scale}/scores/{system}-{suite}.json
+#         → results/{scale}/table.csv, table.md, tokens.csv, agreement.csv, comparisons.csv; results/table.csv
 
 
 rule sample:

@@ -1,4 +1,6 @@
-# The inputs of rules that depend on the settings: which checkpoint, which shards, which figures.
+# The inputs of rules that depend on the settings: which checkpoint, which shards, which figures. No rules.
+#   in:   a rule's wildcards ({scale}, {segment}, {system}, {suite}, {figure}) and the settings
+#   out:  lists of paths below {work}/{scale}/ and results/{scale}/
 
 
 def manifest_of(scale, system):

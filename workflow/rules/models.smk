@@ -1,4 +1,6 @@
 # Base and published models: fetched by pin, or distilled on the spot.
+#   in:   config/models.yaml (the hub, by pin; or the miniature's own problems)
+#   out:  {work}/{scale}/models/{system}/model.json, with the weights beside it
 
 
 rule fetch_model:

@@ -1,4 +1,8 @@
 # What a reviewer reads: figures, claims, compute, provenance, one page.
+#   in:   results/{scale}/table.csv, training.csv, scores/*.json; logs/{scale}/ (times); config/claims.yaml;
+#         workflow/notebooks/figure-{figure}.ipynb
+#   out:  results/{scale}/settings.yaml, figures/figure-{figure}.png and .pdf, notebooks/figure-{figure}.ipynb,
+#         compute.csv, claims.csv, ro-crate-metadata.json, report.html
 
 
 rule resolve_settings:
@@ -112,7 +116,7 @@ rule check_claims:
     resources:
         **request("check_claims"),
     message:
-        "Holding the results of {wildcards.scale} against the paper's claims"
+        "Comparing the results of {wildcards.scale} with the paper's claims"
     shell:
         "deepscaler check_claims"
         " --scale {wildcards.scale:q}"

@@ -1,4 +1,8 @@
 # The chain of checkpoints: a stage is cut into segments, each a job whose output is one checkpoint.
+#   in:   {work}/{scale}/prompts/{segment}.jsonl, and the checkpoint.json of the segment before
+#         (of the first one: models/{base}/model.json)
+#   out:  {work}/{scale}/checkpoints/{segment}/checkpoint.json, metrics.jsonl, model.safetensors
+#         {work}/{scale}/preflight/{segment}.json, results/{scale}/training.csv
 # Half-done work lives in {WORK}/{scale}/runs/, which no rule declares, so that nothing is lost when a job is.
 
 

@@ -12,7 +12,7 @@ Segment = Annotated[str, typer.Option("--segment", help="A segment of the scale'
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
-    for function in (schedule_prompts, train_segment, collect_metrics):
+    for function in (schedule_prompts, train_segment, collect_metrics, command):
         verb(app)(function)
     checkpoint = typer.Typer(help="Checkpoints: what they are and where they came from.", no_args_is_help=True)
     checkpoint.command("verify")(verify_checkpoint)
@@ -67,6 +67,19 @@ def collect_metrics(
     from deepscaler.training import collect_metrics as module
 
     print(f"{module.collect_metrics(scale_name=scale, metrics=metrics, output=output)} steps")
+
+
+def command(
+    scale: ScaleName,
+    segment: Segment,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add where each flag's value comes from, and what the original had.")
+    ] = False,
+) -> None:
+    """Print the OpenRLHF command of a segment with its environment, ready for a shell. Starts nothing."""
+    from deepscaler.training import command as module
+
+    print(module.command(scale_name=scale, segment_id=segment, explain=explain))
 
 
 def verify_checkpoint(

@@ -100,8 +100,8 @@ def mini_size() -> str:
     assert training is not None
     stages = settings.load_recipe(training.recipe).stages
     return (
-        "Nothing is a stand-in: OpenRLHF, vLLM, DeepSpeed and Ray run in their CPU builds. What is small is the model "
-        f"({size.replace(' ', '&nbsp;')} parameters,\ndistilled on the spot), its problems, and the stages: "
+        "No part is replaced: OpenRLHF, vLLM, DeepSpeed and Ray run in their CPU builds. What is small is the model "
+        f"({size.replace(' ', '&nbsp;')} parameters,\ndistilled by the run itself), its problems, and the stages: "
         f"{listed([stage.name.upper() for stage in stages])} keep their names, but are\n"
         f"{listed([str(stage.max_new_tokens) for stage in stages])} tokens, {stages[0].steps} steps each.\n"
     )
@@ -132,16 +132,16 @@ def scales() -> str:
 
 ABOUT = {
     "mini": (
-        "all of it, with a tiny model and made-up problems; anyone",
+        "everything, with a tiny model and synthetic problems; for anyone",
         "2 CPU cores, 10 GB of memory",
         "`results/mini/`",
     ),
     "released": (
-        "the published weights of the paper's table, evaluated; a reviewer",
+        "the published weights of the paper's table, evaluated; for a reviewer",
         "one GPU of 24 GB or more, or SLURM",
         "`results/released/`",
     ),
-    "paper": ("everything; a group", "8, then 32 A100-80GB, SLURM", "`results/paper/`, `results/table.csv`"),
+    "paper": ("everything; for a group", "8, then 32 A100-80GB, SLURM", "`results/paper/`, `results/table.csv`"),
 }
 """Scale → what it is, and where."""
 

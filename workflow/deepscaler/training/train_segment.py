@@ -75,7 +75,9 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep 
     check_layout(state, segment.stage, dag.layout(scale_name, segment.stage), folder)
     weights = folder.path / ".hf.part"
     remove(weights)
-    launch = launch_for(scale_name, segment, folder, weights)
+    paths = SegmentPaths(folder.start, folder.prompts, folder.states, weights, REWARD_FILE, folder.new_attempt())
+    launch = launch_of(scale_name, segment, folder, paths)
+    parse_as_openrlhf(launch.flags)  # what upstream would refuse is refused before anything starts
     start = state.step if state else 0
     verb = "going on" if start > segment.first else "starting"
     report(f"{verb} at step {start} of {segment.last}; log: {launch.logs}")
@@ -97,20 +99,17 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep 
         drop_broken_states(folder, segment)  # a full disk gets its room back at once
 
 
-def launch_for(scale_name: str, segment: Segment, folder: RunFolder, weights: Path) -> Launch:
-    """OpenRLHF's command for a segment, checked by its own parser, and the machines that it runs on."""
-    layout, logs = dag.layout(scale_name, segment.stage), folder.new_attempt()
-    paths = SegmentPaths(folder.start, folder.prompts, folder.states, weights, REWARD_FILE, logs)
-    flags = segment_flags(scale_name, segment, paths)
-    parse_as_openrlhf(flags)  # what upstream would refuse is refused before anything starts
+def launch_of(scale_name: str, segment: Segment, folder: RunFolder, paths: SegmentPaths) -> Launch:
+    """OpenRLHF's command for a segment, its environment and its machines."""
+    layout = dag.layout(scale_name, segment.stage)
     return Launch(
-        flags=flags,
+        flags=segment_flags(scale_name, segment, paths),
         environment=segment_environment(scale_name, segment, folder),
         device=load_scale(scale_name).device,
         nodes=layout.nodes,
         gpus_per_node=layout.gpus_per_node,
         cpus=dag.needs(scale_name, "train_segment").cpus or 1,
-        logs=logs,
+        logs=paths.logs,
     )
 
 

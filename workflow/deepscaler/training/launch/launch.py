@@ -57,8 +57,15 @@ def base_environment(launch: Launch, token: str, folder: Path) -> dict[str, str]
     """The environment of the driver, which Ray hands to all its workers, with the token that Ray's ports ask for."""
     environment = dict(os.environ)
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a dozen processes import the same modules
-    environment |= {
-        reaper.VARIABLE: token,
+    environment |= {reaper.VARIABLE: token, **launch_environment(launch, folder)}
+    if launch.device == "cpu":
+        environment |= cpu_environment(launch.cpus, environment)
+    return ray_access.protected(environment, launch.nodes)
+
+
+def launch_environment(launch: Launch, folder: Path) -> dict[str, str]:
+    """What a launch sets on every device, with its temporary folder."""
+    return {
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_CACHE": str(folder / "datasets"),  # its key is a file's path and time, not its content
@@ -70,9 +77,6 @@ def base_environment(launch: Launch, token: str, folder: Path) -> dict[str, str]
         "TMPDIR": str(folder),
         **launch.environment,
     }
-    if launch.device == "cpu":
-        environment |= cpu_environment(launch.cpus, environment)
-    return ray_access.protected(environment, launch.nodes)
 
 
 def cpu_environment(cores: int, environment: dict[str, str]) -> dict[str, str]:

@@ -95,12 +95,7 @@ class Node:
 
     def __init__(self, launch: Launch, environment: dict[str, str], host: str, role: list[str]) -> None:
         self.host, self.log = host, launch.logs / f"node-{host}.log"
-        command = [
-            *("srun", "--nodes=1", "--ntasks=1", f"--nodelist={host}", "--overlap", "--export=ALL"),
-            *(f"--cpus-per-task={launch.cpus}", "--kill-on-bad-exit=1"),
-            *(sys.executable, "-m", "deepscaler.training.launch.ray_node", *role),
-            *(str(launch.gpus_per_node), str(launch.cpus), launch.device),
-        ]
+        command = node_command(launch, host, sys.executable, role)
         # the reaper must not signal srun; and SLURM makes a TMPDIR that a node lacks, which nobody would remove
         own = {key: value for key, value in environment.items() if key not in (reaper.VARIABLE, "TMPDIR")}
         with self.log.open("ab") as handle:
@@ -130,6 +125,16 @@ class Node:
             except subprocess.TimeoutExpired:
                 force()
         self.process.wait()
+
+
+def node_command(launch: "Launch", host: str, python: str, role: list[str]) -> list[str]:
+    """A Ray node on a host: `role` is head or worker, and the head's address and port."""
+    return [
+        *("srun", "--nodes=1", "--ntasks=1", f"--nodelist={host}", "--overlap", "--export=ALL"),
+        *(f"--cpus-per-task={launch.cpus}", "--kill-on-bad-exit=1"),
+        *(python, "-m", "deepscaler.training.launch.ray_node", *role),
+        *(str(launch.gpus_per_node), str(launch.cpus), launch.device),
+    ]
 
 
 def wait_until_started(nodes: list[Node]) -> None:

@@ -65,7 +65,7 @@ class RayCluster:
         )
 
     @classmethod
-    def to_join(cls, host: str, port: int, nodes: int, folder: Path) -> "RayCluster":
+    def to_join(cls, host: str, port: int | str, nodes: int, folder: Path) -> "RayCluster":
         """Ray whose head listens at `host:port`; the driver runs on the head's node."""
         return cls(
             address=f"{host}:{port}",
