@@ -137,6 +137,31 @@ def test_scales_run_the_same_rules(jobs):
     assert differ <= {"mini", "paper", "distill_base", "fetch_model", "publish_table"}
 
 
+TRAINING = [name for name in SCALES if settings.load_scale(name).training]
+RECIPES = sorted(path.stem for path in (Path(__file__).parents[2] / "config" / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("scale", TRAINING)
+def test_every_recipe_at_every_scale_that_trains_is_one_line(snakemake, config_copy, scale):
+    """A file of three lines each, as a user writes it, and all of its results asked for."""
+    for recipe in RECIPES:
+        text = f"extends: {scale}\ntraining:\n  recipe: {recipe}\n"
+        (config_copy / "config" / "scales" / f"{scale}-{recipe}.yaml").write_text(text, encoding="utf-8")
+    names = [f"{scale}-{recipe}" for recipe in RECIPES]
+    targets = [f"results/{name}/report.html" for name in names]
+    run = snakemake(*targets, "-n", "--quiet", "rules", DEEPSCALER_ROOT=str(config_copy))
+    assert run.returncode == 0, run.stderr[-2000:]
+    stats = dict(STAT.findall((run.stdout + run.stderr).split("Job stats:")[1].split("\n\n")[0]))
+    assert int(stats["write_report"]) == len(RECIPES)
+    stages = {recipe: [stage.name for stage in settings.load_recipe(recipe).stages] for recipe in RECIPES}
+    assert int(stats["preflight"]) == sum(map(len, stages.values()))
+    remarks = [line for line in run.stderr.splitlines() if line.startswith("deepscaler:")]
+    assert len(remarks) == sum(len(found) < 3 for found in stages.values()), "one line a scale, once"
+    for recipe in ("16k-from-start", "24k-from-start"):
+        (line,) = [line for line in remarks if f"'{scale}-{recipe}'" in line]
+        assert "deepscaler-8k" in line
+
+
 def test_the_headline_command_as_it_is_typed(snakemake, root):
     assert (root / "slurm").resolve() == root / "profiles" / "slurm"
     run = snakemake("--profile", "slurm", "results/table.csv", "-n")

@@ -20,10 +20,9 @@ def edit(path: Path, keys: list[str], value: object) -> None:
     [
         ("scales/mini.yaml", ["evaluation", "temprature"], 0.6, "did you mean 'temperature'?"),
         ("scales/mini.yaml", ["base"], "mini-bass", "did you mean 'mini-base'?"),
-        ("scales/paper.yaml", ["evaluation", "suites", "table"], ["aime-2042"], "did you mean 'aime-2024'?"),
         ("recipes/mini.yaml", ["rollout", "temprature"], 1.0, "did you mean 'temperature'?"),
     ],
-    ids=["key", "model", "benchmark", "recipe"],
+    ids=["key", "model", "recipe"],
 )
 def test_settings(snakemake, config_copy, file, keys, value, said):
     edit(config_copy / "config" / file, keys, value)
@@ -33,6 +32,29 @@ def test_settings(snakemake, config_copy, file, keys, value, said):
     assert str(config_copy / "config" / file) in run.stderr
     assert "Traceback" not in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1
+
+
+def test_a_broken_scale_of_the_users_own_stops_itself_alone(snakemake, config_copy):
+    (config_copy / "config/scales/mine.yaml").write_text("extends: mini\nevaluation: { temprature: 1 }\n")
+    other = snakemake("mini", "-n", DEEPSCALER_ROOT=str(config_copy))
+    assert other.returncode == 0
+    (line,) = [line for line in other.stderr.splitlines() if "mine" in line]
+    assert line.startswith("deepscaler: warning: scale 'mine' can't be used")
+    assert "did you mean 'temperature'?" in line
+    itself = snakemake("results/mine/table.csv", "-n", DEEPSCALER_ROOT=str(config_copy))
+    assert itself.returncode == 2
+    assert "did you mean 'temperature'?" in itself.stderr
+    assert len(itself.stderr.strip().splitlines()) == 1
+
+
+def test_a_broken_scale_of_ours_stops_its_own_target_alone(snakemake, config_copy):
+    edit(config_copy / "config/scales/paper.yaml", ["evaluation", "suites", "table"], ["aime-2042"])
+    assert snakemake("mini", "-n", DEEPSCALER_ROOT=str(config_copy)).returncode == 0
+    for target in ("paper", "results/paper/table.csv", "results/table.csv"):
+        run = snakemake(target, "-n", DEEPSCALER_ROOT=str(config_copy))
+        assert run.returncode == 2, target
+        assert "did you mean 'aime-2024'?" in run.stderr
+        assert len(run.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("target", ["results/minni/table.csv", "minni"])

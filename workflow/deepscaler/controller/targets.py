@@ -12,6 +12,8 @@ from deepscaler.settings.load import left_out, load_scale, scale_names, site
 
 DEFAULT = "mini"
 """The scale of the Snakefile's default target."""
+PUBLISHED = "results/table.csv"
+"""A copy of the paper's table, the one result outside of its scale's folder."""
 
 
 def exit_on_error(check: Callable[..., Any], *arguments: Any) -> Any:
@@ -66,7 +68,7 @@ def scale_in(target: str) -> str | None:
 
 def asked_scales(arguments: Sequence[str]) -> list[str]:
     """The scales that a command line asks for, by a rule of their name or by a path below them; else the default."""
-    words = arguments[1:]
+    words = ["paper" if word == PUBLISHED else word for word in arguments[1:]]
     named = [word for word in words if word in scale_names()] + [name for word in words if (name := scale_in(word))]
     return list(dict.fromkeys(named)) or [DEFAULT]
 
