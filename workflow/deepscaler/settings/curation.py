@@ -16,6 +16,16 @@ class SourceFields(Strict):
     answer: str | None = None
 
 
+class Made(Strict):
+    """What the miniature writes into its sources: one table for all, in each entry, since no two share a problem."""
+
+    seed: int
+    good: int = Field(gt=0)
+    """Flawless problems of a source."""
+    planted: dict[Name, dict[str, int]]
+    """Source → kind of flaw → rows. The kinds are in miniature/sources.py."""
+
+
 class Source(Strict):
     """One origin of problems."""
 
@@ -30,6 +40,8 @@ class Source(Strict):
     """Column → the values with which a row belongs to the source; others are another source's, and not read."""
     between: dict[str, tuple[int, int]] = {}
     """Column → the first and last value with which a row belongs to the source."""
+    made: Made | None = None
+    """Of a synthetic source."""
     licence: str
     redistribution: Literal["yes", "no", "unclear"]
     """Whether problems and solutions may be passed on, as far as the licence says."""
@@ -42,6 +54,8 @@ class Source(Strict):
             raise ValueError("a source that is fetched needs `repository` and `files`")
         if self.kind == "github" and not self.revision:
             raise ValueError("a source on GitHub needs `revision`")
+        if (self.kind == "synthetic") != (self.made is not None):
+            raise ValueError("`made` is for a synthetic source, and each has it")
         return self
 
 
