@@ -25,7 +25,8 @@ from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.models.templates import prompt_token_ids
 
 pytestmark = pytest.mark.timeout(1800)  # importing sentence-transformers takes minutes on a machine that is busy
-GOOD = 25
+MADE = settings.sources()["mini-aime"].made
+FEW = MADE.model_copy(update={"good": 25})
 LEAVES_AT = {
     "extract_answers": ("missing_answer", "broken", "pointless_choices"),
     "deduplicate": ("copied", "decorated", "repeated", "contradicting"),
@@ -43,8 +44,8 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All steps at mini's settings, on sources of fewer good problems."""
     patch = pytest.MonkeyPatch()
     patch.setenv("DEEPSCALER_ROOT", str(root))
-    patch.setattr(sources, "GOOD", GOOD)
-    sources.pool.cache_clear()
+    few = {name: entry.model_copy(update={"made": entry.made and FEW}) for name, entry in settings.sources().items()}
+    patch.setattr(settings, "sources", lambda: few)
     folder = tmp_path_factory.mktemp("curated")
     mini = settings.load_scale("mini")
     assert mini.curation
@@ -93,7 +94,6 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     summarise(folder)
     yield folder
     patch.undo()
-    sources.pool.cache_clear()
 
 
 def summarise(folder: Path) -> None:
@@ -120,22 +120,22 @@ def removed(folder: Path) -> list[dict[str, Any]]:
     return records.read(folder / "removed.parquet", records.REMOVED).to_pylist()
 
 
-@pytest.mark.parametrize("source", sources.SOURCES)
+@pytest.mark.parametrize("source", MADE.planted)
 def test_what_was_planted_leaves_and_nothing_else(curated: Path, source: str) -> None:
-    planted = sources.PLANTED[source]
+    planted = MADE.planted[source]
     row = funnel(curated)[source]
     expected = {step: sum(planted.get(kind, 0) for kind in kinds) for step, kinds in LEAVES_AT.items()}
     found = {step: int(row[step]) for step in expected}
     assert abs(found.pop("deduplicate") - expected.pop("deduplicate")) <= CHANCE
     assert abs(found.pop("decontaminate") - expected.pop("decontaminate")) <= CHANCE
     assert found == expected
-    kept = GOOD + planted.get("choices", 0) + planted.get("zero_padded", 0)
+    kept = FEW.good + planted.get("choices", 0) + planted.get("zero_padded", 0)
     assert kept - CHANCE <= int(row["kept"]) <= kept
-    assert int(row["fetched"]) == GOOD + sum(planted.values()) - planted.get("foreign", 0)
+    assert int(row["fetched"]) == FEW.good + sum(planted.values()) - planted.get("foreign", 0)
 
 
 def test_every_kind_of_flaw_has_a_step(curated: Path) -> None:
-    kinds = {kind for planted in sources.PLANTED.values() for kind in planted}
+    kinds = {kind for planted in MADE.planted.values() for kind in planted}
     assert kinds == {kind for kinds in LEAVES_AT.values() for kind in kinds} | {"foreign", "choices", "zero_padded"}
 
 
@@ -149,7 +149,7 @@ def test_the_total_is_the_sum(curated: Path) -> None:
 
 def test_training_problems_are_of_the_miniatures_own_language(curated: Path) -> None:
     rows = records.read(curated / "train" / "train.parquet", records.PROBLEM).to_pylist()
-    good = {problem.text: problem for problem in sources.pool()}
+    good = {problem.text: problem for problem in sources.pool(FEW)}
     assert all(good[row["problem"]].answer == row["answer"] for row in rows)
     assert {row["problem"].split(":")[0] for row in rows} == set(FAMILIES)
     assert len({row["problem"] for row in rows}) == len(rows)
@@ -158,7 +158,7 @@ def test_training_problems_are_of_the_miniatures_own_language(curated: Path) -> 
 def test_reasons_name_the_flaw(curated: Path) -> None:
     reasons = Counter(row["reason"].split(",")[0].split(":")[0] for row in removed(curated))
     planted = Counter[str]()
-    for kinds in sources.PLANTED.values():
+    for kinds in MADE.planted.values():
         planted.update(kinds)
     assert reasons["no answer"] == planted["missing_answer"]
     assert reasons["defect"] == planted["broken"]

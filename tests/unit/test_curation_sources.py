@@ -182,8 +182,9 @@ def test_a_missing_column_names_those_that_are_there(project: Path) -> None:
 
 
 def test_equal_problems_have_ids_of_their_own() -> None:
-    values = {"title": "x", "kind": "synthetic", "fields": {"problem": "problem"}, "licence": "MIT", "citation": "us"}
-    entry = Source.model_validate({**values, "redistribution": "yes"})
+    values = {"title": "x", "kind": "hub", "repository": "us/ours", "files": {"x.json": None}, "licence": "MIT"}
+    values |= {"fields": {"problem": "problem"}, "redistribution": "yes", "citation": "us"}
+    entry = Source.model_validate(values)
     rows = as_problems("ours", entry, [Row({"problem": text}) for text in ("a", "b", "a", "a")])
     first = rows[0]["id"]
     assert [row["id"] for row in rows] == [first, rows[1]["id"], f"{first}-2", f"{first}-3"]

@@ -1,11 +1,13 @@
 """Every value that decides a result is in config/: the models have none, and the defaults files say what each is."""
 
+import ast
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import deepscaler
 import pytest
 import yaml
 from deepscaler import settings
@@ -75,6 +77,19 @@ def test_a_hidden_value_is_found_wherever_it_is() -> None:
     expected = ["Inner.foo = 3", "Inner.off = False", "Inner.mode = 'a'", "Inner.empty = ''"]
     assert hidden_values(Outer) == expected
     assert hidden_values(Literal["a"] | Outer) == expected
+
+
+def test_no_grading_has_limits_of_its_own() -> None:
+    """Whoever starts a pool in the package gives it both limits, by name or in their places."""
+    package = Path(deepscaler.__file__).parent
+    calls = [
+        (path.name, [keyword.arg for keyword in node.keywords], len(node.args))
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "GradingPool"
+    ]
+    assert len(calls) >= 5
+    assert [name for name, names, places in calls if places < 3 and not {"seconds", "memory_mb"} <= set(names)] == []
 
 
 # The files

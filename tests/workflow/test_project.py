@@ -138,6 +138,8 @@ def test_schemas_are_what_the_models_say():
     [
         ("scale", "scales/*.yaml"),
         ("recipe", "recipes/*.yaml"),
+        ("scale", "defaults/scale.yaml"),
+        ("recipe", "defaults/recipe.yaml"),
         ("models", "models.yaml"),
         ("benchmarks", "benchmarks.yaml"),
         ("sources", "sources.yaml"),

@@ -12,7 +12,7 @@ from deepscaler import hub, records, settings
 from deepscaler.curation.rows import Row, read_rows
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import remove, sha256
-from deepscaler.miniature.sources import SEED, write_source
+from deepscaler.miniature.sources import write_source
 from deepscaler.settings.curation import Source
 
 SHOWN = 20
@@ -54,10 +54,10 @@ def fetch_source(source: str, output: Path) -> None:
 
 def bring(source: str, entry: Source, into: Path) -> hub.Snapshot:
     """The source's repository in a folder: fetched and verified, or written by the miniature."""
-    if entry.kind == "synthetic":
+    if entry.made:
         remove(into)
-        write_source(source, into)
-        return hub.Snapshot(f"seed {SEED}", {name: sha256(into / name) for name in hub.listed(into)}, "none")
+        write_source(source, into, entry.made)
+        return hub.Snapshot(f"seed {entry.made.seed}", {name: sha256(into / name) for name in hub.listed(into)}, "none")
     return hub.fetch(pin_of(entry), into, settings.site().hub)
 
 

@@ -1,7 +1,8 @@
 """The miniature's five training sources, in the file formats and columns of the real ones, with planted flaws.
 
-Each source has GOOD problems of the training distribution, all different from each other and from the benchmarks', and
-as many rows of each kind of flaw as PLANTED says. Curation must remove exactly those: a test counts them.
+`made` of config/sources.yaml says how much: of each source so many good problems of the training distribution, all
+different from each other and from the benchmarks', and of each kind of flaw so many rows. Curation must remove exactly
+those: a test counts them. The sources are the same whatever the scale's seed, so that runs compare.
 """
 
 import csv
@@ -20,11 +21,8 @@ from deepscaler.miniature.problems import (
     draw_benchmark,
     draw_training,
 )
+from deepscaler.settings.curation import Made
 
-SEED = 2023
-"""The sources are the same whatever the scale's seed, so that runs compare."""
-GOOD = 165
-"""Flawless problems of a source."""
 SPARE = 5
 """Problems at hand for each flawed row: some kinds take two, or only those of some families."""
 BENCHMARK_SIZE = 100
@@ -32,46 +30,36 @@ BENCHMARK_SIZE = 100
 TESTED = 20
 """Problems of each benchmark that may be planted in a source; no benchmark is smaller."""
 
-# Source → kind of flaw → rows. Kinds are the functions below.
-PLANTED: dict[str, dict[str, int]] = {
-    "mini-aime": {"contaminated": 6, "zero_padded": 10},
-    "mini-amc": {"copied": 8, "choices": 12, "missing_answer": 5, "foreign": 20, "pointless_choices": 2},
-    "mini-omni-math": {"copied": 6, "decorated": 8, "proof": 7, "broken": 3, "several_parts": 2},
-    "mini-still": {"copied": 10, "decorated": 12, "contaminated_decorated": 4, "quoted": 3, "unreadable": 6},
-    "mini-math": {"copied": 12, "repeated": 5, "long": 4, "missing_answer": 3, "contradicting": 2},
-}
-SOURCES = tuple(PLANTED)
 Item = dict[str, Any]
 
 
-def write_source(source: str, folder: Path) -> None:
+def write_source(source: str, folder: Path, made: Made) -> None:
     """Write a source's repository into `folder`, as its real counterpart's would lie there."""
     folder.mkdir(parents=True, exist_ok=True)
-    WRITERS[source](folder, rows_of(source))
+    WRITERS[source](folder, rows_of(source, made))
 
 
-def rows_of(source: str) -> list[Item]:
+def rows_of(source: str, made: Made) -> list[Item]:
     """A source's rows in neutral form, shuffled: problem, answer, solution, and the kind (`good` or a flaw)."""
-    random_state = random.Random(f"{source}/{SEED}")
-    makers = Makers(source, random_state)
+    random_state = random.Random(f"{source}/{made.seed}")
+    makers = Makers(source, made, random_state)
     rows = [makers.good(problem) for problem in makers.own]
-    for kind, count in PLANTED[source].items():
+    for kind, count in made.planted[source].items():
         rows += [{"kind": kind, **getattr(makers, kind)(index)} for index in range(count)]
     random_state.shuffle(rows)
     return rows
 
 
-@cache
-def pool() -> list[ChainProblem]:
-    """Problems of the training distribution: GOOD a source, the rest for flaws.
+def pool(made: Made) -> list[ChainProblem]:
+    """Problems of the training distribution: the good ones source by source, the rest for flaws.
 
     No two have the same digits, nor those of a benchmark's problem: in another family they would be near duplicates.
     """
-    random_state = random.Random(f"sources/{SEED}")
+    random_state = random.Random(f"sources/{made.seed}")
     taken = {problem.digits for problem in benchmark_pool()}
     found: dict[tuple[int, ...], ChainProblem] = {}
-    flawed = sum(sum(kinds.values()) for kinds in PLANTED.values())
-    while len(found) < GOOD * len(SOURCES) + SPARE * flawed:
+    flawed = sum(sum(kinds.values()) for kinds in made.planted.values())
+    while len(found) < made.good * len(made.planted) + SPARE * flawed:
         problem = draw_training(random_state)
         if problem.digits not in taken:
             found.setdefault(problem.digits, problem)
@@ -86,15 +74,16 @@ def benchmark_pool(size: int = BENCHMARK_SIZE) -> list[ChainProblem]:
 class Makers:
     """One method a kind of row; each takes the index within its kind."""
 
-    def __init__(self, source: str, random_state: random.Random) -> None:
-        rank = SOURCES.index(source)
-        problems = pool()
-        self.own = problems[rank * GOOD : (rank + 1) * GOOD]
-        self.better = problems[: rank * GOOD] or self.own
+    def __init__(self, source: str, made: Made, random_state: random.Random) -> None:
+        sources, good = list(made.planted), made.good
+        rank = sources.index(source)
+        problems = pool(made)
+        self.own = problems[rank * good : (rank + 1) * good]
+        self.better = problems[: rank * good] or self.own
         self.random = random_state
-        spare = problems[len(SOURCES) * GOOD :]
-        before = sum(SPARE * sum(PLANTED[name].values()) for name in SOURCES[:rank])
-        self.spare = iter(spare[before : before + SPARE * sum(PLANTED[source].values())])
+        spare = problems[len(sources) * good :]
+        before = sum(SPARE * sum(made.planted[name].values()) for name in sources[:rank])
+        self.spare = iter(spare[before : before + SPARE * sum(made.planted[source].values())])
         self.copies = iter(random_state.sample(self.better, min(40, len(self.better))))
         self.tested = iter(random_state.sample([p for p in benchmark_pool(TESTED) if len(p.digits) >= 9], 20))
 

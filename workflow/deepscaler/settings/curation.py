@@ -17,6 +17,16 @@ class SourceFields(Strict):
     answer: str | None = None
 
 
+class Made(Strict):
+    """What the miniature writes into its sources: one table for all, in each entry, since no two share a problem."""
+
+    seed: int
+    good: int = Field(gt=0)
+    """Flawless problems of a source."""
+    planted: dict[Name, dict[str, int]]
+    """Source → kind of flaw → rows. The kinds are in miniature/sources.py."""
+
+
 class Source(Strict):
     """One origin of problems."""
 
@@ -31,6 +41,8 @@ class Source(Strict):
     """Column → the values with which a row belongs to the source; others are another source's, and not read."""
     between: dict[str, tuple[int, int]] = {}
     """Column → the first and last value with which a row belongs to the source."""
+    made: Made | None = None
+    """Of a synthetic source."""
     licence: str
     redistribution: Literal["yes", "no", "unclear"]
     """Whether problems and solutions may be passed on, as far as the licence says."""
@@ -40,6 +52,8 @@ class Source(Strict):
     @model_validator(mode="after")
     def has_an_origin(self) -> Self:
         check_origin(self.kind, self.repository, self.revision, self.files)
+        if (self.kind == "synthetic") != (self.made is not None):
+            raise ValueError("`made` is for a synthetic source, and each has it")
         return self
 
 
