@@ -61,8 +61,8 @@ class EngineSettings:
         }
 
     def facts(self) -> dict[str, Any]:
-        part = getattr(self.engine, self.device).model_dump()
-        return {**vars(self), "engine": {"dtype": self.engine.dtype, **part}}
+        own = {key: value for key, value in vars(self).items() if key != "engine"}
+        return {**own, "dtype": self.engine.dtype, **getattr(self.engine, self.device).model_dump()}
 
 
 def prepare(device: Literal["cpu", "gpu"]) -> None:
