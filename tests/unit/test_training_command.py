@@ -26,7 +26,7 @@ from deepscaler.training.launch import reaper
 from deepscaler.training.launch.launch import Launch
 from deepscaler.training.openrlhf import flags as flags_module
 from deepscaler.training.openrlhf.flags import Flag, explained_flags, segment_flags
-from deepscaler.training.openrlhf.parser import resolve
+from deepscaler.training.openrlhf.parser import parse_as_openrlhf
 from deepscaler.training.run.checkpoint import write_manifest
 from deepscaler.training.run.deepspeed_states import State
 from deepscaler.training.run.run_folder import RunFolder
@@ -56,11 +56,11 @@ def driver_words(text: str) -> list[str]:
 def test_what_is_printed_is_what_train_segment_starts(scale: str) -> None:
     for segment in dag.segments(scale):
         files = module.files_of(scale, segment)
-        words = driver_words(command(scale, segment.id))
-        assert words == segment_flags(scale, segment, files.places())
-        assert resolve(words).data.prompt_dataset == str(files.prompts)
-        launch = module.launch_of(scale, segment, files.run, files.places())
-        shown = exports(command(scale, segment.id))
+        words = driver_words(command(scale_name=scale, segment_id=segment.id))
+        assert words == segment_flags(scale, segment, files.paths())
+        assert parse_as_openrlhf(words).data.prompt_dataset == str(files.prompts)
+        launch = module.launch_of(scale, segment, files.run, files.paths())
+        shown = exports(command(scale_name=scale, segment_id=segment.id))
         assert launch.environment.items() <= shown.items()
         assert {"DEEPSCALER_SEGMENT", "DEEPSCALER_REWARD_MODE", "DEEPSCALER_THINK_RULE"} <= launch.environment.keys()
 
@@ -76,7 +76,7 @@ def exports(text: str) -> dict[str, str]:
     ("scale", "segment"), [("mini", "8k-1"), ("mini", "8k-2"), ("paper", "8k-1"), ("paper", "16k-2")]
 )
 def test_a_shell_takes_it(scale: str, segment: str, explain: bool) -> None:
-    text = command(scale, segment, explain)
+    text = command(scale_name=scale, segment_id=segment, explain=explain)
     done = subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, timeout=20, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -91,7 +91,7 @@ def test_the_shell_hands_over_the_flags_and_the_environment(tmp_path: Path, root
         'printf "%s\\n" "$@"\necho --\nenv\nsleep 300 > /dev/null & echo left $!\n'
     )
     python.chmod(0o755)
-    text = command("mini", "8k-1", explain)
+    text = command(scale_name="mini", segment_id="8k-1", explain=explain)
     text = text.replace('"$PWD/.venv/bin:$PATH"', f'{shlex.quote(str(python.parent))}:"$PATH"')
     environment = {"PATH": os.environ["PATH"], "RAY_ADDRESS": "elsewhere", "RAY_AUTH_TOKEN_PATH": "/elsewhere"}
     done = subprocess.run(
@@ -99,7 +99,7 @@ def test_the_shell_hands_over_the_flags_and_the_environment(tmp_path: Path, root
     )
     given, _, shown = done.stdout.partition("--\n")
     segment = dag.segment("mini", "8k-1")
-    flags = segment_flags("mini", segment, module.files_of("mini", segment).places())
+    flags = segment_flags("mini", segment, module.files_of("mini", segment).paths())
     assert given.splitlines() == ["-m", "deepscaler.training.launch.driver", *flags]
     variables = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     assert re.fullmatch(r"[0-9a-f]{64}", variables["RAY_AUTH_TOKEN"])
@@ -115,23 +115,27 @@ def test_no_secret_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "a" * 64
     for name in ("RAY_AUTH_TOKEN", "HF_TOKEN", "WANDB_API_KEY"):
         monkeypatch.setenv(name, secret)
-    texts = [command(scale, dag.segments(scale)[0].id, explain) for scale in SCALES for explain in (False, True)]
+    texts = [
+        command(scale_name=scale, segment_id=dag.segments(scale)[0].id, explain=explain)
+        for scale in SCALES
+        for explain in (False, True)
+    ]
     for text in texts:
         assert secret not in text
         assert text.count("RAY_AUTH_TOKEN=$(python -c ") == 1
 
 
 def test_several_nodes_have_a_head_workers_and_a_driver() -> None:
-    text = command("paper", "16k-1")
+    text = command(scale_name="paper", segment_id="16k-1")
     starts = re.findall(r"srun .*ray_node (head|worker) \"\$\{HEAD\}\" \"\$\{PORT\}\" (\d+) (\d+) (\w+)", text)
     cpus = str(dag.needs("paper", "train_segment").cpus)
     assert starts == [("head", "8", cpus, "gpu"), ("worker", "8", cpus, "gpu")]
     assert r"\"nodes\": 4" in text
-    assert "srun" not in command("paper", "8k-1")
+    assert "srun" not in command(scale_name="paper", segment_id="8k-1")
 
 
 def test_what_is_not_there_yet_is_named(tmp_path: Path) -> None:
-    text = command("mini", "8k-2")
+    text = command(scale_name="mini", segment_id="8k-2")
     for path in ("checkpoints/8k-1/checkpoint.json", "prompts/8k-2.jsonl", "models/mini-base/model.json"):
         assert f"#   {tmp_path}/a work folder/mini/{path}" in text
 
@@ -155,7 +159,7 @@ def flags_of(monkeypatch: pytest.MonkeyPatch, scale: Scale, recipe: Recipe, stag
         patch.setattr(flags_module, "layout", lambda _, stage: scale.training.layout[stage])
         segment = dag.Segment(stage, 1, 0, 1, None, True, 1)
         here = Path("/here")
-        return explained_flags(scale.name, segment, flags_module.Places(here, here, here, here, here, here))
+        return explained_flags(scale.name, segment, flags_module.SegmentPaths(here, here, here, here, here, here))
 
 
 def other_values(model: Any, prefix: str = "") -> dict[str, list[Any]]:
@@ -274,14 +278,18 @@ def test_the_file_of_a_value_is_found_through_what_it_extends() -> None:
 
 
 def test_the_explanation_names_file_key_and_original() -> None:
-    lines = {line.split()[0]: line for line in command("paper", "8k-1", explain=True).splitlines() if "  # " in line}
+    lines = {
+        line.split()[0]: line
+        for line in command(scale_name="paper", segment_id="8k-1", explain=True).splitlines()
+        if "  # " in line
+    }
     assert "config/recipes/deepscaler.yaml: kl.coefficient" in lines["--algo.kl.init_coef"]
     assert re.search(r"original: .*0\.001", lines["--algo.kl.init_coef"])
     assert "config/scales/paper.yaml: training.layout.8k.max_tokens_per_gpu" in lines["--train.max_tokens_per_gpu"]
     assert "original: 32,768" in lines["--train.max_tokens_per_gpu"]
     assert len(lines) == len(
         explained_flags(
-            "paper", dag.segment("paper", "8k-1"), module.files_of("paper", dag.segment("paper", "8k-1")).places()
+            "paper", dag.segment("paper", "8k-1"), module.files_of("paper", dag.segment("paper", "8k-1")).paths()
         )
     )
 
@@ -295,7 +303,7 @@ def test_the_table_of_originals_has_every_setting_of_a_recipe(root: Path) -> Non
     text = {"name", "description", "stages.name"}
     assert recipe - text - found.keys() == set()
     paper = explained_flags(
-        "paper", dag.segment("paper", "8k-1"), module.files_of("paper", dag.segment("paper", "8k-1")).places()
+        "paper", dag.segment("paper", "8k-1"), module.files_of("paper", dag.segment("paper", "8k-1")).paths()
     )
     names = {flag.name for flag in paper}
     assert found.keys() - recipe - scale - names == set()
@@ -336,15 +344,15 @@ def test_the_paths_are_those_of_train_segment(work: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(train_segment, "run", note)
     monkeypatch.setattr(train_segment, "raise_on_signals", lambda: None)
-    text = command("mini", "8k-1")
+    text = command(scale_name="mini", segment_id="8k-1")
     with pytest.raises(JobError, match="noted"):
         train_segment.train_segment(
-            "mini",
-            "8k-1",
-            work / "models" / "mini-base" / "model.json",
-            work / "prompts" / "8k-1.jsonl",
-            work / "runs",
-            work / "checkpoints" / "8k-1" / "checkpoint.json",
+            scale_name="mini",
+            segment_id="8k-1",
+            parent=work / "models" / "mini-base" / "model.json",
+            prompts=work / "prompts" / "8k-1.jsonl",
+            runs=work / "runs",
+            output=work / "checkpoints" / "8k-1" / "checkpoint.json",
         )
     [launch] = given
     ours = driver_words(text)
@@ -364,7 +372,7 @@ def test_within_a_stage_it_goes_on_from_the_state_of_the_segment_before(work: Pa
     state = State.at(before.states, 6)
     state.folder.mkdir(parents=True)
     (state.folder / "optimizer").write_text("moments")
-    state.mark(1, 2)
+    state.mark_complete(1, 2)
     made = Checkpoint(
         scale="mini",
         stage="8k",
@@ -383,7 +391,7 @@ def test_within_a_stage_it_goes_on_from_the_state_of_the_segment_before(work: Pa
     shutil.copytree(before.export, work / "checkpoints" / "8k-1")
     files = module.files_of("mini", dag.segment("mini", "8k-2"))
     assert files.start == work / "models" / "mini-base" / "model.json"
-    preparation = command("mini", "8k-2").partition("export TMPDIR")[0].partition("(\n")[2]
+    preparation = command(scale_name="mini", segment_id="8k-2").partition("export TMPDIR")[0].partition("(\n")[2]
     for _ in range(2):  # pasted again, it changes nothing
         subprocess.run(["bash", "-c", preparation], check=True, timeout=20)
     assert State.at(files.run.states, 6).trouble() is None
