@@ -394,5 +394,5 @@ def test_within_a_stage_it_goes_on_from_the_state_of_the_segment_before(work: Pa
     preparation = command(scale_name="mini", segment_id="8k-2").partition("export TMPDIR")[0].partition("(\n")[2]
     for _ in range(2):  # pasted again, it changes nothing
         subprocess.run(["bash", "-c", preparation], check=True, timeout=20)
-    assert State.at(files.run.states, 6).trouble() is None
+    assert State.at(files.run.states, 6).defect() is None
     assert (files.run.states / "_actor" / "latest").read_text() == "global_step6"

@@ -168,7 +168,7 @@ def test_a_late_ray_is_started_again_and_after_another_error_it_is_not() -> None
 
     with pytest.raises(Exception, match=driver.LATE):
         driver.start_with_retries(always_late)
-    assert len(calls) == driver.STARTS
+    assert len(calls) == driver.TRIES
 
 
 def test_outside_of_slurm_there_is_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
