@@ -25,7 +25,10 @@ OWN = {*FETCH, "distill_base", "collect_metrics"}
 """Rules that read nothing of a scale but its seed and its chain."""
 STEPS = {"extract_answers", "deduplicate", "decontaminate", "select_gradable", "summarise_curation"}
 ALL = set(digests.RULES)
-TRAINING, EVALUATION = {"schedule_prompts", "train_segment"}, {"sample", "grade_samples", "score", "tabulate", "draw_figure"}
+TRAINING, EVALUATION = (
+    {"schedule_prompts", "train_segment"},
+    {"sample", "grade_samples", "score", "tabulate", "draw_figure"},
+)
 RECORDED = {"account_compute", "resolve_settings"}
 JUDGED = {"deduplicate", "resolve_settings"}
 TABLES = {"tabulate", "draw_figure", "resolve_settings"}
@@ -52,7 +55,14 @@ EXPECTED: dict[tuple[str, ...], set[str]] = {
     ("recipe", "stages", "0"): TRAINING | RECORDED,
     **{("recipe", part): {"train_segment", *RECORDED} for part in ("optimizer", "advantage", "kl", "reward")},
     ("base",): {"distill_base", "select_gradable", *TRAINING, "sample", "grade_samples", *TABLES},
-    ("base", "prompting"): {"distill_base", "select_gradable", *TRAINING, "sample", "grade_samples", "resolve_settings"},
+    ("base", "prompting"): {
+        "distill_base",
+        "select_gradable",
+        *TRAINING,
+        "sample",
+        "grade_samples",
+        "resolve_settings",
+    },
     ("base", "sampling"): {"sample", "resolve_settings"},
     **{
         ("base", "distillation", *inner): {"distill_base", "resolve_settings"}
@@ -191,7 +201,14 @@ def test_whatever_is_named_as_harmless_is_a_setting(model: type[Strict]) -> None
 
 def test_entries_harmless_settings_are_those_of_some_kind() -> None:
     known = {*Published.model_fields, *Distilled.model_fields}
-    for names in (harmless.WEIGHTS, harmless.DISTILLED, harmless.SAMPLES, harmless.PROMPTS, harmless.UPDATES, harmless.ROWS):
+    for names in (
+        harmless.WEIGHTS,
+        harmless.DISTILLED,
+        harmless.SAMPLES,
+        harmless.PROMPTS,
+        harmless.UPDATES,
+        harmless.ROWS,
+    ):
         assert {key.split(".")[0] for key in names} <= known
 
 

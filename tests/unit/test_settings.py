@@ -1,7 +1,6 @@
 """Settings: what is not known is refused, with its place and the nearest name; the DAG's facts follow from them."""
 
 import shutil
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -226,8 +225,22 @@ ASKED = {"system": "deepscaler-8k", "suite": "table"}
 @pytest.mark.parametrize(
     ("file", "keys", "value", "rule", "scale", "wildcards"),
     [
-        ("models.yaml", ["mini-base", "distillation", "clean_steps"], 7, "distill_base", "mini", {"system": "mini-base"}),
-        ("models.yaml", ["mini-base", "prompting", "suffix"], "Think.", "distill_base", "mini", {"system": "mini-base"}),
+        (
+            "models.yaml",
+            ["mini-base", "distillation", "clean_steps"],
+            7,
+            "distill_base",
+            "mini",
+            {"system": "mini-base"},
+        ),
+        (
+            "models.yaml",
+            ["mini-base", "prompting", "suffix"],
+            "Think.",
+            "distill_base",
+            "mini",
+            {"system": "mini-base"},
+        ),
         ("models.yaml", [BASE, "revision"], "0" * 40, "fetch_model", "paper", {"system": BASE}),
         ("models.yaml", [BASE, "prompting", "suffix"], "Think.", "sample", "paper", {"system": BASE, "suite": "table"}),
         ("models.yaml", [BASE, "sampling", "context"], 512, "sample", "paper", ASKED),

@@ -210,7 +210,10 @@ def score(scale_name: str, suite: str) -> Decided:
 def tabulate(scale_name: str) -> Decided:
     """The rows, and all of their entries and of the sets' that is printed."""
     entries = table_entries(scale_name).items()
-    return {**table_settings(scale_name), **{f"{entry}.{key}": value for entry, own in entries for key, value in own.items()}}
+    return {
+        **table_settings(scale_name),
+        **{f"{entry}.{key}": value for entry, own in entries for key, value in own.items()},
+    }
 
 
 def draw_figure(scale_name: str) -> Decided:
@@ -238,7 +241,9 @@ def resolve_settings(scale_name: str) -> Decided:
     """Everything; an entry's settings are told apart by the rules that read them."""
     found = resolved(scale_name)
     scale_and_recipe = leaves({**found["scale"], "recipe": found["recipe"]}, {})
-    entries = {f"{kind}.{name}": entry for kind in ("systems", "benchmarks", "sources") for name, entry in found[kind].items()}
+    entries = {
+        f"{kind}.{name}": entry for kind in ("systems", "benchmarks", "sources") for name, entry in found[kind].items()
+    }
     return {**dict(scale_and_recipe), **entries}
 
 

@@ -5,9 +5,7 @@ A setting that is added tomorrow is in none of these lists: it counts, and a fil
 left behind. `digests.py` says which rule uses which list.
 """
 
-from collections.abc import Mapping
-
-Harmless = Mapping[str, str]
+Harmless = dict[str, str]
 """Dotted key → the reason why it decides nothing."""
 
 PRINTED = "printed for people"
@@ -52,9 +50,9 @@ WEIGHTS: Harmless = {
 """Of an entry of models.yaml, for fetched weights."""
 DISTILLED: Harmless = {key: reason for key, reason in WEIGHTS.items() if key != "prompting"}
 """For distilled weights: they learn from prompts."""
-SAMPLES: Harmless = {key: reason for key, reason in WEIGHTS.items() if key not in ("prompting", "sampling")} | dict.fromkeys(
-    ("kind", "repository", "revision", "files", "chat_template", "distillation"), BY_INPUT
-)
+SAMPLES: Harmless = {
+    key: reason for key, reason in WEIGHTS.items() if key not in ("prompting", "sampling")
+} | dict.fromkeys(("kind", "repository", "revision", "files", "chat_template", "distillation"), BY_INPUT)
 """For samples: how the model is asked."""
 PROMPTS: Harmless = SAMPLES | {"sampling": ELSEWHERE}
 """For what is only read or counted as prompts."""
@@ -123,7 +121,9 @@ SCHEDULE_RECIPE: Harmless = RECIPE | dict.fromkeys(
 )
 """For the order of the prompts."""
 STAGE_END: Harmless = {"steps": "a stage may grow at its end, while its learning rate is constant"}
-SCHEDULE_STAGE: Harmless = STAGE_END | dict.fromkeys(("max_new_tokens", "samples_per_prompt", "learning_rate"), ELSEWHERE)
+SCHEDULE_STAGE: Harmless = STAGE_END | dict.fromkeys(
+    ("max_new_tokens", "samples_per_prompt", "learning_rate"), ELSEWHERE
+)
 
 EVALUATION: Harmless = RUNNING | {
     "base": BY_INPUT,
