@@ -175,19 +175,18 @@ def test_a_mark_changes_the_scores_and_never_the_problems(monkeypatch, tmp_path)
     plain = {name: entry(tmp_path, size=7) for name in suite}
     marked = {**plain, suite[1]: entry(tmp_path, size=7, flags={"wrong": [3]})}
     monkeypatch.setattr(digests, "benchmarks", lambda: plain)
-    before = (
-        dag.deciding("fetch_benchmark", "released", benchmark=suite[1]),
-        dag.deciding("score", "released", suite="table"),
-    )
+
+    def decided() -> list[dict[str, object]]:
+        rules = {"fetch_benchmark": {"benchmark": suite[1]}, "score": {"suite": "table"}}
+        return [dag.deciding(rule, "released", **wildcards) for rule, wildcards in rules.items()]
+
+    before = decided()
     monkeypatch.setattr(digests, "benchmarks", lambda: marked)
-    after = (
-        dag.deciding("fetch_benchmark", "released", benchmark=suite[1]),
-        dag.deciding("score", "released", suite="table"),
-    )
+    after = decided()
     assert after[0] == before[0]
     assert after[1] != before[1]
     monkeypatch.setattr(digests, "benchmarks", lambda: {**plain, suite[1]: entry(tmp_path, size=8)})
-    assert dag.deciding("fetch_benchmark", "released", benchmark=suite[1]) != before[0]
+    assert decided()[0] != before[0]
 
 
 def test_other_columns_and_sizes(monkeypatch, tmp_path):

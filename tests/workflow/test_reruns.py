@@ -18,10 +18,11 @@ RULES = {
 }  # fmt: skip
 READERS = {"check_claims", "record_provenance", "write_report"}
 """They read the recorded settings, so that any change reaches them."""
-CURATED = {"deduplicate", "decontaminate", "select_gradable", "summarise_curation", "schedule_prompts"}
 TRAINED = {"train_segment", "collect_metrics", "sample", "grade_samples", "score", "tabulate", "draw_figure",
            "account_compute"}  # fmt: skip
 SAMPLED = {"sample", "grade_samples", "score", "tabulate", "draw_figure", "account_compute"}
+SCHEDULED = {"schedule_prompts", *TRAINED}
+CURATED = {"deduplicate", "decontaminate", "select_gradable", "summarise_curation", *SCHEDULED}
 LEDGER = {"account_compute"}
 
 Start = Callable[..., str]
@@ -65,13 +66,13 @@ def again(folder: Path) -> set[str]:
 
 CASES = {
     "kl.coefficient": ("recipes/mini.yaml", ["kl"], {"coefficient": 0.002}, TRAINED),
-    "filtering.draws": ("recipes/mini.yaml", ["filtering"], {"enabled": True, "draws": 2.0}, {"schedule_prompts", *TRAINED}),
+    "filtering.draws": ("recipes/mini.yaml", ["filtering"], {"enabled": True, "draws": 2.0}, SCHEDULED),
     "seed": (
         "scales/mini.yaml", ["seed"], 43,
         {"distill_base", "select_gradable", "summarise_curation", "schedule_prompts", *TRAINED},
     ),
     "evaluation.temperature": ("scales/mini.yaml", ["evaluation", "temperature"], 0.7, SAMPLED),
-    "curation.deduplicate.threshold": ("scales/mini.yaml", ["curation", "deduplicate", "threshold"], 0.8, CURATED | TRAINED),
+    "curation.deduplicate.threshold": ("scales/mini.yaml", ["curation", "deduplicate", "threshold"], 0.8, CURATED),
     "evaluation.grader": (
         "scales/mini.yaml", ["evaluation", "grader"], "strict", {"score", "tabulate", "draw_figure", "account_compute"},
     ),

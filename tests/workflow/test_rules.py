@@ -72,7 +72,7 @@ def test_every_setting_that_decides_a_rule_is_a_parameter_of_its_own(rules):
     for scale in settings.scale_names():
         trains = settings.load_scale(scale).training is not None
         for name, rule in rules.items():
-            count = sum(str(key).startswith("setting_") for key in rule.params.keys())
+            count = sum(str(key).startswith("setting_") for key in dict(rule.params.items()))
             assert bool(count) == bool(dag.digests.RULES.get(name)), name
             if not count or (not trains and name in ("schedule_prompts", "train_segment")):
                 continue

@@ -78,7 +78,8 @@ def check_settings(arguments: Sequence[str]) -> list[str]:
 
     A broken file of another scale stops that scale alone, and is not said here (see `remarks`).
     """
-    site()
+    if set(site().work) & set("{}"):
+        raise UserError("`work` must not have braces, which Snakemake takes for wildcards", site().work)
     asked, usable = asked_scales(arguments), []
     for name in scale_names():
         try:
@@ -93,7 +94,7 @@ def check_settings(arguments: Sequence[str]) -> list[str]:
 
 
 def remarks(arguments: Sequence[str]) -> list[str]:
-    """What a user should know before the DAG is built, a line each: broken scales, what another recipe leaves unused."""
+    """What a user should know before the DAG is built, a line each: broken scales, what a recipe leaves unused."""
     asked, lines = asked_scales(arguments), []
     for name in scale_names():
         try:

@@ -5,9 +5,7 @@ A setting that is added tomorrow is in none of these lists: it counts, and a fil
 left behind. `digests.py` says which rule uses which list.
 """
 
-from collections.abc import Mapping
-
-Harmless = Mapping[str, str]
+Harmless = dict[str, str]
 """Dotted key → the reason why it decides nothing."""
 
 PRINTED = "printed for people"

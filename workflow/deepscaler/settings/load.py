@@ -46,7 +46,7 @@ def scale_names() -> list[str]:
 
 @cache
 def load_scale(name: str) -> Scale:
-    """config/scales/{name}.yaml, with all that it names checked to exist, and without what its recipe does not train."""
+    """config/scales/{name}.yaml, what it names checked to exist, without what its recipe does not train."""
     written = scale_as_written(name)
     return without(written, untrained(written))
 
@@ -60,7 +60,7 @@ def scale_as_written(name: str) -> Scale:
 
 
 def left_out(name: str) -> str | None:
-    """One line on what a scale says of stages that its recipe does not have, and what becomes of it; None where nothing.
+    """One line on what a scale says of stages that its recipe does not have, and what becomes of it, or None.
 
     Another recipe is one line of a scale that extends another: what is there for the other recipe's stages may stay.
     """
@@ -167,7 +167,7 @@ def settings_digest(*values: Any) -> str:
 
 
 def read_extending(folder: str, name: str, kind: str, depth: int = 0) -> dict[str, Any]:
-    """A YAML file merged over the one that its `extends` names; lists are replaced, a null takes the other's key away."""
+    """A YAML file merged over the one that its `extends` names: lists are replaced, a null takes a key away."""
     path = file_of(folder, name)
     if not path.exists():
         raise refuse_unknown(kind, name, names_in(folder), f"config/{folder}")
