@@ -51,7 +51,13 @@ def make(folder: Path, seed: int = 1) -> None:
     make_benchmarks(folder)
     for position, (system, suite) in enumerate(dag.scored(SCALE)):
         make_grades(folder, system, suite, 0.2 + 0.6 * position / len(dag.scored(SCALE)), generator)
-        score(SCALE, system, suite, grades_of(folder, system, suite), scores_of(folder, system, suite))
+        score(
+            scale=SCALE,
+            system=system,
+            suite=suite,
+            grades=grades_of(folder, system, suite),
+            output=scores_of(folder, system, suite),
+        )
     make_tables(folder)
     make_training(folder, generator)
     make_models(folder)
@@ -109,11 +115,17 @@ def make_grades(folder: Path, system: str, suite: str, chance: float, generator:
 
 def make_tables(folder: Path) -> None:
     results = folder / "results" / SCALE
-    names = ("table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv")
     systems = dag.evaluated(SCALE)
-    scores = [scores_of(folder, system, "table") for system in systems]
-    grades = [grades_of(folder, system, "table") for system in systems]
-    tabulate(SCALE, scores, grades, *(results / name for name in names))
+    tabulate(
+        scale=SCALE,
+        scores=[scores_of(folder, system, "table") for system in systems],
+        grades=[grades_of(folder, system, "table") for system in systems],
+        table=results / "table.csv",
+        markdown=results / "table.md",
+        tokens=results / "tokens.csv",
+        agreement=results / "agreement.csv",
+        comparisons=results / "comparisons.csv",
+    )
 
 
 def make_models(folder: Path) -> None:

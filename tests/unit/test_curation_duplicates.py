@@ -56,13 +56,13 @@ def run_deduplicate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[
         records.write(folder / f"{source}.parquet", rows, records.PROBLEM)
     judge = changes.pop("judge", None)
     deduplicate(
-        [folder / "a.parquet", folder / "b.parquet"],
-        folder / "out.parquet",
-        folder / "out.npy",
-        folder / "removed.parquet",
-        folder / "review.csv",
-        Deduplicate(**changes),
-        Embedding(),
+        problems=[folder / "a.parquet", folder / "b.parquet"],
+        output=folder / "out.parquet",
+        vectors=folder / "out.npy",
+        removed=folder / "removed.parquet",
+        review=folder / "review.csv",
+        settings=Deduplicate(**changes),
+        embedding=Embedding(),
         judge=judge,
     )
     stay = records.read(folder / "out.parquet", records.PROBLEM).column("id").to_pylist()
@@ -150,13 +150,20 @@ def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dic
         for n, text in enumerate(texts)
     ]
     records.write(folder / "t.parquet", tests, records.BENCHMARK_PROBLEM)
-    files = [folder / name for name in ("out.parquet", "removed.parquet", "report.csv")]
     decontaminate(
-        folder / "in.parquet", folder / "in.npy", [folder / "t.parquet"], *files, Decontaminate(**changes), Embedding()
+        problems=folder / "in.parquet",
+        vectors=folder / "in.npy",
+        benchmarks=[folder / "t.parquet"],
+        output=folder / "out.parquet",
+        removed=folder / "removed.parquet",
+        report=folder / "report.csv",
+        settings=Decontaminate(**changes),
+        embedding=Embedding(),
     )
-    stay = records.read(files[0], records.PROBLEM).column("id").to_pylist()
-    with files[2].open() as handle:
-        return stay, records.read(files[1], records.REMOVED).to_pylist(), list(csv.DictReader(handle))
+    stay = records.read(folder / "out.parquet", records.PROBLEM).column("id").to_pylist()
+    removed = records.read(folder / "removed.parquet", records.REMOVED).to_pylist()
+    with (folder / "report.csv").open() as handle:
+        return stay, removed, list(csv.DictReader(handle))
 
 
 def test_contamination_is_found_by_text_by_runs_and_by_embedding(tmp_path: Path) -> None:

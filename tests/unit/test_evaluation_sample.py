@@ -181,7 +181,13 @@ def test_a_broken_model_is_refused_before_the_engine_starts(tokenizer, tmp_path,
     )
     with pytest.raises(UserError, match=message):
         sample.sample(
-            "mini", "mini-base", model / "model.json", [tmp_path / "set.parquet"], 1, 1, tmp_path / "out.parquet"
+            scale="mini",
+            system="mini-base",
+            model=model / "model.json",
+            benchmarks=[tmp_path / "set.parquet"],
+            shard=1,
+            shards=1,
+            output=tmp_path / "out.parquet",
         )
     assert not (tmp_path / "out.parquet").exists()
 
@@ -207,7 +213,14 @@ def suite(tmp_path, tokenizer):
 
 def grade(suite, *shards):
     paths = [suite / f"{shard}.parquet" for shard in shards]
-    grade_samples.grade_samples("mini", "mini-base", paths, [suite / "set.parquet"], suite / "grades.parquet", 1)
+    grade_samples.grade_samples(
+        scale="mini",
+        system="mini-base",
+        samples=paths,
+        benchmarks=[suite / "set.parquet"],
+        output=suite / "grades.parquet",
+        threads=1,
+    )
     return records.read(suite / "grades.parquet", records.GRADE).to_pylist()
 
 

@@ -38,7 +38,7 @@ def scored(folder, scale, system, **given):
     path, output = folder / f"{system}.parquet", folder / f"{system}-table.json"
     facts = {key: json.dumps(value) for key, value in FACTS.items()}
     records.write(path, grades(system, **given), records.GRADE, facts)
-    score.score(scale, system, "table", path, output)
+    score.score(scale=scale, system=system, suite="table", grades=path, output=output)
     return json.loads(output.read_text())
 
 
@@ -80,7 +80,13 @@ def test_a_suite_whose_grades_lack_a_benchmark_is_refused(tmp_path):
     with pytest.raises(UserError, match="no grades of math-500"):
         scored(tmp_path, "released", "still-1.5b", suite=part)
     with pytest.raises(UserError, match="has no suite 'tabel'"):
-        score.score("released", "still-1.5b", "tabel", tmp_path / "still-1.5b.parquet", tmp_path / "x.json")
+        score.score(
+            scale="released",
+            system="still-1.5b",
+            suite="tabel",
+            grades=tmp_path / "still-1.5b.parquet",
+            output=tmp_path / "x.json",
+        )
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ class Twin:
 
 
 def deduplicate(
+    *,
     problems: list[Path],
     output: Path,
     vectors: Path,

@@ -39,7 +39,7 @@ class Reading:
 
 
 def extract_answers(
-    problems: Path, output: Path, removed: Path, review: Path, settings: ExtractAnswers, cache: Path
+    *, problems: Path, output: Path, removed: Path, review: Path, settings: ExtractAnswers, cache: Path
 ) -> None:
     """Write the rows that have an answer to `output` and the others, with the reason, to `removed`.
 

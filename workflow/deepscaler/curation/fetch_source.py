@@ -21,7 +21,7 @@ DEFECT = "defect"
 """The key of a row's metadata under which its defect stands; `extract_answers` removes what has one."""
 
 
-def fetch_source(source: str, output: Path) -> None:
+def fetch_source(*, source: str, output: Path) -> None:
     """Write the source's rows to `output`, in their order."""
     known = settings.sources()
     if source not in known:

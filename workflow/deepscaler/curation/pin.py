@@ -16,7 +16,7 @@ HEADER = """# Written by `deepscaler pin`: what each source was then. A fetch th
 """
 
 
-def pin(names: list[str], lock: Path) -> None:
+def pin(*, names: list[str], lock: Path) -> None:
     """Fetch sources as the settings name them, and write what was found to `lock`; other pins there stay."""
     known = sources_as_written()
     for name in names:

@@ -23,6 +23,7 @@ TokenCount = Callable[[str], int]
 
 
 def select_gradable(
+    *,
     problems: Path,
     output: Path,
     removed: Path,

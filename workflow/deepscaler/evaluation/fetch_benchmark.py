@@ -12,7 +12,7 @@ from deepscaler.miniature.problems import BENCHMARK_SEED, draw_benchmark
 from deepscaler.settings.benchmarks import Benchmark
 
 
-def fetch_benchmark(benchmark: str, output: Path) -> None:
+def fetch_benchmark(*, benchmark: str, output: Path) -> None:
     """Write the benchmark's problems to `output`, in the order of their source."""
     known = settings.benchmarks()
     if benchmark not in known:

@@ -19,7 +19,7 @@ SECONDS, MEMORY_MB = 2.0, 1024
 
 
 def grade_samples(
-    scale: str, system: str, samples: list[Path], benchmarks: list[Path], output: Path, threads: int
+    *, scale: str, system: str, samples: list[Path], benchmarks: list[Path], output: Path, threads: int
 ) -> None:
     """Write the grades of all shards of a suite, ordered by problem and sample."""
     how = protocol(scale, system)

@@ -20,7 +20,9 @@ from deepscaler.models.templates import load_tokenizer
 from deepscaler.progress import progress
 
 
-def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: int, shards: int, output: Path) -> None:
+def sample(
+    *, scale: str, system: str, model: Path, benchmarks: list[Path], shard: int, shards: int, output: Path
+) -> None:
     """Write one shard of a system's completions on a suite.
 
     `model` is the manifest (model.json, checkpoint.json) in the folder with weights and tokenizer.

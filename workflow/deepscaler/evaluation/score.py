@@ -38,7 +38,7 @@ from deepscaler.reward.verdicts import MODES, Mode
 PERCENT = 100.0
 
 
-def score(scale: str, system: str, suite: str, grades: Path, output: Path) -> None:
+def score(*, scale: str, system: str, suite: str, grades: Path, output: Path) -> None:
     """Write the scores of a system's grades on a suite."""
     evaluation = settings.load_scale(scale).evaluation
     if suite not in evaluation.suites:

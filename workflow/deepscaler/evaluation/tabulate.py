@@ -31,6 +31,7 @@ AGREEMENT = ("both", "only_paper", "only_strict", "neither")
 
 
 def tabulate(
+    *,
     scale: str,
     scores: Sequence[Path],
     grades: Sequence[Path],

@@ -15,7 +15,7 @@ PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 PACKAGES = ["deepscaler", "huggingface-hub", "transformers"]
 
 
-def fetch_model(system: str, output: Path) -> None:
+def fetch_model(*, system: str, output: Path) -> None:
     """Write the model's folder with its manifest at `output` (model.json), whole or not at all.
 
     What was downloaded before an interruption is kept beside the folder and used again. A model that does not match
