@@ -52,7 +52,7 @@ def test_the_papers_sets_load_with_their_sizes_and_digests(mirror, benchmark, si
     assert len(problems) == size
     assert problems[-1]["id"] == f"{benchmark}/{size - 1:04d}"
     assert all(answer.strip() for row in problems for answer in row["answers"])
-    assert records.facts(output)["verified"] == "sha256"
+    assert records.metadata(output)["verified"] == "sha256"
     if benchmark == "minerva-math":
         assert {len(row["answers"]) for row in problems} == {1, 2, 3}
     if benchmark == "amc-2023":
@@ -66,8 +66,8 @@ def test_the_papers_golds_are_right_by_both_graders(mirror, monkeypatch, tmp_pat
         fetch_benchmark.fetch_benchmark(benchmark=benchmark, output=path)
     problems = read_problems(paths)
     system = "deepseek-r1-distill-qwen-1.5b"
-    how = grade_samples.protocol("released", system)
-    monkeypatch.setattr(grade_samples, "protocol", lambda *_: vars_replaced(how, samples=1))
+    protocol = grade_samples.protocol_of("released", system)
+    monkeypatch.setattr(grade_samples, "protocol_of", lambda *_: vars_replaced(protocol, samples=1))
     rows = [completion(system, row, f"So it is.</think>\n\\boxed{{{row['answers'][0]}}}") for row in problems]
     records.write(tmp_path / "samples.parquet", rows, records.COMPLETION)
     grade_samples.grade_samples(

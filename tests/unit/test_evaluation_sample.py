@@ -11,7 +11,7 @@ from deepscaler import records, settings
 from deepscaler.errors import UserError
 from deepscaler.evaluation import grade_samples, sample
 from deepscaler.evaluation.partial import Partial
-from deepscaler.evaluation.requests import Protocol, check_context, plan, protocol, seed_of, shard_of
+from deepscaler.evaluation.requests import Protocol, check_context, plan, protocol_of, seed_of, shard_of
 from deepscaler.evaluation.vllm_engine import EngineSettings
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.models.templates import chat_messages, load_tokenizer, prompt_text, prompt_token_ids
@@ -99,10 +99,10 @@ def test_a_context_beyond_the_models_positions(tmp_path):
 
 
 def test_a_system_is_sampled_as_it_was_meant_to_be():
-    assert protocol("released", "qwen2.5-math-7b-instruct").context == 4096
-    ours = protocol("released", "deepscaler-1.5b-preview")
+    assert protocol_of("released", "qwen2.5-math-7b-instruct").context == 4096
+    ours = protocol_of("released", "deepscaler-1.5b-preview")
     assert (ours.samples, ours.temperature, ours.top_p, ours.max_new_tokens) == (16, 0.6, 0.95, 32768)
-    assert protocol("paper", "8k-1").prompting == ours.prompting
+    assert protocol_of("paper", "8k-1").prompting == ours.prompting
 
 
 def test_no_prefill_is_ever_cut_on_a_cpu():

@@ -24,9 +24,9 @@ def pin(*, names: list[str], lock: Path) -> None:
             raise refuse_unknown("source", name, list(known), "config/sources.yaml")
         if known[name].kind == "synthetic":
             raise UserError(f"source {name!r} is made here, there is nothing to pin")
-    chosen = names or [name for name, entry in known.items() if entry.kind != "synthetic"]
+    wanted = names or [name for name, entry in known.items() if entry.kind != "synthetic"]
     pins = read_yaml(lock) if lock.exists() else {}
-    for name in chosen:
+    for name in wanted:
         with TemporaryDirectory(prefix="deepscaler-pin-") as folder:
             snapshot = hub.fetch(pin_of(known[name]), Path(folder) / name, settings.site().hub)
         pins[name] = {

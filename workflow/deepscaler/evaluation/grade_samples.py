@@ -8,7 +8,7 @@ from typing import Any
 
 from deepscaler import records
 from deepscaler.errors import UserError
-from deepscaler.evaluation.requests import protocol, read_problems
+from deepscaler.evaluation.requests import protocol_of, read_problems
 from deepscaler.evaluation.vllm_engine import versions
 from deepscaler.progress import progress
 from deepscaler.reward.pool import GradingPool
@@ -22,14 +22,19 @@ def grade_samples(
     *, scale: str, system: str, samples: list[Path], benchmarks: list[Path], output: Path, threads: int
 ) -> None:
     """Write the grades of all shards of a suite, ordered by problem and sample."""
-    how = protocol(scale, system)
+    protocol = protocol_of(scale, system)
     problems = {row["id"]: row for row in read_problems(benchmarks)}
-    completions = complete(samples, problems, how.samples)
+    completions = complete(samples, problems, protocol.samples)
     with GradingPool(threads, SECONDS, MEMORY_MB) as pool:
-        rows = list(graded(pool, completions, problems, how.prompting.think))
+        rows = list(graded(pool, completions, problems, protocol.prompting.think))
         killed = pool.killed
-    facts = {**origin(samples), "think": how.prompting.think, "stopped": str(killed), "grading": json.dumps(versions())}
-    records.write(output, rows, records.GRADE, facts)
+    metadata = {
+        **origin(samples),
+        "think": protocol.prompting.think,
+        "stopped": str(killed),
+        "grading": json.dumps(versions()),
+    }
+    records.write(output, rows, records.GRADE, metadata)
     right = {mode: sum(row[mode] for row in rows) / len(rows) for mode in MODES}
     print(
         f"{system}: {len(rows)} samples, right: "
@@ -39,15 +44,15 @@ def grade_samples(
 
 
 def origin(shards: list[Path]) -> dict[str, str]:
-    """What the shards say of the model and of how it was sampled; they must all say the same."""
-    facts: dict[str, str] = {}
+    """Model, protocol and versions that the shards record; a UserError where two shards differ."""
+    metadata: dict[str, str] = {}
     for path in shards:
-        metadata = records.facts(path)
-        found: dict[str, str] = {key: metadata[key] for key in ("model", "protocol", "versions") if key in metadata}
-        if facts and found != facts:
+        stored = records.metadata(path)
+        found: dict[str, str] = {key: stored[key] for key in ("model", "protocol", "versions") if key in stored}
+        if metadata and found != metadata:
             raise UserError("shards of different models, settings or versions", path, "delete the older ones")
-        facts = found
-    return facts
+        metadata = found
+    return metadata
 
 
 def complete(shards: list[Path], problems: dict[str, dict[str, Any]], samples: int) -> list[dict[str, Any]]:

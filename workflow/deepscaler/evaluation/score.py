@@ -62,7 +62,7 @@ def score(*, scale: str, system: str, suite: str, grades: Path, output: Path) ->
             "benchmarks": scores,
             "provenance": {
                 key: json.loads(value)
-                for key, value in records.facts(grades).items()
+                for key, value in records.metadata(grades).items()
                 if key in ("model", "protocol", "versions")
             },
         },

@@ -85,8 +85,8 @@ def bootstrap(values: Sequence[NDArray[np.float64]], seed: int, draws: int = DRA
     random = np.random.default_rng(seed)
     total = np.zeros(draws)
     for shares in values:
-        chosen = random.integers(len(shares), size=(draws, len(shares)), dtype=np.int32)
-        total += shares[chosen].mean(axis=1)
+        drawn = random.integers(len(shares), size=(draws, len(shares)), dtype=np.int32)
+        total += shares[drawn].mean(axis=1)
     return total / len(values)
 
 

@@ -61,7 +61,7 @@ class EngineSettings:
             "max_num_batched_tokens": CPU_SEQUENCES * self.context,
         }
 
-    def facts(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
