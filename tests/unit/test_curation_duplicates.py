@@ -9,7 +9,16 @@ import pytest
 from deepscaler import records
 from deepscaler.curation import similar
 from deepscaler.curation.decontaminate import decontaminate, runs, shared_runs
-from deepscaler.curation.deduplicate import EXACT, NEAR, Twin, candidates, deduplicate, exact_twins, near_twins, settle
+from deepscaler.curation.deduplicate import (
+    EXACT,
+    NEAR,
+    Twin,
+    candidates,
+    deduplicate,
+    exact_twins,
+    final_twin,
+    near_twins,
+)
 from deepscaler.curation.embed import Embedder, batches, read_vectors, write_vectors
 from deepscaler.curation.similar import NEIGHBOURS, Pairs, earlier_pairs, similar_pairs
 from deepscaler.errors import UserError
@@ -121,12 +130,12 @@ def test_a_judge_decides_near_the_threshold(tmp_path: Path) -> None:
 
 def test_of_a_chain_only_the_middle_leaves() -> None:
     pairs = Pairs(np.array([1, 2]), np.array([0, 1]), np.array([0.95, 0.93]))
-    assert near_twins(pairs, 3, 0.9, {}) == {1: Twin(0, 0.95, NEAR)}
+    assert near_twins(pairs, 0.9, {}) == {1: Twin(0, 0.95, NEAR)}
 
 
 def test_a_twin_is_always_one_that_stays() -> None:
     twins = {1: Twin(0, 0.95, NEAR), 2: Twin(1, 1.0, EXACT)}
-    assert settle(twins[2], twins) == Twin(0, 0.95, NEAR)
+    assert final_twin(twins[2], twins) == Twin(0, 0.95, NEAR)
 
 
 def test_problems_without_any_word_are_compared_as_they_are() -> None:
@@ -245,7 +254,7 @@ def test_a_crowd_of_equals_stays_within_memory(monkeypatch: pytest.MonkeyPatch) 
     vectors = np.ones((500, 4), dtype=np.float32) / 2
     pairs = earlier_pairs(vectors, 0.9)
     assert np.bincount(pairs.rows).max() <= NEIGHBOURS
-    assert set(near_twins(pairs, 500, 0.9, {}).values()) == {Twin(0, 1.0, NEAR)}
+    assert set(near_twins(pairs, 0.9, {}).values()) == {Twin(0, 1.0, NEAR)}
 
 
 def test_batches_hold_every_text_once_within_their_budget() -> None:

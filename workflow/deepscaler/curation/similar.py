@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BLOCK, TILE = 1024, 8192
 NEIGHBOURS = 64
-"""Pairs kept of a row, the strongest: bounds memory where whole crowds are alike."""
+"""Pairs kept of a row, the most similar: bounds memory where very many problems are alike."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,13 @@ class Pairs:
     rows: "Array"
     columns: "Array"
     scores: "Array"
+
+    def renumbered(self, indices: list[int]) -> "Pairs":
+        """The same pairs by other indices: `indices[i]` for i."""
+        import numpy as np
+
+        numbers = np.array(indices, dtype=np.int64)
+        return Pairs(numbers[self.rows], numbers[self.columns], self.scores)
 
 
 def similar_pairs(
