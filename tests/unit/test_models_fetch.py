@@ -84,7 +84,7 @@ def test_a_folder_that_tells_no_revision_is_said_to_be_held_against_nothing(repo
     output = pinned(repository)
     fetch_model.fetch_model(system="tiny", output=output)
     assert json.loads(output.read_text())["verified"] == "none"
-    assert "held against no pin (the folder tells no revision)" in capsys.readouterr().out
+    assert "not verified against a pin (the folder records no revision)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

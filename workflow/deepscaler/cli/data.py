@@ -13,7 +13,7 @@ from deepscaler.settings.curation import Curation
 Problems = Annotated[Path, typer.Option("--problems", help="Table of problems to read.")]
 ProblemFiles = Annotated[list[Path], typer.Option("--problems", help="Tables of problems, the best source first.")]
 Removed = Annotated[Path, typer.Option("--removed", help="File to write: what leaves, where and why.")]
-Review = Annotated[Path, typer.Option("--review", help="CSV to write: doubtful cases for human eyes.")]
+Review = Annotated[Path, typer.Option("--review", help="CSV to write: doubtful cases, for people to look at.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""Verbs of the reward: grading answers by hand or by the million."""
+"""Verbs of the reward: grading one pair of answers or a file of any length."""
 
 import json
 import sys

@@ -21,7 +21,7 @@ NEEDS_CHOICES = re.compile(
     r"\bwhich (?:one )?of (?:the following|these)\b|\bof the following\b|\bof the \w+ below\b|\bclosest to\b", re.I
 )
 MAX_ANSWER = 2000
-"""Characters; a longer "answer" is a solution."""
+"""Characters; a longer "answer" is a whole solution."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def extract_answers(
 ) -> None:
     """Write the rows that have an answer to `output` and the others, with the reason, to `removed`.
 
-    Answers that two ways give differently go to `review`, for human eyes; the source's own is kept.
+    Where two ways give different answers, the row goes to `review`, for people; the source's own answer is kept.
     """
     rows = records.read(problems, records.PROBLEM).to_pylist()
     readings = [read_answer(row) for row in rows]

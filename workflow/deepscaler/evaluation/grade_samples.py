@@ -15,7 +15,7 @@ from deepscaler.reward.pool import GradingPool
 from deepscaler.reward.verdicts import MODES, ResponseVerdict, ThinkRule
 
 SECONDS, MEMORY_MB = 2.0, 1024
-"""Limits of one answer; what goes beyond counts as wrong, and is reported."""
+"""Limits of one verdict; an answer beyond them counts as wrong and is reported."""
 
 
 def grade_samples(

@@ -1,6 +1,6 @@
 """What is asked of the engine: every (problem, sample) of a suite with its prompt and seed, and one shard of them.
 
-Everything here is a function of the settings and the benchmark tables, and does not depend on how the work is cut.
+Everything here is a function of the settings and the benchmark tables, and does not depend on the number of shards.
 """
 
 import hashlib

@@ -106,7 +106,7 @@ def benchmark_scores(benchmark: str, rows: Any, grader: Mode, seed: int) -> dict
 
 
 def graded_scores(rows: Any, correct: Table, seed: int) -> dict[str, Any]:
-    """What depends on who graded."""
+    """The scores that depend on the grader."""
     shares = correct.mean(axis=1)
     error = statistics.standard_error(correct)
     low, high = statistics.interval(statistics.bootstrap([shares], seed))
@@ -130,7 +130,7 @@ def graded_scores(rows: Any, correct: Table, seed: int) -> dict[str, Any]:
 
 
 def unmarked_scores(correct: Table) -> dict[str, Any]:
-    """Pass@1 of the problems that no mark of the settings speaks against."""
+    """Pass@1 of the problems without a known defect (`flags` of the settings)."""
     return {
         "problems": len(correct),
         "pass_at_1": percent(statistics.pass_at_1(correct)),

@@ -1,4 +1,4 @@
-"""What 16 samples a problem say about a system, and how surely.
+"""Statistics of several samples a problem: rates, standard errors, intervals, paired differences.
 
 All functions take `correct`, a table of problems × samples of 0 and 1, or things made of it. Rates are fractions.
 

@@ -26,7 +26,7 @@ SEED = 2023
 GOOD = 165
 """Flawless problems of a source."""
 SPARE = 5
-"""Problems at hand for each flawed row: some kinds take two, or only those of some families."""
+"""Unused problems for each flawed row: some kinds of flaw take two, or only problems of some families."""
 BENCHMARK_SIZE = 100
 """Problems of each benchmark that no source may hold by chance."""
 TESTED = 20

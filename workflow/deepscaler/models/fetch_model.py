@@ -42,9 +42,8 @@ def fetch_model(*, system: str, output: Path) -> None:
     replace(aside, folder)
     print(f"{system}: {len(snapshot.digests)} files of {entry.repository}@{snapshot.revision or 'unknown revision'}")
     if snapshot.verified == "none":
-        print(
-            f"{system}: held against no pin ({'none is set' if not entry.revision else 'the folder tells no revision'})"
-        )
+        why = "the folder records no revision" if entry.revision else "none is set"
+        print(f"{system}: not verified against a pin ({why})")
 
 
 def published(system: str) -> Published:
