@@ -19,7 +19,7 @@ from typing import Any
 
 from deepscaler.evaluation import sample, vllm_engine
 from deepscaler.evaluation.partial import Partial
-from deepscaler.evaluation.requests import Protocol, Request, plan, protocol, read_problems
+from deepscaler.evaluation.requests import Protocol, Request, plan, protocol_of, read_problems
 from deepscaler.files import write_text
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.versions import installed
@@ -27,23 +27,23 @@ from deepscaler.versions import installed
 Way = Callable[[Any, list[Request], Protocol], list[str]]
 
 
-def ours(llm: Any, requests: list[Request], how: Protocol) -> list[str]:
+def ours(llm: Any, requests: list[Request], protocol: Protocol) -> list[str]:
     with tempfile.TemporaryDirectory() as folder, Partial(Path(folder) / "samples.parquet", "0" * 12) as partial:
         found = {}
-        for row in sample.draw(llm, requests, how, "system"):
+        for row in sample.draw(llm, requests, protocol, "system"):
             partial.keep(row)
             found[row["id"]] = row["response"]
     return [found[request.id] for request in requests]
 
 
-def generate(llm: Any, requests: list[Request], how: Protocol, seeds: bool = True) -> list[str]:
+def generate(llm: Any, requests: list[Request], protocol: Protocol, seeds: bool = True) -> list[str]:
     from vllm import SamplingParams, TokensPrompt
 
     parameters = [
         SamplingParams(
-            temperature=how.temperature,
-            top_p=how.top_p,
-            max_tokens=min(how.max_new_tokens, how.context - len(request.prompt)),
+            temperature=protocol.temperature,
+            top_p=protocol.top_p,
+            max_tokens=min(protocol.max_new_tokens, protocol.context - len(request.prompt)),
             seed=request.seed if seeds else None,
             skip_special_tokens=False,
         )
@@ -53,21 +53,23 @@ def generate(llm: Any, requests: list[Request], how: Protocol, seeds: bool = Tru
     return [result.outputs[0].text for result in llm.generate(prompts, parameters, use_tqdm=False)]
 
 
-def no_seeds(llm: Any, requests: list[Request], how: Protocol) -> list[str]:
-    return generate(llm, requests, how, seeds=False)
+def no_seeds(llm: Any, requests: list[Request], protocol: Protocol) -> list[str]:
+    return generate(llm, requests, protocol, seeds=False)
 
 
 WAYS: dict[str, Way] = {"ours": ours, "generate": generate, "no seeds": no_seeds}
 
 
-def measure(llm: Any, requests: list[Request], how: Protocol, tokenizer: Any, rounds: int) -> dict[str, list[float]]:
+def measure(
+    llm: Any, requests: list[Request], protocol: Protocol, tokenizer: Any, rounds: int
+) -> dict[str, list[float]]:
     """Tokens a processor second of each way, a number a round; the first round warms up and is dropped."""
     rates: dict[str, list[float]] = {name: [] for name in WAYS}
     for turn in range(rounds + 1):
         answers = {}
         for name, way in WAYS.items():
             begun = time.process_time()
-            answers[name] = way(llm, requests, how)
+            answers[name] = way(llm, requests, protocol)
             seconds = time.process_time() - begun
             tokens = sum(len(ids) for ids in tokenizer(answers[name], add_special_tokens=False)["input_ids"])
             if turn:
@@ -105,11 +107,11 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()
     vllm_engine.prepare("cpu" if given.scale == "mini" else "gpu")
-    how = dataclasses.replace(protocol(given.scale, given.system), samples=given.samples)
+    protocol = dataclasses.replace(protocol_of(given.scale, given.system), samples=given.samples)
     tokenizer = load_tokenizer(given.model)
-    requests = plan(read_problems(given.benchmarks), how, tokenizer)
-    llm = vllm_engine.start(given.model, sample.settings_of(given.scale, how))
-    text = report(measure(llm, requests, how, tokenizer, given.rounds), len(requests))
+    requests = plan(read_problems(given.benchmarks), protocol, tokenizer)
+    llm = vllm_engine.start(given.model, sample.engine_settings_of(given.scale, protocol))
+    text = report(measure(llm, requests, protocol, tokenizer, given.rounds), len(requests))
     print(text)
     if given.markdown:
         write_text(given.markdown, text + "\n")

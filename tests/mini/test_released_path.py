@@ -103,15 +103,15 @@ def test_every_sample_is_there_once_in_even_shards(ran):
         tables = [records.read(path, records.COMPLETION).to_pylist() for path in shards]
         assert [len(rows) for rows in tables] == [(30 + 6) * SAMPLES // SHARDS] * SHARDS
         assert len({(row["problem_id"], row["sample"]) for rows in tables for row in rows}) == 36 * SAMPLES
-        facts = {records.facts(path)["model"] for path in shards}
-        assert json.loads(facts.pop())["revision"] == tiny_hub.COMMIT
-        assert not facts
+        metadata = {records.metadata(path)["model"] for path in shards}
+        assert json.loads(metadata.pop())["revision"] == tiny_hub.COMMIT
+        assert not metadata
 
 
 def test_the_real_problems_were_held_against_their_digest(ran):
     checkout, _, _ = ran
-    facts = records.facts(checkout / "work/tiny/benchmarks/aime-2024.parquet")
-    assert facts["verified"] == "sha256"
+    metadata = records.metadata(checkout / "work/tiny/benchmarks/aime-2024.parquet")
+    assert metadata["verified"] == "sha256"
 
 
 def test_the_table_has_the_systems_and_the_paper_beside_them(ran):

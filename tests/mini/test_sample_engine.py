@@ -91,11 +91,11 @@ def test_every_completion_is_stored_with_what_made_it(sampled):
     assert len(rows) == 2 * 6 * 4
     assert len({row["seed"] for row in rows}) == len(rows)
     assert all(0 < row["tokens"] <= 64 and row["finish_reason"] in ("stop", "length") for row in rows)
-    facts = {key: json.loads(value) for key, value in records.facts(path).items()}
-    assert facts["model"]["revision"] == COMMIT
-    assert facts["protocol"]["temperature"] == 0.6
-    assert facts["versions"]["torch"]
-    assert facts["engine"]["context"] == 256
+    metadata = {key: json.loads(value) for key, value in records.metadata(path).items()}
+    assert metadata["model"]["revision"] == COMMIT
+    assert metadata["protocol"]["temperature"] == 0.6
+    assert metadata["versions"]["torch"]
+    assert metadata["engine"]["context"] == 256
 
 
 def test_four_shards_give_the_samples_of_one(sampled):

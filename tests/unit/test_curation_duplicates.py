@@ -10,7 +10,16 @@ import pytest
 from deepscaler import records
 from deepscaler.curation import similar
 from deepscaler.curation.decontaminate import decontaminate, runs, shared_runs
-from deepscaler.curation.deduplicate import EXACT, NEAR, Twin, candidates, deduplicate, exact_twins, near_twins, settle
+from deepscaler.curation.deduplicate import (
+    EXACT,
+    NEAR,
+    Twin,
+    candidates,
+    deduplicate,
+    exact_twins,
+    final_twin,
+    near_twins,
+)
 from deepscaler.curation.embed import Embedder, batches, read_vectors, write_vectors
 from deepscaler.curation.similar import Pairs, earlier_pairs, similar_pairs
 from deepscaler.errors import UserError
@@ -56,13 +65,13 @@ def run_deduplicate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[
         records.write(folder / f"{source}.parquet", rows, records.PROBLEM)
     judge = changes.pop("judge", None)
     deduplicate(
-        [folder / "a.parquet", folder / "b.parquet"],
-        folder / "out.parquet",
-        folder / "out.npy",
-        folder / "removed.parquet",
-        folder / "review.csv",
-        own_settings.changed(own_settings.CURATION.deduplicate, **changes),
-        own_settings.CURATION.embedding,
+        problems=[folder / "a.parquet", folder / "b.parquet"],
+        output=folder / "out.parquet",
+        vectors=folder / "out.npy",
+        removed=folder / "removed.parquet",
+        review=folder / "review.csv",
+        settings=own_settings.changed(own_settings.CURATION.deduplicate, **changes),
+        embedding=own_settings.CURATION.embedding,
         judge=judge,
     )
     stay = records.read(folder / "out.parquet", records.PROBLEM).column("id").to_pylist()
@@ -121,12 +130,12 @@ def test_a_judge_decides_near_the_threshold(tmp_path: Path) -> None:
 
 def test_of_a_chain_only_the_middle_leaves() -> None:
     pairs = Pairs(np.array([1, 2]), np.array([0, 1]), np.array([0.95, 0.93]))
-    assert near_twins(pairs, 3, 0.9, {}) == {1: Twin(0, 0.95, NEAR)}
+    assert near_twins(pairs, 0.9, {}) == {1: Twin(0, 0.95, NEAR)}
 
 
 def test_a_twin_is_always_one_that_stays() -> None:
     twins = {1: Twin(0, 0.95, NEAR), 2: Twin(1, 1.0, EXACT)}
-    assert settle(twins[2], twins) == Twin(0, 0.95, NEAR)
+    assert final_twin(twins[2], twins) == Twin(0, 0.95, NEAR)
 
 
 def test_problems_without_any_word_are_compared_as_they_are() -> None:
@@ -150,18 +159,20 @@ def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dic
         for n, text in enumerate(texts)
     ]
     records.write(folder / "t.parquet", tests, records.BENCHMARK_PROBLEM)
-    files = [folder / name for name in ("out.parquet", "removed.parquet", "report.csv")]
     decontaminate(
-        folder / "in.parquet",
-        folder / "in.npy",
-        [folder / "t.parquet"],
-        *files,
-        own_settings.changed(own_settings.CURATION.decontaminate, **changes),
-        own_settings.CURATION.embedding,
+        problems=folder / "in.parquet",
+        vectors=folder / "in.npy",
+        benchmarks=[folder / "t.parquet"],
+        output=folder / "out.parquet",
+        removed=folder / "removed.parquet",
+        report=folder / "report.csv",
+        settings=own_settings.changed(own_settings.CURATION.decontaminate, **changes),
+        embedding=own_settings.CURATION.embedding,
     )
-    stay = records.read(files[0], records.PROBLEM).column("id").to_pylist()
-    with files[2].open() as handle:
-        return stay, records.read(files[1], records.REMOVED).to_pylist(), list(csv.DictReader(handle))
+    stay = records.read(folder / "out.parquet", records.PROBLEM).column("id").to_pylist()
+    removed = records.read(folder / "removed.parquet", records.REMOVED).to_pylist()
+    with (folder / "report.csv").open() as handle:
+        return stay, removed, list(csv.DictReader(handle))
 
 
 def test_contamination_is_found_by_text_by_runs_and_by_embedding(tmp_path: Path) -> None:
@@ -245,7 +256,7 @@ def test_a_crowd_of_equals_stays_within_memory(monkeypatch: pytest.MonkeyPatch) 
     vectors = np.ones((500, 4), dtype=np.float32) / 2
     pairs = earlier_pairs(vectors, 0.9, 64)
     assert np.bincount(pairs.rows).max() == 64
-    assert set(near_twins(pairs, 500, 0.9, {}).values()) == {Twin(0, 1.0, NEAR)}
+    assert set(near_twins(pairs, 0.9, {}).values()) == {Twin(0, 1.0, NEAR)}
 
 
 def test_batches_hold_every_text_once_within_their_budget() -> None:

@@ -53,43 +53,43 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     prompting = prompting_entry("mini", mini.base).prompting
     tokenizer = build_tokenizer(prompting.suffix)
     for source in mini.curation.sources:
-        fetch_source(source, folder / f"source-{source}.parquet")
+        fetch_source(source=source, output=folder / f"source-{source}.parquet")
         extract_answers(
-            folder / f"source-{source}.parquet",
-            folder / f"{source}.parquet",
-            folder / f"removed-{source}.parquet",
-            folder / f"review-{source}.csv",
-            mini.curation.extract_answers,
-            folder / "replies.jsonl",
+            problems=folder / f"source-{source}.parquet",
+            output=folder / f"{source}.parquet",
+            removed=folder / f"removed-{source}.parquet",
+            review=folder / f"review-{source}.csv",
+            settings=mini.curation.extract_answers,
+            cache=folder / "replies.jsonl",
         )
     tests = mini.evaluation.suites["table"]
     for benchmark in tests:
-        fetch_benchmark(benchmark, folder / f"{benchmark}.parquet")
+        fetch_benchmark(benchmark=benchmark, output=folder / f"{benchmark}.parquet")
     deduplicate(
-        [folder / f"{source}.parquet" for source in mini.curation.sources],
-        folder / "deduplicated.parquet",
-        folder / "deduplicated.npy",
-        folder / "removed-deduplicate.parquet",
-        folder / "review.csv",
-        mini.curation.deduplicate,
-        mini.curation.embedding,
+        problems=[folder / f"{source}.parquet" for source in mini.curation.sources],
+        output=folder / "deduplicated.parquet",
+        vectors=folder / "deduplicated.npy",
+        removed=folder / "removed-deduplicate.parquet",
+        review=folder / "review.csv",
+        settings=mini.curation.deduplicate,
+        embedding=mini.curation.embedding,
     )
     decontaminate(
-        folder / "deduplicated.parquet",
-        folder / "deduplicated.npy",
-        [folder / f"{benchmark}.parquet" for benchmark in tests],
-        folder / "decontaminated.parquet",
-        folder / "removed-decontaminate.parquet",
-        folder / "contamination.csv",
-        mini.curation.decontaminate,
-        mini.curation.embedding,
+        problems=folder / "deduplicated.parquet",
+        vectors=folder / "deduplicated.npy",
+        benchmarks=[folder / f"{benchmark}.parquet" for benchmark in tests],
+        output=folder / "decontaminated.parquet",
+        removed=folder / "removed-decontaminate.parquet",
+        report=folder / "contamination.csv",
+        settings=mini.curation.decontaminate,
+        embedding=mini.curation.embedding,
     )
     select_gradable(
-        folder / "decontaminated.parquet",
-        folder / "train" / "train.parquet",
-        folder / "removed-select.parquet",
-        mini.curation.select_gradable,
-        lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
+        problems=folder / "decontaminated.parquet",
+        output=folder / "train" / "train.parquet",
+        removed=folder / "removed-select.parquet",
+        settings=mini.curation.select_gradable,
+        count_tokens=lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
     )
     summarise(folder)
     yield folder
@@ -98,16 +98,16 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def summarise(folder: Path) -> None:
     summarise_curation(
-        sorted(folder.glob("source-*.parquet")),
-        sorted(folder.glob("removed-*.parquet")),
-        folder / "train" / "train.parquet",
-        folder / "curation.csv",
-        folder / "removed.parquet",
-        folder / "train" / "README.md",
-        folder / "contamination.csv",
-        folder / "results" / "contamination.csv",
-        "mini",
-        settings.load_scale("mini").curation.select_gradable,
+        sources=sorted(folder.glob("source-*.parquet")),
+        removed_parts=sorted(folder.glob("removed-*.parquet")),
+        train=folder / "train" / "train.parquet",
+        funnel=folder / "curation.csv",
+        removed=folder / "removed.parquet",
+        card=folder / "train" / "README.md",
+        found=folder / "contamination.csv",
+        contamination=folder / "results" / "contamination.csv",
+        scale="mini",
+        selection=settings.load_scale("mini").curation.select_gradable,
     )
 
 

@@ -59,7 +59,7 @@ def lines(rows: list[Any]) -> bytes:
 
 
 def fetched(project: Path) -> list[dict[str, Any]]:
-    fetch_source("ours", project / "ours.parquet")
+    fetch_source(source="ours", output=project / "ours.parquet")
     return records.read(project / "ours.parquet", records.PROBLEM).to_pylist()
 
 
@@ -125,10 +125,16 @@ def test_broken_lines_stay_as_rows_with_their_defect(project: Path) -> None:
 def test_what_is_broken_leaves_by_name(project: Path) -> None:
     write(project, "data.jsonl", lines([GOOD[0], {"problem": "", "answer": "3"}, {"problem": "Why?"}]))
     fetched(project)
-    files = [project / name for name in ("out.parquet", "removed.parquet", "review.csv")]
-    extract_answers(project / "ours.parquet", *files, own_settings.CURATION.extract_answers, project / "replies.jsonl")
-    kept = records.read(files[0], records.PROBLEM).to_pylist()
-    removed = records.read(files[1], records.REMOVED).to_pylist()
+    extract_answers(
+        problems=project / "ours.parquet",
+        output=project / "out.parquet",
+        removed=project / "removed.parquet",
+        review=project / "review.csv",
+        settings=own_settings.CURATION.extract_answers,
+        cache=project / "replies.jsonl",
+    )
+    kept = records.read(project / "out.parquet", records.PROBLEM).to_pylist()
+    removed = records.read(project / "removed.parquet", records.REMOVED).to_pylist()
     assert [row["answer"] for row in kept] == ["0"]
     assert [row["reason"] for row in removed] == ["defect: problem is empty", "no answer"]
 
@@ -209,7 +215,7 @@ def test_a_file_that_differs_from_its_pin_is_refused_and_kept_aside(project: Pat
 def test_pins_are_written_held_and_renewed(project: Path) -> None:
     lock = project / "config" / "sources.lock.yaml"
     write(project, "data.jsonl", lines(GOOD))
-    pin([], lock)
+    pin(names=[], lock=lock)
     forget()
     assert len(fetched(project)) == len(GOOD)
 
@@ -218,12 +224,12 @@ def test_pins_are_written_held_and_renewed(project: Path) -> None:
     with pytest.raises(UserError, match="does not match its pin"):
         fetched(project)
 
-    pin(["ours"], lock)
+    pin(names=["ours"], lock=lock)
     forget()
     assert len(fetched(project)) == 3
 
     with pytest.raises(UserError, match="unknown source 'theirs'"):
-        pin(["theirs"], lock)
+        pin(names=["theirs"], lock=lock)
 
 
 def test_numbers_as_answers(project: Path) -> None:

@@ -31,7 +31,7 @@ def fetch(monkeypatch, tmp_path, rows, **given):
     folder.mkdir(exist_ok=True)
     (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.setattr(settings, "benchmarks", lambda: {"set": entry(folder, size=len(rows), **given)})
-    fetch_benchmark.fetch_benchmark("set", tmp_path / "set.parquet")
+    fetch_benchmark.fetch_benchmark(benchmark="set", output=tmp_path / "set.parquet")
     return read_problems([tmp_path / "set.parquet"])
 
 
@@ -48,12 +48,12 @@ def mirror(shared, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("benchmark", "size"), PAPER.items())
 def test_the_papers_sets_load_with_their_sizes_and_digests(mirror, benchmark, size):
     output = mirror / f"{benchmark}.parquet"
-    fetch_benchmark.fetch_benchmark(benchmark, output)
+    fetch_benchmark.fetch_benchmark(benchmark=benchmark, output=output)
     problems = read_problems([output])
     assert len(problems) == size
     assert problems[-1]["id"] == f"{benchmark}/{size - 1:04d}"
     assert all(answer.strip() for row in problems for answer in row["answers"])
-    assert records.facts(output)["verified"] == "sha256"
+    assert records.metadata(output)["verified"] == "sha256"
     if benchmark == "minerva-math":
         assert {len(row["answers"]) for row in problems} == {1, 2, 3}
     if benchmark == "amc-2023":
@@ -64,15 +64,20 @@ def test_the_papers_golds_are_right_by_both_graders(mirror, monkeypatch, tmp_pat
     """Each gold as a response to its own problem, through the very path that samples take."""
     paths = [mirror / f"{benchmark}.parquet" for benchmark in PAPER]
     for benchmark, path in zip(PAPER, paths, strict=True):
-        fetch_benchmark.fetch_benchmark(benchmark, path)
+        fetch_benchmark.fetch_benchmark(benchmark=benchmark, output=path)
     problems = read_problems(paths)
     system = "deepseek-r1-distill-qwen-1.5b"
-    how = grade_samples.protocol("released", system)
-    monkeypatch.setattr(grade_samples, "protocol", lambda *_: vars_replaced(how, samples=1))
+    protocol = grade_samples.protocol_of("released", system)
+    monkeypatch.setattr(grade_samples, "protocol_of", lambda *_: vars_replaced(protocol, samples=1))
     rows = [completion(system, row, f"So it is.</think>\n\\boxed{{{row['answers'][0]}}}") for row in problems]
     records.write(tmp_path / "samples.parquet", rows, records.COMPLETION)
     grade_samples.grade_samples(
-        "released", system, [tmp_path / "samples.parquet"], paths, tmp_path / "grades.parquet", 2
+        scale="released",
+        system=system,
+        samples=[tmp_path / "samples.parquet"],
+        benchmarks=paths,
+        output=tmp_path / "grades.parquet",
+        threads=2,
     )
     grades = records.read(tmp_path / "grades.parquet", records.GRADE).to_pylist()
     wrong = [(row["problem_id"], row["answer"], row["paper"], row["strict"]) for row in grades]
@@ -82,7 +87,7 @@ def test_the_papers_golds_are_right_by_both_graders(mirror, monkeypatch, tmp_pat
 
 def test_the_marks_of_minerva_are_what_its_own_text_says(mirror):
     """Answers that an earlier part's solution, printed in the problem, ends with, and the problem's own does not."""
-    fetch_benchmark.fetch_benchmark("minerva-math", mirror / "m.parquet")
+    fetch_benchmark.fetch_benchmark(benchmark="minerva-math", output=mirror / "m.parquet")
     found = []
     for index, row in enumerate(read_problems([mirror / "m.parquet"])):
         parts = re.findall(r"The final answer is (.*?)\. I hope it is correct", row["problem"], re.DOTALL)
@@ -98,7 +103,7 @@ def test_the_marks_of_minerva_are_what_its_own_text_says(mirror):
 
 def test_the_marks_of_math_500_are_problems_of_aime(mirror, shared):
     """Word for word in what the paper trained on."""
-    fetch_benchmark.fetch_benchmark("math-500", mirror / "m.parquet")
+    fetch_benchmark.fetch_benchmark(benchmark="math-500", output=mirror / "m.parquet")
     trained_on = {letters(row["problem"]) for row in hub.read_rows(shared / "data/sources/aime.json")}
     problems = enumerate(read_problems([mirror / "m.parquet"]))
     found = [index for index, row in problems if letters(row["problem"]) in trained_on]
@@ -128,7 +133,7 @@ def test_changed_bytes_are_refused_and_kept_nowhere_near_the_output(mirror, shar
     (test / "aime.json").write_text(text.replace("204", "205", 1))
     output = mirror / "aime-2024.parquet"
     with pytest.raises(UserError, match=r"does not match its pin: deepscaler/data/test/aime\.json has SHA-256"):
-        fetch_benchmark.fetch_benchmark("aime-2024", output)
+        fetch_benchmark.fetch_benchmark(benchmark="aime-2024", output=output)
     assert not output.exists()
     assert (mirror / ".aime-2024.parquet.fetched.refused/deepscaler/data/test/aime.json").exists()
 
@@ -136,7 +141,7 @@ def test_changed_bytes_are_refused_and_kept_nowhere_near_the_output(mirror, shar
 def test_synthetic_sets_do_not_depend_on_the_scales_seed(tmp_path):
     names = settings.load_scale("mini").evaluation.suites["table"]
     for name in names:
-        fetch_benchmark.fetch_benchmark(name, tmp_path / f"{name}.parquet")
+        fetch_benchmark.fetch_benchmark(benchmark=name, output=tmp_path / f"{name}.parquet")
     problems = read_problems([tmp_path / f"{name}.parquet" for name in names])
     assert len({row["problem"] for row in problems}) == len(problems) == 200
     styles = {row["answers"][0][0] for row in problems}
@@ -195,12 +200,12 @@ def test_other_columns_and_sizes(monkeypatch, tmp_path):
     assert problems[0]["problem"] == "a"
     monkeypatch.setattr(settings, "benchmarks", lambda: {"set": entry(tmp_path / "repository", size=7)})
     with pytest.raises(UserError, match="set has 1 problems, expected 7"):
-        fetch_benchmark.fetch_benchmark("set", tmp_path / "set.parquet")
+        fetch_benchmark.fetch_benchmark(benchmark="set", output=tmp_path / "set.parquet")
 
 
 def test_an_unknown_benchmark_gets_its_nearest_name(tmp_path):
     with pytest.raises(UserError, match=r"unknown benchmark 'aime-20244'.*did you mean 'aime-2024'"):
-        fetch_benchmark.fetch_benchmark("aime-20244", tmp_path / "x.parquet")
+        fetch_benchmark.fetch_benchmark(benchmark="aime-20244", output=tmp_path / "x.parquet")
 
 
 def test_every_suite_of_the_paper_has_the_papers_sets():

@@ -12,7 +12,7 @@ from deepscaler import records, settings
 from deepscaler.errors import UserError
 from deepscaler.evaluation import grade_samples, sample
 from deepscaler.evaluation.partial import Partial
-from deepscaler.evaluation.requests import Protocol, check_context, plan, protocol, seed_of, shard_of
+from deepscaler.evaluation.requests import Protocol, check_context, plan, protocol_of, seed_of, shard_of
 from deepscaler.evaluation.vllm_engine import EngineSettings
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.models.templates import chat_messages, load_tokenizer, prompt_text, prompt_token_ids
@@ -101,10 +101,10 @@ def test_a_context_beyond_the_models_positions(tmp_path):
 
 
 def test_a_system_is_sampled_as_it_was_meant_to_be():
-    assert protocol("released", "qwen2.5-math-7b-instruct").context == 4096
-    ours = protocol("released", "deepscaler-1.5b-preview")
+    assert protocol_of("released", "qwen2.5-math-7b-instruct").context == 4096
+    ours = protocol_of("released", "deepscaler-1.5b-preview")
     assert (ours.samples, ours.temperature, ours.top_p, ours.max_new_tokens) == (16, 0.6, 0.95, 32768)
-    assert protocol("paper", "8k-1").prompting == ours.prompting
+    assert protocol_of("paper", "8k-1").prompting == ours.prompting
 
 
 def test_no_prefill_is_ever_cut_on_a_cpu():
@@ -183,7 +183,13 @@ def test_a_broken_model_is_refused_before_the_engine_starts(tokenizer, tmp_path,
     )
     with pytest.raises(UserError, match=message):
         sample.sample(
-            "mini", "mini-base", model / "model.json", [tmp_path / "set.parquet"], 1, 1, tmp_path / "out.parquet"
+            scale="mini",
+            system="mini-base",
+            model=model / "model.json",
+            benchmarks=[tmp_path / "set.parquet"],
+            shard=1,
+            shards=1,
+            output=tmp_path / "out.parquet",
         )
     assert not (tmp_path / "out.parquet").exists()
 
@@ -209,7 +215,14 @@ def suite(tmp_path, tokenizer):
 
 def grade(suite, *shards):
     paths = [suite / f"{shard}.parquet" for shard in shards]
-    grade_samples.grade_samples("mini", "mini-base", paths, [suite / "set.parquet"], suite / "grades.parquet", 1)
+    grade_samples.grade_samples(
+        scale="mini",
+        system="mini-base",
+        samples=paths,
+        benchmarks=[suite / "set.parquet"],
+        output=suite / "grades.parquet",
+        threads=1,
+    )
     return records.read(suite / "grades.parquet", records.GRADE).to_pylist()
 
 

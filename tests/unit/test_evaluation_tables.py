@@ -12,7 +12,7 @@ from deepscaler.evaluation.table_rows import AVERAGE, PAPER_COLUMNS, table_colum
 SUITE = {"aime-2024": 30, "math-500": 500, "amc-2023": 83, "minerva-math": 272, "olympiad-bench": 675}
 RIGHT = {"aime-2024": 207, "math-500": 7028, "amc-2023": 978, "minerva-math": 1316, "olympiad-bench": 5405}
 """Right answers of 16 a problem that print as the paper's row of DeepScaleR-1.5B-Preview."""
-FACTS = {
+METADATA = {
     "model": {"sha256": "0" * 64, "repository": "acme/tiny", "revision": "a" * 40},
     "protocol": {"context": 34816, "temperature": 0.6, "top_p": 0.95, "seed": 42},
     "versions": {"vllm": "0.29.0"},
@@ -36,9 +36,9 @@ def grades(system, suite=SUITE, right=RIGHT, strict_extra=0):
 
 def scored(folder, scale, system, **given):
     path, output = folder / f"{system}.parquet", folder / f"{system}-table.json"
-    facts = {key: json.dumps(value) for key, value in FACTS.items()}
-    records.write(path, grades(system, **given), records.GRADE, facts)
-    score.score(scale, system, "table", path, output)
+    metadata = {key: json.dumps(value) for key, value in METADATA.items()}
+    records.write(path, grades(system, **given), records.GRADE, metadata)
+    score.score(scale=scale, system=system, suite="table", grades=path, output=output)
     return json.loads(output.read_text())
 
 
@@ -80,7 +80,13 @@ def test_a_suite_whose_grades_lack_a_benchmark_is_refused(tmp_path):
     with pytest.raises(UserError, match="no grades of math-500"):
         scored(tmp_path, "released", "still-1.5b", suite=part)
     with pytest.raises(UserError, match="has no suite 'tabel'"):
-        score.score("released", "still-1.5b", "tabel", tmp_path / "still-1.5b.parquet", tmp_path / "x.json")
+        score.score(
+            scale="released",
+            system="still-1.5b",
+            suite="tabel",
+            grades=tmp_path / "still-1.5b.parquet",
+            output=tmp_path / "x.json",
+        )
 
 
 @pytest.fixture(scope="module")

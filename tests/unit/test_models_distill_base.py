@@ -39,7 +39,7 @@ def test_equal_seeds_give_equal_weights_and_engines_can_load_them(small, tmp_pat
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     for name in ("one", "two"):
-        module.distill_base("mini", "mini-base", tmp_path / name / "model.json", threads=2)
+        module.distill_base(scale="mini", system="mini-base", output=tmp_path / name / "model.json", threads=2)
     manifest = ModelManifest.model_validate_json((tmp_path / "one" / "model.json").read_text())
     assert manifest.files["model.safetensors"] == files.sha256(tmp_path / "two" / "model.safetensors")
     assert manifest.files == {
@@ -69,14 +69,14 @@ def test_a_failure_leaves_nothing_behind(small, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "manifest_for", fail)
     with pytest.raises(RuntimeError, match="disk full"):
-        module.distill_base("mini", "mini-base", tmp_path / "base" / "model.json", threads=1)
+        module.distill_base(scale="mini", system="mini-base", output=tmp_path / "base" / "model.json", threads=1)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("system", "complaint"), [("mini-bas", "did you mean 'mini-base'"), ("other", "is published")])
 def test_only_distilled_systems_are_distilled(small, tmp_path, system, complaint):
     with pytest.raises(UserError, match=complaint):
-        module.distill_base("mini", system, tmp_path / "model.json", threads=1)
+        module.distill_base(scale="mini", system=system, output=tmp_path / "model.json", threads=1)
 
 
 def test_training_lowers_the_loss_on_its_own_traces(small):

@@ -64,7 +64,7 @@ def pinned(monkeypatch, tmp_path):
 
 def test_a_local_repository_is_fetched_whole_with_its_manifest(repository, tmp_path, pinned):
     output = pinned(f"file://{downloaded(repository, tmp_path / 'local')}")
-    fetch_model.fetch_model("tiny", output)
+    fetch_model.fetch_model(system="tiny", output=output)
     manifest = json.loads(output.read_text())
     assert (manifest["revision"], manifest["verified"]) == (COMMIT, "revision")
     assert manifest["files"]["model.safetensors"] == hashlib.sha256(WEIGHTS).hexdigest()
@@ -76,16 +76,16 @@ def test_a_local_repository_is_fetched_whole_with_its_manifest(repository, tmp_p
 def test_every_file_held_against_a_digest(repository, tmp_path, pinned):
     names = [p.name for p in repository.iterdir() if p.is_file() and p.suffix != ".bin"]
     files = {name: sha256(repository / name) for name in names}
-    fetch_model.fetch_model("tiny", pinned(repository, revision=None, files=files))
+    fetch_model.fetch_model(system="tiny", output=pinned(repository, revision=None, files=files))
     manifest = json.loads((tmp_path / "models/tiny/model.json").read_text())
     assert (manifest["revision"], manifest["verified"]) == (None, "sha256")
 
 
 def test_a_folder_that_tells_no_revision_is_said_to_be_held_against_nothing(repository, pinned, capsys):
     output = pinned(repository)
-    fetch_model.fetch_model("tiny", output)
+    fetch_model.fetch_model(system="tiny", output=output)
     assert json.loads(output.read_text())["verified"] == "none"
-    assert "held against no pin (the folder tells no revision)" in capsys.readouterr().out
+    assert "not verified against a pin (the folder records no revision)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_folder_that_tells_no_revision_is_said_to_be_held_against_nothing(repo
 def test_what_does_not_match_its_pin_is_refused_and_kept_aside(repository, tmp_path, pinned, given, message):
     output = pinned(downloaded(repository, tmp_path / "local"), **given)
     with pytest.raises(UserError, match=f"does not match its pin: {message}"):
-        fetch_model.fetch_model("tiny", output)
+        fetch_model.fetch_model(system="tiny", output=output)
     assert not output.exists()
     aside = list(output.parent.parent.glob(".tiny.*.refused"))
     assert len(aside) == 1
@@ -109,10 +109,10 @@ def test_what_does_not_match_its_pin_is_refused_and_kept_aside(repository, tmp_p
 def test_a_model_already_there_stays_when_a_new_fetch_is_refused(repository, tmp_path, pinned):
     local = downloaded(repository, tmp_path / "local")
     output = pinned(local)
-    fetch_model.fetch_model("tiny", output)
+    fetch_model.fetch_model(system="tiny", output=output)
     before = output.read_bytes()
     with pytest.raises(UserError):
-        fetch_model.fetch_model("tiny", pinned(local, revision=OTHER))
+        fetch_model.fetch_model(system="tiny", output=pinned(local, revision=OTHER))
     assert output.read_bytes() == before
 
 
@@ -120,10 +120,10 @@ def test_the_chat_template_is_part_of_the_pin(repository, tmp_path, pinned):
     template = (repository / "chat_template.jinja").read_text()
     digest = hashlib.sha256(template.encode()).hexdigest()
     local = downloaded(repository, tmp_path / "local")
-    fetch_model.fetch_model("tiny", pinned(local, chat_template=digest))
+    fetch_model.fetch_model(system="tiny", output=pinned(local, chat_template=digest))
     (local / "chat_template.jinja").write_text(template.replace("<think>\n", ""))
     with pytest.raises(UserError, match=r"the chat template of .* has SHA-256 \w{12}…, pinned " + digest[:12]):
-        fetch_model.fetch_model("tiny", pinned(local, chat_template=digest))
+        fetch_model.fetch_model(system="tiny", output=pinned(local, chat_template=digest))
 
 
 @pytest.mark.parametrize(
@@ -140,15 +140,15 @@ def test_a_model_that_could_not_be_sampled_is_refused_at_once(repository, tmp_pa
     for name in missing:
         (local / name).unlink()
     with pytest.raises(UserError, match=message):
-        fetch_model.fetch_model("tiny", pinned(local))
+        fetch_model.fetch_model(system="tiny", output=pinned(local))
     assert not (tmp_path / "models/tiny/model.json").exists()
 
 
 def test_no_such_repository_and_no_such_system(tmp_path, pinned):
     with pytest.raises(UserError, match="no repository"):
-        fetch_model.fetch_model("tiny", pinned(tmp_path / "nowhere"))
+        fetch_model.fetch_model(system="tiny", output=pinned(tmp_path / "nowhere"))
     with pytest.raises(UserError, match=r"unknown published model 'tinny'.*did you mean 'tiny'"):
-        fetch_model.fetch_model("tinny", tmp_path / "x/model.json")
+        fetch_model.fetch_model(system="tinny", output=tmp_path / "x/model.json")
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -350,4 +350,4 @@ def test_files_of_two_commits_are_of_none(repository, tmp_path, pinned):
     local = downloaded(repository, tmp_path / "local")
     (local / ".cache/huggingface/download/model.safetensors.metadata").write_text(f"{OTHER}\netag\n1.0\n")
     with pytest.raises(UserError, match=f"files of different commits: {COMMIT[:12]}, {OTHER[:12]}"):
-        fetch_model.fetch_model("tiny", pinned(local))
+        fetch_model.fetch_model(system="tiny", output=pinned(local))

@@ -82,10 +82,10 @@ GRADE = pa.schema(
 
 
 def write(
-    path: Path | str, rows: Iterable[dict[str, Any]], schema: pa.Schema, facts: dict[str, str] | None = None
+    path: Path | str, rows: Iterable[dict[str, Any]], schema: pa.Schema, metadata: dict[str, str] | None = None
 ) -> None:
-    """Write rows as Parquet, whole or not at all; `facts` (versions, seeds) go into the file's metadata."""
-    table = pa.Table.from_pylist(list(rows), schema=schema).replace_schema_metadata(facts or {})
+    """Write rows as Parquet, whole or not at all; `metadata` (versions, seeds) is kept in the file."""
+    table = pa.Table.from_pylist(list(rows), schema=schema).replace_schema_metadata(metadata or {})
     with writing(path) as aside:
         pq.write_table(table, aside, compression="zstd")
 
@@ -103,8 +103,8 @@ def read(path: Path | str, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def facts(path: Path | str) -> dict[str, str]:
-    """What `write` was given as `facts`."""
+def metadata(path: Path | str) -> dict[str, str]:
+    """The metadata that `write` put into a file."""
     return {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
 
 

@@ -13,7 +13,7 @@ from deepscaler.settings.curation import Curation
 Problems = Annotated[Path, typer.Option("--problems", help="Table of problems to read.")]
 ProblemFiles = Annotated[list[Path], typer.Option("--problems", help="Tables of problems, the best source first.")]
 Removed = Annotated[Path, typer.Option("--removed", help="File to write: what leaves, where and why.")]
-Review = Annotated[Path, typer.Option("--review", help="CSV to write: doubtful cases for human eyes.")]
+Review = Annotated[Path, typer.Option("--review", help="CSV to write: doubtful cases, for people to look at.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def curation_of(scale: str) -> Curation:
 
 
 def replies_file(scale: str, job: str) -> Path:
-    """Where a job keeps the replies of a language model; outside the rules' outputs, so that a rerun finds them."""
+    """The file of a job's replies from a language model; no output of a rule, so that a rerun finds it."""
     return Path(settings.site().work) / scale / "data" / "replies" / f"{job}.jsonl"
 
 
@@ -48,18 +48,25 @@ def fetch_source(
     output: Output,
 ) -> None:
     """Fetch a source by its pin, and write its rows as a table of problems."""
-    from deepscaler.curation.fetch_source import fetch_source
+    from deepscaler.curation import fetch_source as module
 
     settings.load_scale(scale)  # an unknown scale is refused
-    fetch_source(source, output)
+    module.fetch_source(source=source, output=output)
 
 
 def extract_answers(scale: ScaleName, problems: Problems, output: Output, removed: Removed, review: Review) -> None:
     """Find every problem's answer: given, boxed, behind a choice's letter, or read by a language model."""
-    from deepscaler.curation.extract_answers import extract_answers
+    from deepscaler.curation import extract_answers as module
 
     replies = replies_file(scale, f"extract_answers-{problems.stem}")
-    extract_answers(problems, output, removed, review, curation_of(scale).extract_answers, replies)
+    module.extract_answers(
+        problems=problems,
+        output=output,
+        removed=removed,
+        review=review,
+        settings=curation_of(scale).extract_answers,
+        cache=replies,
+    )
 
 
 def deduplicate(
@@ -72,22 +79,22 @@ def deduplicate(
     threads: Threads = 1,
 ) -> None:
     """Keep one of each group of duplicates: of the best source, the earliest."""
-    from deepscaler.curation.deduplicate import deduplicate
+    from deepscaler.curation import deduplicate as module
     from deepscaler.curation.llm.same_problem import judge_by
 
     curation = curation_of(scale)
     model = curation.deduplicate.judge
-    deduplicate(
-        problems,
-        output,
-        vectors,
-        removed,
-        review,
-        curation.deduplicate,
-        curation.embedding,
-        threads,
-        settings.site().hub,
-        judge_by(model, replies_file(scale, "deduplicate")) if model else None,
+    module.deduplicate(
+        problems=problems,
+        output=output,
+        vectors=vectors,
+        removed=removed,
+        review=review,
+        settings=curation.deduplicate,
+        embedding=curation.embedding,
+        threads=threads,
+        mirror=settings.site().hub,
+        judge=judge_by(model, replies_file(scale, "deduplicate")) if model else None,
     )
 
 
@@ -102,20 +109,20 @@ def decontaminate(
     threads: Threads = 1,
 ) -> None:
     """Remove what a benchmark holds too: by exact text, by shared runs of words, by embedding."""
-    from deepscaler.curation.decontaminate import decontaminate
+    from deepscaler.curation import decontaminate as module
 
     curation = curation_of(scale)
-    decontaminate(
-        problems,
-        vectors,
-        benchmarks,
-        output,
-        removed,
-        report,
-        curation.decontaminate,
-        curation.embedding,
-        threads,
-        settings.site().hub,
+    module.decontaminate(
+        problems=problems,
+        vectors=vectors,
+        benchmarks=benchmarks,
+        output=output,
+        removed=removed,
+        report=report,
+        settings=curation.decontaminate,
+        embedding=curation.embedding,
+        threads=threads,
+        mirror=settings.site().hub,
     )
 
 
@@ -127,7 +134,7 @@ def select_gradable(
     removed: Removed,
 ) -> None:
     """Keep what the reward can grade and the prompt's limit holds: the training set."""
-    from deepscaler.curation.select_gradable import select_gradable
+    from deepscaler.curation import select_gradable as module
     from deepscaler.dag.systems import prompting_entry
     from deepscaler.models.templates import load_tokenizer, prompt_token_ids
 
@@ -136,12 +143,12 @@ def select_gradable(
     assert base is not None  # settings.scale: training and curation need one
     prompting = prompting_entry(scale, base).prompting
     tokenizer = load_tokenizer(model.parent)
-    select_gradable(
-        problems,
-        output,
-        removed,
-        curation.select_gradable,
-        lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
+    module.select_gradable(
+        problems=problems,
+        output=output,
+        removed=removed,
+        settings=curation.select_gradable,
+        count_tokens=lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
     )
 
 
@@ -157,10 +164,21 @@ def summarise_curation(
     contamination: Annotated[Path, typer.Option(help="CSV to write: the same, among the results.")],
 ) -> None:
     """Count what came in, left and arrived, for every source; refuse a funnel that does not sum."""
-    from deepscaler.curation.summarise_curation import summarise_curation
+    from deepscaler.curation import summarise_curation as module
 
     selection = curation_of(scale).select_gradable
-    summarise_curation(sources, removed_parts, train, funnel, removed, card, found, contamination, scale, selection)
+    module.summarise_curation(
+        sources=sources,
+        removed_parts=removed_parts,
+        train=train,
+        funnel=funnel,
+        removed=removed,
+        card=card,
+        found=found,
+        contamination=contamination,
+        scale=scale,
+        selection=selection,
+    )
 
 
 def pin(
@@ -181,7 +199,7 @@ def pin(
     sources = [name for name in names or [] if name in settings.sources()]
     others = [name for name in names or [] if name not in sources]
     if sources or not names:
-        pin_sources(sources, settings.project_root() / "config" / "sources.lock.yaml")
+        pin_sources(names=sources, lock=settings.project_root() / "config" / "sources.lock.yaml")
     if others or not names:
-        for line in pin_others(others):
+        for line in pin_others(names=others):
             print(line)

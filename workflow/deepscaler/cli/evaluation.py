@@ -13,72 +13,87 @@ Benchmarks = Annotated[list[Path], typer.Option(help="Benchmark tables, in the s
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
+    for function in (fetch_benchmark, sample, grade_samples, score, tabulate):
+        verb(app)(function)
 
-    @verb(app)
-    def fetch_benchmark(
-        scale: ScaleName,
-        benchmark: Annotated[str, typer.Option(help="An entry of config/benchmarks.yaml.")],
-        output: Output,
-    ) -> None:
-        """Fetch a benchmark by its pin, or draw a synthetic one."""
-        from deepscaler.evaluation import fetch_benchmark as module
 
-        module.fetch_benchmark(benchmark, output)
+def fetch_benchmark(
+    scale: ScaleName,
+    benchmark: Annotated[str, typer.Option(help="An entry of config/benchmarks.yaml.")],
+    output: Output,
+) -> None:
+    """Fetch a benchmark by its pin, or draw a synthetic one."""
+    from deepscaler.evaluation import fetch_benchmark as module
 
-    @verb(app)
-    def sample(
-        scale: ScaleName,
-        system: System,
-        model: Annotated[Path, typer.Option(help="The model's manifest: model.json or checkpoint.json.")],
-        benchmarks: Benchmarks,
-        output: Output,
-        shard: Annotated[int, typer.Option(min=1, help="Which shard, from 1.")] = 1,
-        shards: Annotated[int, typer.Option(min=1, help="Into how many the samples are cut.")] = 1,
-    ) -> None:
-        """Sample a model on a suite of benchmarks with vLLM; a killed shard resumes."""
-        from deepscaler.evaluation import sample as module
+    module.fetch_benchmark(benchmark=benchmark, output=output)
 
-        module.sample(scale, system, model, benchmarks, shard, shards, output)
 
-    @verb(app)
-    def grade_samples(
-        scale: ScaleName,
-        system: System,
-        samples: Annotated[list[Path], typer.Option(help="All shards of a suite.")],
-        benchmarks: Benchmarks,
-        output: Output,
-        threads: Threads = 1,
-    ) -> None:
-        """Grade samples in both modes of the reward."""
-        from deepscaler.evaluation import grade_samples as module
+def sample(
+    scale: ScaleName,
+    system: System,
+    model: Annotated[Path, typer.Option(help="The model's manifest: model.json or checkpoint.json.")],
+    benchmarks: Benchmarks,
+    output: Output,
+    shard: Annotated[int, typer.Option(min=1, help="Which shard, from 1.")] = 1,
+    shards: Annotated[int, typer.Option(min=1, help="Into how many the samples are cut.")] = 1,
+) -> None:
+    """Sample a model on a suite of benchmarks with vLLM; a killed shard resumes."""
+    from deepscaler.evaluation import sample as module
 
-        module.grade_samples(scale, system, samples, benchmarks, output, threads)
+    module.sample(
+        scale=scale, system=system, model=model, benchmarks=benchmarks, shard=shard, shards=shards, output=output
+    )
 
-    @verb(app)
-    def score(
-        scale: ScaleName,
-        system: System,
-        suite: Annotated[str, typer.Option(help="A suite of the scale's evaluation.")],
-        grades: Annotated[Path, typer.Option(help="The suite's grades.")],
-        output: Output,
-    ) -> None:
-        """Score graded samples: Pass@1 with errors, pass@k, majority, truncation, tokens."""
-        from deepscaler.evaluation import score as module
 
-        module.score(scale, system, suite, grades, output)
+def grade_samples(
+    scale: ScaleName,
+    system: System,
+    samples: Annotated[list[Path], typer.Option(help="All shards of a suite.")],
+    benchmarks: Benchmarks,
+    output: Output,
+    threads: Threads = 1,
+) -> None:
+    """Grade samples in both modes of the reward."""
+    from deepscaler.evaluation import grade_samples as module
 
-    @verb(app)
-    def tabulate(
-        scale: ScaleName,
-        scores: Annotated[list[Path], typer.Option(help="Scores of every system of the table.")],
-        grades: Annotated[list[Path], typer.Option(help="Grades of every system of the table.")],
-        table: Annotated[Path, typer.Option(help="table.csv")],
-        markdown: Annotated[Path, typer.Option(help="table.md: beside the paper's numbers.")],
-        tokens: Annotated[Path, typer.Option(help="tokens.csv: tokens of right, wrong and all answers.")],
-        agreement: Annotated[Path, typer.Option(help="agreement.csv: how far the two graders differ.")],
-        comparisons: Annotated[Path, typer.Option(help="comparisons.csv: paired differences between systems.")],
-    ) -> None:
-        """Write the tables of a scale."""
-        from deepscaler.evaluation import tabulate as module
+    module.grade_samples(
+        scale=scale, system=system, samples=samples, benchmarks=benchmarks, output=output, threads=threads
+    )
 
-        module.tabulate(scale, scores, grades, table, markdown, tokens, agreement, comparisons)
+
+def score(
+    scale: ScaleName,
+    system: System,
+    suite: Annotated[str, typer.Option(help="A suite of the scale's evaluation.")],
+    grades: Annotated[Path, typer.Option(help="The suite's grades.")],
+    output: Output,
+) -> None:
+    """Score graded samples: Pass@1 with errors, pass@k, majority, truncation, tokens."""
+    from deepscaler.evaluation import score as module
+
+    module.score(scale=scale, system=system, suite=suite, grades=grades, output=output)
+
+
+def tabulate(
+    scale: ScaleName,
+    scores: Annotated[list[Path], typer.Option(help="Scores of every system of the table.")],
+    grades: Annotated[list[Path], typer.Option(help="Grades of every system of the table.")],
+    table: Annotated[Path, typer.Option(help="table.csv")],
+    markdown: Annotated[Path, typer.Option(help="table.md: beside the paper's numbers.")],
+    tokens: Annotated[Path, typer.Option(help="tokens.csv: tokens of right, wrong and all answers.")],
+    agreement: Annotated[Path, typer.Option(help="agreement.csv: how far the two graders differ.")],
+    comparisons: Annotated[Path, typer.Option(help="comparisons.csv: paired differences between systems.")],
+) -> None:
+    """Write the tables of a scale."""
+    from deepscaler.evaluation import tabulate as module
+
+    module.tabulate(
+        scale=scale,
+        scores=scores,
+        grades=grades,
+        table=table,
+        markdown=markdown,
+        tokens=tokens,
+        agreement=agreement,
+        comparisons=comparisons,
+    )

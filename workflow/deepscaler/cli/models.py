@@ -9,8 +9,8 @@ from deepscaler.cli.options import Output, ScaleName, Threads, verb
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
-    verb(app)(fetch_model)
-    verb(app)(distill_base)
+    for function in (fetch_model, distill_base):
+        verb(app)(function)
 
 
 def fetch_model(
@@ -21,7 +21,7 @@ def fetch_model(
     """Fetch a published model by its pin. OUTPUT is the folder's model.json; an interrupted fetch resumes."""
     from deepscaler.models import fetch_model as module
 
-    module.fetch_model(system, output)
+    module.fetch_model(system=system, output=output)
 
 
 def distill_base(
@@ -37,4 +37,4 @@ def distill_base(
     """
     from deepscaler.models import distill_base as module
 
-    module.distill_base(scale, system, output, threads)
+    module.distill_base(scale=scale, system=system, output=output, threads=threads)

@@ -1,4 +1,4 @@
-"""Verbs of the reward: grading answers by hand or by the million."""
+"""Verbs of the reward: grading one pair of answers or a file of any length."""
 
 import json
 import sys
@@ -13,42 +13,45 @@ from deepscaler.errors import UserError, refuse_unknown
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
-
-    @verb(app)
-    def grade(
-        pairs: Annotated[Path | None, typer.Option(help='JSON Lines: {"id", "gold", "prediction"}.')] = None,
-        responses: Annotated[Path | None, typer.Option(help='JSON Lines: {"id", "golds", "response"}.')] = None,
-        verdicts: Annotated[Path | None, typer.Option(help='To write: {"id", "correct", "reason"} a line.')] = None,
-        mode: Annotated[str, typer.Option(help="paper (as DeepScaleR's grader) or strict (equivalence).")] = "paper",
-        think: Annotated[str, typer.Option(help="Tags of a response: required, prefilled or none.")] = "prefilled",
-        workers: Annotated[int, typer.Option(min=1, help="Grading processes.")] = 1,
-        seconds: Annotated[float, typer.Option(min=0.05, help="Limit of one verdict; beyond it 0.")] = 1.0,
-        memory_mb: Annotated[int, typer.Option(min=256, help="Address space of a grading process.")] = 512,
-        explain: Annotated[bool, typer.Option("--explain", help="Show what each layer sees of one pair.")] = False,
-        gold: Annotated[str | None, typer.Option(help="With --explain: the gold answer.")] = None,
-        prediction: Annotated[str | None, typer.Option(help="With --explain: the answer to judge.")] = None,
-        line_id: Annotated[str | None, typer.Option("--id", help="With --explain --pairs: which line.")] = None,
-    ) -> None:
-        """Grade pairs of answers, or whole responses, in guarded processes."""
-        from deepscaler.reward.pool import GradingPool
-        from deepscaler.reward.verdicts import MODES, THINK_RULES
-
-        _check(mode, "mode", MODES)
-        _check(think, "think rule", THINK_RULES)
-        pool = GradingPool(workers, seconds, memory_mb)
-        if explain:
-            golds, answer = (gold, prediction) if gold is not None else _pair_of(pairs, line_id)
-            _explain(golds, answer, mode, pool)
-        else:
-            _grade(pairs, responses, verdicts, mode, think, pool)
+    verb(app)(grade)
 
 
-def _check(word: str, kind: str, known: tuple[Any, ...]) -> None:
+def grade(
+    pairs: Annotated[Path | None, typer.Option(help='JSON Lines: {"id", "gold", "prediction"}.')] = None,
+    responses: Annotated[Path | None, typer.Option(help='JSON Lines: {"id", "golds", "response"}.')] = None,
+    verdicts: Annotated[Path | None, typer.Option(help='To write: {"id", "correct", "reason"} a line.')] = None,
+    mode: Annotated[str, typer.Option(help="paper (as DeepScaleR's grader) or strict (equivalence).")] = "paper",
+    think: Annotated[str, typer.Option(help="Tags of a response: required, prefilled or none.")] = "prefilled",
+    workers: Annotated[int, typer.Option(min=1, help="Grading processes.")] = 1,
+    seconds: Annotated[float, typer.Option(min=0.05, help="Limit of one verdict; beyond it 0.")] = 1.0,
+    memory_mb: Annotated[int, typer.Option(min=256, help="Address space of a grading process.")] = 512,
+    explain: Annotated[bool, typer.Option("--explain", help="Show what each layer sees of one pair.")] = False,
+    gold: Annotated[str | None, typer.Option(help="With --explain: the gold answer.")] = None,
+    prediction: Annotated[str | None, typer.Option(help="With --explain: the answer to judge.")] = None,
+    line_id: Annotated[str | None, typer.Option("--id", help="With --explain --pairs: which line.")] = None,
+) -> None:
+    """Grade pairs of answers, or whole responses, in guarded processes."""
+    from deepscaler.reward.pool import GradingPool
+    from deepscaler.reward.verdicts import MODES, THINK_RULES
+
+    check_known(mode, "mode", MODES)
+    check_known(think, "think rule", THINK_RULES)
+    pool = GradingPool(workers=workers, seconds=seconds, memory_mb=memory_mb)
+    if explain:
+        golds, answer = (gold, prediction) if gold is not None else pair_of(pairs, line_id)
+        explain_pair(golds, answer, mode, pool)
+    else:
+        grade_file(pairs, responses, verdicts, mode, think, pool)
+
+
+def check_known(word: str, kind: str, known: tuple[Any, ...]) -> None:
     if word not in known:
         raise refuse_unknown(kind, word, known)
 
 
-def _grade(pairs: Path | None, responses: Path | None, verdicts: Path | None, mode: Any, think: Any, pool: Any) -> None:
+def grade_file(
+    pairs: Path | None, responses: Path | None, verdicts: Path | None, mode: Any, think: Any, pool: Any
+) -> None:
     from deepscaler.reward.stream import grade_pairs_file, grade_responses_file
 
     source = pairs or responses
@@ -68,7 +71,7 @@ def _grade(pairs: Path | None, responses: Path | None, verdicts: Path | None, mo
     )
 
 
-def _pair_of(pairs: Path | None, line_id: str | None) -> tuple[Any, Any]:
+def pair_of(pairs: Path | None, line_id: str | None) -> tuple[Any, Any]:
     """The golds and prediction of one line of a file: the first, or the one with the id."""
     if pairs is None or not pairs.is_file():
         raise UserError("no pair to explain", pairs, "give --gold and --prediction, or --pairs and --id")
@@ -80,7 +83,7 @@ def _pair_of(pairs: Path | None, line_id: str | None) -> tuple[Any, Any]:
     raise UserError(f"no line with the id {line_id!r}", pairs)
 
 
-def _explain(golds: Any, prediction: Any, mode: Any, pool: Any) -> None:
+def explain_pair(golds: Any, prediction: Any, mode: Any, pool: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -93,14 +96,14 @@ def _explain(golds: Any, prediction: Any, mode: Any, pool: Any) -> None:
         ours, theirs = views(gold, mode), views(str(prediction), mode)
         for row in range(max(len(ours), len(theirs))):
             (layer, one), (other_layer, other) = (side[row] if row < len(side) else ("", "") for side in (ours, theirs))
-            table.add_row(layer or other_layer, _cell(one), _cell(other))
+            table.add_row(layer or other_layer, cell(one), cell(other))
         console.print(table)
     with pool:
         [verdict] = pool.grade_pairs([(golds, str(prediction), mode)])
     console.print(f"{'correct' if verdict.correct else 'wrong'}: {verdict.reason}", markup=False)
 
 
-def _cell(text: str) -> Any:
+def cell(text: str) -> Any:
     from rich.text import Text
 
     return Text(text if len(text) <= 400 else text[:400] + "…")

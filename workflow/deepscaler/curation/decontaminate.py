@@ -57,6 +57,7 @@ class Overlap:
 
 
 def decontaminate(
+    *,
     problems: Path,
     vectors: Path,
     benchmarks: list[Path],

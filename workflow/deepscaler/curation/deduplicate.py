@@ -22,19 +22,21 @@ STEP = "deduplicate"
 EXACT, NEAR = "exact duplicate", "near duplicate"
 
 Judge = Callable[[list[tuple[str, str]]], list[bool | None]]
-"""Says of pairs of problems whether they are the same; None where it cannot."""
+"""Decides for each pair of problems whether they are the same; None where it cannot."""
 
 
 @dataclass(frozen=True)
 class Twin:
-    """What an item is a duplicate of."""
+    """What a problem is a duplicate of."""
 
-    place: int
+    index: int
+    """Of its row, as everywhere in this module but in `candidates`."""
     score: float
     reason: str
 
 
 def deduplicate(
+    *,
     problems: list[Path],
     output: Path,
     vectors: Path,
@@ -52,39 +54,36 @@ def deduplicate(
     """
     rows = [row for path in problems for row in records.read(path, records.PROBLEM).to_pylist()]
     exact = exact_twins(rows)
-    left = [place for place in range(len(rows)) if place not in exact]
+    distinct = [index for index in range(len(rows)) if index not in exact]
     print(f"{len(rows)} problems, {len(exact)} of them exact duplicates")
-    embedded = embed([rows[place]["problem"] for place in left], embedding, threads, mirror)
-    pairs = candidates([rows[place] for place in left], embedded, settings)
-    verdicts = judged(pairs, [rows[place]["problem"] for place in left], settings, judge)
-    near = {
-        left[place]: Twin(left[twin.place], twin.score, twin.reason)
-        for place, twin in near_twins(pairs, len(left), settings.threshold, verdicts).items()
-    }
+    embedded = embed([rows[index]["problem"] for index in distinct], embedding, threads, mirror)
+    pairs = candidates([rows[index] for index in distinct], embedded, settings).renumbered(distinct)
+    near = near_twins(pairs, settings.threshold, judged(pairs, rows, settings, judge))
     twins = exact | near
-    twins = {place: settle(twin, twins) for place, twin in twins.items()}
-    doubtful = doubtful_pairs(rows, left, pairs, near, settings)
+    twins = {index: final_twin(twin, twins) for index, twin in twins.items()}
+    doubtful = doubtful_pairs(rows, pairs, near, settings)
     differing = label_errors(rows, twins, settings)
     write_review(review, [*differing, *doubtful])
-    records.write(removed, [as_removed(rows, place, twin) for place, twin in sorted(twins.items())], records.REMOVED)
-    write_vectors(vectors, embedded[[place not in twins for place in left]])
-    records.write(output, [row for place, row in enumerate(rows) if place not in twins], records.PROBLEM)
+    records.write(removed, [as_removed(rows, index, twin) for index, twin in sorted(twins.items())], records.REMOVED)
+    write_vectors(vectors, embedded[[index not in twins for index in distinct]])
+    records.write(output, [row for index, row in enumerate(rows) if index not in twins], records.PROBLEM)
     print(f"{len(rows) - len(twins)} stay; {dict(Counter(twin.reason for twin in twins.values()))} leave")
     print(f"{len(differing)} duplicates disagree on the answer; {len(doubtful)} pairs near the threshold: {review}")
 
 
 def exact_twins(rows: list[dict[str, Any]]) -> dict[int, Twin]:
+    """Row → the first row of the same canonical text, where that is another."""
     first: dict[str, int] = {}
     twins = {}
-    for place, row in enumerate(rows):
-        earlier = first.setdefault(canonical(row["problem"]) or row["problem"], place)
-        if earlier != place:
-            twins[place] = Twin(earlier, 1.0, EXACT)
+    for index, row in enumerate(rows):
+        earlier = first.setdefault(canonical(row["problem"]) or row["problem"], index)
+        if earlier != index:
+            twins[index] = Twin(earlier, 1.0, EXACT)
     return twins
 
 
 def candidates(rows: list[dict[str, Any]], vectors: "np.ndarray[Any, Any]", settings: Deduplicate) -> Pairs:
-    """Pairs that may be duplicates: near enough for removal or review, and not excluded by the settings."""
+    """Pairs of `rows` that may be duplicates: near enough for removal or review, not excluded by the settings."""
     import numpy as np
 
     keys = numeral_keys([row["problem"] for row in rows]) if settings.same_numbers else None
@@ -105,7 +104,7 @@ def same_answers(rows: list[dict[str, Any]], pairs: list[tuple[int, int]], setti
     if not pairs:
         return []
     with GradingPool(seconds=settings.grading.seconds, memory_mb=settings.grading.memory_mb) as pool:
-        items = ((rows[other]["answer"], rows[place]["answer"], STRICT) for place, other in pairs)
+        items = ((rows[other]["answer"], rows[one]["answer"], STRICT) for one, other in pairs)
         return [verdict.correct for verdict in pool.grade_pairs(items)]
 
 
@@ -117,82 +116,81 @@ def numeral_keys(texts: list[str], known: dict[tuple[str, ...], int] | None = No
     return np.array([known.setdefault(numerals(text), len(known)) for text in texts], dtype=np.int64)
 
 
-def judged(pairs: Pairs, texts: list[str], settings: Deduplicate, judge: Judge | None) -> dict[int, bool]:
-    """Index of a pair near the threshold → whether the judge takes it for one problem."""
+def judged(pairs: Pairs, rows: list[dict[str, Any]], settings: Deduplicate, judge: Judge | None) -> dict[int, bool]:
+    """Number of a pair near the threshold → whether the judge takes it for one problem."""
     if judge is None:
         return {}
-    near = [index for index, score in enumerate(pairs.scores) if abs(score - settings.threshold) <= settings.margin]
-    answers = judge([(texts[pairs.rows[index]], texts[pairs.columns[index]]) for index in near])
-    return {index: answer for index, answer in zip(near, answers, strict=True) if answer is not None}
+    near = [number for number, score in enumerate(pairs.scores) if abs(score - settings.threshold) <= settings.margin]
+    answers = judge([(rows[pairs.rows[n]]["problem"], rows[pairs.columns[n]]["problem"]) for n in near])
+    return {number: answer for number, answer in zip(near, answers, strict=True) if answer is not None}
 
 
-def near_twins(pairs: Pairs, size: int, threshold: float, verdicts: dict[int, bool]) -> dict[int, Twin]:
-    """Item → its twin: the most similar earlier item that stays itself.
+def near_twins(pairs: Pairs, threshold: float, verdicts: dict[int, bool]) -> dict[int, Twin]:
+    """Row → its twin: the most similar earlier row that has no twin itself.
 
-    Items are gone through in order, so that of a chain a ~ b ~ c with a ≁ c only b leaves.
+    Rows are gone through in order, so that of a chain a ~ b ~ c with a ≁ c only b leaves.
     """
     twins: dict[int, Twin] = {}
-    for index in range(len(pairs.rows)):
-        row, column, score = int(pairs.rows[index]), int(pairs.columns[index]), float(pairs.scores[index])
-        same = verdicts.get(index, score >= threshold)
+    for number in range(len(pairs.rows)):
+        row, column, score = int(pairs.rows[number]), int(pairs.columns[number]), float(pairs.scores[number])
+        same = verdicts.get(number, score >= threshold)
         if same and row not in twins and column not in twins:
             twins[row] = Twin(column, score, NEAR)
-    assert len(twins) <= size
     return twins
 
 
-def settle(twin: Twin, twins: dict[int, Twin]) -> Twin:
-    """The twin that stays: where an exact duplicate's twin is itself a near duplicate, that one's."""
-    while twin.place in twins:
-        twin = Twin(twins[twin.place].place, min(twin.score, twins[twin.place].score), twins[twin.place].reason)
+def final_twin(twin: Twin, twins: dict[int, Twin]) -> Twin:
+    """The twin that stays: where an exact duplicate's twin is itself a near duplicate, that one's twin."""
+    while (next_twin := twins.get(twin.index)) is not None:
+        twin = Twin(next_twin.index, min(twin.score, next_twin.score), next_twin.reason)
     return twin
 
 
-def as_removed(rows: list[dict[str, Any]], place: int, twin: Twin) -> dict[str, Any]:
+def as_removed(rows: list[dict[str, Any]], index: int, twin: Twin) -> dict[str, Any]:
     return {
-        **rows[place],
+        **rows[index],
         "step": STEP,
         "reason": twin.reason,
-        "twin": rows[twin.place]["id"],
+        "twin": rows[twin.index]["id"],
         "score": round(twin.score, 6),
     }
 
 
 def label_errors(rows: list[dict[str, Any]], twins: dict[int, Twin], settings: Deduplicate) -> list[dict[str, Any]]:
     """Duplicates whose answers the grader takes for different: one of the two is wrong, or they are no duplicates."""
-    same = same_answers(rows, [(place, twin.place) for place, twin in twins.items()], settings)
+    same = same_answers(rows, [(index, twin.index) for index, twin in twins.items()], settings)
     return [
-        pair_row(rows, "answers of duplicates differ", place, twin.place, twin.score, f"removed: {twin.reason}")
-        for (place, twin), agree in zip(twins.items(), same, strict=True)
+        pair_row(rows, "answers of duplicates differ", index, twin.index, twin.score, f"removed: {twin.reason}")
+        for (index, twin), agree in zip(twins.items(), same, strict=True)
         if not agree
     ]
 
 
 def doubtful_pairs(
-    rows: list[dict[str, Any]], left: list[int], pairs: Pairs, near: dict[int, Twin], settings: Deduplicate
+    rows: list[dict[str, Any]], pairs: Pairs, near: dict[int, Twin], settings: Deduplicate
 ) -> list[dict[str, Any]]:
     """The pairs nearest to the threshold, on either side of it."""
     distance = abs(pairs.scores - settings.threshold)
-    inside = [int(index) for index in distance.argsort(kind="stable") if distance[index] <= settings.margin]
+    inside = [number for number in distance.argsort(kind="stable") if distance[number] <= settings.margin]
     found = []
-    for index in inside[: settings.review_pairs]:
-        place, other = left[pairs.rows[index]], left[pairs.columns[index]]
-        decision = "removed" if place in near else "kept"
-        found.append(pair_row(rows, "near the threshold", place, other, float(pairs.scores[index]), decision))
+    for number in inside[: settings.review_pairs]:
+        index, other = int(pairs.rows[number]), int(pairs.columns[number])
+        decision = "removed" if index in near else "kept"
+        found.append(pair_row(rows, "near the threshold", index, other, float(pairs.scores[number]), decision))
     return found
 
 
 def pair_row(
-    rows: list[dict[str, Any]], kind: str, place: int, other: int, score: float, decision: str
+    rows: list[dict[str, Any]], kind: str, index: int, other: int, score: float, decision: str
 ) -> dict[str, Any]:
     return {
         "kind": kind,
         "decision": decision,
         "score": f"{score:.4f}",
-        "id": rows[place]["id"],
+        "id": rows[index]["id"],
         "twin": rows[other]["id"],
-        "answer": rows[place]["answer"],
+        "answer": rows[index]["answer"],
         "other_answer": rows[other]["answer"],
-        "problem": rows[place]["problem"],
+        "problem": rows[index]["problem"],
         "other_problem": rows[other]["problem"],
     }

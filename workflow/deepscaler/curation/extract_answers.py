@@ -37,11 +37,11 @@ class Reading:
 
 
 def extract_answers(
-    problems: Path, output: Path, removed: Path, review: Path, settings: ExtractAnswers, cache: Path
+    *, problems: Path, output: Path, removed: Path, review: Path, settings: ExtractAnswers, cache: Path
 ) -> None:
     """Write the rows that have an answer to `output` and the others, with the reason, to `removed`.
 
-    Answers that two ways give differently go to `review`, for human eyes; the source's own is kept.
+    Where two ways give different answers, the row goes to `review`, for people; the source's own answer is kept.
     """
     rows = records.read(problems, records.PROBLEM).to_pylist()
     readings = [read_answer(row, settings) for row in rows]

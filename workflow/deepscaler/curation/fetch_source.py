@@ -21,7 +21,7 @@ DEFECT = "defect"
 """The key of a row's metadata under which its defect stands; `extract_answers` removes what has one."""
 
 
-def fetch_source(source: str, output: Path) -> None:
+def fetch_source(*, source: str, output: Path) -> None:
     """Write the source's rows to `output`, in their order."""
     known = settings.sources()
     if source not in known:
@@ -35,7 +35,7 @@ def fetch_source(source: str, output: Path) -> None:
     ours = [row for row in rows if row.defect or belongs(row.values, entry)]
     problems = as_problems(source, entry, ours)
     defects = Counter(json.loads(problem["metadata"]).get(DEFECT) for problem in problems)
-    facts = {
+    table_metadata = {
         "source": source,
         "repository": entry.repository or "",
         "revision": snapshot.revision or "",
@@ -43,7 +43,7 @@ def fetch_source(source: str, output: Path) -> None:
         "files": json.dumps(snapshot.digests),
         "rows_in_repository": str(len(rows)),
     }
-    records.write(output, problems, records.PROBLEM, facts)
+    records.write(output, problems, records.PROBLEM, table_metadata)
     print(f"{source}: {len(problems)} rows ({snapshot.verified} verified), {len(rows) - len(ours)} of other sources")
     defects.pop(None, None)
     for defect, count in list(defects.items())[:SHOWN]:
@@ -68,8 +68,8 @@ def pin_of(entry: Source) -> hub.Pin:
 
 def in_order(entry: Source, found: dict[str, str]) -> list[str]:
     """The source's data files, in the order in which the settings name them."""
-    chosen = [name for pattern in entry.files for name in sorted(found) if fnmatch(name, pattern)]
-    return list(dict.fromkeys(chosen))
+    names = [name for pattern in entry.files for name in sorted(found) if fnmatch(name, pattern)]
+    return list(dict.fromkeys(names))
 
 
 def belongs(values: dict[str, Any], entry: Source) -> bool:

@@ -16,7 +16,7 @@ HEADER = """# Written by `deepscaler pin`: what each source was then. A fetch th
 """
 
 
-def pin(names: list[str], lock: Path) -> None:
+def pin(*, names: list[str], lock: Path) -> None:
     """Fetch sources as the settings name them, and write what was found to `lock`; other pins there stay."""
     known = sources_as_written()
     for name in names:
@@ -24,9 +24,9 @@ def pin(names: list[str], lock: Path) -> None:
             raise refuse_unknown("source", name, list(known), "config/sources.yaml")
         if known[name].kind == "synthetic":
             raise UserError(f"source {name!r} is made here, there is nothing to pin")
-    chosen = names or [name for name, entry in known.items() if entry.kind != "synthetic"]
+    wanted = names or [name for name, entry in known.items() if entry.kind != "synthetic"]
     pins = read_yaml(lock) if lock.exists() else {}
-    for name in chosen:
+    for name in wanted:
         with TemporaryDirectory(prefix="deepscaler-pin-") as folder:
             snapshot = hub.fetch(pin_of(known[name]), Path(folder) / name, settings.site().hub)
         pins[name] = {

@@ -1,4 +1,4 @@
-"""Pairs for human eyes: a CSV that a spreadsheet opens, strongest first."""
+"""Pairs for people to review: a CSV that a spreadsheet opens, the most similar first."""
 
 import csv
 from collections.abc import Iterable

@@ -23,6 +23,7 @@ TokenCount = Callable[[str], int]
 
 
 def select_gradable(
+    *,
     problems: Path,
     output: Path,
     removed: Path,
@@ -46,7 +47,7 @@ def select_gradable(
 
 
 def ungradable(problem: str, answer: str, mode: Mode) -> str | None:
-    """The reason why the reward cannot grade a problem by its answer, the plainest first; None where it can.
+    """The reason why the reward cannot grade a problem by its answer, the most specific first; None where it can.
 
     An answer is compared with itself, which the graders decide by the text: nothing here computes with it.
     """

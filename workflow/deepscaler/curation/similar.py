@@ -26,6 +26,13 @@ class Pairs:
     columns: "Array"
     scores: "Array"
 
+    def renumbered(self, indices: list[int]) -> "Pairs":
+        """The same pairs by other indices: `indices[i]` for i."""
+        import numpy as np
+
+        numbers = np.array(indices, dtype=np.int64)
+        return Pairs(numbers[self.rows], numbers[self.columns], self.scores)
+
 
 def similar_pairs(
     rows: "Array",

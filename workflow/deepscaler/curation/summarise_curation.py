@@ -20,6 +20,7 @@ Row = dict[str, str | int]
 
 
 def summarise_curation(
+    *,
     sources: list[Path],
     removed_parts: list[Path],
     train: Path,

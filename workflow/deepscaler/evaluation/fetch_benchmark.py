@@ -12,7 +12,7 @@ from deepscaler.miniature.problems import BENCHMARK_SEED, draw_benchmark
 from deepscaler.settings.benchmarks import Benchmark
 
 
-def fetch_benchmark(benchmark: str, output: Path) -> None:
+def fetch_benchmark(*, benchmark: str, output: Path) -> None:
     """Write the benchmark's problems to `output`, in the order of their source."""
     known = settings.benchmarks()
     if benchmark not in known:
@@ -21,11 +21,13 @@ def fetch_benchmark(benchmark: str, output: Path) -> None:
     if entry.kind == "synthetic":
         drawn = draw_benchmark(benchmark, entry.size, BENCHMARK_SEED)
         rows = [{"problem": problem.text, "answer": problem.answer, "family": problem.family} for problem in drawn]
-        facts = {"seed": str(BENCHMARK_SEED)}
+        metadata = {"seed": str(BENCHMARK_SEED)}
     else:
-        rows, facts = fetched_rows(entry, output)
-    records.write(output, problems(benchmark, entry, rows), records.BENCHMARK_PROBLEM, facts)
-    print(f"{benchmark}: {len(rows)} problems" + (f" ({facts['verified']} verified)" if "verified" in facts else ""))
+        rows, metadata = fetched_rows(entry, output)
+    records.write(output, problems(benchmark, entry, rows), records.BENCHMARK_PROBLEM, metadata)
+    print(
+        f"{benchmark}: {len(rows)} problems" + (f" ({metadata['verified']} verified)" if "verified" in metadata else "")
+    )
 
 
 def fetched_rows(entry: Benchmark, output: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -38,13 +40,13 @@ def fetched_rows(entry: Benchmark, output: Path) -> tuple[list[dict[str, Any]], 
     snapshot = hub.fetch(pin, aside, settings.site().hub)
     rows = [row for name in entry.files for row in hub.read_rows(aside / name)]
     remove(aside)
-    facts = {
+    metadata = {
         "repository": entry.repository,
         "revision": snapshot.revision or "",
         "files": json.dumps(snapshot.digests),
         "verified": snapshot.verified,
     }
-    return rows, facts
+    return rows, metadata
 
 
 def problems(benchmark: str, entry: Benchmark, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from deepscaler import records
 from deepscaler.errors import UserError
-from deepscaler.evaluation.requests import protocol, read_problems
+from deepscaler.evaluation.requests import protocol_of, read_problems
 from deepscaler.progress import progress
 from deepscaler.reward.pool import GradingPool
 from deepscaler.reward.verdicts import MODES, ResponseVerdict, ThinkRule
@@ -17,23 +17,23 @@ from deepscaler.versions import SAMPLING, versions
 
 
 def grade_samples(
-    scale: str, system: str, samples: list[Path], benchmarks: list[Path], output: Path, threads: int
+    *, scale: str, system: str, samples: list[Path], benchmarks: list[Path], output: Path, threads: int
 ) -> None:
     """Write the grades of all shards of a suite, ordered by problem and sample."""
-    how = protocol(scale, system)
+    protocol = protocol_of(scale, system)
     problems = {row["id"]: row for row in read_problems(benchmarks)}
-    completions = complete(samples, problems, how.samples)
-    limits = load_scale(scale).evaluation.grading  # what goes beyond counts as wrong, and is reported
+    completions = complete(samples, problems, protocol.samples)
+    limits = load_scale(scale).evaluation.grading  # an answer beyond them counts as wrong and is reported
     with GradingPool(threads, limits.seconds, limits.memory_mb) as pool:
-        rows = list(graded(pool, completions, problems, how.prompting.think))
+        rows = list(graded(pool, completions, problems, protocol.prompting.think))
         killed = pool.killed
-    facts = {
+    metadata = {
         **origin(samples),
-        "think": how.prompting.think,
+        "think": protocol.prompting.think,
         "stopped": str(killed),
         "grading": json.dumps(versions(SAMPLING)),
     }
-    records.write(output, rows, records.GRADE, facts)
+    records.write(output, rows, records.GRADE, metadata)
     right = {mode: sum(row[mode] for row in rows) / len(rows) for mode in MODES}
     print(
         f"{system}: {len(rows)} samples, right: "
@@ -43,15 +43,15 @@ def grade_samples(
 
 
 def origin(shards: list[Path]) -> dict[str, str]:
-    """What the shards say of the model and of how it was sampled; they must all say the same."""
-    facts: dict[str, str] = {}
+    """Model, protocol and versions that the shards record; a UserError where two shards differ."""
+    metadata: dict[str, str] = {}
     for path in shards:
-        metadata = records.facts(path)
-        found: dict[str, str] = {key: metadata[key] for key in ("model", "protocol", "versions") if key in metadata}
-        if facts and found != facts:
+        stored = records.metadata(path)
+        found: dict[str, str] = {key: stored[key] for key in ("model", "protocol", "versions") if key in stored}
+        if metadata and found != metadata:
             raise UserError("shards of different models, settings or versions", path, "delete the older ones")
-        facts = found
-    return facts
+        metadata = found
+    return metadata
 
 
 def complete(shards: list[Path], problems: dict[str, dict[str, Any]], samples: int) -> list[dict[str, Any]]:

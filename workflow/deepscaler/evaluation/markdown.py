@@ -1,4 +1,4 @@
-"""table.md: the paper's main table with our numbers in it, the paper's beside them, and how sure ours are."""
+"""table.md: the paper's main table with our numbers, the paper's beside them, and the standard errors of ours."""
 
 from collections.abc import Callable, Sequence
 

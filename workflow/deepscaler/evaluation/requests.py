@@ -1,6 +1,6 @@
 """What is asked of the engine: every (problem, sample) of a suite with its prompt and seed, and one shard of them.
 
-Everything here is a function of the settings and the benchmark tables, and does not depend on how the work is cut.
+Everything here is a function of the settings and the benchmark tables, and does not depend on the number of shards.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ SEED_BITS = 62
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a system is sampled: the scale's settings, under those that the system was meant for."""
+    """How a system is sampled: the scale's settings, where the system has none of its own."""
 
     samples: int
     temperature: float
@@ -32,8 +32,8 @@ class Protocol:
     seed: int
     prompting: Prompting
 
-    def facts(self) -> dict[str, Any]:
-        """The protocol as plain data, to be recorded."""
+    def as_dict(self) -> dict[str, Any]:
+        """The protocol as JSON-able data, for the record."""
         return {**vars(self), "prompting": self.prompting.model_dump()}
 
 
@@ -53,7 +53,7 @@ class Request:
         return f"{self.problem_id}#{self.sample}"
 
 
-def protocol(scale_name: str, system: str) -> Protocol:
+def protocol_of(scale_name: str, system: str) -> Protocol:
     settings, entry = load_scale(scale_name), dag.prompting_entry(scale_name, system)
     evaluation, own = settings.evaluation, entry.sampling
     return Protocol(

@@ -1,7 +1,7 @@
 """Samples of a model on a suite of benchmarks, drawn by vLLM: one shard, one engine start.
 
 Every completion is stored as text with its token count, finish reason and seed; grading is another job. Finished
-requests are kept as they finish, and a shard that was killed goes on with the rest.
+requests are kept as they finish, and a killed shard resumes with the others.
 """
 
 import json
@@ -14,14 +14,16 @@ from deepscaler import records, settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.evaluation import vllm_engine
 from deepscaler.evaluation.partial import Partial
-from deepscaler.evaluation.requests import Protocol, Request, check_context, plan, protocol, read_problems, shard_of
+from deepscaler.evaluation.requests import Protocol, Request, check_context, plan, protocol_of, read_problems, shard_of
 from deepscaler.files import digest_of, read_json
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.progress import progress
 from deepscaler.versions import SAMPLING, versions
 
 
-def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: int, shards: int, output: Path) -> None:
+def sample(
+    *, scale: str, system: str, model: Path, benchmarks: list[Path], shard: int, shards: int, output: Path
+) -> None:
     """Write one shard of a system's completions on a suite.
 
     `model` is the manifest (model.json, checkpoint.json) in the folder with weights and tokenizer.
@@ -29,34 +31,34 @@ def sample(scale: str, system: str, model: Path, benchmarks: list[Path], shard: 
     if not model.is_file():
         raise UserError("no manifest of a model", model)
     vllm_engine.prepare(settings.load_scale(scale).device)
-    how = protocol(scale, system)
-    check_context(model.parent, how.context)
+    protocol = protocol_of(scale, system)
+    check_context(model.parent, protocol.context)
     tokenizer = load_tokenizer(model.parent)
-    requests = shard_of(plan(read_problems(benchmarks), how, tokenizer), shard, shards)
-    engine_settings = settings_of(scale, how)
-    facts = {
+    requests = shard_of(plan(read_problems(benchmarks), protocol, tokenizer), shard, shards)
+    engine_settings = engine_settings_of(scale, protocol)
+    metadata = {
         "system": system,
         "model": identity(model),
-        "protocol": how.facts(),
-        "engine": engine_settings.facts(),
+        "protocol": protocol.as_dict(),
+        "engine": engine_settings.as_dict(),
         "versions": versions(SAMPLING),
         "chat_template": digest_of(tokenizer.chat_template),
     }
-    with Partial(output, digest_of([facts, [(r.id, r.seed, r.prompt) for r in requests]])) as partial:
+    with Partial(output, digest_of([metadata, [(r.id, r.seed, r.prompt) for r in requests]])) as partial:
         done = {row["id"]: row for row in partial.rows()}
         left = [request for request in requests if request.id not in done]
         print(f"{system}: {len(requests)} samples, {len(done)} of them kept from before", flush=True)
         if left:
-            for row in draw(vllm_engine.start(model.parent, engine_settings), left, how, system):
+            for row in draw(vllm_engine.start(model.parent, engine_settings), left, protocol, system):
                 partial.keep(row)
                 done[row["id"]] = row
         rows = [{key: done[request.id][key] for key in records.COMPLETION.names} for request in requests]
-        records.write(output, rows, records.COMPLETION, {key: json.dumps(value) for key, value in facts.items()})
+        records.write(output, rows, records.COMPLETION, {key: json.dumps(value) for key, value in metadata.items()})
         partial.discard()
 
 
 def identity(manifest: Path) -> dict[str, Any]:
-    """What a manifest says of its model: the digest of its files, a fetched one's pin, a checkpoint's step."""
+    """A model's identity by its manifest: the digest of its files, a fetched one's pin, a checkpoint's step."""
     content = read_json(manifest)
     if not isinstance(content, dict) or not content.get("files"):
         raise UserError("not a model's manifest: it lists no files", manifest)
@@ -68,20 +70,20 @@ def identity(manifest: Path) -> dict[str, Any]:
     return {"sha256": digest_of(content["files"]), **known}
 
 
-def settings_of(scale: str, how: Protocol) -> vllm_engine.EngineSettings:
-    chosen = settings.load_scale(scale)
+def engine_settings_of(scale: str, protocol: Protocol) -> vllm_engine.EngineSettings:
+    scale_settings = settings.load_scale(scale)
     return vllm_engine.EngineSettings(
-        device=chosen.device,
-        context=how.context,
-        seed=how.seed,
-        tensor_parallel=chosen.evaluation.tensor_parallel,
-        engine=chosen.evaluation.engine,
+        device=scale_settings.device,
+        context=protocol.context,
+        seed=protocol.seed,
+        tensor_parallel=scale_settings.evaluation.tensor_parallel,
+        engine=scale_settings.evaluation.engine,
     )
 
 
-def draw(llm: Any, requests: list[Request], how: Protocol, system: str) -> Iterator[dict[str, Any]]:
+def draw(llm: Any, requests: list[Request], protocol: Protocol, system: str) -> Iterator[dict[str, Any]]:
     """Completions in the order in which they finish."""
-    waiting = submit(llm, requests, how)
+    waiting = submit(llm, requests, protocol)
     with progress(total=len(requests), what="sampling", unit="sample") as bar:
         started, tokens = time.monotonic(), 0
         while llm.llm_engine.has_unfinished_requests():
@@ -99,7 +101,7 @@ def draw(llm: Any, requests: list[Request], how: Protocol, system: str) -> Itera
     print(f"{tokens:,} tokens in {seconds:.0f} s, {tokens / seconds:,.0f} tokens/s", flush=True)
 
 
-def submit(llm: Any, requests: list[Request], how: Protocol) -> dict[str, Request]:
+def submit(llm: Any, requests: list[Request], protocol: Protocol) -> dict[str, Request]:
     """Queue all requests; by the engine's own ids."""
     from vllm import SamplingParams, TokensPrompt
     from vllm.sampling_params import RequestOutputKind
@@ -107,9 +109,9 @@ def submit(llm: Any, requests: list[Request], how: Protocol) -> dict[str, Reques
     waiting = {}
     for number, request in enumerate(requests):
         parameters = SamplingParams(
-            temperature=how.temperature,
-            top_p=how.top_p,
-            max_tokens=min(how.max_new_tokens, how.context - len(request.prompt)),
+            temperature=protocol.temperature,
+            top_p=protocol.top_p,
+            max_tokens=min(protocol.max_new_tokens, protocol.context - len(request.prompt)),
             seed=request.seed,
             skip_special_tokens=False,  # some tokenizers count the think tags among them
             output_kind=RequestOutputKind.FINAL_ONLY,

@@ -38,7 +38,7 @@ from deepscaler.reward.verdicts import MODES, Mode
 PERCENT = 100.0
 
 
-def score(scale: str, system: str, suite: str, grades: Path, output: Path) -> None:
+def score(*, scale: str, system: str, suite: str, grades: Path, output: Path) -> None:
     """Write the scores of a system's grades on a suite."""
     evaluation = settings.load_scale(scale).evaluation
     if suite not in evaluation.suites:
@@ -62,7 +62,7 @@ def score(scale: str, system: str, suite: str, grades: Path, output: Path) -> No
             "benchmarks": scores,
             "provenance": {
                 key: json.loads(value)
-                for key, value in records.facts(grades).items()
+                for key, value in records.metadata(grades).items()
                 if key in ("model", "protocol", "versions")
             },
         },
@@ -106,7 +106,7 @@ def benchmark_scores(benchmark: str, rows: Any, grader: Mode, seed: int, draws: 
 
 
 def graded_scores(rows: Any, correct: Table, seed: int, draws: int) -> dict[str, Any]:
-    """What depends on who graded."""
+    """The scores that depend on the grader."""
     shares = correct.mean(axis=1)
     error = statistics.standard_error(correct)
     low, high = statistics.interval(statistics.bootstrap([shares], seed, draws))
@@ -130,7 +130,7 @@ def graded_scores(rows: Any, correct: Table, seed: int, draws: int) -> dict[str,
 
 
 def unmarked_scores(correct: Table) -> dict[str, Any]:
-    """Pass@1 of the problems that no mark of the settings speaks against."""
+    """Pass@1 of the problems without a known defect (`flags` of the settings)."""
     return {
         "problems": len(correct),
         "pass_at_1": percent(statistics.pass_at_1(correct)),

@@ -1,4 +1,4 @@
-"""What 16 samples a problem say about a system, and how surely.
+"""Statistics of several samples a problem: rates, standard errors, intervals, paired differences.
 
 All functions take `correct`, a table of problems × samples of 0 and 1, or things made of it. Rates are fractions.
 
@@ -83,8 +83,8 @@ def bootstrap(values: Sequence[NDArray[np.float64]], seed: int, draws: int) -> N
     random = np.random.default_rng(seed)
     total = np.zeros(draws)
     for shares in values:
-        chosen = random.integers(len(shares), size=(draws, len(shares)), dtype=np.int32)
-        total += shares[chosen].mean(axis=1)
+        drawn = random.integers(len(shares), size=(draws, len(shares)), dtype=np.int32)
+        total += shares[drawn].mean(axis=1)
     return total / len(values)
 
 

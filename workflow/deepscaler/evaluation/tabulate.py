@@ -31,6 +31,7 @@ AGREEMENT = ("both", "only_paper", "only_strict", "neither")
 
 
 def tabulate(
+    *,
     scale: str,
     scores: Sequence[Path],
     grades: Sequence[Path],
@@ -75,7 +76,7 @@ def head(columns: Sequence[str]) -> list[str]:
 
 
 def table_csv(rows: Sequence[Row], columns: Sequence[str], paper: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Ours, and in `paper`, columns named {column}_paper, what the paper says of the same systems."""
+    """Our numbers, and in the columns `paper`, named {column}_paper, the paper's of the same systems."""
     for row in rows:
         numbers = {column: rounded(row.value(column)) for column in (*columns, AVERAGE)}
         errors = {f"{column}_standard_error": rounded(row.standard_error(column)) for column in (*columns, AVERAGE)}
@@ -146,7 +147,7 @@ AGREEMENT_COLUMNS = ("system", "model", "benchmark", "samples", *AGREEMENT, "pap
 
 
 def agreement_csv(rows: Sequence[Row], columns: Sequence[str], grades: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """How often the two graders say the same, cell by cell; shares in percent, counts of samples."""
+    """How often the two graders agree, for each cell of the table; shares in percent, counts of samples."""
     tables = {}
     for path in grades:
         loaded = records.read(path, records.GRADE).select(["system", "benchmark", "paper", "strict"]).to_pandas()

@@ -60,7 +60,7 @@ class EngineSettings:
             "max_num_batched_tokens": cpu.max_sequences * self.context,
         }
 
-    def facts(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         own = {key: value for key, value in vars(self).items() if key != "engine"}
         return {**own, "dtype": self.engine.dtype, **getattr(self.engine, self.device).model_dump()}
 

@@ -24,7 +24,7 @@ from deepscaler.miniature.problems import (
 from deepscaler.settings.curation import Made
 
 SPARE = 5
-"""Problems at hand for each flawed row: some kinds take two, or only those of some families."""
+"""Unused problems for each flawed row: some kinds of flaw take two, or only problems of some families."""
 BENCHMARK_SIZE = 100
 """Problems of each benchmark that no source may hold by chance."""
 TESTED = 20

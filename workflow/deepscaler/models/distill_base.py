@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PACKAGES = ["deepscaler", "torch", "transformers", "tokenizers"]
 
 
-def distill_base(scale: str, system: str, output: Path, threads: int) -> None:
+def distill_base(*, scale: str, system: str, output: Path, threads: int) -> None:
     """Distil `system` (a `distilled` entry of config/models.yaml) and put its folder, with model.json, in place.
 
     The folder appears whole when all is done. Equal settings, seed, threads and machine give equal weights.

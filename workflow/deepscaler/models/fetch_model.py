@@ -15,7 +15,7 @@ PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 PACKAGES = ["deepscaler", "huggingface-hub", "transformers"]
 
 
-def fetch_model(system: str, output: Path) -> None:
+def fetch_model(*, system: str, output: Path) -> None:
     """Write the model's folder with its manifest at `output` (model.json), whole or not at all.
 
     What was downloaded before an interruption is kept beside the folder and used again. A model that does not match
@@ -42,9 +42,8 @@ def fetch_model(system: str, output: Path) -> None:
     replace(aside, folder)
     print(f"{system}: {len(snapshot.digests)} files of {entry.repository}@{snapshot.revision or 'unknown revision'}")
     if snapshot.verified == "none":
-        print(
-            f"{system}: held against no pin ({'none is set' if not entry.revision else 'the folder tells no revision'})"
-        )
+        why = "the folder records no revision" if entry.revision else "none is set"
+        print(f"{system}: not verified against a pin ({why})")
 
 
 def published(system: str) -> Published:

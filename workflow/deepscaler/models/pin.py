@@ -18,7 +18,7 @@ def pins() -> dict[str, hub.Pin]:
     return found
 
 
-def pin(names: list[str]) -> list[str]:
+def pin(*, names: list[str]) -> list[str]:
     """Lines of YAML, one entry a name: the commit that its pin means today, or the newest, and its files' digests.
 
     Nothing is downloaded but the hub's own list; files that it keeps no SHA-256 of (small ones) are left out.

@@ -10,13 +10,13 @@ from deepscaler.hub import first_line
 from deepscaler.settings.curation import LanguageModel
 
 WRONG_SETTINGS = frozenset({401, 402, 403, 404, 405})
-"""Statuses that no other request would escape either: a wrong key, model or address, no credit."""
+"""Statuses that every other request would get too: a wrong key, model or address, no credit."""
 BUSY = frozenset({408, 409, 425, 429})
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: the instruction, and the text it is about. `vote` tells equal questions apart."""
+    """What is asked: the instruction, and the text it is about. `vote` numbers equal questions."""
 
     instruction: str
     text: str
@@ -39,7 +39,7 @@ class Transient(Exception):
 
 
 class Rejected(Exception):
-    """The server will never answer this one request: too long, or against its rules."""
+    """The server refuses this one request for good: too long, or against its rules."""
 
 
 class Endpoint(Protocol):

@@ -1,9 +1,9 @@
 """Replies of a language model on disk, found again by the content of the request, and what they cost.
 
-One file of JSON lines a job, only ever appended to, each line synced: a kill loses nothing, and of a torn last line
-only that reply is asked for again. Before a request its highest price is written, after it what it cost; tries that
-failed but may have been charged are lines too. So a budget holds over reruns and kills: what was on its way at a kill
-counts as paid.
+One file of JSON lines a job, only ever appended to, each line synced: a kill loses nothing but an incomplete last line,
+whose reply is asked for again. Before a request its highest price is written, after it what it cost; tries that failed
+but may have been charged are lines too. So a budget holds over reruns and kills: requests without a reply at a kill
+count as paid.
 """
 
 import json
@@ -40,7 +40,7 @@ class Replies:
             self.append_bytes(b"\n")
 
     def take(self, line: bytes) -> None:
-        """Learn from one line; a torn one says nothing."""
+        """Take over one line of the file; an incomplete one is ignored."""
         try:
             record = json.loads(line)
             key, text, dollars = str(record["key"]), record["text"], float(record["dollars"])

@@ -15,7 +15,7 @@ Reply with one word: same, or different."""
 
 
 def judge_by(settings: LanguageModel, cache: Path) -> Callable[[list[tuple[str, str]]], list[bool | None]]:
-    """A judge of pairs of problems. Where it cannot tell, it says None."""
+    """A judge of pairs of problems; its verdict is None where the replies give none."""
 
     def judge(pairs: list[tuple[str, str]]) -> list[bool | None]:
         questions = [Question(INSTRUCTION, f"First:\n{first}\n\nSecond:\n{second}") for first, second in pairs]
@@ -25,5 +25,5 @@ def judge_by(settings: LanguageModel, cache: Path) -> Callable[[list[tuple[str, 
 
 
 def verdict_of(reply: Reply) -> bool | None:
-    said = set(re.findall(r"\b(same|different)\b", (reply.text or "").lower()))
-    return said == {"same"} if len(said) == 1 else None
+    words = set(re.findall(r"\b(same|different)\b", (reply.text or "").lower()))
+    return words == {"same"} if len(words) == 1 else None

@@ -89,7 +89,7 @@ def without_approximation(relation: Relation) -> Relation:
 
 
 def value_of(relation: Relation) -> Answer | None:
-    """What an assignment says its left side is; None where the relation is no assignment."""
+    """The value that an assignment gives its left side; None where the relation is no assignment."""
     if "approx" in relation.operators:
         first = relation.operators.index("approx")
         if first == 0 and assigned_name(relation) is None:
@@ -233,7 +233,7 @@ def equal_inequalities(gold: Relation, answer: Relation) -> bool:
 
 
 def same_unknown(gold: Relation, answer: Relation) -> bool:
-    """Whether both speak of the same symbol; a membership's right side has none."""
+    """Whether both are about the same symbol; a membership's right side has none."""
     one, other = (set().union(*(symbols(s.node) for s in r.sides if isinstance(s, Scalar))) for r in (gold, answer))
     return one == other or "in" in gold.operators + answer.operators
 

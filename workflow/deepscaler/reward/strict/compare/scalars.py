@@ -156,7 +156,7 @@ def is_discrete(node: Node) -> bool:
 
 
 def points(names: Iterable[str], discrete: bool) -> list[tuple[dict[str, float], bool]]:
-    """Sample points, and whether each must agree; at the others complex values are beside the point."""
+    """Sample points, and whether each must agree; at the others complex values do not count."""
     ordered = list(names)
     result: list[tuple[dict[str, float], bool]] = []
     for turn in range(3):

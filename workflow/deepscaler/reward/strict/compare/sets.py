@@ -186,7 +186,7 @@ def complex_value(node: Node, point: dict[str, float]) -> complex:
 
 
 def with_unknown_functions_as_symbols(node: Node) -> Node:
-    """`0 < f(x) < 1` says something about the number f(x)."""
+    """`0 < f(x) < 1` is about the number f(x), as if that were a symbol."""
     if node.kind == "opaque":
         return Node("symbol", "f")
     return Node(

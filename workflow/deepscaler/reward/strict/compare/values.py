@@ -18,7 +18,7 @@ SIGNIFICANT = 6
 
 
 class TooMuchWork(Refused):
-    """Evaluating the expression at one point takes more steps than any honest answer needs."""
+    """Evaluating the expression at one point takes more steps than any real answer needs."""
 
 
 class Evaluator:

@@ -155,7 +155,7 @@ def read_group(tokens: list[Token], nesting: int) -> Answer:
 
 
 def collect(items: list[Answer], is_set: bool) -> Collection:
-    r"""A collection with the items of ± and of inner bare lists spread out."""
+    r"""A collection in which inner bare lists, those of ± too, are replaced by their items."""
     spread: list[Answer] = []
     for item in items:
         if isinstance(item, Collection) and not item.is_set:

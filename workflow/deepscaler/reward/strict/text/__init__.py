@@ -1,1 +1,1 @@
-"""Before parsing: LaTeX cleaned of layout, words and units told from mathematics."""
+"""Before parsing: LaTeX cleaned of layout, words and units separated from mathematics."""

@@ -152,7 +152,7 @@ def fold_words(text: str) -> str:
         text = WORDS.sub(lambda match: r"^\circ " if match.group(1)[0] == "d" else r"\% ", text)
     if "nswer" in text and (match := LEAD_IN.match(text)):
         rest = text[match.end() :]
-        # the braces of a \text that goes on behind the words
+        # the words were inside a \text whose braces end after them
         text = "\\text{" + rest if match.group().startswith("\\text") and not match.group().endswith("}") else rest
     return text
 

@@ -81,7 +81,7 @@ def compare(gold: str, answer: str) -> tuple[bool, str] | None:
 
 
 def items_of_words(text: str) -> list[str]:
-    """What words say: without articles, in singular, the items of a list in any order."""
+    """The items of a list in words, sorted, without articles and in singular; one item where it is no list."""
     words = WRAPPERS.sub("", text).translate(NO_BRACES).replace("~", " ").strip(" .").lower()
     items = re.split(r" *(?:,|&|\band\b|\\&) *", ARTICLE.sub("", words))
     return sorted(re.sub(r"(?<=[a-z]{3})(?<!s)s\b", "", " ".join(item.split())) for item in items if item.strip())
