@@ -2,12 +2,15 @@
 # Snakemake runs this once in the new, activated conda environment, from the folder in which it was started.
 # The digests (written by seal.py) make a changed lock a new environment.
 set -euo pipefail
+unset CDPATH
 here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
-2f7bc68402a7131448889997be1aab96c828897d3c986f4f643524e6e6ce9a3c  install-env.sh
+20809feeb84d4d568159f3f7c8f3f29f47afe427d3b717a5e5b24e57e153fc75  install.py
+fa4af4ba0c0b1fb83a976f826eb9449b9b94335cdbb89aef2f69b0be8127f33e  package_source.py
+651b25a65826b91f547a8d0efb1f657a3e7312bb3d889f70197eb33edd15be4c  uv.lock.txt
 28cd8e039f50a4ffe75e5a3df530f8bde9741d91e7a3b43ef3abe7c0f7e94283  cpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  cpu-deepspeed.txt
 a9cc09570af815aee817bc2e7b9d47b8b7b683cc2bcea747696bbc48ace1d6b1  cpu-torch.txt
 6b64a8f2edcdb2e317e9bf5d2d02d0b5ee4cdb3ea03c2feda49d632105b26ba4  cpu.lock.txt
 SUMS
-bash "$here/install-env.sh" cpu
+python -I "$here/install.py" cpu

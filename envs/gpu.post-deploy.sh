@@ -2,12 +2,15 @@
 # Snakemake runs this once in the new, activated conda environment, from the folder in which it was started.
 # The digests (written by seal.py) make a changed lock a new environment.
 set -euo pipefail
+unset CDPATH
 here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
-2f7bc68402a7131448889997be1aab96c828897d3c986f4f643524e6e6ce9a3c  install-env.sh
+20809feeb84d4d568159f3f7c8f3f29f47afe427d3b717a5e5b24e57e153fc75  install.py
+fa4af4ba0c0b1fb83a976f826eb9449b9b94335cdbb89aef2f69b0be8127f33e  package_source.py
+651b25a65826b91f547a8d0efb1f657a3e7312bb3d889f70197eb33edd15be4c  uv.lock.txt
 81c7dbc3dfd2f36791e295ac77d21d90704bc660e947e9dd3dfa05eef2157835  gpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  gpu-deepspeed.txt
 dd6b18dea4ce396db5d9406c886a3c73e0cfd6b350b1b803a34afb71a3453617  gpu-flash-attn.txt
 74fb4a532c106a19471694043e13354cf3cab67d942461a30acb685a6d151dce  gpu.lock.txt
 SUMS
-bash "$here/install-env.sh" gpu
+python -I "$here/install.py" gpu
