@@ -49,7 +49,7 @@ CAUSES = (
     Cause(
         r"hash mismatch|do not match the hashes",
         "a file is not the one that the lock names",
-        "see both hashes in the log; a mirror, WHEELHOUSE or find-links holds another file of that name: remove it",
+        "see both hashes in the log; a mirror, WHEELHOUSE or find-links holds another file of that name (or one cut off)",
         True,
     ),
     Cause(
@@ -73,6 +73,7 @@ CAUSES = (
         f"see the compiler's words in the log, then {AGAIN}",
     ),
 )
+OTHER_FILE = CAUSES[1]
 UNKNOWN = Cause("", "the installer stopped", f"see the log, then {AGAIN}")
 
 
@@ -167,9 +168,9 @@ class Installer:
 
     def from_sources(self, name: str, what: list[str], sources: list[Source], environment: dict[str, str]) -> None:
         """By uv from the first source that has it, else by pip."""
-        output = ""
+        output, by_uv = "", ""
         for by in [self.by_uv, self.by_pip] if self.uv else [self.by_pip]:
-            if output:
+            if by_uv := output:
                 print(f"setup: uv could not install {name} ({last_words(output)}): pip takes over", flush=True)
             for source in sources:
                 if source is not self.source or output:
@@ -178,7 +179,8 @@ class Installer:
                 if code == 0:
                     return
                 if cause_of(output).final:
-                    raise stopped(name, output)
+                    # pip takes a file that was cut off in the middle for another file; uv knows better
+                    raise stopped(name, by_uv if by_uv and cause_of(output) is OTHER_FILE else output)
         raise stopped(name, output)
 
     def by_uv(self, source: Source, what: list[str], seconds: float, environment: dict[str, str]) -> tuple[int, str]:

@@ -97,7 +97,7 @@ class Source:
             "UV_SYSTEM_CERTS": "1" if self.system_store else "",
             "UV_HTTP_TIMEOUT": f"{seconds:.0f}",
             "UV_HTTP_CONNECT_TIMEOUT": f"{2 * CONNECT_SECONDS:.0f}",
-            "UV_HTTP_RETRIES": "5",
+            "UV_HTTP_RETRIES": "4",
             "UV_PYTHON_DOWNLOADS": "never",
             "SSL_CLIENT_CERT": self.client_certificate,
             place: self.certificate,

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from deepscaler import dag, settings
-from deepscaler.controller import failed_jobs, slurm_requests, stale_locks
+from deepscaler.controller import failed_jobs, shell_environment, slurm_requests, stale_locks
 from deepscaler.controller.targets import check_settings, check_targets
 from deepscaler.dag import resources
 from deepscaler.errors import UserError
@@ -23,15 +23,13 @@ def or_refuse(check, *given):
         sys.exit(error.exit_code)
 
 
+or_refuse(shell_environment.check_python_path, os.environ.get("PYTHONPATH", ""), sys.path)
 or_refuse(check_settings)
 if workflow.is_main_process:
     stale_locks.release_the_dead()
 
 WORK = settings.site().work
-# `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
-os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
-# jobs start many Python processes: let them keep what they compile
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+shell_environment.for_jobs(os.environ)
 SCALES = settings.scale_names()
 # `localrules:` takes names only, not an expression
 workflow.localrules(*resources.local_rules())
