@@ -4,16 +4,20 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-VENV ?= .venv
+# From make's command line alone (make plan SCALE=mini): the shell may use these names for something of its own
+VENV := .venv
 BIN := $(VENV)/bin
-PROFILE ?= profiles/laptop
-SCALE ?= paper
+PROFILE := profiles/laptop
+SCALE := paper
 PYTEST := $(BIN)/python -m pytest
 
 # Jobs start many Python processes: let these keep their compiled modules
 export PYTHONDONTWRITEBYTECODE :=
-# A folder given by the shell would be found before the environment's own packages
-unexport PYTHONPATH PYTHONHOME
+# A folder given by the shell would be found before the environment's own packages; others change how Python runs, or
+# what a shell does before a command
+unexport PYTHONPATH PYTHONHOME PYTHONUSERBASE PYTHONSTARTUP PYTHONOPTIMIZE PYTHONINSPECT PYTHONWARNINGS
+unexport BASH_ENV ENV CDPATH
+.NOTPARALLEL: # MAKEFLAGS=-j in the shell would run tests beside tests
 
 ##@ Run
 .PHONY: mini
@@ -117,7 +121,7 @@ setup-controller: .venv-controller/installed ## .venv-controller: Snakemake alon
 locks: ## resolve all environments anew (needs a network)
 	@envs/lock.sh
 
-INSTALLERS := envs/setup.sh envs/install-env.sh pyproject.toml
+INSTALLERS := envs/setup.sh envs/install.py envs/package_source.py envs/uv.lock.txt pyproject.toml
 
 $(VENV)/installed: $(wildcard envs/cpu[-.]*txt) $(INSTALLERS)
 	@envs/setup.sh cpu $(VENV)

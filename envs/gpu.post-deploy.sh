@@ -2,12 +2,15 @@
 # Snakemake runs this once in the new, activated conda environment, from the folder in which it was started.
 # The digests (written by seal.py) make a changed lock a new environment.
 set -euo pipefail
+unset CDPATH
 here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
-2f7bc68402a7131448889997be1aab96c828897d3c986f4f643524e6e6ce9a3c  install-env.sh
+2292ff1839189786a5bc307ac52eb0fc98f71aa74f6b8366adeb2f6c7917edde  install.py
+5b74c73ee62fe3046e477a3a73099f831b49e284bb50b48811e7468bdde9a466  package_source.py
+651b25a65826b91f547a8d0efb1f657a3e7312bb3d889f70197eb33edd15be4c  uv.lock.txt
 81c7dbc3dfd2f36791e295ac77d21d90704bc660e947e9dd3dfa05eef2157835  gpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  gpu-deepspeed.txt
 dd6b18dea4ce396db5d9406c886a3c73e0cfd6b350b1b803a34afb71a3453617  gpu-flash-attn.txt
 2bfb01996bf76a6575498da8e7ce204853b79217ecb281f680c18b49afcbff2a  gpu.lock.txt
 SUMS
-bash "$here/install-env.sh" gpu
+python -I "$here/install.py" gpu

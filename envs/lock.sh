@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 python3 -m venv "$scratch/uv"
-"$scratch/uv/bin/pip" install --quiet uv==0.13.9
+"$scratch/uv/bin/pip" install --quiet --require-hashes -r uv.lock.txt
 
 resolve() { # resolve KIND INPUT... [uv's options]
     local kind=$1

@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+INSTALLER = ["install.py", "package_source.py", "uv.lock.txt"]
 RESOLVER_INPUTS = {"cpu-excludes.txt", "gpu-constraints.txt"}
 
 
 def sums(kind: str) -> str:
     """What `sha256sum` would print for everything that the environment is installed from."""
     locks = sorted({path.name for path in HERE.glob(f"{kind}[-.]*txt")} - RESOLVER_INPUTS)
-    digests = {name: hashlib.sha256((HERE / name).read_bytes()).hexdigest() for name in ["install-env.sh", *locks]}
+    digests = {name: hashlib.sha256((HERE / name).read_bytes()).hexdigest() for name in [*INSTALLER, *locks]}
     return "".join(f"{digest}  {name}\n" for name, digest in digests.items())
 
 

@@ -1,20 +1,30 @@
 #!/usr/bin/env bash
 # usage: setup.sh cpu|gpu|controller VENV    makes a virtual environment, or completes one that was cut off
 # Nothing to do when VENV/installed holds the digest of the locks; other locks than those mean a new environment.
+# A folder without the mark of this script is left as it is.
 # PYTHON=/path/to/python3.11    the interpreter, where it is not found by name
 set -euo pipefail
+unset CDPATH PYTHONPATH PYTHONHOME PYTHONUSERBASE PYTHONOPTIMIZE PYTHONINSPECT PYTHONWARNINGS
 kind=${1:?cpu, gpu or controller} venv=${2:?the folder of the virtual environment}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv=$(realpath -m "$venv") # pip builds in folders of its own and writes this path into the commands' first lines
-unset PYTHONPATH PYTHONHOME
-digest=$(cat "$here"/"$kind"[-.]*txt | sha256sum | cut -c1-64)
-stamp=$venv/installed
+digest=$(cat "$here"/uv.lock.txt "$here"/"$kind"[-.]*txt | sha256sum | cut -c1-64)
+stamp=$venv/installed mark=$venv/made-by-setup
 gigabytes=8
 [ "$kind" = gpu ] && gigabytes=25
 
+stop() { # stop REASON NEXT [LOG]: why it ends, where to read more, what to do
+    printf 'setup: %s\nsetup: log: %s\nsetup: next: %s\n' "$1" "${3:-none; nothing was changed}" "$2" >&2
+    exit 1
+}
+
+ours() { # made by this script, also by its versions that left no mark but the digest of the locks
+    [ -f "$mark" ] || grep -qxE '[0-9a-f]{64}' "$stamp" 2>/dev/null
+}
+
 find_python() { # 3.11 first: the locks' hash of torch's CPU wheel is for it
     local name
-    for name in ${PYTHON:-} python3.11 python3.12 python3 python; do
+    for name in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3 python; do
         if "$name" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
             echo "$name"
             return
@@ -42,16 +52,34 @@ missing() { # a line for each thing that the system lacks
     [ -e "$venv" ] || [ "$free" -ge "$gigabytes" ] || echo "$gigabytes GB of free disk for the environment (here: $free GB)"
 }
 
-mkdir -p "$(dirname "$venv")"
-exec 9<"$here" && flock 9 # two at once would install over each other
+make_venv() { # the mark comes first, so that a folder cut off here is known as ours
+    mkdir -p "$venv" && echo "$kind: envs/setup.sh made this folder and may remove it" >"$mark" &&
+        "$python" -m venv "$venv" >"$venv/install.log" 2>&1 && "$venv/bin/python" -I -m pip --version >/dev/null 2>&1
+}
+
+remove_venv() {
+    rm -rf "$venv" || stop "$venv, made by an earlier set-up, cannot be removed" "remove it by hand, then type it again"
+}
+
+if [ -e "$venv" ] && ! ours && [ -n "$(ls -A "$venv" 2>/dev/null || echo unreadable)" ]; then
+    stop "$venv is not an environment that this script made: it is left as it is" \
+        "move it away, or name another folder: make setup VENV=.venv"
+fi
+parent=$(dirname "$venv")
+mkdir -p "$parent" 2>/dev/null && [ -w "$parent" ] || [ -w "$venv" ] ||
+    stop "no environment can be made here: $parent cannot be written" "clone onto a file system that you can write"
+# two at once would install over each other; where the file system has no locks, it goes on without
+if { mkdir -p "$here/../.snakemake" && exec 9>>"$here/../.snakemake/setup.lock"; } 2>/dev/null; then flock 9 2>/dev/null || true; fi
+
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ]; then
     if [ "$here/../pyproject.toml" -nt "$stamp" ]; then # new commands or a new version of the package itself
-        "$venv/bin/python" -m pip install --quiet --no-input --no-deps --no-build-isolation --editable "$here/.."
+        PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv "$venv/bin/python" -I "$here/install.py" checkout
     fi
     touch "$stamp"
     exit 0
 fi
 python=$(find_python)
+[ -z "${PYTHON:-}" ] || [ "$python" = "$PYTHON" ] || echo "setup: PYTHON=$PYTHON is not Python 3.11 or 3.12: taking ${python:-none}" >&2
 lacking=$(missing)
 if [ -n "$lacking" ]; then
     printf 'setup: this system lacks\n%s\n' "$(sed 's/^/  /' <<<"$lacking")" >&2
@@ -59,15 +87,15 @@ if [ -n "$lacking" ]; then
 fi
 if [ -f "$stamp" ]; then
     echo "setup: the locks have changed since $venv was made; making it anew"
-    rm -rf "$venv"
+    remove_venv
 fi
 started=$SECONDS
-if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
-    rm -rf "$venv"
-    "$python" -m venv "$venv"
+if ! "$venv/bin/python" -I -m pip --version >/dev/null 2>&1; then
+    remove_venv
+    make_venv || stop "$python cannot make a virtual environment: $(tail -n 1 "$venv/install.log" 2>/dev/null || echo "$venv cannot be written")" \
+        "see that the disk has room and Python its venv module, then type it again" "$venv/install.log"
 fi
 echo "setup: $venv, $("$venv/bin/python" --version), environment '$kind' (log: $venv/install.log)"
-export PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv
-bash "$here/install-env.sh" "$kind"
+PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv "$venv/bin/python" -I "$here/install.py" "$kind"
 echo "$digest" >"$stamp"
 echo "setup: done in $((SECONDS - started)) s"

@@ -7,15 +7,15 @@ import re
 import sys
 from functools import cache
 from inspect import signature
-from pathlib import Path
 
 from deepscaler import dag, settings
-from deepscaler.controller import before_submission, failed_jobs, stale_locks
+from deepscaler.controller import before_submission, failed_jobs, shell_environment, stale_locks
 from deepscaler.controller.targets import check_settings, check_targets, exit_on_error, remarks
 from deepscaler.dag import resources
 
 from snakemake.common import overwrite_function_params
 
+exit_on_error(shell_environment.check_python_path, os.environ.get("PYTHONPATH", ""), sys.path)
 SCALES = exit_on_error(check_settings, sys.argv)
 if workflow.is_main_process:
     for line in remarks(sys.argv):
@@ -23,10 +23,7 @@ if workflow.is_main_process:
     stale_locks.remove_stale()
 
 WORK = settings.site().work
-# `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
-os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
-# jobs start many Python processes: let them keep what they compile
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+shell_environment.for_jobs(os.environ)
 # `localrules:` takes names only, not an expression
 workflow.localrules(*resources.local_rules())
 

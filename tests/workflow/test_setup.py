@@ -1,0 +1,434 @@
+"""The way in: set-up from small locks, of packages made on the spot, on loopback; nothing is fetched from elsewhere."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from package_server import Index, make_wheel, pin
+
+RECORDER = f"""#!{sys.executable}
+import json, os, sys
+settings = {{name: value for name, value in os.environ.items() if name.split("_")[0] in ("UV", "DS", "FLASH", "MAX",
+            "NVCC", "TORCH", "CUDA", "HTTPS", "SSL", "PIP", "PYTHONPATH")}}
+with open(os.path.join(os.path.dirname(__file__), "..", "calls"), "a") as calls:
+    calls.write(json.dumps([sys.argv[1:], settings]) + "\\n")
+"""
+
+
+class Tree:
+    """envs/ with locks of its own, an environment of pip alone, and an index that holds what the locks name."""
+
+    def __init__(self, folder: Path, envs: Path, template: Path, uv: Path | None) -> None:
+        self.envs, self.venv, self.wheels = folder / "checkout" / "envs", folder / "venv", folder / "wheels"
+        self.home = folder / "home"
+        self.home.mkdir()
+        self.envs.mkdir(parents=True)
+        for name in ("setup.sh", "install.py", "package_source.py"):
+            shutil.copy(envs / name, self.envs)
+        shutil.copytree(template, self.venv, symlinks=True)
+        made = [
+            make_wheel(self.wheels, name, version)
+            for name, version in (("tool", "1.0"), ("first", "1.0"), ("second", "2.5"))
+        ]
+        if uv is None:
+            uv = make_wheel(self.wheels, "uv", "1.0", {"uv-1.0.data/scripts/uv": RECORDER.encode()})
+        else:
+            uv = Path(shutil.copy(uv, self.wheels))
+        self.lock("uv.lock.txt", pin(uv))
+        self.lock("controller-bootstrap.txt", pin(made[0]))
+        self.lock("controller.lock.txt", pin(*made[1:]))
+        self.index = Index(self.wheels)
+
+    def lock(self, name: str, text: str) -> None:
+        (self.envs / name).write_text(f"# a lock\n{text}")
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """As of a person who has set nothing but this."""
+        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
+        return {**kept, "HOME": str(self.home), "PIP_INDEX_URL": self.index.url, "PIP_CONFIG_FILE": os.devnull, **more}
+
+    def configure(self, text: str) -> dict[str, str]:
+        """The environment of a person with this pip.conf."""
+        (self.home / "pip.conf").write_text(text)
+        environment = self.environment(PIP_CONFIG_FILE=str(self.home / "pip.conf"))
+        del environment["PIP_INDEX_URL"]
+        return environment
+
+    def install(self, kind: str = "controller", environment: dict[str, str] | None = None, **more: str):
+        command = [self.venv / "bin/python", "-I", self.envs / "install.py", kind]
+        return run(command, environment or self.environment(**more))
+
+    def setup(self, folder: Path, **more: str):
+        return run([self.envs / "setup.sh", "controller", folder], self.environment(**more))
+
+    def has(self, module: str) -> bool:
+        return bool(list(self.venv.glob(f"lib/*/site-packages/{module}.py")))
+
+    @property
+    def log(self) -> str:
+        return (self.venv / "install.log").read_text()
+
+    @property
+    def calls(self) -> list:
+        return [json.loads(line) for line in (self.venv / "calls").read_text().splitlines()]
+
+
+def run(command: list, environment: dict[str, str], **more) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(map(str, command)), env=environment, capture_output=True, text=True, timeout=100, check=False, **more
+    )
+
+
+def stopped(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The three lines of a failure: reason, log, what to do."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3, done.stderr
+    assert lines[1].startswith("setup: log: ")
+    assert lines[2].startswith("setup: next: ")
+    return lines
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with pip alone."""
+    folder = tmp_path_factory.mktemp("template") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=100)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def uv_wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of uv: of the environment that runs these tests, else from where pip finds it."""
+    folder = tmp_path_factory.mktemp("uv")
+    try:
+        installed = importlib.metadata.distribution("uv")
+    except importlib.metadata.PackageNotFoundError:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "-d", folder]
+        command += ["-r", root / "envs/uv.lock.txt"]
+        done = subprocess.run(command, timeout=100, check=False)
+        if done.returncode:
+            pytest.skip("uv is not to be had here")
+        return next(folder.glob("uv-*.whl"))
+    binary = Path(sys.executable).with_name("uv").read_bytes()
+    return make_wheel(folder, "uv", installed.version, {f"uv-{installed.version}.data/scripts/uv": binary})
+
+
+@pytest.fixture
+def tree(tmp_path, root, template, uv_wheel):
+    """uv itself installs."""
+    made = Tree(tmp_path, root / "envs", template, uv_wheel)
+    yield made
+    made.index.close()
+
+
+@pytest.fixture
+def recorded(tmp_path, root, template):
+    """In uv's place a command that keeps what it is given."""
+    made = Tree(tmp_path, root / "envs", template, None)
+    yield made
+    made.index.close()
+
+
+# ----- folders of others
+
+
+def test_a_folder_of_others_stays_as_it_is(recorded, tmp_path):
+    theirs = tmp_path / "venvs"
+    (theirs / "thesis/bin").mkdir(parents=True)
+    (theirs / "thesis/bin/python").write_text("mine")
+    (theirs / "installed").write_text("my list of environments\n")
+    before = contents(theirs)
+    lines = stopped(recorded.setup(theirs))
+    assert str(theirs) in lines[0]
+    assert contents(theirs) == before
+
+
+def test_make_takes_no_folder_from_the_shell(root):
+    show = ["make", "-s", "--eval", "show: ; @echo $(VENV) $(PROFILE) $(SCALE) $(BIN)", "show"]
+    environment = {**os.environ, "VENV": "/elsewhere", "PROFILE": "dev", "SCALE": "2", "BIN": "/elsewhere/bin"}
+    assert run(show, environment, cwd=root).stdout.split() == [".venv", "profiles/laptop", "paper", ".venv/bin"]
+    assert run([*show, "SCALE=mini"], environment, cwd=root).stdout.split()[2] == "mini"
+
+
+def test_a_shell_start_file_does_not_end_make(root, tmp_path):
+    (tmp_path / "start").write_text('[ -z "$NOT_SET" ] && cd /\n')
+    environment = {**os.environ, "BASH_ENV": str(tmp_path / "start")}
+    done = run(["make", "-s", "--eval", "show: ; @pwd", "show"], environment, cwd=root)
+    assert (done.returncode, done.stdout.strip()) == (0, str(root)), done.stderr
+
+
+def test_what_was_cut_off_is_completed(recorded, tmp_path):
+    """Killed before pip was there: the folder carries the mark and is made anew; a foreign file in it shows that."""
+    venv = tmp_path / "new"
+    venv.mkdir()
+    (venv / "made-by-setup").write_text("")
+    (venv / "half").write_text("")
+    done = recorded.setup(venv)
+    assert done.returncode == 0, done.stderr
+    assert not (venv / "half").exists()
+    assert len((venv / "installed").read_text().strip()) == 64
+    assert recorded.setup(venv).stdout == ""
+
+
+@pytest.mark.parametrize("name", ["it's 100% ünïcode", 'a "quoted" $HOME', "new\tline [a-z]*"])
+def test_paths(tree, tmp_path, name):
+    """Also with CDPATH, by which `cd` would go elsewhere and print where, and a HOME that cannot be written."""
+    checkout = tmp_path / name
+    tree.envs.parent.rename(checkout)
+    command = ["envs/setup.sh", "controller", ".venv"]
+    (tmp_path / "elsewhere/envs").mkdir(parents=True)
+    done = run(command, tree.environment(CDPATH=str(tmp_path / "elsewhere"), HOME="/proc/1/none"), cwd=checkout)
+    assert done.returncode == 0, done.stderr
+    assert list((checkout / ".venv").glob("lib/*/site-packages/second.py"))
+
+
+# ----- reasons
+
+
+def test_no_connection_is_known_after_seconds(recorded):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        started = time.monotonic()
+        lines = stopped(recorded.install(PIP_INDEX_URL=f"http://127.0.0.1:{port}/simple"))
+    assert time.monotonic() - started < 15
+    assert f"127.0.0.1:{port}" in lines[0]
+    assert "WHEELHOUSE" in lines[2]
+
+
+def test_an_index_that_is_away_does_not_matter_where_others_serve(tree):
+    done = tree.install(PIP_EXTRA_INDEX_URL="http://127.0.0.1:9/simple")
+    assert done.returncode == 0, done.stderr
+    assert "127.0.0.1:9" in done.stdout
+
+
+def test_empty_wheelhouse(recorded, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "WHEELHOUSE" in stopped(recorded.install(WHEELHOUSE=str(tmp_path / "empty")))[0]
+
+
+def test_wheelhouse(tree):
+    tree.index.close()
+    done = tree.install(WHEELHOUSE=str(tree.wheels))
+    assert done.returncode == 0, done.stderr
+    assert tree.has("second")
+
+
+def test_a_package_is_missing_in_the_wheelhouse(tree):
+    (tree.wheels / "second-2.5-py3-none-any.whl").unlink()
+    assert "second" in stopped(tree.install(WHEELHOUSE=str(tree.wheels)))[0]
+
+
+def test_a_wheelhouse_without_uv(tree):
+    next(tree.wheels.glob("uv-*")).unlink()
+    done = tree.install(WHEELHOUSE=str(tree.wheels))
+    assert done.returncode == 0, done.stderr
+    assert "pip installs" in done.stdout
+    assert tree.has("second")
+
+
+@pytest.mark.parametrize("lock", ["controller-bootstrap.txt", "controller.lock.txt"])
+def test_wrong_hash(tree, lock):
+    path = tree.envs / lock
+    path.write_text(path.read_text()[:-2] + "x\n".replace("x", "0" if path.read_text()[-2] != "0" else "1"))
+    lines = stopped(tree.install())
+    assert lock in lines[0]
+    assert "hash" in lines[2]
+    assert not tree.has("second")
+
+
+def test_cut_connection_and_again(tree):
+    tree.index.cut.add("second")
+    lines = stopped(tree.install())
+    assert "controller.lock.txt: the connection failed" in lines[0]
+    first = tree.index.served["first-1.0-py3-none-any.whl"]
+    tree.index.cut.clear()
+    done = tree.install()
+    assert done.returncode == 0, done.stderr
+    assert tree.has("second")
+    assert tree.index.served["first-1.0-py3-none-any.whl"] == first, "what had come whole was fetched again"
+
+
+def test_full_disk(tree, tmp_path):
+    with (tree.wheels / "noise").open("wb") as noise:
+        noise.write(os.urandom(30_000_000))
+    big = make_wheel(
+        tree.wheels, "second", "2.5", {"second.py": b"", "second.bin": (tree.wheels / "noise").read_bytes()}
+    )
+    tree.lock("controller.lock.txt", pin(big))
+    small = tmp_path / "small"
+    small.mkdir()
+    script = f"""mount -t tmpfs -o size=80m none "{small}" && cp -a "{tree.venv}" "{small}/venv" &&
+        exec "{small}/venv/bin/python" -I "{tree.envs}/install.py" controller"""
+    unshare = ["unshare", "--user", "--map-root-user", "--mount"] if os.geteuid() else ["unshare", "--mount"]
+    if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no mounts may be made here")
+    filled = f"head -c 75m /dev/zero >{small}/fill; "
+    done = run([*unshare, "bash", "-c", script.replace("exec", f"{{ {filled} }} ; exec")], tree.environment())
+    assert "disk is full" in stopped(done)[0]
+
+
+def test_a_configuration_that_cannot_be_read(recorded):
+    assert "configuration" in stopped(recorded.install(environment=recorded.configure("index-url = no section\n")))[0]
+
+
+def test_an_index_without_the_packages(tree):
+    environment = tree.configure(f"[global]\nindex-url = {tree.index.url}/none/simple\n")
+    assert "controller-bootstrap.txt" in stopped(tree.install(environment=environment))[0]
+
+
+@pytest.mark.parametrize("answer", ["exit 1", "case $* in *ensurepip*) exit 1;; esac"], ids=["version", "venv"])
+def test_python_unfit(recorded, tmp_path, answer):
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    for name in ("python3.11", "python3.12", "python3", "python"):
+        (bin / name).write_text(f"#!/bin/sh\n{answer}\n")
+        (bin / name).chmod(0o755)
+    done = recorded.setup(tmp_path / "new", PATH=f"{bin}{os.pathsep}{os.environ['PATH']}")
+    assert done.returncode == 2
+    assert "python3-venv" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written(recorded, tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o555)
+    assert "cannot be written" in stopped(recorded.setup(tmp_path / "closed/venv"))[0]
+
+
+def test_a_file_system_that_cannot_be_written(recorded):
+    assert "/proc" in stopped(recorded.setup(Path("/proc/none/venv")))[0]
+
+
+# ----- pip's settings
+
+
+def test_settings_of_another_python_and_of_where_to_install(tree, tmp_path):
+    """Each of these made pip fail, or install elsewhere."""
+    foreign = {"PIP_USER": "1", "PIP_TARGET": str(tmp_path / "target"), "PIP_NO_BINARY": ":all:", "PYTHONOPTIMIZE": "2"}
+    foreign |= {
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONHOME": str(tmp_path),
+        "UV_SYSTEM_PYTHON": "1",
+        "PYTHONWARNINGS": "error",
+    }
+    (tmp_path / "tool.py").write_text("")
+    done = tree.install(**foreign)
+    assert done.returncode == 0, done.stderr
+    assert tree.has("tool")
+    assert tree.has("second")
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize("with_uv", [True, False], ids=["uv", "pip"])
+@pytest.mark.parametrize("case", ["index", "extra", "links", "links-index", "proxy", "constraint", "credentials"])
+def test_pip_conf_goes_on_working(tree, case, with_uv, tmp_path):
+    index = Index(tree.wheels, credentials="me:s3cret") if case == "credentials" else tree.index
+    (tmp_path / "allowed.txt").write_text("second<3  # a cap\nother==1; python_version < '3'\n")
+    text = {
+        "index": f"[global]\nindex-url = {index.url}\n",
+        "extra": f"[install]\nindex-url = http://127.0.0.1:9/simple\nextra-index-url = {index.url}\n",
+        "links": f"[global]\nno-index = true\nfind-links =\n    {tmp_path}\n    {tree.wheels}\n",
+        "links-index": f"[global]\nindex-url = file://{tmp_path}/none\nfind-links = {tree.wheels}\n",
+        "proxy": f"[global]\nindex-url = http://packages.test/simple\ntrusted-host = packages.test\n"
+        f"proxy = http://127.0.0.1:{index.port}\n",
+        "constraint": f"[global]\nindex-url = {index.url}\nconstraint = {tmp_path}/allowed.txt\n",
+        "credentials": f"[global]\nindex-url = {index.url}\n",
+    }[case]
+    if not with_uv:
+        next(tree.wheels.glob("uv-*")).unlink()
+    done = tree.install(environment=tree.configure(text))
+    assert done.returncode == 0, done.stderr + tree.log
+    assert tree.has("second")
+    assert ("takes over" in done.stdout, "pip installs" in done.stdout) == (False, not with_uv)
+    assert "s3cret" not in done.stdout + tree.log
+    assert case != "proxy" or "packages.test" in index.hosts
+
+
+def test_a_constraint_against_the_locks(recorded):
+    (recorded.home / "cap.txt").write_text("second<2\n")
+    lines = stopped(recorded.install(PIP_CONSTRAINT=str(recorded.home / "cap.txt")))
+    assert "second<2" in lines[0]
+    assert "cap.txt" in lines[0]
+
+
+def test_certificates(tree, tmp_path):
+    """A server known by the user's own authority. uv refuses a certificate that signs itself; pip takes it."""
+    import ssl
+
+    files = {"key": tmp_path / "key.pem", "cert": tmp_path / "cert.pem"}
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        files["key"],
+        "-out",
+        files["cert"],
+    ]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
+    done = run(command, dict(os.environ))
+    assert done.returncode == 0, done.stderr
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files["cert"], files["key"])
+    tree.index.server.socket = context.wrap_socket(tree.index.server.socket, server_side=True)
+    url = f"https://localhost:{tree.index.port}/simple"
+    environment = tree.configure(f"[global]\nindex-url = {url}\ncert = {files['cert']}\n")
+    done = tree.install(environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert tree.has("second")
+    stopped(tree.install(environment=tree.configure(f"[global]\nindex-url = {url}\n")))
+
+
+# ----- what is run
+
+
+def test_torch_from_elsewhere(tree, tmp_path):
+    """pip's index does not have it: the index of PyTorch does."""
+    torch = make_wheel(tmp_path / "pytorch", "torch", "2.0+cpu")
+    tool, first = (next(tree.wheels.glob(f"{name}-*")) for name in ("tool", "first"))
+    for lock, wheel in (("bootstrap", tool), ("torch", torch), ("deepspeed", first)):
+        tree.lock(f"cpu-{lock}.txt", pin(wheel))
+    tree.lock("cpu.lock.txt", pin(next(tree.wheels.glob("second-*"))))
+    pytorch = Index(tmp_path / "pytorch")
+    done = tree.install("cpu", TORCH_INDEX=pytorch.url)
+    pytorch.close()
+    assert done.returncode == 0, done.stderr
+    assert tree.has("torch")
+    assert tree.has("second")
+    assert "takes over" not in done.stdout
+
+
+def test_command_lines_of_the_gpu_environment(recorded):
+    recorded.lock("gpu-bootstrap.txt", pin(next(recorded.wheels.glob("tool-*"))))
+    done = recorded.install("gpu", MAX_JOBS="8", CUDA_HOME="/cuda")
+    assert done.returncode == 0, done.stderr
+    locks = [(Path(arguments[-1]).name, arguments, settings) for arguments, settings in recorded.calls]
+    assert [name for name, *_ in locks] == ["gpu.lock.txt", "gpu-deepspeed.txt", "gpu-flash-attn.txt"]
+    for _, arguments, settings in locks:
+        assert {"--require-hashes", "--no-deps", "--no-build-isolation", "--no-config"} <= set(arguments)
+        assert (settings["TORCH_CUDA_ARCH_LIST"], settings["CUDA_HOME"]) == ("8.0", "/cuda")
+    assert locks[1][2]["DS_BUILD_FUSED_ADAM"] == "1"
+    expected = {
+        "FLASH_ATTENTION_FORCE_BUILD": "TRUE",
+        "FLASH_ATTN_CUDA_ARCHS": "80",
+        "MAX_JOBS": "8",
+        "NVCC_THREADS": "2",
+    }
+    assert expected.items() <= locks[2][2].items()
+    assert ["UV_COMPILE_BYTECODE" in settings for *_, settings in locks] == [False, False, True]
