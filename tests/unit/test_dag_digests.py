@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import own_settings
 import pytest
 import yaml
 from deepscaler import dag, settings
@@ -38,22 +39,31 @@ EXPECTED: dict[tuple[str, ...], set[str]] = {
     ("scale", "curation"): STEPS | {"resolve_settings"},
     ("scale", "curation", "embedding"): {"deduplicate", "decontaminate", "resolve_settings"},
     ("scale", "curation", "extract_answers"): {"extract_answers", "resolve_settings"},
+    ("scale", "curation", "extract_answers", "grading"): {"extract_answers", "resolve_settings"},
     ("scale", "curation", "extract_answers", "language_model"): {"extract_answers", "resolve_settings"},
     ("scale", "curation", "deduplicate"): JUDGED,
     ("scale", "curation", "deduplicate", "judge"): JUDGED,
+    ("scale", "curation", "deduplicate", "grading"): JUDGED,
     ("scale", "curation", "decontaminate"): {"decontaminate", "resolve_settings"},
+    ("scale", "curation", "decontaminate", "grading"): {"decontaminate", "resolve_settings"},
     ("scale", "curation", "select_gradable"): {"select_gradable", "summarise_curation", "resolve_settings"},
     ("scale", "training"): TRAINING | RECORDED,
     ("scale", "training", "layout", "8k"): RECORDED,
     ("scale", "training", "health"): RECORDED,
     ("scale", "evaluation"): EVALUATION | RECORDED,
+    **{("scale", "evaluation", "engine", *part): {"sample", *RECORDED} for part in ((), ("cpu",), ("gpu",))},
+    ("scale", "evaluation", "grading"): {"grade_samples", *RECORDED},
     ("scale", "resources", "default"): RECORDED,
     ("scale", "budget"): RECORDED,
     ("recipe",): TRAINING | RECORDED,
     ("recipe", "rollout"): TRAINING | RECORDED,
     ("recipe", "filtering"): TRAINING | RECORDED,
     ("recipe", "stages", "0"): TRAINING | RECORDED,
-    **{("recipe", part): {"train_segment", *RECORDED} for part in ("optimizer", "advantage", "kl", "reward")},
+    **{
+        ("recipe", part): {"train_segment", *RECORDED}
+        for part in ("optimizer", "advantage", "kl", "reward", "precision")
+    },
+    ("recipe", "reward", "grading"): {"train_segment", *RECORDED},
     ("base",): {"distill_base", "select_gradable", *TRAINING, "sample", "grade_samples", *TABLES},
     ("base", "prompting"): {
         "distill_base",
@@ -74,6 +84,7 @@ EXPECTED: dict[tuple[str, ...], set[str]] = {
     ("benchmark",): {"fetch_benchmark", "score", *TABLES},
     ("benchmark", "fields"): {"fetch_benchmark", "resolve_settings"},
     ("source",): {"fetch_source", "summarise_curation", "resolve_settings"},
+    ("source", "made"): {"fetch_source", "summarise_curation", "resolve_settings"},
     ("source", "fields"): {"fetch_source", "summarise_curation", "resolve_settings"},
 }
 """A section of the settings → the rules that a new setting in it makes run again."""
@@ -83,7 +94,7 @@ EXPECTED: dict[tuple[str, ...], set[str]] = {
 def loaded(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, Strict]:
     """A scale in which no section is empty, its recipe, and an entry of each kind."""
     values = load.scale_as_written("mini").model_dump()
-    model = {"api": "openai", "model": "m"}
+    model = {**own_settings.LANGUAGE_MODEL, "api": "openai", "model": "m"}
     values["curation"]["extract_answers"]["language_model"] = model
     values["curation"]["deduplicate"]["judge"] = model
     return {

@@ -220,7 +220,7 @@ rule summarise_curation:
     resources:
         **request("summarise_curation"),
     params:
-        **decided_by("summarise_curation", 80),
+        **decided_by("summarise_curation", 120),
     message:
         "Counting what curation kept and removed"
     shell:

@@ -45,7 +45,7 @@ rule distill_base:
     resources:
         **request("distill_base"),
     params:
-        **decided_by("distill_base", 40),
+        **decided_by("distill_base", 60),
     message:
         "Distilling the base model {wildcards.system}"
     shell:

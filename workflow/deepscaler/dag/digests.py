@@ -22,6 +22,8 @@ Decided = dict[str, Any]
 """Dotted key → value, as plain data."""
 LONGEST = 120
 """Characters of a value that are shown; what is longer ends in its digest."""
+TABLES = {"planted"}
+"""Keys of tables within tables, each counted as one value."""
 
 
 def deciding(rule: str, scale: str, **wildcards: str) -> Decided:
@@ -76,7 +78,7 @@ def leaves(values: Mapping[str, Any], without: Harmless, above: str = "") -> Ite
         key = f"{above}{name}"
         if key in without:
             continue
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict) and value and name not in TABLES:
             yield from leaves(value, without, f"{key}.")
         else:
             yield key, value

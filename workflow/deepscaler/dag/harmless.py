@@ -109,6 +109,8 @@ SCHEDULE_RECIPE: Harmless = RECIPE | dict.fromkeys(
         "entropy_bonus",
         "reward",
         "updates_per_step",
+        "epochs",
+        "precision",
         "rollout.samples_per_prompt",
         "rollout.temperature",
         "rollout.top_p",
@@ -135,9 +137,13 @@ EVALUATION: Harmless = RUNNING | {
     "evaluation.tensor_parallel": MACHINES,
     "evaluation.curve_segments": "which checkpoints are sampled, not how",
 }
-SAMPLING: Harmless = EVALUATION | {"evaluation.grader": ELSEWHERE}
+SAMPLING: Harmless = EVALUATION | {
+    **dict.fromkeys(("evaluation.grader", "evaluation.grading", "evaluation.bootstrap_draws"), ELSEWHERE),
+    **dict.fromkeys(("evaluation.engine.cpu.cache_mb", "evaluation.engine.gpu.memory_utilisation"), MACHINES),
+}
 """Of a scale, for its samples."""
-GRADING: Harmless = SAMPLING | {
+GRADING: Harmless = {key: reason for key, reason in SAMPLING.items() if key != "evaluation.grading"} | {
+    "evaluation.engine": BY_INPUT,
     "seed": BY_INPUT,
     "device": BY_INPUT,
     **dict.fromkeys(
@@ -145,7 +151,11 @@ GRADING: Harmless = SAMPLING | {
     ),
 }
 """For its grades, in both modes."""
-SCORING: Harmless = {key: reason for key, reason in GRADING.items() if key not in ("seed", "evaluation.grader")}
+SCORING: Harmless = {
+    key: reason
+    for key, reason in GRADING.items()
+    if key not in ("seed", "evaluation.grader", "evaluation.bootstrap_draws")
+} | {"evaluation.grading": BY_INPUT}
 """For its scores."""
 TABLE: Harmless = {key: reason for key, reason in SCORING.items() if key not in ("base", "evaluation.systems")}
 """For its tables."""
