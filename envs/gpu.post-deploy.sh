@@ -5,8 +5,8 @@ set -euo pipefail
 unset CDPATH
 here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
-2292ff1839189786a5bc307ac52eb0fc98f71aa74f6b8366adeb2f6c7917edde  install.py
-5b74c73ee62fe3046e477a3a73099f831b49e284bb50b48811e7468bdde9a466  package_source.py
+dd55fa28f89f977804b4319d934276fc7339248f1161d6f7d6d209fa3bbf73f6  install.py
+c577ea9ebd9e60306f35a70fcde99e2bdcea48d7d6e234832324ec5bc15d873c  package_source.py
 651b25a65826b91f547a8d0efb1f657a3e7312bb3d889f70197eb33edd15be4c  uv.lock.txt
 81c7dbc3dfd2f36791e295ac77d21d90704bc660e947e9dd3dfa05eef2157835  gpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  gpu-deepspeed.txt

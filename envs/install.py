@@ -49,7 +49,7 @@ CAUSES = (
     Cause(
         r"hash mismatch|do not match the hashes",
         "a file is not the one that the lock names",
-        "see both hashes in the log; a mirror, WHEELHOUSE or find-links holds another file of that name (or one cut off)",
+        "see both hashes in the log; a mirror, WHEELHOUSE or find-links holds another file, or a part of it",
         True,
     ),
     Cause(
@@ -237,6 +237,7 @@ def run(command: list[str], environment: dict[str, str]) -> tuple[int, str]:
                 errors="replace",
             )
         except OSError as error:
+            print(f"error: {command[0]}: {error.strerror}", file=log)
             return 127, f"error: {command[0]}: {error.strerror}"
         for line in process.stdout or ():
             said.append(line.rstrip())
@@ -244,7 +245,7 @@ def run(command: list[str], environment: dict[str, str]) -> tuple[int, str]:
             log.flush()
             show.line(said[-1])
         show.clear()
-    return process.wait(), "\n".join(said)
+    return process.wait(), "\n".join(said) or "error: it said nothing"
 
 
 class Progress:
@@ -291,7 +292,7 @@ def last_words(output: str) -> str:
     """The line that says most: the one that gives the cause, else the last error."""
     lines = [line.strip(" \t│├╰─▶×╭") for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(cause_of(output).pattern or "error", line, re.IGNORECASE)]
-    return (telling or lines or ["it said nothing"])[-1][:300]
+    return (telling or lines)[-1][:300]
 
 
 def stopped(name: str, output: str) -> Stop:

@@ -4,6 +4,8 @@ pip itself says what it is set to, whichever of its files says so. What counts i
 get there. All else is left out: where to install (`user`, `target`, `prefix`), what to build and what not.
 """
 
+import contextlib
+import io
 import os
 import socket
 import urllib.parse
@@ -97,7 +99,7 @@ class Source:
             "UV_SYSTEM_CERTS": "1" if self.system_store else "",
             "UV_HTTP_TIMEOUT": f"{seconds:.0f}",
             "UV_HTTP_CONNECT_TIMEOUT": f"{2 * CONNECT_SECONDS:.0f}",
-            "UV_HTTP_RETRIES": "4",
+            "UV_HTTP_RETRIES": "3",
             "UV_PYTHON_DOWNLOADS": "never",
             "SSL_CLIENT_CERT": self.client_certificate,
             place: self.certificate,
@@ -107,20 +109,18 @@ class Source:
 
 def from_pip() -> Source:
     """As `pip install` of this interpreter would look for packages; WHEELHOUSE in place of all."""
+    words = io.StringIO()
     try:
         import pip
         from pip._internal.commands import create_command
-        from pip._internal.exceptions import ConfigurationError
 
-        options: Any = create_command("install").parse_args(["none"])[0]
+        with contextlib.redirect_stderr(words):
+            options: Any = create_command("install").parse_args(["none"])[0]
     except (ImportError, AttributeError) as error:  # a pip that is built in another way: it reads its settings itself
         return Source(pip_only=f"this pip's settings cannot be read ({error})", readable=False)
-    except ConfigurationError as error:
-        raise Stop(
-            f"pip's configuration cannot be read: {error}", "mend it (`pip config debug` lists the files)"
-        ) from None
     except SystemExit:
-        raise Stop("pip refuses a setting of pip.conf or PIP_* (above)", "mend it (`pip config list`)") from None
+        reason = f"pip refuses its settings (pip.conf, PIP_*): {' '.join(words.getvalue().split())}"
+        raise Stop(reason, "mend them: `pip config debug` lists the files") from None
     features = tuple(options.features_enabled or ())
     by_default = tuple(map(int, pip.__version__.split(".")[:2])) >= (24, 2)
     system_store = by_default and "legacy-certs" not in (options.deprecated_features_enabled or ())

@@ -31,7 +31,7 @@ def make_wheel(folder: Path, name: str, version: str, files: Mapping[str, bytes]
     with zipfile.ZipFile(wheel, "w") as archive:
         for path, body in {**content, record: ("\n".join([*lines, f"{record},,"]) + "\n").encode()}.items():
             info = zipfile.ZipInfo(path)
-            info.external_attr = 0o755 << 16
+            info.external_attr = 0o100755 << 16
             archive.writestr(info, body)
     return wheel
 

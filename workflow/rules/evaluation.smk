@@ -22,7 +22,7 @@ rule sample:
     resources:
         **request("sample"),
     params:
-        **decided_by("sample", 18),
+        **decided_by("sample", 30),
     message:
         "Sampling {wildcards.system} on suite {wildcards.suite}, shard {wildcards.shard} of {wildcards.shards}"
     shell:
