@@ -58,12 +58,12 @@ def is_gpu_rule(rule: str) -> bool:
 
 
 def site_keys(*, on_gpu: bool) -> dict[str, str | None]:
-    place = site()
+    ours = site()
     return {
-        "slurm_account": place.account,
-        "slurm_partition": place.gpu_partition if on_gpu else place.cpu_partition,
-        "qos": place.qos,
-        "constraint": place.gpu_constraint if on_gpu else None,
+        "slurm_account": ours.account,
+        "slurm_partition": ours.gpu_partition if on_gpu else ours.cpu_partition,
+        "qos": ours.qos,
+        "constraint": ours.gpu_constraint if on_gpu else None,
     }
 
 

@@ -1,4 +1,4 @@
-"""Every YAML file of config/ as a typed model: what is not known is refused, with its place and the nearest name."""
+"""Every YAML file of config/ as a typed model: what is not known is refused, with its file and the nearest name."""
 
 from deepscaler.settings.load import (
     benchmarks,

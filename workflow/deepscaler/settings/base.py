@@ -38,7 +38,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validate(model: type[Model], value: Any, where: Path | str) -> Model:
-    """`value` as a `model`, or a UserError that names the first key that is wrong, and its place."""
+    """`value` as a `model`, or a UserError that names the first key that is wrong, and the file."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -62,10 +62,10 @@ def explain(model: type[BaseModel], error: ValidationError, where: Path | str) -
     return UserError(f"{key}: {message} (given: {given[:80]})", where)
 
 
-def keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """The keys known at a place of a nested model; indices and dictionary keys are passed through."""
+def keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The keys known at a path into a nested model; indices and dictionary keys are passed through."""
     current: Any = model
-    for part in place:
+    for part in path:
         fields = getattr(current, "model_fields", None)
         if fields is not None and part in fields:
             current = inner_model(fields[part].annotation)

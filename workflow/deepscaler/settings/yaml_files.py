@@ -1,0 +1,72 @@
+"""The files of config/: where they are, their names, how they are read, and what `extends` means."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deepscaler.errors import UserError, refuse_unknown
+
+MAX_EXTENDS = 8
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader; the one in C where there is one, since every job of a run reads these files."""
+
+
+def project_root() -> Path:
+    """The checkout: $DEEPSCALER_ROOT, else the nearest folder upwards from here that has config/scales."""
+    if given := os.environ.get("DEEPSCALER_ROOT"):
+        return Path(given).resolve()
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / "config" / "scales").is_dir():
+            return folder
+    raise UserError("no config/scales folder here or above", here, "run from the project's checkout")
+
+
+def file_of(folder: str, name: str) -> Path:
+    return project_root() / "config" / folder / f"{name}.yaml"
+
+
+def names_in(folder: str) -> list[str]:
+    return sorted(path.stem for path in (project_root() / "config" / folder).glob("*.yaml"))
+
+
+def read_extending(folder: str, name: str, kind: str, depth: int = 0) -> dict[str, Any]:
+    """A YAML file merged over the one that its `extends` names: lists are replaced, a null takes a key away."""
+    path = file_of(folder, name)
+    if not path.exists():
+        raise refuse_unknown(kind, name, names_in(folder), f"config/{folder}")
+    if depth > MAX_EXTENDS:
+        raise UserError("`extends` goes in a circle", path)
+    values = read_yaml(path)
+    parent = values.pop("extends", None)
+    if parent is None:
+        return values
+    return merge(read_extending(folder, parent, kind, depth + 1), values, null_removes=True)
+
+
+def merge(base: dict[str, Any], over: dict[str, Any], *, null_removes: bool = False) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None and null_removes and key in merged:
+            del merged[key]
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value, null_removes=null_removes)
+        else:
+            merged[key] = value
+    return merged
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
+    except FileNotFoundError:
+        raise UserError("missing settings file", path) from None
+    except yaml.YAMLError as error:
+        raise UserError(f"not valid YAML: {error}", path) from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError("a settings file holds keys and values", path)
+    return values
