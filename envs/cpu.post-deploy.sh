@@ -5,7 +5,7 @@ set -euo pipefail
 unset CDPATH
 here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
-dd55fa28f89f977804b4319d934276fc7339248f1161d6f7d6d209fa3bbf73f6  install.py
+5d28b801b91e049472f464129b8dd96c974a1e30e076c17ddfcea9320f10b525  install.py
 c577ea9ebd9e60306f35a70fcde99e2bdcea48d7d6e234832324ec5bc15d873c  package_source.py
 651b25a65826b91f547a8d0efb1f657a3e7312bb3d889f70197eb33edd15be4c  uv.lock.txt
 28cd8e039f50a4ffe75e5a3df530f8bde9741d91e7a3b43ef3abe7c0f7e94283  cpu-bootstrap.txt

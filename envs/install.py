@@ -44,34 +44,32 @@ class Cause(NamedTuple):
 
 CAUSES = (
     Cause(
-        r"No space left|quota exceeded|os error (28|122)\b", "the disk is full", f"make room (8 GB), then {AGAIN}", True
+        r"No space left|quota exceeded|os error (28|122)\b", "the disk is full", f"make room, then {AGAIN}", final=True
     ),
     Cause(
         r"hash mismatch|do not match the hashes",
         "a file is not the one that the lock names",
         "see both hashes in the log; a mirror, WHEELHOUSE or find-links holds another file, or a part of it",
-        True,
+        final=True,
+    ),
+    Cause(
+        r"certificate verify failed|confirming the ssl certificate|invalid peer certificate|sslerror",
+        "the server's certificate is not known here",
+        "give pip your network's authority: pip config set global.cert FILE",
+    ),
+    Cause(
+        r"connection ?(error|broken|reset|refused|aborted|closed|timed)|connect(timeout| )error|timed out|max retries"
+        r"|incompleteread|error sending request|dns error|proxyerror|decoding response|body error|end of file before",
+        "the connection failed",
+        f"see to the network, then {AGAIN}",
     ),
     Cause(
         r"no matching distribution|could not find a version|not found in the|no solution found",
         "a package is at none of the places that were asked",
         "a mirror or WHEELHOUSE must hold every file that the locks name; `pip config list` shows what pip is set to",
     ),
-    Cause(
-        r"connection|timed out|timeout|error sending request|dns error|incomplete|broken pipe|proxyerror|decoding resp",
-        "the connection failed",
-        f"see to the network, then {AGAIN}",
-    ),
-    Cause(
-        r"permission denied|read-only file system",
-        "a folder cannot be written",
-        f"see its owner and mode, then {AGAIN}",
-    ),
-    Cause(
-        r"failed to build|did not run successfully",
-        "it did not build",
-        f"see the compiler's words in the log, then {AGAIN}",
-    ),
+    Cause(r"permission denied|read-only file", "a folder cannot be written", f"see its owner and mode, then {AGAIN}"),
+    Cause(r"failed to build|did not run successfully", "it did not build", f"see its words in the log, then {AGAIN}"),
 )
 OTHER_FILE = CAUSES[1]
 UNKNOWN = Cause("", "the installer stopped", f"see the log, then {AGAIN}")

@@ -57,7 +57,7 @@ def test_a_run(alone):
 def test_two_at_once(alone, tmp_path):
     """The second names the first, waits for it and for what it left behind, then runs."""
     moments: Path = tmp_path / "moments"
-    first = alone(f"echo first >>{moments}; (sleep 3; echo left >>{moments}) & sleep 30")
+    first = alone(f"echo first >>{moments}; (sleep 3; echo left >>{moments}) & exec sleep 30")
     while not moments.exists():
         time.sleep(0.05)
     second = alone(f"echo second >>{moments}")

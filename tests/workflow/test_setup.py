@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -121,7 +122,10 @@ def uv_wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if done.returncode:
             pytest.skip("uv is not to be had here")
         return next(folder.glob("uv-*.whl"))
-    binary = Path(sys.executable).with_name("uv").read_bytes()
+    files = [
+        Path(str(file.locate())) for file in installed.files or () if file.name == "uv" and file.parent.name == "bin"
+    ]
+    binary = files[0].read_bytes()
     return make_wheel(folder, "uv", installed.version, {f"uv-{installed.version}.data/scripts/uv": binary})
 
 
@@ -206,6 +210,15 @@ def test_no_connection_is_known_after_seconds(recorded):
     assert time.monotonic() - started < 15
     assert f"127.0.0.1:{port}" in lines[0]
     assert "WHEELHOUSE" in lines[2]
+
+
+def test_a_server_that_hangs_up(recorded):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: [server.accept()[0].close() for _ in range(40)], daemon=True).start()
+        started = time.monotonic()
+        lines = stopped(recorded.install(PIP_INDEX_URL=f"http://127.0.0.1:{server.getsockname()[1]}/simple"))
+    assert time.monotonic() - started < 40
+    assert "the connection failed" in lines[0]
 
 
 def test_an_index_that_is_away_does_not_matter_where_others_serve(tree):
@@ -388,7 +401,7 @@ def test_certificates(tree, tmp_path):
     context.load_cert_chain(files["cert"], files["key"])
     tree.index.server.socket = context.wrap_socket(tree.index.server.socket, server_side=True)
     url = f"https://localhost:{tree.index.port}/simple"
-    stopped(tree.install(environment=tree.configure(f"[global]\nindex-url = {url}\n")))
+    assert "certificate" in stopped(tree.install(environment=tree.configure(f"[global]\nindex-url = {url}\n")))[0]
     environment = tree.configure(f"[global]\nindex-url = {url}\ncert = {files['cert']}\n")
     done = tree.install(environment=environment)
     assert done.returncode == 0, done.stderr
