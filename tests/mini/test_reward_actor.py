@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from deepscaler.reward.pool import GradingPool
-from deepscaler.training import ray_access
+from deepscaler.training.launch import ray_access
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
