@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from deepscaler.text import duration, last_useful_line
+from deepscaler.job_log import last_useful_line
+from deepscaler.text import duration
 
 RAY = """\
 \x1b[36m(PPOTrainer pid=3062)\x1b[0m INFO ppo_trainer.py:551] ✨ Global step 4: {'kl': 0.1}

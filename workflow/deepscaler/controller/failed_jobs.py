@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from deepscaler.text import last_useful_line
+from deepscaler.job_log import last_useful_line
 
 FAILED_JOB = re.compile(r"^Error in rule (\w+):\n((?:    .*\n|\n)*)", re.MULTILINE)
 JOB_LOG = re.compile(r"^    log: (\S+?)(?:,| \(check)", re.MULTILINE)

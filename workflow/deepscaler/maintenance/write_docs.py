@@ -88,7 +88,7 @@ def mini_cost() -> str:
     elapsed, cpu, peak = (number(total, c, where) for c in ("elapsed_hours", "cpu_hours", "peak_memory_gb"))
     took = f"{60 * elapsed:.0f} minutes from its first job to its last, with\n" if elapsed else ""
     return (
-        f"The run that is kept for comparison took {took}{60 * (cpu or 0):.0f} minutes of processor time; "
+        f"The stored reference run took {took}{60 * (cpu or 0):.0f} minutes of processor time; "
         f"its largest job had {peak or 0:.1f} GB of memory.\n"
     )
 
@@ -100,8 +100,9 @@ def mini_size() -> str:
     assert training is not None
     stages = settings.load_recipe(training.recipe).stages
     return (
-        "No part is replaced: OpenRLHF, vLLM, DeepSpeed and Ray run in their CPU builds. What is small is the model "
-        f"({size.replace(' ', '&nbsp;')} parameters,\ndistilled by the run itself), its problems, and the stages: "
+        "The real OpenRLHF, vLLM, DeepSpeed and Ray run, in their CPU builds; docs/training.md says what replaces\n"
+        f"code that needs a GPU. Small are the model ({size.replace(' ', '&nbsp;')} parameters,\n"
+        "distilled by the run itself), its problems, and the stages: "
         f"{listed([stage.name.upper() for stage in stages])} keep their names, but are\n"
         f"{listed([str(stage.max_new_tokens) for stage in stages])} tokens, {stages[0].steps} steps each.\n"
     )

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from deepscaler.errors import JobError
-from deepscaler.text import last_useful_line
+from deepscaler.job_log import last_useful_line
 from deepscaler.training.launch import ray_access, ray_on_slurm, reaper
 from deepscaler.training.launch.spec import Launch, RayCluster
 from deepscaler.training.openrlhf import cpu

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from deepscaler.errors import JobError, UserError
-from deepscaler.text import last_useful_line
+from deepscaler.job_log import last_useful_line
 from deepscaler.training.launch import reaper
 from deepscaler.training.launch.spec import Launch, RayCluster
 
