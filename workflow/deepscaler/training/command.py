@@ -215,7 +215,8 @@ def explanation(flag: Flag, scale_name: str, recipe_name: str, known: dict[str, 
     else:
         by_file: dict[str, list[str]] = {}
         for entry in keyed:
-            by_file.setdefault(file_text(*entry), []).append(entry[2])
+            file, key = file_and_key(*entry)
+            by_file.setdefault(file, []).append(key)
         source = "; ".join(f"{file}: {', '.join(keys)}" for file, keys in by_file.items())
         source += f" ({flag.reason})" if flag.reason else ""
     names = [flag.name, *(general(key) for _, _, key in keyed)]
@@ -223,9 +224,10 @@ def explanation(flag: Flag, scale_name: str, recipe_name: str, known: dict[str, 
     return source + (f"; original: {'; '.join(had)}" if had else "")
 
 
-def file_text(kind: Kind, name: str, key: str) -> str:
-    path = origin(kind, name, key)
-    return str(path.relative_to(project_root())) if path else f"default of workflow/deepscaler/settings/{kind}.py"
+def file_and_key(kind: Kind, name: str, key: str) -> tuple[str, str]:
+    """The file that gives a value, and the key in it."""
+    found = origin(kind, name, key)
+    return (str(found[0].relative_to(project_root())), found[1]) if found else ("in no file", key)
 
 
 def general(key: str) -> str:
