@@ -18,7 +18,7 @@ rule resolve_settings:
     resources:
         **request("resolve_settings"),
     params:
-        **decided_by("resolve_settings", 200),
+        **decided_by("resolve_settings", 240),
     message:
         "Recording settings, versions and seeds of {wildcards.scale}"
     shell:
@@ -84,7 +84,7 @@ rule account_compute:
     resources:
         **request("account_compute"),
     params:
-        **decided_by("account_compute", 140),
+        **decided_by("account_compute", 180),
     message:
         "Accounting for compute at {wildcards.scale}"
     shell:
