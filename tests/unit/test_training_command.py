@@ -278,6 +278,15 @@ def test_the_file_of_a_value_is_found_through_what_it_extends() -> None:
     assert file("scale", "paper", "no.such.key") is None
 
 
+def test_missing_files_have_the_names_that_snakemake_knows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for work in ("nowhere", str(tmp_path)):
+        monkeypatch.setenv("DEEPSCALER_WORK", work)
+        load.site.cache_clear()
+        text = command(scale_name="mini", segment_id="8k-2")
+        assert f"\n#   {work}/mini/checkpoints/8k-1/checkpoint.json\n" in text
+    load.site.cache_clear()
+
+
 @pytest.mark.parametrize(("scale", "segment"), [("mini", "8k-2"), ("paper", "16k-1")])
 def test_every_file_that_an_explanation_names_has_the_key(root: Path, scale: str, segment: str) -> None:
     text = command(scale_name=scale, segment_id=segment, explain=True)

@@ -246,7 +246,7 @@ def account_compute(scale_name: str) -> Decided:
 
 
 def resolve_settings(scale_name: str) -> Decided:
-    """Everything; an entry's settings are told apart by the rules that read them."""
+    """Everything; an entry counts as one value, since the rules that read it name its settings one by one."""
     found = resolved(scale_name)
     scale_and_recipe = leaves({**found["scale"], "recipe": found["recipe"]}, {})
     entries = {

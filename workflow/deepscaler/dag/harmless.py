@@ -96,7 +96,7 @@ TRAINING: Harmless = RUNNING | {
     "evaluation": ELSEWHERE,
     "training.recipe": "a name; what the recipe says counts",
     "training.layout": MACHINES,
-    "training.keep_states": "what is kept of half-done work",
+    "training.keep_states": "what is kept of unfinished work",
     "training.health": "stops a run, and changes no step of it",
 }
 """Of a scale, for its checkpoints."""

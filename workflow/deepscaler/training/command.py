@@ -106,9 +106,17 @@ def introduction(scale_name: str, segment: Segment, files: Files, launch: Launch
     if launch.nodes > 1:
         lines.append(f"Paste it into the shell of a SLURM allocation of {launch.nodes} nodes, on its first node.")
     if missing := files.missing():
-        lines += ["It cannot start yet, since these files do not exist (`snakemake FILE` makes one):"]
-        lines += [f"  {path}" for path in missing]
+        profile = "slurm" if launch.device == "gpu" else "profiles/laptop"
+        lines += [
+            f"It cannot start yet, since these files do not exist (`snakemake --profile {profile} FILE` makes one):"
+        ]
+        lines += [f"  {as_target(path)}" for path in missing]
     return [f"# {line}" for line in lines]
+
+
+def as_target(path: Path) -> Path:
+    """A file below the work root under the name that Snakemake knows it by."""
+    return Path(site().work, path.relative_to(project_root() / site().work))
 
 
 def folders(scale_name: str, files: Files, segment: Segment, launch: Launch) -> list[str]:
