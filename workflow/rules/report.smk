@@ -65,6 +65,7 @@ rule draw_figure:
 
 rule account_compute:
     input:
+        claims="config/claims.yaml",
         tables=lambda wildcards: [f"results/{wildcards.scale}/table.csv"]
         + ([f"results/{wildcards.scale}/training.csv"] if settings.load_scale(wildcards.scale).training else []),
     output:
