@@ -51,7 +51,9 @@ EXPECTED: dict[tuple[str, ...], set[str]] = {
     ("scale", "training", "layout", "8k"): RECORDED,
     ("scale", "training", "health"): RECORDED,
     ("scale", "evaluation"): EVALUATION | RECORDED,
-    **{("scale", "evaluation", "engine", *part): {"sample", *RECORDED} for part in ((), ("cpu",), ("gpu",))},
+    ("scale", "evaluation", "engine"): {"sample", *RECORDED},
+    ("scale", "evaluation", "engine", "cpu"): {"sample", *RECORDED},
+    ("scale", "evaluation", "engine", "gpu"): RECORDED,
     ("scale", "evaluation", "grading"): {"grade_samples", *RECORDED},
     ("scale", "resources", "default"): RECORDED,
     ("scale", "budget"): RECORDED,
@@ -64,18 +66,18 @@ EXPECTED: dict[tuple[str, ...], set[str]] = {
         for part in ("optimizer", "advantage", "kl", "reward", "precision")
     },
     ("recipe", "reward", "grading"): {"train_segment", *RECORDED},
-    ("base",): {"distill_base", "select_gradable", *TRAINING, "sample", "grade_samples", *TABLES},
+    ("base",): {"distill_base", "select_gradable", *TRAINING, "sample", "grade_samples", *TABLES, *RECORDED},
     ("base", "prompting"): {
         "distill_base",
         "select_gradable",
         *TRAINING,
         "sample",
         "grade_samples",
-        "resolve_settings",
+        *RECORDED,
     },
-    ("base", "sampling"): {"sample", "resolve_settings"},
+    ("base", "sampling"): {"sample", *RECORDED},
     **{
-        ("base", "distillation", *inner): {"distill_base", "resolve_settings"}
+        ("base", "distillation", *inner): {"distill_base", *RECORDED}
         for inner in ((), ("architecture",), ("clean",), ("mixed",))
     },
     ("published",): {"fetch_model"},
@@ -219,6 +221,7 @@ def test_entries_harmless_settings_are_those_of_some_kind() -> None:
         harmless.PROMPTS,
         harmless.UPDATES,
         harmless.ROWS,
+        harmless.PLANNED,
     ):
         assert {key.split(".")[0] for key in names} <= known
 

@@ -155,6 +155,14 @@ def test_a_name_that_a_shell_would_run_is_refused(checkout: Path, file: str) -> 
         getattr(settings, {"models": "systems"}.get(file, file))()
 
 
+@pytest.mark.parametrize("content", [b"extends: [mini\n  : :", b"\xff\xfe\x00", b"extends: papr", b"seed"])
+def test_a_scale_that_cannot_be_read_is_refused_by_its_own_name(checkout: Path, content: bytes) -> None:
+    (checkout / "config/scales/own.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=r"\[.*config/scales/own.yaml\]") as error:
+        settings.load_scale("own")
+    assert "\n" not in str(error.value)
+
+
 def test_extends_in_a_circle_is_refused(checkout: Path) -> None:
     (checkout / "config" / "scales" / "loop.yaml").write_text("extends: loop\n")
     with pytest.raises(UserError, match="circle"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import yaml
 from deepscaler import dag, settings
 from deepscaler.errors import JobError
 from deepscaler.files import sha256, write_json, write_jsonl
@@ -266,8 +267,8 @@ def test_every_flag_has_a_source(monkeypatch: pytest.MonkeyPatch, scale_name: st
 
 def test_the_file_of_a_value_is_found_through_what_it_extends() -> None:
     def file(kind: Any, name: str, key: str) -> str | None:
-        path = origin(kind, name, key)
-        return path and path.relative_to(settings.project_root()).as_posix()
+        found = origin(kind, name, key)
+        return found and found[0].relative_to(settings.project_root()).as_posix()
 
     assert file("recipe", "deepscaler", "kl.coefficient") == "config/recipes/deepscaler.yaml"
     assert file("recipe", "mini", "kl.coefficient") == "config/recipes/deepscaler.yaml"
@@ -275,6 +276,31 @@ def test_the_file_of_a_value_is_found_through_what_it_extends() -> None:
     assert file("recipe", "16k-from-start", "stages.16k.steps") == "config/recipes/16k-from-start.yaml"
     assert file("scale", "paper", "training.layout.8k.nodes") == "config/scales/paper.yaml"
     assert file("scale", "paper", "no.such.key") is None
+
+
+def test_missing_files_have_the_names_that_snakemake_knows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for work in ("nowhere", str(tmp_path)):
+        monkeypatch.setenv("DEEPSCALER_WORK", work)
+        load.site.cache_clear()
+        text = command(scale_name="mini", segment_id="8k-2")
+        assert f"\n#   {work}/mini/checkpoints/8k-1/checkpoint.json\n" in text
+    load.site.cache_clear()
+
+
+@pytest.mark.parametrize(("scale", "segment"), [("mini", "8k-2"), ("paper", "16k-1")])
+def test_every_file_that_an_explanation_names_has_the_key(root: Path, scale: str, segment: str) -> None:
+    text = command(scale_name=scale, segment_id=segment, explain=True)
+    sources = [line.split("  # ")[1].split("; original: ")[0] for line in text.splitlines() if "  # " in line]
+    named = [part for source in sources if not source.startswith("fixed: ") for part in source.split("; ")]
+    assert len(named) > 30
+    for part in named:
+        file, keys = re.fullmatch(r"(config/\S+\.yaml): ([\w., -]+?)(?: \(.*)?", part).groups()  # type: ignore[union-attr]
+        for key in keys.split(", "):
+            value: Any = yaml.safe_load((root / file).read_text(encoding="utf-8"))
+            for name in key.split("."):
+                value = {entry["name"]: entry for entry in value} if isinstance(value, list) else value
+                assert name in value, part
+                value = value[name]
 
 
 def test_the_explanation_names_file_key_and_original() -> None:

@@ -133,6 +133,16 @@ def test_schemas_are_what_the_models_say():
     assert schemas.schemas(check=True)
 
 
+def test_a_schema_lets_a_file_take_away_what_it_got_from_another(root):
+    import jsonschema
+
+    rules = json.loads((root / "workflow/schemas/scale.schema.json").read_text(encoding="utf-8"))
+    text = "{ extends: paper, evaluation: { suites: { beyond: null }, shards: { beyond: null } } }"
+    jsonschema.validate(yaml.safe_load(text), rules)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load("{ extends: paper, evaluation: { shards: { beyond: x } } }"), rules)
+
+
 @pytest.mark.parametrize(
     ("schema", "pattern"),
     [

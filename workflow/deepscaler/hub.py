@@ -54,7 +54,7 @@ class Snapshot:
     digests: dict[str, str]
     """Path → SHA-256 of every file."""
     verified: Verified
-    """Held against the pin's SHA-256, against the commit only, or against nothing."""
+    """Compared with the pin's SHA-256, with the commit only, or with nothing."""
 
 
 def fetch(pin: Pin, into: Path, mirror: str | None = None) -> Snapshot:
@@ -156,7 +156,7 @@ def from_network(pin: Pin, into: Path) -> str | None:
 
 
 def from_hub(pin: Pin, into: Path) -> str:
-    """Download from the Hugging Face hub, and hold every file against the digest that the hub keeps for the commit."""
+    """Download from the Hugging Face hub, and compare every file with the digest that the hub keeps for the commit."""
     from huggingface_hub import snapshot_download
 
     with hub_errors(pin):

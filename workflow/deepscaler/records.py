@@ -155,7 +155,7 @@ class ModelManifest(BaseModel):
     revision: str | None
     """The commit that the files are of, where that is known."""
     verified: str | None = None
-    """What a fetched model was held against: sha256, revision or none."""
+    """What a fetched model was compared with: sha256, revision or none."""
     files: dict[str, str]
     versions: dict[str, str]
     seed: int | None = None

@@ -18,7 +18,7 @@ rule resolve_settings:
     resources:
         **request("resolve_settings"),
     params:
-        **decided_by("resolve_settings", 200),
+        **decided_by("resolve_settings", 240),
     message:
         "Recording settings, versions and seeds of {wildcards.scale}"
     shell:
@@ -65,6 +65,7 @@ rule draw_figure:
 
 rule account_compute:
     input:
+        claims="config/claims.yaml",
         tables=lambda wildcards: [f"results/{wildcards.scale}/table.csv"]
         + ([f"results/{wildcards.scale}/training.csv"] if settings.load_scale(wildcards.scale).training else []),
     output:
@@ -84,7 +85,7 @@ rule account_compute:
     resources:
         **request("account_compute"),
     params:
-        **decided_by("account_compute", 140),
+        **decided_by("account_compute", 180),
     message:
         "Accounting for compute at {wildcards.scale}"
     shell:

@@ -3,7 +3,7 @@
 #         (of the first one: models/{base}/model.json)
 #   out:  {work}/{scale}/checkpoints/{segment}/checkpoint.json, metrics.jsonl, model.safetensors
 #         {work}/{scale}/preflight/{segment}.json, results/{scale}/training.csv
-# Half-done work lives in {WORK}/{scale}/runs/, which no rule declares, so that nothing is lost when a job is.
+# Unfinished work is in {WORK}/{scale}/runs/, which no rule declares, so that nothing is lost when a job is.
 
 
 rule preflight:

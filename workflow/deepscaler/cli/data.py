@@ -12,8 +12,8 @@ from deepscaler.settings.curation import Curation
 
 Problems = Annotated[Path, typer.Option("--problems", help="Table of problems to read.")]
 ProblemFiles = Annotated[list[Path], typer.Option("--problems", help="Tables of problems, the best source first.")]
-Removed = Annotated[Path, typer.Option("--removed", help="File to write: what leaves, where and why.")]
-Review = Annotated[Path, typer.Option("--review", help="CSV to write: doubtful cases, for people to look at.")]
+Removed = Annotated[Path, typer.Option("--removed", help="File to write: removed rows, with step and reason.")]
+Review = Annotated[Path, typer.Option("--review", help="CSV to write: doubtful cases, for people to check.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -73,7 +73,7 @@ def deduplicate(
     scale: ScaleName,
     problems: ProblemFiles,
     output: Output,
-    vectors: Annotated[Path, typer.Option(help="File to write: the embeddings of what stays.")],
+    vectors: Annotated[Path, typer.Option(help="File to write: the embeddings of the kept problems.")],
     removed: Removed,
     review: Review,
     threads: Threads = 1,
@@ -163,7 +163,7 @@ def summarise_curation(
     found: Annotated[Path, typer.Option(help="What `decontaminate` found: pairs side by side.")],
     contamination: Annotated[Path, typer.Option(help="CSV to write: the same, among the results.")],
 ) -> None:
-    """Count what came in, left and arrived, for every source; refuse a funnel that does not sum."""
+    """Count what every source brought, lost at each step and kept; fail if the rows do not add up."""
     from deepscaler.curation import summarise_curation as module
 
     selection = curation_of(scale).select_gradable
@@ -186,7 +186,7 @@ def pin(
 ) -> None:
     """Look up what is fetched, as it is today: its commits and SHA-256. Needs the network, or a mirror for sources.
 
-    Sources are written to config/sources.lock.yaml, which every later fetch is held against. Models and benchmarks are
+    Sources are written to config/sources.lock.yaml, which every later fetch is compared with. Models and benchmarks are
     printed, as YAML for config/.
     """
     from deepscaler.curation.pin import pin as pin_sources

@@ -66,7 +66,7 @@ def check_claims(
     results: ResultsFolder,
     output: Output,
 ) -> None:
-    """Hold a scale's results against every checkable statement of the paper, and of the miniature."""
+    """Compare a scale's results with every checkable statement of the paper, and of the miniature."""
     from deepscaler.reporting.claims import check_claims as module
 
     module.check_claims(scale=scale, claims_file=claims, folder=results, output=output)
@@ -90,7 +90,7 @@ def trace(
     table: Annotated[Path, typer.Argument(help="A table.csv of results/.")],
     row: Annotated[str | None, typer.Option(help="Follow one system's row: its name or title.")] = None,
     column: Annotated[str | None, typer.Option(help="… and one column, such as aime_2024.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Hold every file against its recorded SHA-256.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare every file with its recorded SHA-256.")] = False,
 ) -> None:
     """Print where a table or one of its cells came from, down to sources and seeds."""
     from deepscaler.reporting.provenance import trace as module
@@ -101,10 +101,10 @@ def trace(
 def check(
     scale: ScaleName = "mini",
     results: Annotated[Path | None, typer.Option(help="The run to check; results/SCALE if not given.")] = None,
-    reference: Annotated[Path | None, typer.Option(help="What to hold it against; results/reference/SCALE.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="What to compare with; results/reference/SCALE.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Make the run the reference instead.")] = False,
 ) -> None:
-    """Hold a fresh run against the one that is kept for comparison, with tolerances."""
+    """Compare a fresh run with the one that is kept for comparison, with tolerances."""
     from deepscaler.reporting import check as module
 
     run, kept = results or Path("results") / scale, reference or Path("results/reference") / scale
@@ -116,14 +116,14 @@ def publish_table(
     table: Annotated[Path, typer.Option(help="The scale's table.csv.")],
     output: Output,
 ) -> None:
-    """Put a scale's finished table where the headline command asks for it."""
+    """Copy the finished table to results/table.csv."""
     from deepscaler.reporting import publish_table as module
 
     module.publish_table(scale=scale, table=table, output=output)
 
 
 def write_docs(
-    check: Annotated[bool, typer.Option("--check", help="Only say which file is behind its sources.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a file is out of date.")] = False,
 ) -> None:
     """Fill in the numbers of README.md and docs/ from their sources."""
     from deepscaler.maintenance import write_docs as module

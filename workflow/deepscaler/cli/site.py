@@ -11,7 +11,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check_site(scale: ScaleName = "paper") -> None:
-    """Ask SLURM whether it would take each kind of job of a scale, and whether the work folder is writable."""
+    """Ask SLURM whether it would accept each kind of job of a scale, and whether the work folder is writable."""
     from deepscaler.controller import slurm_requests
 
     print(f"writable: {slurm_requests.check_work()}")

@@ -76,7 +76,7 @@ def asked_scales(arguments: Sequence[str]) -> list[str]:
 def check_settings(arguments: Sequence[str]) -> list[str]:
     """The scales that can be used. One that is asked for must be right: the first thing that is wrong is a UserError.
 
-    A broken file of another scale stops that scale alone, and is not said here (see `remarks`).
+    A broken file of another scale stops that scale alone, and is not reported here (see `remarks`).
     """
     if set(site().work) & set("{}"):
         raise UserError("`work` must not have braces, which Snakemake takes for wildcards", site().work)

@@ -83,6 +83,6 @@ def comparison(size: int) -> str:
         f"agentica-org/DeepScaleR-Preview-Dataset has {PUBLISHED_SIZE:,} rows, this one {size:,}. Known of the "
         "published one: six rows have no answer and at least one a wrong one (its discussions #4 and #3); 356 problems "
         "are in both its AIME and its MATH part; six MATH-500 problems stand verbatim in its AIME part; it was never "
-        "held against the benchmarks as a whole, and one prompt has more than 2,048 tokens. The steps above look for "
+        "compared with the benchmarks as a whole, and one prompt has more than 2,048 tokens. The steps above look for "
         "each of these."
     )

@@ -186,8 +186,10 @@ def collect_metrics(scale_name: str) -> Decided:
 
 
 def sample(scale_name: str, system: str, suite: str) -> Decided:
+    """Of the engine's two parts, the one of the scale's device."""
+    other = "gpu" if load_scale(scale_name).device == "cpu" else "cpu"
     return {
-        **scale_settings(scale_name, harmless.SAMPLING),
+        **scale_settings(scale_name, harmless.SAMPLING | {f"evaluation.engine.{other}": harmless.ELSEWHERE}),
         **suite_settings(scale_name, suite),
         **asking(scale_name, system, harmless.SAMPLES),
     }
@@ -235,12 +237,16 @@ def table_entries(scale_name: str) -> dict[str, Decided]:
 
 
 def account_compute(scale_name: str) -> Decided:
+    """What the plan's hours follow from, too: sizes of sets and models, and how long their answers may be."""
     recipe = counted(recipe_of(scale_name), harmless.NAMES) if load_scale(scale_name).training else {}
-    return {**scale_settings(scale_name, harmless.LEDGER), **recipe}
+    suites = load_scale(scale_name).evaluation.suites.values()
+    sizes = {f"benchmarks.{name}.size": benchmarks()[name].size for suite in suites for name in suite}
+    models = {f"models.{name}": counted(systems()[name], harmless.PLANNED) for name in model_names(scale_name)}
+    return {**scale_settings(scale_name, harmless.LEDGER), **recipe, **sizes, **models}
 
 
 def resolve_settings(scale_name: str) -> Decided:
-    """Everything; an entry's settings are told apart by the rules that read them."""
+    """Everything; an entry counts as one value, since the rules that read it name its settings one by one."""
     found = resolved(scale_name)
     scale_and_recipe = leaves({**found["scale"], "recipe": found["recipe"]}, {})
     entries = {

@@ -62,6 +62,11 @@ ROWS: Harmless = dict.fromkeys(
     ("repository", "revision", "files", "chat_template", "distillation", "prompting", "sampling"), BY_INPUT
 )
 """For the tables and figures."""
+PLANNED: Harmless = dict.fromkeys(("title", "note"), PRINTED) | dict.fromkeys(
+    ("repository", "revision", "files", "chat_template", "paper", "prompting.suffix", "prompting.separator"),
+    "changes no number of the plan",
+)
+"""For the plan's hours: kind, parameters, distillation, the think rule and the context count."""
 
 LANGUAGE_MODEL: Harmless = {
     "key_variable": "where the key is, not whom it asks",
@@ -91,7 +96,7 @@ TRAINING: Harmless = RUNNING | {
     "evaluation": ELSEWHERE,
     "training.recipe": "a name; what the recipe says counts",
     "training.layout": MACHINES,
-    "training.keep_states": "what is kept of half-done work",
+    "training.keep_states": "what is kept of unfinished work",
     "training.health": "stops a run, and changes no step of it",
 }
 """Of a scale, for its checkpoints."""

@@ -41,6 +41,7 @@ def schema_of(name: str) -> str:
         del schema["properties"]["name"]
         schema["properties"]["extends"] = {"type": "string", "description": "Settings to start from: a file beside."}
         drop_required(schema)
+        allow_null_entries(schema)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": f"DeepScaleR {name}"}
     return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
@@ -54,6 +55,20 @@ def drop_required(schema: Any) -> None:
     elif isinstance(schema, list):
         for value in schema:
             drop_required(value)
+
+
+def allow_null_entries(schema: Any) -> None:
+    """Let every entry of a mapping, e.g. of `suites`, be null: so a file takes away what it got from another."""
+    if isinstance(schema, dict):
+        for value in schema.values():
+            allow_null_entries(value)
+        if isinstance(entry := schema.get("additionalProperties"), dict):
+            schema["additionalProperties"] = {"anyOf": [entry, {"type": "null"}]}
+        if isinstance(entries := schema.get("patternProperties"), dict):
+            schema["patternProperties"] = {key: {"anyOf": [entry, {"type": "null"}]} for key, entry in entries.items()}
+    elif isinstance(schema, list):
+        for value in schema:
+            allow_null_entries(value)
 
 
 def schemas(*, check: bool = False) -> list[Path]:

@@ -55,11 +55,11 @@ def explain(model: type[BaseModel], error: ValidationError, where: Path | str) -
         return UserError(f"unknown setting {key!r}", where, hint)
     if first["type"] == "missing":
         return UserError(f"missing setting {key!r}", where)
-    given = repr(first["input"])
+    given = "" if isinstance(first["input"], dict) else f" (given: {repr(first['input'])[:80]})"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "string_pattern_mismatch":
         key, message = key.removesuffix(".[key]"), ALLOWED.get(first["ctx"]["pattern"], message)
-    return UserError(f"{key}: {message} (given: {given[:80]})", where)
+    return UserError(f"{key}: {message}{given}", where)
 
 
 def keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

@@ -3,17 +3,22 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from deepscaler.settings.defaults import EACH
 from deepscaler.settings.load import file_of, project_root, read_yaml
 
 Kind = Literal["scale", "recipe"]
 
 
-def origin(kind: Kind, name: str, dotted: str) -> Path | None:
-    """The nearest file that has the key, e.g. `kl.coefficient` of a recipe; None where the model's default holds.
+def origin(kind: Kind, name: str, dotted: str) -> tuple[Path, str] | None:
+    """The nearest file that has a key, e.g. `kl.coefficient` of a recipe, and the key as it is there; None for none.
 
-    A list is searched by its entries' `name`: `stages.8k.steps`.
+    A list is searched by its entries' `name`: `stages.8k.steps`. The defaults of every entry are under `each`.
     """
-    return next((path for path in files_of(kind, name) if has(read_yaml(path), dotted.split("."))), None)
+    for path in files_of(kind, name):
+        keys = as_written(read_yaml(path), dotted.split("."))
+        if keys is not None:
+            return path, ".".join(keys)
+    return None
 
 
 def files_of(kind: Kind, name: str) -> list[Path]:
@@ -27,11 +32,14 @@ def files_of(kind: Kind, name: str) -> list[Path]:
     return [*found, *([defaults] if defaults.exists() else [])]
 
 
-def has(value: Any, keys: list[str]) -> bool:
-    """Whether nested data has a key."""
+def as_written(value: Any, keys: list[str]) -> list[str] | None:
+    """The keys under which nested data has what `keys` name, or None where it has not."""
     if not keys:
-        return True
+        return []
     key, *rest = keys
     if isinstance(value, list):
-        return any(entry.get("name") == key and has(entry, rest) for entry in value if isinstance(entry, dict))
-    return isinstance(value, dict) and key in value and has(value[key], rest)
+        value = {entry["name"]: entry for entry in value if isinstance(entry, dict) and "name" in entry}
+    if not isinstance(value, dict):
+        return None
+    found = ((name, as_written(value[name], rest)) for name in (key, EACH) if name in value)
+    return next(([name, *below] for name, below in found if below is not None), None)

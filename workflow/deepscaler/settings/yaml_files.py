@@ -32,18 +32,21 @@ def names_in(folder: str) -> list[str]:
     return sorted(path.stem for path in (project_root() / "config" / folder).glob("*.yaml"))
 
 
-def read_extending(folder: str, name: str, kind: str, depth: int = 0) -> dict[str, Any]:
-    """A YAML file merged over the one that its `extends` names: lists are replaced, a null takes a key away."""
+def read_extending(folder: str, name: str, kind: str, depth: int = 0, where: object = None) -> dict[str, Any]:
+    """A YAML file merged over the one that its `extends` names: lists are replaced, a null takes a key away.
+
+    `where` is the file that asks for this one.
+    """
     path = file_of(folder, name)
     if not path.exists():
-        raise refuse_unknown(kind, name, names_in(folder), f"config/{folder}")
+        raise refuse_unknown(kind, name, names_in(folder), where or f"config/{folder}")
     if depth > MAX_EXTENDS:
         raise UserError("`extends` goes in a circle", path)
     values = read_yaml(path)
     parent = values.pop("extends", None)
     if parent is None:
         return values
-    return merge(read_extending(folder, parent, kind, depth + 1), values, null_removes=True)
+    return merge(read_extending(folder, parent, kind, depth + 1, path), values, null_removes=True)
 
 
 def merge(base: dict[str, Any], over: dict[str, Any], *, null_removes: bool = False) -> dict[str, Any]:
@@ -63,8 +66,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
     except FileNotFoundError:
         raise UserError("missing settings file", path) from None
-    except yaml.YAMLError as error:
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}, " if error.problem_mark else ""
+        raise UserError(f"not valid YAML: {line}{error.problem or error.context}", path) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"not valid YAML: {error}", path) from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", path) from None
     if values is None:
         return {}
     if not isinstance(values, dict):

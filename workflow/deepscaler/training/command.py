@@ -106,9 +106,17 @@ def introduction(scale_name: str, segment: Segment, files: Files, launch: Launch
     if launch.nodes > 1:
         lines.append(f"Paste it into the shell of a SLURM allocation of {launch.nodes} nodes, on its first node.")
     if missing := files.missing():
-        lines += ["It cannot start yet, since these files do not exist (`snakemake FILE` makes one):"]
-        lines += [f"  {path}" for path in missing]
+        profile = "slurm" if launch.device == "gpu" else "profiles/laptop"
+        lines += [
+            f"It cannot start yet, since these files do not exist (`snakemake --profile {profile} FILE` makes one):"
+        ]
+        lines += [f"  {as_target(path)}" for path in missing]
     return [f"# {line}" for line in lines]
+
+
+def as_target(path: Path) -> Path:
+    """A file below the work root under the name that Snakemake knows it by."""
+    return Path(site().work, path.relative_to(project_root() / site().work))
 
 
 def folders(scale_name: str, files: Files, segment: Segment, launch: Launch) -> list[str]:
@@ -215,7 +223,8 @@ def explanation(flag: Flag, scale_name: str, recipe_name: str, known: dict[str, 
     else:
         by_file: dict[str, list[str]] = {}
         for entry in keyed:
-            by_file.setdefault(file_text(*entry), []).append(entry[2])
+            file, key = file_and_key(*entry)
+            by_file.setdefault(file, []).append(key)
         source = "; ".join(f"{file}: {', '.join(keys)}" for file, keys in by_file.items())
         source += f" ({flag.reason})" if flag.reason else ""
     names = [flag.name, *(general(key) for _, _, key in keyed)]
@@ -223,9 +232,10 @@ def explanation(flag: Flag, scale_name: str, recipe_name: str, known: dict[str, 
     return source + (f"; original: {'; '.join(had)}" if had else "")
 
 
-def file_text(kind: Kind, name: str, key: str) -> str:
-    path = origin(kind, name, key)
-    return str(path.relative_to(project_root())) if path else f"default of workflow/deepscaler/settings/{kind}.py"
+def file_and_key(kind: Kind, name: str, key: str) -> tuple[str, str]:
+    """The file that gives a value, and the key in it."""
+    found = origin(kind, name, key)
+    return (str(found[0].relative_to(project_root())), found[1]) if found else ("in no file", key)
 
 
 def general(key: str) -> str:

@@ -23,7 +23,6 @@ POSITION = ("step", "total_step", "stage", "segment", "time")
 """The keys of a row that say which step it is; all others are metrics."""
 
 REWARD = "rollout/reward_mean"
-REWARD_STD = "rollout/reward_std"
 LENGTH = "rollout/response_length_mean"
 TRUNCATED = "rollout/truncated_rate"
 SAMPLES = "rollout/num_samples"
@@ -34,13 +33,6 @@ ENTROPY = "entropy_loss"
 VLLM_KL = "vllm_kl"
 """Divergence of the sampler's from the trainer's log-probabilities; there with importance correction only."""
 SECONDS = "timing/step_total"
-TIMINGS = (
-    "timing/generation",
-    "timing/make_experience",
-    "timing/ppo_train",
-    "timing/broadcast",
-    SECONDS,
-)
 
 
 def make_row(step: int, total_step: int, stage: str, segment: str, metrics: dict[str, Any]) -> Row:
