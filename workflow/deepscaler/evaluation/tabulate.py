@@ -6,6 +6,7 @@ agreement.csv    a row for each system and benchmark: how far the two graders di
 comparisons.csv  a row for each pair of systems and benchmark: paired difference, interval, p-values
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,13 @@ from deepscaler.files import write_text
 from deepscaler.settings.models import Reported
 
 TOKENS = ("correct", "incorrect", "all")
-AGREEMENT = ("both", "only_paper", "only_strict", "neither")
+AGREEMENT = {
+    "both": (True, True),
+    "only_paper": (True, False),
+    "only_strict": (False, True),
+    "neither": (False, False),
+}
+"""Column → the verdicts of `paper` and `strict` that it counts."""
 
 
 def tabulate(
@@ -148,27 +155,27 @@ AGREEMENT_COLUMNS = ("system", "model", "benchmark", "samples", *AGREEMENT, "pap
 
 def agreement_csv(rows: Sequence[Row], columns: Sequence[str], grades: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """How often the two graders agree, for each cell of the table; shares in percent, counts of samples."""
-    tables = {}
+    verdicts: dict[tuple[str, str], list[tuple[bool, bool]]] = {}
     for path in grades:
-        loaded = records.read(path, records.GRADE).select(["system", "benchmark", "paper", "strict"]).to_pandas()
-        tables.update(dict(list(loaded.groupby(["system", "benchmark"]))))
-    names = {settings.benchmarks()[name].column: name for _, name in tables}
-    for row in rows:
+        for row in records.read(path, records.GRADE).select(["system", "benchmark", "paper", "strict"]).to_pylist():
+            column = settings.benchmarks()[row["benchmark"]].column
+            verdicts.setdefault((row["system"], column), []).append((row["paper"], row["strict"]))
+    for entry in rows:
         for column in columns:
-            verdicts = tables.get((row.system, names.get(column)))
-            if verdicts is None:
+            found = verdicts.get((entry.system, column))
+            if not found:
                 continue
-            paper, strict = verdicts.paper, verdicts.strict
-            counts = (paper & strict, paper & ~strict, ~paper & strict, ~paper & ~strict)
+            counts = Counter(found)
+            paper, strict = (100 * sum(verdict[i] for verdict in found) / len(found) for i in (0, 1))
             yield {
-                "system": row.system,
-                "model": row.title,
+                "system": entry.system,
+                "model": entry.title,
                 "benchmark": column,
-                "samples": len(verdicts),
-                **{name: int(count.sum()) for name, count in zip(AGREEMENT, counts, strict=True)},
-                "paper": rounded(100 * paper.mean()),
-                "strict": rounded(100 * strict.mean()),
-                "strict_minus_paper": rounded(100 * (strict.mean() - paper.mean())),
+                "samples": len(found),
+                **{name: counts[key] for name, key in AGREEMENT.items()},
+                "paper": rounded(paper),
+                "strict": rounded(strict),
+                "strict_minus_paper": rounded(strict - paper),
             }
 
 
@@ -196,9 +203,9 @@ def comparisons_csv(scale: str, rows: Sequence[Row], columns: Sequence[str]) -> 
                 "benchmark": column,
                 "problems": sum(map(len, ours)),
                 "difference": rounded(100 * found.value),
-                "standard_error": rounded(100 * found.standard_error),
-                "low": rounded(100 * found.interval[0]),
-                "high": rounded(100 * found.interval[1]),
+                "standard_error": rounded(100 * found.standard_error if found.standard_error is not None else None),
+                "low": rounded(100 * found.interval[0] if found.interval else None),
+                "high": rounded(100 * found.interval[1] if found.interval else None),
                 "p_bootstrap": rounded(found.p_bootstrap, 6),
                 "p_permutation": rounded(found.p_permutation, 6),
             }
