@@ -6,7 +6,6 @@ agreement.csv    a row for each system and benchmark: how far the two graders di
 comparisons.csv  a row for each pair of systems and benchmark: paired difference, interval, p-values
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,13 +27,7 @@ from deepscaler.files import write_text
 from deepscaler.settings.models import Reported
 
 TOKENS = ("correct", "incorrect", "all")
-AGREEMENT = {
-    "both": (True, True),
-    "only_paper": (True, False),
-    "only_strict": (False, True),
-    "neither": (False, False),
-}
-"""Column → the verdicts of `paper` and `strict` that it counts."""
+AGREEMENT = ("both", "only_paper", "only_strict", "neither")
 
 
 def tabulate(
@@ -155,27 +148,27 @@ AGREEMENT_COLUMNS = ("system", "model", "benchmark", "samples", *AGREEMENT, "pap
 
 def agreement_csv(rows: Sequence[Row], columns: Sequence[str], grades: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """How often the two graders agree, for each cell of the table; shares in percent, counts of samples."""
-    verdicts: dict[tuple[str, str], list[tuple[bool, bool]]] = {}
+    tables = {}
     for path in grades:
-        for row in records.read(path, records.GRADE).select(["system", "benchmark", "paper", "strict"]).to_pylist():
-            column = settings.benchmarks()[row["benchmark"]].column
-            verdicts.setdefault((row["system"], column), []).append((row["paper"], row["strict"]))
-    for entry in rows:
+        loaded = records.read(path, records.GRADE).select(["system", "benchmark", "paper", "strict"]).to_pandas()
+        tables.update(dict(list(loaded.groupby(["system", "benchmark"]))))
+    names = {settings.benchmarks()[name].column: name for _, name in tables}
+    for row in rows:
         for column in columns:
-            found = verdicts.get((entry.system, column))
-            if not found:
+            verdicts = tables.get((row.system, names.get(column)))
+            if verdicts is None:
                 continue
-            counts = Counter(found)
-            paper, strict = (100 * sum(verdict[i] for verdict in found) / len(found) for i in (0, 1))
+            paper, strict = verdicts.paper, verdicts.strict
+            counts = (paper & strict, paper & ~strict, ~paper & strict, ~paper & ~strict)
             yield {
-                "system": entry.system,
-                "model": entry.title,
+                "system": row.system,
+                "model": row.title,
                 "benchmark": column,
-                "samples": len(found),
-                **{name: counts[key] for name, key in AGREEMENT.items()},
-                "paper": rounded(paper),
-                "strict": rounded(strict),
-                "strict_minus_paper": rounded(strict - paper),
+                "samples": len(verdicts),
+                **{name: int(count.sum()) for name, count in zip(AGREEMENT, counts, strict=True)},
+                "paper": rounded(100 * paper.mean()),
+                "strict": rounded(100 * strict.mean()),
+                "strict_minus_paper": rounded(100 * (strict.mean() - paper.mean())),
             }
 
 
