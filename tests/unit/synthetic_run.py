@@ -23,7 +23,7 @@ from deepscaler.training.collect_metrics import collect_metrics
 from deepscaler.training.watch import metrics
 
 SCALE = "mini"
-PROBLEMS, SAMPLES = 6, 4
+PROBLEMS, SAMPLES = 40, 16
 START = 1_700_000_000.0
 METADATA = {
     "model": json.dumps({"sha256": "0" * 64, "repository": None, "revision": None}),

@@ -194,6 +194,39 @@ def test_contamination_is_found_by_text_by_runs_and_by_embedding(tmp_path: Path)
     assert report[0]["benchmark_problem"]
 
 
+def test_the_report_does_not_depend_on_the_last_digits_of_similarities(tmp_path: Path) -> None:
+    """As threads that add in another order give them: equal texts, similarities that differ in the seventh digit."""
+    texts = [
+        "How many marbles are in the bag of seven red and four blue ones?",
+        *(f"What is {n} + 1?" for n in range(3)),
+    ]
+    rows = [problem(number, "a", text, "11") for number, text in enumerate(texts[:1] * 6 + texts[1:])]
+    tests = [
+        {"id": f"t/{n:04d}", "benchmark": "t", "problem": texts[0], "answers": ["11"], "metadata": "{}"}
+        for n in range(2)
+    ]
+    records.write(tmp_path / "in.parquet", rows, records.PROBLEM)
+    records.write(tmp_path / "t.parquet", tests, records.BENCHMARK_PROBLEM)
+    vectors = Embedder(own_settings.CURATION.embedding).embed([row["problem"] for row in rows])
+    written = []
+    for seed in range(3):
+        noise = 1 + 2e-6 * np.random.default_rng(seed).standard_normal((len(rows), 1), dtype=np.float32)
+        write_vectors(tmp_path / "in.npy", vectors * noise)
+        decontaminate(
+            problems=tmp_path / "in.parquet",
+            vectors=tmp_path / "in.npy",
+            benchmarks=[tmp_path / "t.parquet"],
+            output=tmp_path / "out.parquet",
+            removed=tmp_path / "removed.parquet",
+            report=tmp_path / "report.csv",
+            settings=own_settings.CURATION.decontaminate,
+            embedding=own_settings.CURATION.embedding,
+        )
+        written.append((tmp_path / "report.csv").read_bytes())
+    assert written[0].count(b"removed") == 12
+    assert written[1:] == written[:1] * 2
+
+
 def test_siblings_of_a_benchmarks_problem_leave_if_so_set(tmp_path: Path) -> None:
     stay, removed, _ = run_decontaminate(tmp_path, siblings="remove")
     assert stay == []

@@ -30,13 +30,15 @@ def test_pass_at_1_lies_on_the_grid_of_right_answers():
 def test_standard_error_has_the_closed_forms():
     certain = np.repeat([[1.0], [0.0], [0.0], [1.0]], 16, axis=1)
     error = statistics.standard_error(certain)
-    assert error.within == 0
     assert error.total == pytest.approx(sqrt((4 * 0.25 / 3) / 4))
+    assert error.within == pytest.approx(1 / 65)  # no variation was seen within problems: as with a 65th answer
     alike = np.tile(np.repeat([1.0, 0.0], 8), (10, 1))
     error = statistics.standard_error(alike)
-    assert error.between == 0
-    assert error.total == pytest.approx(0)  # every problem at one half: no variance was seen at all
-    assert statistics.standard_error(alike[:1]).within == pytest.approx(sqrt(0.25 / 15))
+    assert error.within == pytest.approx(sqrt(0.25 / 15 / 10))
+    assert error.total > error.within  # every problem at one half: as with an 11th and a 12th at the ends
+    one = statistics.standard_error(alike[:1])
+    assert (one.total, one.between) == (None, None)
+    assert one.within == pytest.approx(sqrt(0.25 / 15))
 
 
 def test_squared_errors_are_unbiased():

@@ -71,7 +71,7 @@ def test_what_is_marked_is_counted_apart_and_still_counted(tmp_path):
 def test_a_system_without_right_answers_has_no_length_of_them(tmp_path):
     found = scored(tmp_path, "released", "still-1.5b", right=dict.fromkeys(SUITE, 0))
     aime = found["benchmarks"]["aime-2024"]
-    assert (aime["pass_at_1"], aime["standard_error"], aime["majority"]) == (0, 0, 0)
+    assert (aime["pass_at_1"], aime["majority"]) == (0, 0)
     assert aime["tokens"]["correct"] is None
 
 
@@ -154,6 +154,35 @@ def test_markdown_is_the_papers_table_with_its_marks(tables):
     without = lines.index("## Pass@1 without the problems that are marked")
     assert lines[without + 2] == "| Model | MATH-500 | Minerva Math |"
     assert any(line.startswith("MATH-500: 6 of 500 contaminated; Minerva Math: 33 of 272") for line in lines[without:])
+
+
+def section(lines, title):
+    """The tables below a heading of table.md: row → cells, one table after the other."""
+    start = lines.index(title)
+    end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("#")), len(lines))
+    found = []
+    for line in lines[start:end]:
+        if line.startswith("| Model"):
+            found.append({})
+        elif line.startswith("| ") and "---" not in line:
+            found[-1][line.split("|")[1].strip()] = [cell.strip() for cell in line.split("|")[2:-1]]
+    return found
+
+
+def test_beside_the_papers_numbers_stands_the_error_within_problems(tables):
+    scores = json.loads((tables / "deepscaler-1.5b-preview-table.json").read_text())
+    entries = [*(scores["benchmarks"][name] for name in SUITE), scores["average"]]
+    by_column = {entry.get("column", AVERAGE): entry for entry in entries}
+    lines = (tables / "table.md").read_text().splitlines()
+    within, total = section(lines, "## Standard errors, in percentage points")
+    (differences,) = section(lines, "## Ours minus the paper's, in percentage points")
+    for index, column in enumerate((*PAPER_COLUMNS, AVERAGE)):
+        entry = by_column[column]
+        assert within["DeepScaleR-1.5B-Preview"][index] == f"{entry['standard_error_within']:.1f}"
+        assert total["DeepScaleR-1.5B-Preview"][index] == f"{entry['standard_error']:.1f}"
+        paper = settings.systems()["deepscaler-1.5b-preview"].paper[column]
+        expected = f"{entry['pass_at_1'] - paper:+.1f} ± {entry['standard_error_within']:.1f}"
+        assert differences["DeepScaleR-1.5B-Preview"][index] == expected
 
 
 def test_tokens_and_agreement_and_comparisons(tables):

@@ -75,7 +75,7 @@ def test_the_error_of_a_length_is_clustered_by_problem(run: Path) -> None:
     estimate = claim_value(Results.of("mini", run / "results" / "mini"), claim(measure=cell).measure)
     assert estimate is not None
     # a bootstrap of few groups is smaller by sqrt((n - 1) / n)
-    assert estimate.standard_error == pytest.approx(pstdev(means) * (6 / 5) ** 0.5, rel=0.05)
+    assert estimate.standard_error == pytest.approx(pstdev(means) * (40 / 39) ** 0.5, rel=0.05)
 
 
 def test_problems_that_should_not_be_there_are_counted(run: Path) -> None:

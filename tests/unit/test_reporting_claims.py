@@ -127,6 +127,8 @@ def test_a_claim_may_require_a_distance_of_standard_errors() -> None:
     assert not checked.holds(1.2, 0.1)
     assert claim(comparison="at_most", expected=1, errors=3).holds(0.6, 0.1)
     assert not claim(comparison="at_most", expected=1, errors=3).holds(0.8, 0.1)
+    with pytest.raises(ValueError, match="a standard error is needed"):
+        checked.holds(1.4)
     with pytest.raises(ValueError, match="`errors` are of at_least and at_most"):
         claim(errors=3)
 

@@ -1,6 +1,7 @@
 """Figures 1 to 5, their notebooks, and the verb that executes them."""
 
 import csv
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,10 +35,25 @@ def test_figure_1_shows_every_point_with_its_band_and_the_stage_boundaries(run: 
     (axes,) = figure.axes
     curve = next(line for line in axes.lines if line.get_label() == "measured")
     assert list(curve.get_xdata()) == [0, 6, 12, 24, 36]
-    assert curve.get_ydata()[0] == pytest.approx(12.5)
+    assert curve.get_ydata()[0] == pytest.approx(18.59375)
     switches = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]
     assert switches == [12, 24]
     assert axes.collections, "the band"
+
+
+def test_an_error_that_is_not_known_is_drawn_as_none_and_not_as_zero(run: Path) -> None:
+    (path,) = (run / "results/mini/scores").glob("8k-1-curve.json")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for entry in content["benchmarks"].values():
+        entry["standard_error_within"] = None
+    path.write_text(json.dumps(content), encoding="utf-8")
+    (axes,) = figures.draw(1, "mini", data_of(run / "results/mini", 1)).axes
+    curve = next(line for line in axes.lines if line.get_label() == "measured")
+    band = axes.collections[0].get_paths()
+    drawn = {float(x) for path in band for x, _ in path.vertices}
+    assert 6 in curve.get_xdata()
+    assert 6 not in drawn
+    assert {12, 24, 36} <= drawn
 
 
 def test_figures_2_to_4_smooth_within_stages_only(run: Path) -> None:

@@ -1,5 +1,6 @@
 """report.html: self-contained, safe with hostile text, readable on a laptop and a phone."""
 
+import csv
 import re
 import shutil
 from pathlib import Path
@@ -85,3 +86,40 @@ def test_in_a_browser(page: Path) -> None:
             assert not heard
             assert [url for url in asked if not url.startswith("data:")] == [page.as_uri()]
         browser.close()
+
+
+def ledger_of(page: Path) -> tuple[list[str], list[list[str]]]:
+    """The page's table of compute: titles of its columns, cells of its rows."""
+    text = page.read_text(encoding="utf-8").split('<section id="compute">')[1].split("</table>")[0]
+    lines = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", line) for line in re.split(r"</tr>", text)]
+    titles, *rows = [line for line in lines if line]
+    return titles, rows
+
+
+@pytest.mark.parametrize(("times", "unit", "factor"), [(1, "minutes", 60), (1000, "hours", 1)])
+def test_every_column_of_the_ledger_has_one_unit(run: Path, times: float, unit: str, factor: float) -> None:
+    """In minutes and in hours; `elapsed` has a value in the last row alone, other columns in most."""
+    results = run / "results/mini"
+    with (results / "compute.csv").open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    for index, row in enumerate(rows):
+        for column in row:
+            if column.endswith("_hours"):
+                row[column] = f"{times * float(row[column] or 0):.4f}" if row[column] else ""
+        row["elapsed_hours"] = f"{times * 0.1053:.4f}" if index == len(rows) - 1 else ""
+    with (results / "compute.csv").open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    output = results / "report.html"
+    write_report(scale="mini", folder=results, work=run / "work/mini", output=output)
+    titles, cells = ledger_of(output)
+    assert f"elapsed {unit}" in titles
+    assert not any(title.endswith("minutes" if unit == "hours" else "hours") for title in titles)
+    for column in ("wall_hours", "core_hours", "elapsed_hours"):
+        shown = [line[titles.index(column.replace("hours", unit).replace("_", " "))] for line in cells]
+        expected = [plain(str(round(factor * float(row[column]), 2))) if row[column] else "" for row in rows]
+        if unit == "minutes":
+            assert shown == expected, column
+        else:
+            assert shown == [plain(row[column]) for row in rows], column

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from deepscaler.curation.embed import Vectors
 
 STEP = "decontaminate"
+DIGITS = 4
+"""Of a similarity or a share, in the report and in its order."""
 COLUMNS = (
     *("decision", "found_by", "similarity", "shared_runs", "same_answer", "same_numbers", "id", "benchmark_id"),
     *("answer", "benchmark_answers", "problem", "benchmark_problem"),
@@ -169,7 +171,8 @@ def compare(
 
 
 def strength(overlap: Overlap) -> tuple[bool, bool, float]:
-    return overlap.exact, overlap.same_answer, max(overlap.shared, overlap.similarity)
+    """For comparisons; rounded, as the last digits of a similarity depend on the threads that embedded the texts."""
+    return overlap.exact, overlap.same_answer, round(max(overlap.shared, overlap.similarity), DIGITS)
 
 
 def strongest_of_each(overlaps: dict[tuple[int, int], Overlap]) -> dict[int, int]:
@@ -200,7 +203,7 @@ def report_rows(
     overlaps: dict[tuple[int, int], Overlap],
     settings: Decontaminate,
 ) -> Iterable[dict[str, Any]]:
-    """All overlapping pairs, those that count first, then by strength."""
+    """All overlapping pairs, those that count first, then by strength, then in the order of the problems."""
     order = sorted(
         overlaps.items(),
         key=lambda item: (not item[1].found_by(settings), not item[1].exact, -strength(item[1])[-1], item[0]),
@@ -210,8 +213,8 @@ def report_rows(
         yield {
             "decision": "removed" if ways else "sibling" if overlap.sibling else "reported only",
             "found_by": " and ".join(ways),
-            "similarity": f"{overlap.similarity:.4f}" if overlap.similarity else "",
-            "shared_runs": f"{overlap.shared:.4f}" if overlap.shared else "",
+            "similarity": f"{overlap.similarity:.{DIGITS}f}" if overlap.similarity else "",
+            "shared_runs": f"{overlap.shared:.{DIGITS}f}" if overlap.shared else "",
             "same_answer": "yes" if overlap.same_answer else "no",
             "same_numbers": "yes" if overlap.same_numbers else "no",
             "id": rows[index]["id"],

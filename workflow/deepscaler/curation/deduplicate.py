@@ -171,7 +171,8 @@ def doubtful_pairs(
 ) -> list[dict[str, Any]]:
     """The pairs nearest to the threshold, on either side of it."""
     distance = abs(pairs.scores - settings.threshold)
-    inside = [number for number in distance.argsort(kind="stable") if distance[number] <= settings.margin]
+    inside = [number for number in range(len(distance)) if distance[number] <= settings.margin]
+    inside.sort(key=lambda n: (round(float(distance[n]), 4), pairs.rows[n], pairs.columns[n]))  # digits as shown
     found = []
     for number in inside[: settings.review_pairs]:
         index, other = int(pairs.rows[number]), int(pairs.columns[number])

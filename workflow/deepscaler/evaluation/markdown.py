@@ -10,28 +10,32 @@ REPORTED = "†"
 
 
 def table_markdown(scale: str, rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """Three tables: Pass@1 as the paper prints it, its standard errors, and its distance from the paper's."""
+    """Tables of Pass@1 as the paper prints it, of its standard errors, and of its distance from the paper's."""
     shown = [*columns, AVERAGE]
     compared = compared_columns(scale, columns)
+    sampled = [row for row in rows if row.scores]
     parts = [
         f"# Pass@1 of {settings.load_scale(scale).evaluation.samples} samples ({scale})\n",
         grid(scale, rows, shown, pass_at_1(rows, shown, compared)),
         legend(scale, rows, bool(compared)),
         "\n## Standard errors, in percentage points\n",
-        grid(scale, [row for row in rows if row.scores], shown, lambda row, column: one(row.standard_error(column))),
-        "\nOver problems and samples together. Within problems alone, as a second run on the same problems would"
-        " vary, they are smaller: see `results/" + scale + "/scores/`.\n",
+        "Within problems: how far another run on the same problems may differ.\n",
+        grid(scale, sampled, shown, lambda row, column: one(row.standard_error_within(column))),
+        "\nTotal: how far the same system may differ on other problems of the kind.\n",
+        grid(scale, sampled, shown, lambda row, column: one(row.standard_error(column))),
     ]
     if marked := [column for column in columns if any(row.unmarked(column) is not None for row in rows)]:
         parts += [
             "\n## Pass@1 without the problems that are marked\n",
-            grid(scale, [row for row in rows if row.scores], marked, lambda row, column: one(row.unmarked(column))),
+            grid(scale, sampled, marked, lambda row, column: one(row.unmarked(column))),
             marks(scale),
         ]
-    if any(paper_value(row, column) is not None for row in rows if row.scores for column in compared):
+    if any(paper_value(row, column) is not None for row in sampled for column in compared):
         parts += [
             "\n## Ours minus the paper's, in percentage points\n",
-            grid(scale, [row for row in rows if row.scores], shown, difference),
+            grid(scale, sampled, shown, difference),
+            "\n± our standard error within problems, which are the same as the paper's. Its numbers have an error of"
+            " this kind too, which it does not give; of as many samples it is about the same.\n",
         ]
     return "\n".join(parts)
 
@@ -54,8 +58,11 @@ def pass_at_1(rows: Sequence[Row], shown: Sequence[str], compared: Sequence[str]
 
 
 def difference(row: Row, column: str) -> str:
-    ours, paper = row.value(column), paper_value(row, column)
-    return MISSING if ours is None or paper is None else f"{ours - paper:+.1f}"
+    """Ours minus the paper's, with the error of another run on the same problems."""
+    ours, paper, error = row.value(column), paper_value(row, column), row.standard_error_within(column)
+    if ours is None or paper is None:
+        return MISSING
+    return f"{ours - paper:+.1f}" + (f" ± {error:.1f}" if error is not None else "")
 
 
 def paper_value(row: Row, column: str) -> float | None:

@@ -47,9 +47,7 @@ class Row:
         """Pass@1 in percent: measured or reported; None where there is none."""
         if isinstance(self.entry, Reported):
             return self.reported_average() if column == AVERAGE else self.entry.scores.get(column)
-        if column == AVERAGE:
-            return self.scores["average"]["pass_at_1"] if self.scores else None
-        found = self.benchmark(column)
+        found = self.measured(column)
         return found["pass_at_1"] if found else None
 
     def reported_average(self) -> float | None:
@@ -65,10 +63,20 @@ class Row:
         return found["unmarked"]["pass_at_1"] if found and found.get("unmarked") else None
 
     def standard_error(self, column: str) -> float | None:
-        if column == AVERAGE:
-            return self.scores["average"]["standard_error"] if self.scores else None
-        found = self.benchmark(column)
+        """The total one, in points: of other problems and other samples."""
+        found = self.measured(column)
         return found["standard_error"] if found else None
+
+    def standard_error_within(self, column: str) -> float | None:
+        """That within problems, in points: of another run on the same ones."""
+        found = self.measured(column)
+        return found["standard_error_within"] if found else None
+
+    def measured(self, column: str) -> dict[str, Any] | None:
+        """The scores of a benchmark's column, or of the average."""
+        if column == AVERAGE:
+            return self.scores["average"] if self.scores else None
+        return self.benchmark(column)
 
     def shares(self, column: str) -> list[NDArray[np.float64]]:
         """Per-problem shares of right answers, one array a benchmark: of one column, or of all that are averaged."""

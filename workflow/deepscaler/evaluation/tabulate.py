@@ -196,9 +196,9 @@ def comparisons_csv(scale: str, rows: Sequence[Row], columns: Sequence[str]) -> 
                 "benchmark": column,
                 "problems": sum(map(len, ours)),
                 "difference": rounded(100 * found.value),
-                "standard_error": rounded(100 * found.standard_error),
-                "low": rounded(100 * found.interval[0]),
-                "high": rounded(100 * found.interval[1]),
+                "standard_error": rounded(100 * found.standard_error if found.standard_error is not None else None),
+                "low": rounded(100 * found.interval[0] if found.interval else None),
+                "high": rounded(100 * found.interval[1] if found.interval else None),
                 "p_bootstrap": rounded(found.p_bootstrap, 6),
                 "p_permutation": rounded(found.p_permutation, 6),
             }

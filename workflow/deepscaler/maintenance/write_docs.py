@@ -87,10 +87,9 @@ def mini_cost() -> str:
     where = results.folder / "compute.csv"
     elapsed, cpu, peak = (number(total, c, where) for c in ("elapsed_hours", "cpu_hours", "peak_memory_gb"))
     took = f"{60 * elapsed:.0f} minutes from its first job to its last, with\n" if elapsed else ""
-    return (
-        f"The stored reference run took {took}{60 * (cpu or 0):.0f} minutes of processor time; "
-        f"its largest job had {peak or 0:.1f} GB of memory.\n"
-    )
+    used = "unmeasured" if cpu is None else f"{60 * cpu:.0f} minutes of"
+    memory = "unmeasured" if peak is None else f"{peak:.1f} GB of"
+    return f"The stored reference run took {took}{used} processor time; its largest job had {memory} memory.\n"
 
 
 def mini_size() -> str:

@@ -14,6 +14,7 @@ from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import writing
 from deepscaler.reporting.claims.claim_values import declared_results
+from deepscaler.reporting.claims.errors import combined_error
 from deepscaler.reporting.claims.results import Results, Row, number
 
 TRAINING_POINTS = 20.0
@@ -90,8 +91,11 @@ def cells_differ(fresh: Results, kept: Results) -> Iterator[str]:
         if ours is None or theirs is None:
             yield f"table.csv: no average of {system}"
             continue
-        errors = [estimate.standard_error or 0.0 for estimate in (ours, theirs)]
-        allowed = SAMPLING_ERRORS * sum(error**2 for error in errors) ** 0.5
+        error = combined_error(ours.standard_error, theirs.standard_error)
+        if error is None:
+            yield f"table.csv: the average of {system} has no standard error to compare by"
+            continue
+        allowed = SAMPLING_ERRORS * error
         if dag.checkpoint_of(fresh.scale, system):
             allowed += TRAINING_POINTS
         if abs(ours.value - theirs.value) > allowed:

@@ -181,8 +181,19 @@ class Claim(Strict):
             raise ValueError(f"claim {self.id!r}: the note must say why nothing is measured")
         return self
 
+    @property
+    def needs_error(self) -> bool:
+        """Whether the claim can't be judged without a standard error."""
+        return self.errors > 0
+
     def holds(self, value: float, standard_error: float | None = None) -> bool:
-        """Whether a measured value meets the claim."""
+        """Whether a measured value meets the claim.
+
+        Raises:
+            ValueError: the claim counts in standard errors, and none is known; it has no verdict then.
+        """
+        if self.needs_error and standard_error is None:
+            raise ValueError(f"claim {self.id!r}: a standard error is needed")
         slack = self.tolerance - self.errors * (standard_error or 0.0) + 1e-9
         if self.comparison == "at_least":
             return value >= self.expected - slack

@@ -28,7 +28,7 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
-        if self.measured is None:
+        if self.measured is None or (self.claim.needs_error and self.measured.standard_error is None):
             return "not run"
         return "met" if self.claim.holds(self.measured.value, self.measured.standard_error) else "outside"
 

@@ -1,11 +1,13 @@
 """A claim's number out of a scale's results."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from deepscaler import dag, settings
+from deepscaler.reporting.claims.errors import difference, estimate_of, quotient
 from deepscaler.reporting.claims.from_samples import (
     ANSWERS,
-    length_error,
+    lengths,
     malformed_right_count,
     unwanted_problem_count,
     with_token_limit,
@@ -38,27 +40,6 @@ def claim_value(results: Results, measure: Measure) -> Estimate | None:
     return estimate
 
 
-def difference(first: Estimate, second: Estimate) -> Estimate:
-    return Estimate(first.value - second.value, combined_error(first.standard_error, second.standard_error))
-
-
-def quotient(first: Estimate, second: Estimate) -> Estimate | None:
-    if not second.value:
-        return None
-    value = first.value / second.value
-    parts = [
-        None if part.standard_error is None or not part.value else value * part.standard_error / part.value
-        for part in (first, second)
-    ]
-    return Estimate(value, combined_error(*parts))
-
-
-def combined_error(*errors: float | None) -> float | None:
-    """The standard error of a sum or difference of independent estimates; None where none is known."""
-    known = [error for error in errors if error is not None]
-    return sum(error**2 for error in known) ** 0.5 if known else None
-
-
 def single_value(results: Results, measure: Measure) -> Estimate | None:
     match measure:
         case Constant():
@@ -89,11 +70,28 @@ def single_value(results: Results, measure: Measure) -> Estimate | None:
 
 
 def table_value(results: Results, measure: TableCell) -> Estimate | None:
-    cell = results.cell(measure.system, measure.column) if measure.limit is None else with_token_limit(results, measure)
+    cell = cell_value(results, measure) if measure.limit is None else with_token_limit(results, measure)
     if measure.against is None or cell is None:
         return cell
     other = table_value(results, measure.model_copy(update={"system": measure.against, "against": None}))
     return difference(cell, other) if other else None
+
+
+def cell_value(results: Results, measure: TableCell) -> Estimate | None:
+    """A cell of table.csv, with the influences of problems where the system was scored here."""
+    cell, score = results.cell(measure.system, measure.column), results.scores(measure.system)
+    if cell is None or score is None:
+        return cell
+    counted = {
+        name: {
+            problem: [100 * right / entry["samples"]]
+            for problem, right in zip(entry["per_problem"]["id"], entry["per_problem"]["correct"], strict=True)
+        }
+        for name, entry in score["benchmarks"].items()
+        if measure.column in (entry["column"], "average")
+    }
+    found = estimate_of(counted, percent=True)
+    return replace(cell, influences=found.influences, ends=found.ends) if found else cell
 
 
 def token_value(results: Results, measure: TokenCell) -> Estimate | None:
@@ -110,7 +108,8 @@ def token_value(results: Results, measure: TokenCell) -> Estimate | None:
     ]
     if not values or None in values:
         return None
-    return Estimate(sum(values) / len(values), length_error(results, measure))
+    value, found = sum(values) / len(values), lengths(results, measure)
+    return replace(found, value=value) if found else Estimate(value)
 
 
 def training_value(results: Results, measure: TrainingValue) -> Estimate | None:

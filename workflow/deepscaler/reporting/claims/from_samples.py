@@ -1,9 +1,11 @@
 """Claim values that no table holds: computed from single grades, or from the training problems."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from deepscaler import dag, records, settings
+from deepscaler.reporting.claims.errors import Samples, estimate_of
 from deepscaler.reporting.claims.results import Estimate, Results
 from deepscaler.reporting.file_names import path_of
 from deepscaler.settings.claims import TableCell, TokenCell
@@ -28,53 +30,50 @@ def benchmarks_of(scale: str, column: str) -> list[str]:
     return [name for name in names if column in (settings.benchmarks()[name].column, "average")]
 
 
-def length_error(results: Results, measure: TokenCell) -> float | None:
-    """Standard error of a mean length, or of the share that was cut off: of other problems and other samples."""
+def samples_of(
+    results: Results, measure: TableCell | TokenCell, value_of: Callable[[dict[str, Any]], float | None]
+) -> Samples:
+    """What `value_of` makes of each grade that a measure is of, by benchmark and problem; None leaves one out."""
     grader = settings.load_scale(results.scale).evaluation.grader
-    rows = grades(results, measure.system, ["benchmark", "problem_id", grader, "tokens", "finish_reason"])
-    errors = []
-    for benchmark in benchmarks_of(results.scale, measure.column):
-        of_problems: dict[str, list[float]] = {}
-        for row in rows:
-            if row["benchmark"] == benchmark and measure.answers in ("all", "truncated", answer_kind(row[grader])):
-                value = 100.0 * (row["finish_reason"] == "length") if measure.answers == "truncated" else row["tokens"]
-                of_problems.setdefault(row["problem_id"], []).append(value)
-        if len(of_problems) < 2:
-            return None
-        errors.append(clustered_error(list(of_problems.values())))
-    return sum(error**2 for error in errors) ** 0.5 / len(errors) if errors else None
+    columns = ["benchmark", "problem_id", grader, "tokens", "finish_reason"]
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in benchmarks_of(results.scale, measure.column)}
+    for row in grades(results, measure.system, columns):
+        if row["benchmark"] in found:
+            value = value_of({**row, "right": row[grader]})
+            if value is not None:
+                found[row["benchmark"]].setdefault(row["problem_id"], []).append(value)
+    return found
 
 
-def answer_kind(right: bool) -> str:
-    return "right" if right else "wrong"
+def lengths(results: Results, measure: TokenCell) -> Estimate | None:
+    """The mean length of some answers, or the percentage of those that were cut off, from the grades."""
 
+    def value_of(row: dict[str, Any]) -> float | None:
+        if measure.answers == "truncated":
+            return 100.0 * (row["finish_reason"] == "length")
+        counts = measure.answers in ("all", "right" if row["right"] else "wrong")
+        return float(row["tokens"]) if counts else None
 
-def clustered_error(groups: list[list[float]]) -> float:
-    """Standard error of the mean of all values, which come in independent groups: problems, answers to each."""
-    count = sum(len(group) for group in groups)
-    mean = sum(sum(group) for group in groups) / count
-    squares = sum(sum(value - mean for value in group) ** 2 for group in groups)
-    return float((squares * len(groups) / (len(groups) - 1)) ** 0.5 / count)
+    return estimate_of(samples_of(results, measure, value_of), percent=measure.answers == "truncated")
 
 
 def with_token_limit(results: Results, measure: TableCell | TokenCell) -> Estimate | None:
     """As if each answer had been cut off at `limit` tokens: a longer one counts as wrong."""
-    names = benchmarks_of(results.scale, measure.column)
-    grader = settings.load_scale(results.scale).evaluation.grader
-    rows = [
-        row for row in grades(results, measure.system, ["benchmark", grader, "tokens"]) if row["benchmark"] in names
-    ]
     limit = measure.limit
-    if not rows or limit is None:
+    if limit is None:
         return None
-    right = [row[grader] and row["tokens"] <= limit for row in rows]
-    if isinstance(measure, TableCell):
-        return Estimate(100 * sum(right) / len(rows))
-    if measure.answers == "truncated":
-        return Estimate(100 * sum(row["tokens"] > limit for row in rows) / len(rows))
-    keep = {"right": right, "wrong": [not verdict for verdict in right], "all": [True] * len(rows)}[measure.answers]
-    lengths = [min(row["tokens"], limit) for row, kept in zip(rows, keep, strict=True) if kept]
-    return Estimate(sum(lengths) / len(lengths)) if lengths else None
+
+    def value_of(row: dict[str, Any]) -> float | None:
+        right = row["right"] and row["tokens"] <= limit
+        if isinstance(measure, TableCell):
+            return 100.0 * right
+        if measure.answers == "truncated":
+            return 100.0 * (row["tokens"] > limit)
+        counts = measure.answers in ("all", "right" if right else "wrong")
+        return float(min(row["tokens"], limit)) if counts else None
+
+    percent = isinstance(measure, TableCell) or measure.answers == "truncated"
+    return estimate_of(samples_of(results, measure, value_of), percent)
 
 
 def malformed_right_count(results: Results) -> Estimate | None:

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from deepscaler.files import read_json
 from deepscaler.settings.claims import Series
 
 Row = dict[str, str]
+Influences = dict[str, dict[str, float]]
+"""Benchmark → problem → its influence on a value; see errors.py."""
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -59,6 +61,10 @@ class Estimate:
 
     value: float
     standard_error: float | None = None
+    influences: Influences = field(default_factory=dict)
+    """By how much each problem draws the value from its mean; empty where that is not known."""
+    ends: tuple[float, float] | None = None
+    """The least and the largest value that a problem can have, where there are such."""
 
 
 @dataclass(frozen=True)

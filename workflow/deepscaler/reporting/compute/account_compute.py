@@ -8,7 +8,7 @@ training.csv with their times, and the larger of the two sums counts.
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +28,8 @@ FIELDS = (
     "wall_hours",  # summed over jobs, which may have run side by side
     "gpu_hours",
     "core_hours",  # wall time × requested cores
-    "cpu_hours",  # what was used of them
-    "peak_memory_gb",
+    "cpu_hours",  # what was used of them, by the jobs that were long enough to be measured; empty where none was
+    "peak_memory_gb",  # the same
     "dollars",
     "planned_wall_hours",  # what `deepscaler plan` expected
     "planned_gpu_hours",
@@ -49,8 +49,9 @@ class Job:
     ended: float
     """Seconds since the epoch: when its measurements were written."""
     seconds: float
-    cpu_seconds: float
-    peak_mb: float
+    cpu_seconds: float | None
+    """None, as the peak, where the job was too short to be measured."""
+    peak_mb: float | None
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Entry:
     wall_hours: float
     gpu_hours: float
     core_hours: float
-    cpu_hours: float
-    peak_memory_gb: float
+    cpu_hours: float | None
+    peak_memory_gb: float | None
 
     @classmethod
     def sum(cls, rule: str, stage: str, parts: list["Entry"]) -> "Entry":
@@ -75,8 +76,8 @@ class Entry:
             sum(part.wall_hours for part in parts),
             sum(part.gpu_hours for part in parts),
             sum(part.core_hours for part in parts),
-            sum(part.cpu_hours for part in parts),
-            max((part.peak_memory_gb for part in parts), default=0.0),
+            reduced(sum, (part.cpu_hours for part in parts)),
+            reduced(max, (part.peak_memory_gb for part in parts)),
         )
 
 
@@ -108,7 +109,7 @@ def read_jobs(scale: str, folder: Path) -> Iterator[Job]:
         seconds, cpu, shared, resident = (
             benchmark_value(rows[-1], column, path) for column in ("s", "cpu_time", "max_pss", "max_rss")
         )
-        yield Job(rule, stage, path.stat().st_mtime, seconds, cpu, shared or resident)
+        yield Job(rule, stage, path.stat().st_mtime, seconds or 0.0, cpu, shared or resident)
 
 
 def elapsed_hours(jobs: list[Job]) -> float:
@@ -116,9 +117,19 @@ def elapsed_hours(jobs: list[Job]) -> float:
     return (max(job.ended for job in jobs) - min(job.ended - job.seconds for job in jobs)) / 3600
 
 
-def benchmark_value(row: Row, column: str, path: Path) -> float:
+def benchmark_value(row: Row, column: str, path: Path) -> float | None:
     """Snakemake writes NA for what it could not measure, as of very short jobs."""
-    return 0.0 if row.get(column) in ("NA", "-") else number(row, column, path) or 0.0
+    return None if row.get(column) == "NA" else number(row, column, path)
+
+
+def reduced(reduce: Callable[[list[float]], float], values: Iterable[float | None]) -> float | None:
+    """The sum or the maximum of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return reduce(known) if known else None
+
+
+def in_unit(value: float | None, unit: float) -> float | None:
+    return None if value is None else value / unit
 
 
 def ledger(scale: str, jobs: Iterable[Job], results: Results) -> list[Entry]:
@@ -149,8 +160,8 @@ def entry_of(scale: str, key: tuple[str, str], jobs: list[Job], results: Results
         wall_hours=hours,
         gpu_hours=hours * gpus_of(scale, rule, stage),
         core_hours=hours * nodes * (dag.needs(scale, rule).cpus or 1),
-        cpu_hours=sum(job.cpu_seconds for job in jobs) / 3600,
-        peak_memory_gb=max(job.peak_mb for job in jobs) / 1024,
+        cpu_hours=reduced(sum, (in_unit(job.cpu_seconds, 3600) for job in jobs)),
+        peak_memory_gb=reduced(max, (in_unit(job.peak_mb, 1024) for job in jobs)),
     )
 
 
@@ -163,11 +174,12 @@ def gpus_of(scale: str, rule: str, stage: str) -> int:
 def as_row(scale: str, entry: Entry, planned: dict[tuple[str, str], tuple[float, float]]) -> list[str]:
     rate = settings.load_scale(scale).budget.dollars_per_gpu_hour
     key = (entry.rule, entry.stage)
-    hours = (entry.wall_hours, entry.gpu_hours, entry.core_hours, entry.cpu_hours)
+    hours = (entry.wall_hours, entry.gpu_hours, entry.core_hours)
     return [
         *(entry.rule, entry.stage, str(entry.jobs)),
         *(f"{value:.4f}" for value in hours),
-        f"{entry.peak_memory_gb:.3f}",
+        "" if entry.cpu_hours is None else f"{entry.cpu_hours:.4f}",
+        "" if entry.peak_memory_gb is None else f"{entry.peak_memory_gb:.3f}",
         f"{entry.gpu_hours * rate:.2f}",
         *([f"{value:.4f}" for value in planned[key]] if key in planned else ["", ""]),
         paper_gpu_hours(scale) if key == (TRAINING, ALL) else "",

@@ -57,10 +57,10 @@ def accuracy_by_step(scale: str, scores: list[Path]) -> "Figure":
         points.append((steps[score["system"], score["suite"]], aime_of(score)))
     points.sort(key=lambda point: point[0])
     x, y = [step for step, _ in points], [estimate.value for _, estimate in points]
-    error = [style.BAND * (estimate.standard_error or 0.0) for _, estimate in points]
+    error = [style.half_width(estimate.standard_error) for _, estimate in points]
     figure, (axes,) = style.panels(1)
-    low = [max(0.0, value - half) for value, half in zip(y, error, strict=True)]
-    high = [min(100.0, value + half) for value, half in zip(y, error, strict=True)]
+    low = [value - min(half, value) for value, half in zip(y, error, strict=True)]
+    high = [value + min(half, 100.0 - value) for value, half in zip(y, error, strict=True)]
     axes.fill_between(x, low, high, color=style.BLUE, alpha=0.18, linewidth=0, label="95 % interval, sampling alone")
     axes.plot(x, y, color=style.BLUE, marker="o", markersize=4, clip_on=False, label="measured")
     reference_lines(axes, scale, 1)

@@ -34,9 +34,9 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
                           va="bottom", fontsize=8, color=style.GREY)  # fmt: skip
             continue
         reported = isinstance(entry, Reported)
-        half = style.BAND * (estimate.standard_error or 0.0)
+        half = style.half_width(estimate.standard_error)
         marker, inside = ("s", "white") if reported else ("o", style.BLUE)
-        axes.errorbar(positions[name], estimate.value, yerr=half or None, fmt=marker, markerfacecolor=inside,
+        axes.errorbar(positions[name], estimate.value, yerr=half, fmt=marker, markerfacecolor=inside,
                       color=style.BLUE, capsize=2, markersize=5, elinewidth=1.1)  # fmt: skip
     crosses = paper_markers(axes, scale, positions)
     name_points(axes, scale, positions, found)

@@ -1,5 +1,6 @@
 """How figures look: for print, for grey, and for the colour-blind. Colour never carries a meaning alone."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,11 @@ SETTINGS: Any = {
     "savefig.dpi": 200,
     "pdf.fonttype": 42,  # text stays text
 }
+
+
+def half_width(standard_error: float | None) -> float:
+    """Half of an error band; nan, which draws none, where no error is known: one of width 0 would say that it is 0."""
+    return math.nan if standard_error is None else BAND * standard_error
 
 
 @contextmanager

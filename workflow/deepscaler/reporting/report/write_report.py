@@ -119,13 +119,17 @@ def ledger(results: Results) -> list[Row]:
     where = results.folder / "compute.csv"
     small = (number(rows[-1], "wall_hours", where) or 0) < SMALL_HOURS
     kept = [c for c in rows[0] if c in ("rule", "stage", "jobs") or any(number(row, c, where) for row in rows)]
-    return [dict(cell_in_units(row, column, small) for column in kept) for row in rows]
+    return [{in_unit(column, small): cell_in_unit(row, column, small, where) for column in kept} for row in rows]
 
 
-def cell_in_units(row: Row, column: str, small: bool) -> tuple[str, str]:
-    if small and column.endswith("_hours") and row[column]:
-        return column.replace("_hours", "_minutes"), str(round(60 * float(row[column]), 2))
-    return column, row[column]
+def in_unit(column: str, small: bool) -> str:
+    """A column's name in the unit that it is shown in, the same for all of its cells."""
+    return column.replace("_hours", "_minutes") if small else column
+
+
+def cell_in_unit(row: Row, column: str, small: bool, where: Path) -> str:
+    hours = number(row, column, where) if small and column.endswith("_hours") else None
+    return row[column] if hours is None else str(round(60 * hours, 2))
 
 
 def score_table(results: Results) -> list[dict[str, Any]]:
