@@ -289,3 +289,12 @@ def test_the_kept_run_is_of_todays_settings(root: Path) -> None:
 def test_environment_variables_override_the_site_file(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPSCALER_WORK", "/scratch/someone")
     assert settings.site().work == "/scratch/someone"
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("kl:\n  coefficient: 0.001\n  estimator: k3\n  coefficient: 0.002\n")
+    with pytest.raises(UserError, match=r"line 4, the key 'coefficient' stands twice \[.*twice\.yaml\]"):
+        load.read_yaml(path)
+    path.write_text("defaults: &shared { a: 1 }\none: { <<: *shared, a: 2 }\ntwo: *shared\n")
+    assert load.read_yaml(path) == {"defaults": {"a": 1}, "one": {"a": 2}, "two": {"a": 1}}

@@ -9,8 +9,24 @@ import yaml
 from deepscaler.errors import UserError, refuse_unknown
 
 MAX_EXTENDS = 8
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The safe loader; the one in C where there is one, since every job of a run reads these files."""
+SAFE_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C where there is one, since every job of a run reads these files."""
+
+
+class Loader(SAFE_LOADER):
+    """Refuses a key that stands twice in a mapping, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def project_root() -> Path:
@@ -63,7 +79,7 @@ def merge(base: dict[str, Any], over: dict[str, Any], *, null_removes: bool = Fa
 
 def read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except FileNotFoundError:
         raise UserError("missing settings file", path) from None
     except yaml.MarkedYAMLError as error:
