@@ -47,6 +47,9 @@ def test_lost_jobs_are_handed_in_again(checkout: Checkout, cluster: Cluster) -> 
         (slow / "unseen.end").touch()
         time.sleep(12)  # status checks fail, and a job ends
         cluster.start_controller(fresh=False)
+        # its node, which may be the one that loses power, reports its end when it finds the controller again
+        ended = lambda: jobs_of(cluster, "unseen")[0]["JobState"] == "COMPLETED"  # noqa: E731
+        wait_until(ended, 90, "the end of the unseen job to be reported", running.text)
         cluster.run("scontrol", "update", f"JobId={jobs_of(cluster, 'late')[0]['JobId']}", "TimeLimit=1")
         cluster.run("scancel", jobs_of(cluster, "cancelled")[0]["JobId"])
         assert cluster.kill_processes("hit-faults/killed") == 1
