@@ -165,7 +165,7 @@ def test_reasons_name_the_flaw(curated: Path) -> None:
     assert reasons["proof"] == planted["proof"]
     assert reasons["several parts"] == planted["several_parts"]
     assert reasons["not gradable"] == planted["unreadable"]
-    limit = settings.section("mini", "curation.select_gradable")["max_prompt_tokens"]
+    limit = settings.load_scale("mini").curation.select_gradable.max_prompt_tokens
     assert reasons[f"prompt over {limit} tokens"] == planted["long"]
     chance = reasons["exact duplicate"] + reasons["near duplicate"] - sum(planted[k] for k in LEAVES_AT["deduplicate"])
     assert 0 <= chance <= CHANCE

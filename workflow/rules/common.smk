@@ -1,6 +1,6 @@
 # What all rules share: the work root, wildcard constraints, and answers to "what does this job need?". No rules.
 #   in:   config/site.yaml, config/scales/*.yaml
-#   out:  WORK, SCALES, work(path), environment, cpus(rule), request(rule), setting(key)
+#   out:  WORK, SCALES, work(path), environment, cpus(rule), request(rule), decided_by(rule, count)
 # All logic is in deepscaler.dag; here it only meets the wildcards.
 import os
 import re

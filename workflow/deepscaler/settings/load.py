@@ -2,7 +2,6 @@
 
 load_scale("mini").training     a scale, config/scales/mini.yaml
 systems()["deepscaler"]         config/models.yaml, and so on
-section("mini", "curation.deduplicate")   one section as plain data, for digests and records
 """
 
 import os
@@ -132,16 +131,6 @@ def site() -> Site:
         if variable is not None:
             values[key] = variable or None  # set and empty: left open
     return validate(Site, values, local if local.exists() else path)
-
-
-def section(scale_name: str, dotted: str) -> Any:
-    """One section of a scale as plain data, e.g. "curation.deduplicate"; "" is the whole scale."""
-    value: Any = load_scale(scale_name).model_dump(mode="json")
-    for part in filter(None, dotted.split(".")):
-        if not isinstance(value, dict) or part not in value:
-            raise UserError(f"scale {scale_name!r} has no setting {dotted!r}")
-        value = value[part]
-    return value
 
 
 def settings_digest(*values: Any) -> str:
