@@ -55,10 +55,10 @@ def start(checkout: Path, log: Path) -> subprocess.Popen:
 
 
 def kept(checkout: Path) -> dict[str, int]:
-    """Finished requests that wait beside outputs, by file."""
+    """Finished requests of unfinished shards, by file."""
     return {
         str(path.relative_to(checkout)): path.read_bytes().count(b"\n")
-        for path in checkout.glob("work/tiny/samples/*/.*.partial")
+        for path in checkout.glob("work/tiny/samples/*/.kept/*/*/drawn.jsonl")
     }
 
 

@@ -99,7 +99,8 @@ def test_every_completion_is_stored_with_what_made_it(sampled):
 
 
 def test_four_shards_give_the_samples_of_one(sampled):
-    paths = [sampled / f"work/thinking-{shard}of4.parquet" for shard in (1, 2, 3, 4)]
+    """Each in a folder of its own: beside the one they would be found there, and put together."""
+    paths = [sampled / f"work/apart-{shard}/thinking-{shard}of4.parquet" for shard in (1, 2, 3, 4)]
     for shard, path in enumerate(paths, start=1):
         deepscaler(sampled, *sampling(sampled, "thinking", path, shard, 4))
         assert len(rows_of(path)) == 12
@@ -130,7 +131,7 @@ def test_the_table_of_both_systems_and_a_reported_one(sampled):
 
 
 def test_a_killed_shard_resumes_with_what_it_had(sampled):
-    whole, cut = sampled / "work/instruct-1of1.parquet", sampled / "work/cut.parquet"
+    whole, cut = sampled / "work/instruct-1of1.parquet", sampled / "work/cut/instruct-1of1.parquet"
     process = start(sampled, *sampling(sampled, "instruct", cut))
     deadline = time.monotonic() + 600
     while not (kept := kept_lines(cut)) and process.poll() is None and time.monotonic() < deadline:
@@ -143,9 +144,19 @@ def test_a_killed_shard_resumes_with_what_it_had(sampled):
     printed = deepscaler(sampled, *sampling(sampled, "instruct", cut))
     assert f"{kept} of them kept from before" in printed
     assert rows_of(cut) == rows_of(whole)
-    assert not list(cut.parent.glob(".cut.parquet.*"))
+    assert not kept_lines(cut)
+
+
+def test_a_finished_shard_is_put_back_without_an_engine(sampled):
+    output = sampled / "work/instruct-1of1.parquet"
+    before = output.read_bytes()
+    output.unlink()
+    printed = deepscaler(sampled, *sampling(sampled, "instruct", output))
+    assert "48 of them kept from before" in printed
+    assert "tokens/s" not in printed
+    assert output.read_bytes() == before
 
 
 def kept_lines(output: Path) -> int:
-    partial = next(output.parent.glob(f".{output.name}.*.partial"), None)
-    return partial.read_bytes().count(b"\n") if partial else 0
+    drawn = next(output.parent.glob(".kept/*/*/drawn.jsonl"), None)
+    return drawn.read_bytes().count(b"\n") if drawn else 0

@@ -28,7 +28,7 @@ def tokenizer():
 
 def completion(request):
     return {
-        **{"id": request.id, "system": "s", "benchmark": request.benchmark, "problem_id": request.problem_id},
+        **{"system": "s", "benchmark": request.benchmark, "problem_id": request.problem_id},
         **{"sample": request.sample, "seed": request.seed, "response": "ü\n\\boxed{1}", "tokens": 3},
         **{"prompt_tokens": len(request.prompt), "finish_reason": "stop"},
     }
@@ -114,22 +114,16 @@ def test_no_prefill_is_ever_cut_on_a_cpu():
         assert arguments["max_num_batched_tokens"] >= arguments["max_num_seqs"] * context
 
 
-def test_what_was_kept_is_found_again_and_nothing_else(tokenizer, tmp_path):
-    requests = plan(PROBLEMS, HOW, tokenizer)
-    rows = [completion(request) for request in requests]
-    with Partial(tmp_path / "a.parquet", "0" * 64) as partial:
-        for row in rows[:7]:
-            partial.keep(row)
+def test_a_torn_line_is_dropped_and_the_rest_goes_on(tmp_path):
+    with Partial(tmp_path / "drawn.jsonl") as partial:
+        for number in range(7):
+            partial.keep({"number": number})
     with partial.path.open("ab") as handle:
-        handle.write(b'{"id": "torn')  # as a killed process leaves it
-    with Partial(tmp_path / "a.parquet", "1" * 64) as other:
-        assert list(other.rows()) == []
-    with Partial(tmp_path / "a.parquet", "0" * 64) as again:
-        assert list(again.rows()) == rows[:7]
-        again.keep(rows[7])
-        assert list(again.rows()) == rows[:8]
-        again.discard()
-    assert not again.path.exists()
+        handle.write(b'{"number": "torn')  # as a killed process leaves it
+    with Partial(tmp_path / "drawn.jsonl") as again:
+        assert [row["number"] for row in again.rows()] == list(range(7))
+        again.keep({"number": 7})
+        assert [row["number"] for row in again.rows()] == list(range(8))
 
 
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
@@ -141,7 +135,7 @@ from deepscaler.errors import JobError
 from deepscaler.evaluation.partial import Partial
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
-with Partial(Path({str(tmp_path / "a.parquet")!r}), "0" * 64) as partial:
+with Partial(Path({str(tmp_path / "drawn.jsonl")!r})) as partial:
     for number in range(1000):
         try:
             partial.keep({{"id": number, "response": "x" * 300}})
@@ -154,7 +148,7 @@ with Partial(Path({str(tmp_path / "a.parquet")!r}), "0" * 64) as partial:
     number = int(done.stdout.split()[0])
     assert "could not keep a sample: File too large" in done.stdout
     assert "what was kept stays; run it again" in done.stdout
-    with Partial(tmp_path / "a.parquet", "0" * 64) as partial:
+    with Partial(tmp_path / "drawn.jsonl") as partial:
         assert [row["id"] for row in partial.rows()] == list(range(number))
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 5000
 

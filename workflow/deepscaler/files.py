@@ -59,6 +59,26 @@ def replace(source: Path, target: Path) -> None:
         os.close(folder)
 
 
+def link(source: str, target: str) -> str:
+    """A hard link, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def put_in_place(kept: Path, output: Path) -> None:
+    """Let `output` be the file `kept`, whole or not at all, and newer than what it was made from; `kept` stays."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.exists() and output.samefile(kept):
+        os.utime(output)  # to rename one name of a file onto another does nothing
+        return
+    with writing(output) as aside:
+        link(str(kept), str(aside))
+        os.utime(aside)
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder if it is there."""
     if path.is_dir() and not path.is_symlink():

@@ -1,7 +1,4 @@
-"""Finished requests, kept one by one beside the output, so that a killed shard resumes where it was.
-
-The file's name holds a digest of all that decides a sample: what was kept under other settings is never taken up.
-"""
+"""An append-only file of answers, one by one as they come, so that a killed job goes on from where it was."""
 
 import json
 import os
@@ -15,10 +12,10 @@ from deepscaler.errors import JobError
 
 
 class Partial:
-    """An append-only file of JSON lines; a torn last line, where a process was killed, is dropped."""
+    """JSON lines; a torn last line, where a process was killed, is dropped."""
 
-    def __init__(self, output: Path, digest: str) -> None:
-        self.path = output.with_name(f".{output.name}.{digest[:12]}.partial")
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,10 +47,6 @@ class Partial:
                 self.path,
                 "what was kept stays; run it again",
             ) from None
-
-    def discard(self) -> None:
-        """Remove the file, once its rows are in the output."""
-        self.path.unlink(missing_ok=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

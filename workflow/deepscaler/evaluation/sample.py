@@ -1,23 +1,25 @@
 """Samples of a model on a suite of benchmarks, drawn by vLLM: one shard, one engine start.
 
-Every completion is stored as text with its token count, finish reason and seed; grading is another job. Finished
-requests are kept as they finish, and a killed shard resumes with the others.
+Every completion is stored as text with its token count, finish reason and seed; grading is another job. Answers are
+kept as they come (evaluation/kept.py): a killed shard resumes with the others, and a finished one is only put in place.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deepscaler import records, settings
+from deepscaler import settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.evaluation import vllm_engine
+from deepscaler.evaluation.kept import PROMPT, kept_shard, prompt_digest
 from deepscaler.evaluation.partial import Partial
 from deepscaler.evaluation.requests import Protocol, Request, check_context, plan, protocol_of, read_problems, shard_of
-from deepscaler.files import digest_of, read_json
+from deepscaler.files import digest_of, put_in_place, read_json
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.progress import progress
+from deepscaler.training.run.checkpoint import METRICS
+from deepscaler.training.run.writer_lock import only_writer
 from deepscaler.versions import SAMPLING, versions
 
 
@@ -44,17 +46,33 @@ def sample(
         "versions": versions(SAMPLING),
         "chat_template": digest_of(tokenizer.chat_template),
     }
-    with Partial(output, digest_of([metadata, [(r.id, r.seed, r.prompt) for r in requests]])) as partial:
-        done = {row["id"]: row for row in partial.rows()}
+    shard_kept = kept_shard(output, what_decides(metadata, model), requests)
+    with only_writer(shard_kept.folder, report, "sampling this shard"):
+        done = shard_kept.find(requests)
         left = [request for request in requests if request.id not in done]
-        print(f"{system}: {len(requests)} samples, {len(done)} of them kept from before", flush=True)
+        report(f"{system}: {len(requests)} samples, {len(done)} of them kept from before")
         if left:
-            for row in draw(vllm_engine.start(model.parent, engine_settings), left, protocol, system):
-                partial.keep(row)
-                done[row["id"]] = row
-        rows = [{key: done[request.id][key] for key in records.COMPLETION.names} for request in requests]
-        records.write(output, rows, records.COMPLETION, {key: json.dumps(value) for key, value in metadata.items()})
-        partial.discard()
+            with Partial(shard_kept.drawn) as drawn:
+                for request, row in draw(vllm_engine.start(model.parent, engine_settings), left, protocol, system):
+                    drawn.keep({**row, PROMPT: prompt_digest(request)})
+                    done[request.id] = row
+        shard_kept.finish(requests, done, metadata)
+        put_in_place(shard_kept.samples, output)
+
+
+def what_decides(metadata: dict[str, Any], model: Path) -> dict[str, Any]:
+    """Of what is recorded, all that decides an answer, but for the question, which has its own digest.
+
+    So neither the number of samples, nor this package's version and Python's (they make the question), nor where the
+    weights came from, nor the room that the engine is lent.
+    """
+    files = {name: digest for name, digest in read_json(model)["files"].items() if name != METRICS}
+    return {
+        "model": digest_of(files),
+        "protocol": {key: value for key, value in metadata["protocol"].items() if key != "samples"},
+        "engine": {key: value for key, value in metadata["engine"].items() if key not in vllm_engine.ROOM},
+        "versions": {key: value for key, value in metadata["versions"].items() if key not in ("python", "deepscaler")},
+    }
 
 
 def identity(manifest: Path) -> dict[str, Any]:
@@ -81,8 +99,10 @@ def engine_settings_of(scale: str, protocol: Protocol) -> vllm_engine.EngineSett
     )
 
 
-def draw(llm: Any, requests: list[Request], protocol: Protocol, system: str) -> Iterator[dict[str, Any]]:
-    """Completions in the order in which they finish."""
+def draw(
+    llm: Any, requests: list[Request], protocol: Protocol, system: str
+) -> Iterator[tuple[Request, dict[str, Any]]]:
+    """Requests and their completions, in the order in which they finish."""
     waiting = submit(llm, requests, protocol)
     with progress(total=len(requests), what="sampling", unit="sample") as bar:
         started, tokens = time.monotonic(), 0
@@ -90,11 +110,12 @@ def draw(llm: Any, requests: list[Request], protocol: Protocol, system: str) -> 
             for result in llm.llm_engine.step():
                 if not result.finished:
                     continue
-                row = completion(waiting.pop(result.request_id), result, system)
+                request = waiting.pop(result.request_id)
+                row = completion(request, result, system)
                 tokens += row["tokens"]
                 bar.set_postfix_str(f"{tokens / (time.monotonic() - started):,.0f} tokens/s", refresh=False)
                 bar.update()
-                yield row
+                yield request, row
     if waiting:
         raise JobError(f"the engine ended with {len(waiting)} requests unanswered")
     seconds = time.monotonic() - started
@@ -124,7 +145,6 @@ def submit(llm: Any, requests: list[Request], protocol: Protocol) -> dict[str, R
 def completion(request: Request, result: Any, system: str) -> dict[str, Any]:
     answer = result.outputs[0]
     return {
-        "id": request.id,
         "system": system,
         "benchmark": request.benchmark,
         "problem_id": request.problem_id,
@@ -135,3 +155,7 @@ def completion(request: Request, result: Any, system: str) -> dict[str, Any]:
         "prompt_tokens": len(request.prompt),
         "finish_reason": answer.finish_reason,
     }
+
+
+def report(line: str) -> None:
+    print(line, flush=True)

@@ -20,6 +20,8 @@ CPU_ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "TORCHDYNAMO_DISABLE": "1",
 }
+ROOM = ("cache_mb", "memory_utilisation")
+"""What decides how many requests fit at a time, and no answer. dag/harmless.py names them too."""
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from deepscaler import dag, reward
 from deepscaler.dag.chain import Segment
 from deepscaler.errors import JobError, UserError
-from deepscaler.files import read_jsonl, remove, sha256, write_jsonl
+from deepscaler.files import link, read_jsonl, remove, sha256, write_jsonl
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.settings import load_recipe, load_scale
 from deepscaler.settings.recipe import Recipe
@@ -149,7 +149,7 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
     aside.mkdir()
     for path in checkpoint.model_files(folder.hf):
         path.chmod(0o644)  # upstream leaves the weights readable to their owner alone
-        deepspeed_states.link(str(path), str(aside / path.name))
+        link(str(path), str(aside / path.name))
     rows = steps_of(read_rows(folder.metrics), segment.first, segment.last)
     write_jsonl(aside / checkpoint.METRICS, rows)
     files = {path.name: sha256(path) for path in sorted(aside.iterdir())}

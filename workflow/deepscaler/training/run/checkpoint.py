@@ -11,9 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from deepscaler.errors import UserError
-from deepscaler.files import remove, replace, sha256, write_json
+from deepscaler.files import link, remove, replace, sha256, write_json
 from deepscaler.records import Checkpoint, ModelManifest
-from deepscaler.training.run.deepspeed_states import link
 
 MANIFEST = "checkpoint.json"
 BASE_MANIFEST = "model.json"

@@ -8,13 +8,12 @@ whose files all have their recorded size and, being zip archives, their director
 """
 
 import json
-import os
 import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepscaler.files import remove, write_json, write_text
+from deepscaler.files import link, remove, write_json, write_text
 
 MARKER = "complete.json"
 PREFIX = "global_step"
@@ -110,13 +109,4 @@ def adopt(state: State, path: Path) -> State:
         remove(aside)
         shutil.copytree(state.folder, aside, copy_function=link)
         aside.replace(target.folder)
-    return target
-
-
-def link(source: str, target: str) -> str:
-    """A hard link, or a copy where the file system has none."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
     return target

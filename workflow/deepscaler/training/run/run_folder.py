@@ -20,11 +20,11 @@ from pathlib import Path
 
 from deepscaler.dag.chain import Segment
 from deepscaler.errors import UserError
-from deepscaler.files import digest_of, remove, sha256, write_json
+from deepscaler.files import digest_of, link, remove, sha256, write_json
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.training.run import checkpoint
 from deepscaler.training.run.checkpoint import MANIFEST
-from deepscaler.training.run.deepspeed_states import State, adopt, link, states_in
+from deepscaler.training.run.deepspeed_states import State, adopt, states_in
 
 
 @dataclass(frozen=True)

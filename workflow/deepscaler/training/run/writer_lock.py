@@ -1,4 +1,4 @@
-"""One writer for a run folder, on one computer or many.
+"""One writer for a folder, on one computer or many.
 
 The lock is the operating system's (`flock`), so it dies with the process that holds it. Some shared file systems keep
 such locks to one computer; so the holder also touches a file every few seconds, and whoever wants the folder waits as
@@ -29,12 +29,17 @@ WAIT_MINUTES = 10.0
 
 
 @contextmanager
-def only_writer(folder: Path, report: Callable[[str], None] = print) -> Iterator[None]:
-    """Hold `folder` for this process; wait for another holder a while, then raise JobError that names it."""
+def only_writer(
+    folder: Path, report: Callable[[str], None] = print, work: str = "training this segment"
+) -> Iterator[None]:
+    """Hold `folder` for this process; wait for another holder a while, then raise JobError that names it.
+
+    `work` says in messages what is done there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     handle = (folder / "writer.lock").open("a")
     try:
-        wait_for(handle, folder, report)
+        wait_for(handle, folder, report, work)
         write_json(folder / "writer.json", identity())
         stop = threading.Event()
         heartbeat = threading.Thread(target=keep_fresh, args=(folder / "writer.json", stop), daemon=True)
@@ -49,7 +54,7 @@ def only_writer(folder: Path, report: Callable[[str], None] = print) -> Iterator
         handle.close()
 
 
-def wait_for(handle: Any, folder: Path, report: Callable[[str], None]) -> None:
+def wait_for(handle: Any, folder: Path, report: Callable[[str], None], work: str) -> None:
     deadline = time.monotonic() + 60 * float(os.environ.get("DEEPSCALER_LOCK_WAIT", WAIT_MINUTES))
     reported = False
     while True:
@@ -57,11 +62,9 @@ def wait_for(handle: Any, folder: Path, report: Callable[[str], None]) -> None:
             return
         holder = describe_holder(folder)
         if time.monotonic() >= deadline:
-            raise JobError(
-                f"another job is training this segment: {holder}", folder, "let it finish, or stop it, then run again"
-            )
+            raise JobError(f"another job is {work}: {holder}", folder, "let it finish, or stop it, then run again")
         if not reported:
-            report(f"waiting: another job is training this segment ({holder})")
+            report(f"waiting: another job is {work} ({holder})")
             reported = True
         time.sleep(min(1.0, HEARTBEAT_SECONDS))
 
