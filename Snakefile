@@ -29,6 +29,8 @@ onerror:
 onstart:
     if workflow.executor_plugin.name == "slurm":
         before_submission.check_cluster(workflow)
+    else:
+        orphans.check_computer(workflow)
 
 
 rule mini:

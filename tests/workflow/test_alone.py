@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -29,8 +30,12 @@ def alone(request, root, tmp_path):
     """Starts alone.sh in a checkout with a difficult name, on a file system with or without locks."""
     checkout = tmp_path / "it's [100%] é"
     (checkout / "workflow").mkdir(parents=True)
-    shutil.copy(root / "workflow/alone.sh", checkout / "workflow")
-    environment = {**os.environ, "CDPATH": "/"}
+    script = checkout / "workflow/alone.sh"
+    shutil.copy(root / "workflow/alone.sh", script)
+    everyones = tmp_path / "everyones"  # stands for /tmp
+    everyones.mkdir()
+    script.write_text(script.read_text().replace(" \"/tmp/", f' "{everyones}/'))
+    environment = {**os.environ, "CDPATH": "/", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     if request.param:
         (tmp_path / "no_locks.c").write_text(NO_LOCKS.replace("WHICH", request.param))
         library = tmp_path / "no_locks.so"
@@ -44,6 +49,7 @@ def alone(request, root, tmp_path):
         )
 
     start.locks = not request.param
+    start.folders = [everyones / f"deepscaler-{os.getuid()}", tmp_path / "cache/deepscaler"]
     return start
 
 
@@ -52,6 +58,29 @@ def test_a_run(alone):
     out, err = run.communicate(timeout=20)
     assert (run.returncode, out) == (0, "ran\n")
     assert ("no locks" in err) == (not alone.locks)
+
+
+def test_the_lock_is_in_a_folder_of_ones_own(alone):
+    alone("true").communicate(timeout=20)
+    assert [folder.exists() for folder in alone.folders] == [not alone.locks, False]
+    if not alone.locks:
+        assert stat.S_IMODE(alone.folders[0].stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_a_folder_that_another_put_there_is_not_used(alone, tmp_path, kind):
+    if alone.locks:
+        pytest.skip("for file systems without locks")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if kind == "link":
+        alone.folders[0].symlink_to(elsewhere)
+    else:
+        alone.folders[0].touch()
+    out, _ = alone("echo ran").communicate(timeout=20)
+    assert out == "ran\n"
+    assert list(elsewhere.iterdir()) == []
+    assert [path.suffix for path in alone.folders[1].iterdir()] == [".lock"]
 
 
 def test_two_at_once(alone, tmp_path):

@@ -32,7 +32,7 @@ Start = Callable[..., str]
 def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout in which Snakemake takes mini for finished: its files are there, empty, and recorded as made."""
     folder = tmp_path_factory.mktemp("finished")
-    for name in ("config", "envs", "workflow/rules", "workflow/notebooks", "workflow/report"):
+    for name in ("config", "envs", "profiles", "workflow/rules", "workflow/notebooks", "workflow/report"):
         shutil.copytree(root / name, folder / name)
     shutil.copyfile(root / "Snakefile", folder / "Snakefile")
     rows = snakemake(folder, "mini", "--summary", "--forceall").splitlines()
@@ -44,9 +44,9 @@ def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def snakemake(folder: Path, *arguments: str) -> str:
+def snakemake(folder: Path, *arguments: str, **environment: str) -> str:
     command = [sys.executable, "-m", "snakemake", *arguments]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("DEEPSCALER_")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DEEPSCALER_")} | environment
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
@@ -54,19 +54,20 @@ def snakemake(folder: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def dry_run(folder: Path) -> str:
-    return snakemake(folder, "mini", "--dry-run", "--rerun-triggers", "mtime", "params", "input", "code")
+def dry_run(folder: Path, *arguments: str, **environment: str) -> str:
+    return snakemake(folder, *arguments, "--dry-run", "--", "mini", **environment)
 
 
-def again(folder: Path) -> set[str]:
+def again(folder: Path, *arguments: str, **environment: str) -> set[str]:
     """The rules that would run, but for the target's own."""
-    stats = dry_run(folder).partition("Job stats:")[2].partition("\n\n")[0]
+    stats = dry_run(folder, *arguments, **environment).partition("Job stats:")[2].partition("\n\n")[0]
     return set(re.findall(r"^(\w+) +\d+$", stats, re.MULTILINE)) - {"mini", "total"}
 
 
 CASES = {
     "kl.coefficient": ("recipes/mini.yaml", ["kl"], {"coefficient": 0.002}, TRAINED),
     "filtering.draws": ("recipes/mini.yaml", ["filtering"], {"enabled": True, "draws": 2.0}, SCHEDULED),
+    "evaluation.tensor_parallel": ("scales/mini.yaml", ["evaluation", "tensor_parallel"], 2, SAMPLED),
     "seed": (
         "scales/mini.yaml", ["seed"], 43,
         {"distill_base", "select_gradable", "summarise_curation", "schedule_prompts", *TRAINED},
@@ -104,6 +105,51 @@ def test_a_changed_setting_makes_again_what_it_decides_and_nothing_else(finished
         os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     assert found & RULES == expected | {"resolve_settings"}
     assert found - RULES == READERS
+
+
+PROFILES = {
+    "none": [],
+    **{name: ["--profile", f"profiles/{name}"] for name in ("laptop", "workstation", "slurm")},
+}
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> dict[str, str]:
+    """The environment of a site with an image; Snakemake asks the command for its version alone in a dry run."""
+    command = tmp_path / "apptainer"
+    command.write_text("#!/bin/sh\necho apptainer version 1.3.6\n", encoding="utf-8")
+    command.chmod(0o755)
+    return {"PATH": f"{tmp_path}:{os.environ['PATH']}", "DEEPSCALER_IMAGE": "docker://example.org/renamed"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_decides_no_result_plans_nothing(finished: Path, image: dict[str, str], profile: str) -> None:
+    """Software under another name, or made another way, and the layout of a rule's command."""
+    arguments = PROFILES[profile]
+    assert again(finished, *arguments) == set()
+    assert again(finished, *arguments, "--sdm", "apptainer", **image) == set()
+    path = finished / "workflow/rules/evaluation.smk"
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before.replace('"deepscaler sample"', '"deepscaler  sample"'), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != before
+    try:
+        assert again(finished, *arguments) == set()
+    finally:
+        path.write_text(before, encoding="utf-8")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_decides_a_result_plans_it_with_any_profile(finished: Path, profile: str) -> None:
+    path = finished / "config/scales/mini.yaml"
+    before, stamp = path.read_text(encoding="utf-8"), path.stat()
+    values = yaml.safe_load(before)
+    values["evaluation"]["temperature"] = 0.7
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    try:
+        assert "sample" in again(finished, *PROFILES[profile])
+    finally:
+        path.write_text(before, encoding="utf-8")
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
 
 
 def test_snakemake_names_the_setting_that_changed(finished: Path) -> None:

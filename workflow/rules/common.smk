@@ -9,7 +9,7 @@ from functools import cache
 from inspect import signature
 
 from deepscaler import dag, settings
-from deepscaler.controller import before_submission, failed_jobs, shell_environment, stale_locks
+from deepscaler.controller import before_submission, failed_jobs, orphans, shell_environment, stale_locks
 from deepscaler.controller.targets import check_settings, check_targets, exit_on_error, remarks
 from deepscaler.dag import resources
 
@@ -20,7 +20,7 @@ SCALES = exit_on_error(check_settings, sys.argv)
 if workflow.is_main_process:
     for line in remarks(sys.argv):
         print(f"deepscaler: {line}", file=sys.stderr)
-    stale_locks.remove_stale()
+    stale_locks.start()
 
 WORK = settings.site().work
 shell_environment.for_jobs(os.environ)

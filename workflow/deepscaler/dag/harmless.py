@@ -139,7 +139,6 @@ EVALUATION: Harmless = RUNNING | {
     "evaluation.systems": "a system is sampled and scored by itself",
     "evaluation.suites": "the suite's own benchmarks count",
     "evaluation.shards": "stands in the path",
-    "evaluation.tensor_parallel": MACHINES,
     "evaluation.curve_segments": "which checkpoints are sampled, not how",
 }
 SAMPLING: Harmless = EVALUATION | {
@@ -149,6 +148,7 @@ SAMPLING: Harmless = EVALUATION | {
 """Of a scale, for its samples."""
 GRADING: Harmless = {key: reason for key, reason in SAMPLING.items() if key != "evaluation.grading"} | {
     "evaluation.engine": BY_INPUT,
+    "evaluation.tensor_parallel": BY_INPUT,
     "seed": BY_INPUT,
     "device": BY_INPUT,
     **dict.fromkeys(

@@ -74,9 +74,9 @@ def start(token: str, folder: Path, lock: int | None = None) -> "subprocess.Pope
     )
 
 
-def carriers(token: str) -> list[int]:
-    """Processes of this computer whose environment carries the token."""
-    needle = f"{VARIABLE}={token}".encode()
+def carriers(token: str, variable: str = VARIABLE) -> list[int]:
+    """Processes of this computer whose environment carries the token, but for this one."""
+    needle = f"{variable}={token}".encode()
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
