@@ -1,6 +1,6 @@
 """What decides a file: a setting that is added tomorrow counts, and what is named as harmless does not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,9 @@ def install(monkeypatch: pytest.MonkeyPatch, found: dict[str, Any]) -> None:
                 monkeypatch.setattr(module, name, value)
 
 
-def decided(monkeypatch: pytest.MonkeyPatch, found: dict[str, Any]) -> dict[str, list[str]]:
+def decided(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], rules: Iterable[str] = digests.RULES
+) -> dict[str, list[str]]:
     with monkeypatch.context() as patch:
         install(patch, found)
         wildcards = {"segment": SEGMENT, "suite": "table", "benchmark": BENCHMARK, "source": SOURCE}
@@ -161,7 +163,7 @@ def decided(monkeypatch: pytest.MonkeyPatch, found: dict[str, Any]) -> dict[str,
             rule: dag.in_words(
                 dag.deciding(rule, "mini", **wildcards, system=PUBLISHED if rule == "fetch_model" else SYSTEM)
             )
-            for rule in digests.RULES
+            for rule in rules
         }
 
 
@@ -179,6 +181,83 @@ def test_a_setting_added_tomorrow_moves_all_that_it_may_decide(
             assert moved == EXPECTED[path], ".".join(path)
     every = {model for root in (Scale, Recipe, Published, Distilled, Benchmark, Source) for model in models_in(root)}
     assert tried == every, "a settings model that was not tried"
+
+
+RENAMED = {"scale.base", "recipe.stages.0.name"}
+"""Names by which other settings are found: another one finds nothing here."""
+
+
+def settings_below(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The path of every single setting: what holds sections is none."""
+    for section, model in sections(value, path):
+        held = {inner[: len(section) + 1] for inner, _ in sections(value, path) if len(inner) > len(section)}
+        yield from ((*section, name) for name in model.model_fields if (*section, name) not in held)
+
+
+def another(value: Any) -> Any:
+    """Another value of the same kind; a list, which may hold names, is a shorter one."""
+    if isinstance(value, dict) and value:
+        key = next(iter(value))
+        return value | {key: another(value[key])}
+    if isinstance(value, list | tuple) and value:
+        return value[:-1]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    return {"added": 1} if value == {} else f"{value} and more"
+
+
+def with_another(value: Any, path: tuple[str, ...]) -> Any:
+    """A copy of settings with another value at `path`."""
+    if not path:
+        return another(value)
+    if isinstance(value, dict):
+        return value | {path[0]: with_another(value[path[0]], path[1:])}
+    if isinstance(value, list):
+        return [with_another(value[0], path[1:]), *value[1:]]
+    return value.model_copy(update={path[0]: with_another(getattr(value, path[0]), path[1:])})
+
+
+def reasons(monkeypatch: pytest.MonkeyPatch, found: dict[str, Any]) -> dict[tuple[str, str], dict[str, str]]:
+    """Rule and section → the settings that its digest passes over, each with the reason."""
+    named: dict[tuple[str, str], dict[str, str]] = {}
+    known = {id(value): name for name, value in found.items()}
+    plain = digests.counted
+    with monkeypatch.context() as patch:
+        for rule in digests.RULES:
+
+            def counted(model: Any, without: dict[str, str], prefix: str = "", rule: str = rule) -> Any:
+                if id(model) in known:
+                    named.setdefault((rule, known[id(model)]), {}).update(without)
+                return plain(model, without, prefix)
+
+            patch.setattr(digests, "counted", counted)
+            decided(monkeypatch, found, [rule])
+    return named
+
+
+def test_every_setting_makes_again_what_it_decides_or_says_why_not(
+    monkeypatch: pytest.MonkeyPatch, loaded: dict[str, Strict]
+) -> None:
+    """All of them, one by one: each gets another value, and each rule of its section runs again or names a reason."""
+    before, named = decided(monkeypatch, loaded), reasons(monkeypatch, loaded)
+    tried = 0
+    for root, value in loaded.items():
+        for path in settings_below(value, (root,)):
+            dotted = ".".join(path)
+            if dotted in RENAMED:
+                continue
+            after = decided(monkeypatch, loaded | {root: with_another(value, path[1:])})
+            moved = {rule for rule in before if after[rule] != before[rule]}
+            for rule in EXPECTED[path[:-1]] - moved:
+                key = dotted.removeprefix(f"{root}.")
+                why = [
+                    reason for name, reason in named.get((rule, root), {}).items() if f"{key}.".startswith(f"{name}.")
+                ]
+                assert any(why), f"{rule} neither runs again for another {dotted} nor says why"
+            tried += 1
+    assert tried > 200
 
 
 def models_in(model: type[Strict]) -> Iterator[type[Strict]]:

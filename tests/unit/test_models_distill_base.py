@@ -56,6 +56,34 @@ def test_equal_seeds_give_equal_weights_and_engines_can_load_them(small, tmp_pat
     assert json.loads((tmp_path / "one" / "config.json").read_text())["model_type"] == "qwen2"
 
 
+def test_weights_that_were_removed_are_put_back_and_damaged_ones_are_made_anew(small, tmp_path, monkeypatch):
+    """Snakemake removes what a rule declares before it makes it again."""
+    made = []
+    distil = module.distil
+    monkeypatch.setattr(module, "distil", lambda *given: made.append(given) or distil(*given))
+    output = tmp_path / "base/model.json"
+    weights = output.with_name("model.safetensors")
+
+    def again() -> int:
+        before = len(made)
+        module.distill_base(scale="mini", system="mini-base", output=output, threads=1)
+        return len(made) - before
+
+    assert again() == 1
+    before = {path.name: path.read_bytes() for path in output.parent.iterdir()}
+    output.unlink()
+    weights.unlink()
+    assert again() == 0
+    assert {path.name: path.read_bytes() for path in output.parent.iterdir()} == before
+    (output.parent / "config.json").write_text("{}")
+    assert again() == 1
+    output.unlink()
+    plan = small.distillation.model_copy(update={"mixed_steps": 4})
+    monkeypatch.setattr(settings, "systems", lambda: {"mini-base": small.model_copy(update={"distillation": plan})})
+    assert again() == 1
+    assert weights.read_bytes() != before["model.safetensors"]
+
+
 def test_other_seeds_give_other_weights(small):
     first, second = (
         module.distil(small.distillation, small.prompting, seed, threads=1)[1].lm_head.weight for seed in (1, 2)

@@ -293,6 +293,48 @@ def test_a_cut_connection_is_taken_up_and_what_is_there_not_asked_for_again(serv
     assert [name for command, name, _ in server.asked if command == "GET"] == asked
 
 
+AGAIN = """
+import sys
+from pathlib import Path
+import own_settings
+from deepscaler import settings
+from deepscaler.models import fetch_model
+from deepscaler.settings.models import Published
+entry = {"kind": "published", "title": "Tiny", "parameters": 0.1, "repository": "acme/tiny", "files": {}}
+entry = Published(**entry, revision=sys.argv[2], prompting=own_settings.prompting())
+settings.systems = lambda: {"tiny": entry}
+settings.site = own_settings.site
+fetch_model.fetch_model(system="tiny", output=Path(sys.argv[1]))
+"""
+
+
+def fetch_model_over_http(server, output: Path) -> str:
+    host, port = server.server_address[:2]
+    environment = {"HF_ENDPOINT": f"http://{host}:{port}", "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+    environment["PYTHONPATH"] = str(Path(own_settings.__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", AGAIN, str(output), COMMIT],
+        **{"capture_output": True, "text": True, "timeout": 100, "env": {**os.environ, **environment}},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_weights_that_are_here_are_not_fetched_again(server, tmp_path):
+    """Snakemake removes model.json, which alone is declared, before it runs the rule again."""
+    output = tmp_path / "models/tiny/model.json"
+    fetch_model_over_http(server, output)
+    before, asked = output.read_bytes(), len(server.asked)
+    output.unlink()
+    assert "is here already, whole" in fetch_model_over_http(server, output)
+    assert (output.read_bytes(), len(server.asked)) == (before, asked)
+    output.unlink()
+    output.with_name("model.safetensors").write_bytes(b"damaged")
+    fetch_model_over_http(server, output)
+    assert output.with_name("model.safetensors").read_bytes() == WEIGHTS
+    assert len(server.asked) > asked
+
+
 def test_a_newest_revision_is_taken_and_said_where_none_is_pinned(server, tmp_path):
     assert json.loads(fetch_over_http(server, tmp_path / "m", None))[:2] == [COMMIT, "none"]
 

@@ -34,7 +34,7 @@ def alone(request, root, tmp_path):
     shutil.copy(root / "workflow/alone.sh", script)
     everyones = tmp_path / "everyones"  # stands for /tmp
     everyones.mkdir()
-    script.write_text(script.read_text().replace(" \"/tmp/", f' "{everyones}/'))
+    script.write_text(script.read_text().replace(' "/tmp/', f' "{everyones}/'))
     environment = {**os.environ, "CDPATH": "/", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     if request.param:
         (tmp_path / "no_locks.c").write_text(NO_LOCKS.replace("WHICH", request.param))

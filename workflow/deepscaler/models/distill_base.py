@@ -12,31 +12,43 @@ from deepscaler.files import write_json, writing
 from deepscaler.miniature.problems import DIGITS, LETTERS, ChainProblem
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.miniature.traces import draw_traces, line_start
+from deepscaler.models.kept import keep, kept_folder, put_back
 from deepscaler.models.manifest import NAME, manifest_for
 from deepscaler.models.supervised import Example, fine_tune
 from deepscaler.models.templates import prompt_token_ids
 from deepscaler.settings.distillation import Architecture, Distillation
 from deepscaler.settings.models import Distilled, Prompting
+from deepscaler.versions import installed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+DECLARED = (NAME, "model.safetensors")
+"""The files that the rule declares."""
 PACKAGES = ["deepscaler", "torch", "transformers", "tokenizers"]
 
 
 def distill_base(*, scale: str, system: str, output: Path, threads: int) -> None:
     """Distil `system` (a `distilled` entry of config/models.yaml) and put its folder, with model.json, in place.
 
-    The folder appears whole when all is done. Equal settings, seed, threads and machine give equal weights.
+    The folder appears whole when all is done. Equal settings, seed, threads and machine give equal weights; those of
+    equal settings and versions that are still there are put in place.
     """
     entry, seed = distilled_entry(system), settings.load_scale(scale).seed
     if output.name != NAME:
         raise UserError(f"--output must be a folder's {NAME}", output)
+    made_with = {name: installed(name) for name in PACKAGES if name != "deepscaler"}
+    decided = [entry.distillation.model_dump(), entry.prompting.model_dump(), seed, made_with]
+    kept = kept_folder(output.parent, decided)
+    if put_back(output.parent, kept):
+        print(f"{system} is distilled already; its weights are put in place (kept in {kept})", flush=True)
+        return
     tokenizer, model = distil(entry.distillation, entry.prompting, seed, threads)
     with writing(output.parent) as folder:
         save(model, tokenizer, folder)
         manifest = manifest_for(folder, system, packages=PACKAGES, seed=seed)
         write_json(folder / NAME, manifest.model_dump())
+    keep(output.parent, DECLARED, kept)
 
 
 def distilled_entry(system: str) -> Distilled:

@@ -6,6 +6,7 @@ from pathlib import Path
 from deepscaler import hub, settings
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import remove, replace, write_json
+from deepscaler.models.kept import keep, kept_folder, put_back
 from deepscaler.models.manifest import manifest_for
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.settings.models import Published
@@ -19,13 +20,19 @@ def fetch_model(*, system: str, output: Path) -> None:
     """Write the model's folder with its manifest at `output` (model.json), whole or not at all.
 
     What was downloaded before an interruption is kept beside the folder and used again. A model that does not match
-    its pin, or that could not be sampled, is refused and kept aside.
+    its pin, or that could not be sampled, is refused and kept aside. Weights of the same pin that came over the network
+    and are still there, whole, are not fetched again.
     """
     entry = published(system)
     folder = output.parent
+    pin = hub.Pin("model", entry.repository, entry.revision, entry.files, PATTERNS)
+    kept = kept_folder(folder, [pin.repository, pin.revision, pin.files, pin.patterns, entry.chat_template])
+    local = hub.local_folder(pin, settings.site().hub) is not None
+    if not local and put_back(folder, kept):
+        print(f"{system} is here already, whole; delete {folder} and {kept} to fetch it again")
+        return
     aside = folder.with_name(f".{folder.name}.{(entry.revision or 'newest')[:12]}.partial")
     aside.mkdir(parents=True, exist_ok=True)
-    pin = hub.Pin("model", entry.repository, entry.revision, entry.files, PATTERNS)
     snapshot = hub.fetch(pin, aside, settings.site().hub)
     check_usable(aside, entry)
     remove(aside / ".cache")  # the downloader's own records
@@ -40,6 +47,8 @@ def fetch_model(*, system: str, output: Path) -> None:
     )
     write_json(aside / output.name, manifest.model_dump())
     replace(aside, folder)
+    if not local:
+        keep(folder, [output.name], kept)
     print(f"{system}: {len(snapshot.digests)} files of {entry.repository}@{snapshot.revision or 'unknown revision'}")
     if snapshot.verified == "none":
         why = "the folder records no revision" if entry.revision else "none is set"
