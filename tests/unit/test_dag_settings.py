@@ -4,6 +4,7 @@ Each verb is run for real, on small data; only an engine's start and a training'
 read, and that no digest counts, stands below with the reason why it moves no number.
 """
 
+import re
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -230,3 +231,16 @@ def test_whatever_a_verb_reads_decides_its_files_or_is_named(run: Path, rule: st
     left = {leaf for leaf in read - counted if not any(fnmatch(leaf, name) for name in named)}
     assert read, "nothing was seen"
     assert not left
+
+
+def test_rules_that_read_the_claims_have_them_as_an_input(root: Path) -> None:
+    """All of config/claims.yaml is one file, so that a changed word in it is seen."""
+    package, asked = root / "workflow/deepscaler/reporting", set()
+    for path in package.rglob("*.py"):
+        if re.search(r"import .*\bclaims\b", path.read_text(encoding="utf-8")):
+            asked.add(path.parent.name)
+    assert asked == {"claims", "compute", "figures"}
+    text = (root / "workflow/rules/report.smk").read_text(encoding="utf-8")
+    rules = dict(re.findall(r"^rule (\w+):(.*?)(?=^rule |\Z)", text, re.MULTILINE | re.DOTALL))
+    readers = {rule for rule, body in rules.items() if '"config/claims.yaml"' in body}
+    assert readers == {"check_claims", "account_compute", "draw_figure"}

@@ -152,6 +152,18 @@ def test_what_decides_a_result_plans_it_with_any_profile(finished: Path, profile
         os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
 
 
+def test_a_changed_claim_makes_again_what_reads_the_claims(finished: Path) -> None:
+    """Another word in the file: verdicts, the figures' marks, the ledger's efforts, and what reads these."""
+    path = finished / "config/claims.yaml"
+    before, stamp = path.read_text(encoding="utf-8"), path.stat()
+    path.write_text(f"{before}\n# read once more\n", encoding="utf-8")
+    try:
+        assert again(finished) == {"draw_figure", "account_compute", *READERS}
+    finally:
+        path.write_text(before, encoding="utf-8")
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+
+
 def test_snakemake_names_the_setting_that_changed(finished: Path) -> None:
     path = finished / "config" / "recipes" / "mini.yaml"
     before = path.read_text(encoding="utf-8")

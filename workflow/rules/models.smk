@@ -1,6 +1,7 @@
 # Base and published models: fetched by pin, or distilled on the spot.
 #   in:   config/models.yaml (the hub, by pin; or the miniature's own problems)
 #   out:  {work}/{scale}/models/{system}/model.json, with the weights beside it
+# {work}/{scale}/models/.kept/ holds hard links to what a rule declares, so that weights that are there are put back.
 
 
 rule fetch_model:

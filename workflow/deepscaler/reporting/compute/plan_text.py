@@ -74,7 +74,8 @@ def total_lines(data: Json) -> list[str]:
     budget = data["budget"]
     lines = [
         f"In all: {hours['expected']:,.0f} GPU-hours ({span(hours)}), ${dollars['expected']:,.0f} "
-        f"({span(dollars)}), {wall['expected'] / 24:.1f} days without queues, {disk['total']:,} GB of disk."
+        f"({span(dollars)}), {wall['expected'] / 24:.1f} days without queues, {disk['total']:,} GB of disk.",
+        f"Finished samples are kept by hard links; a file system without them takes {disk['samples']:,} GB more.",
     ]
     if data["training"]["stages"] and not budget["approved"]:
         lines.append(
