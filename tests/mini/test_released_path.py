@@ -1,8 +1,9 @@
-"""The workflow itself on a scale like `released`: published systems by pin, real problems by pin, four shards, a kill.
+"""The workflow itself on a scale like `released`: published systems by pin, real problems by pin, four shards, kills.
 
 Its models are tiny ones in a local hub, one that thinks and one that does not; AIME 2024 is the paper's own file.
 """
 
+import contextlib
 import csv
 import json
 import os
@@ -48,7 +49,7 @@ def start(checkout: Path, log: Path) -> subprocess.Popen:
     site = {"DEEPSCALER_HUB": str(checkout / "hub")}
     with log.open("w") as stream:
         return subprocess.Popen(
-            [*command(checkout), "results/tiny/table.csv"],
+            [*command(checkout)[1:2], "--profile", "profiles/workstation", "results/tiny/table.csv"],
             **{"cwd": checkout, "env": environment(checkout) | site, "stdout": stream, "stderr": stream},
             start_new_session=True,
         )
@@ -62,42 +63,68 @@ def kept(checkout: Path) -> dict[str, int]:
     }
 
 
+def texts(checkout: Path) -> str:
+    return "\n".join(path.read_text(errors="replace") for path in checkout.glob("logs/tiny/sample/*.log"))
+
+
+def until_a_shard_is_drawn(checkout: Path, process: subprocess.Popen, known: dict[str, int]) -> dict[str, int]:
+    """Wait until a shard that was not `known` has its first answers; those of all such shards."""
+    deadline = time.monotonic() + 1800
+    while process.poll() is None and time.monotonic() < deadline:
+        if new := {name: count for name, count in kept(checkout).items() if count and name not in known}:
+            return new
+        time.sleep(0.02)
+    return {}
+
+
 @pytest.fixture(scope="module")
 def ran(checkout, tmp_path_factory):
-    """The table, made in two runs: the first is killed, with all that it started, while a shard is being sampled."""
+    """The table, made in three runs of the command that is documented for one GPU.
+
+    The first is killed with all that it started, while a shard is being sampled; of the second Snakemake alone, while
+    another one is, so that its job lives on.
+    """
     logs = tmp_path_factory.mktemp("logs")
-    process = start(checkout, logs / "killed")
-    deadline = time.monotonic() + 1800
+    runs = [start(checkout, logs / "killed")]
     try:
-        while process.poll() is None and time.monotonic() < deadline and sum(kept(checkout).values()) == 0:
-            time.sleep(0.02)
+        left = until_a_shard_is_drawn(checkout, runs[0], {})
+        os.killpg(runs[0].pid, signal.SIGKILL)
+        runs[0].wait()
+        time.sleep(1)
+        left = {name: count for name, count in kept(checkout).items() if count}
+        runs.append(start(checkout, logs / "orphaned"))
+        orphaned = until_a_shard_is_drawn(checkout, runs[1], left)
+        resumed = texts(checkout)
+        runs[1].kill()
+        runs[1].wait()
+        runs.append(start(checkout, logs / "again"))
+        runs[2].wait(1800)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    time.sleep(1)
-    left = {name: count for name, count in kept(checkout).items() if count}
-    done = sorted(path.name for path in checkout.glob("work/tiny/samples/*/*.parquet"))
-    again = start(checkout, logs / "again")
-    try:
-        again.wait(1800)
-    finally:
-        if again.poll() is None:
-            os.killpg(again.pid, signal.SIGKILL)
-    assert again.returncode == 0, (logs / "again").read_text()[-6000:]
-    return checkout, left, done
+        for run in runs:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+    assert runs[-1].returncode == 0, (logs / "again").read_text()[-6000:]
+    return checkout, left, orphaned, resumed, (logs / "again").read_text()
 
 
 def test_what_was_kept_before_the_kill_was_not_sampled_again(ran):
-    checkout, left, done = ran
-    assert left, (left, done)
-    logs = "\n".join(path.read_text(errors="replace") for path in checkout.glob("logs/tiny/sample/*.log"))
+    checkout, left, _, resumed, _ = ran
+    assert left
     for count in left.values():
-        assert f"{count} of them kept from before" in logs
+        assert f"{count} of them kept from before" in resumed
     assert kept(checkout) == {}
 
 
+def test_what_an_orphan_drew_was_waited_for_and_not_sampled_again(ran):
+    checkout, _, orphaned, _, again = ran
+    assert len(orphaned) == 1
+    assert "To stop them instead: kill" in again
+    shard = (30 + 6) * SAMPLES // SHARDS
+    assert f"{shard} samples, {shard} of them kept from before" in texts(checkout)
+
+
 def test_every_sample_is_there_once_in_even_shards(ran):
-    checkout, _, _ = ran
+    checkout, *_ = ran
     for system in tiny_hub.SYSTEMS:
         shards = sorted(checkout.glob(f"work/tiny/samples/{system}/table-*of{SHARDS}.parquet"))
         tables = [records.read(path, records.COMPLETION).to_pylist() for path in shards]
@@ -109,13 +136,13 @@ def test_every_sample_is_there_once_in_even_shards(ran):
 
 
 def test_the_real_problems_were_held_against_their_digest(ran):
-    checkout, _, _ = ran
+    checkout, *_ = ran
     metadata = records.metadata(checkout / "work/tiny/benchmarks/aime-2024.parquet")
     assert metadata["verified"] == "sha256"
 
 
 def test_the_table_has_the_systems_and_the_paper_beside_them(ran):
-    checkout, _, _ = ran
+    checkout, *_ = ran
     with (checkout / "results/tiny/table.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert [row["model"] for row in rows] == ["Thinking", "Instruct", "O1-Preview"]
