@@ -29,6 +29,8 @@ onerror:
 onstart:
     if workflow.executor_plugin.name == "slurm":
         before_submission.check_cluster(workflow)
+    elif workflow.executor_plugin.name == "local":
+        before_local_jobs.check_computer(workflow)
 
 
 rule mini:

@@ -33,6 +33,7 @@ def check_cluster(workflow: Any) -> None:
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
     stale_locks.announce(workflow.persistence._lockfile.values())
     try:
+        slurm_requests.check_folder(Path.cwd())
         slurm_requests.check_work()
         adapt_plugin(executor)
         submitted = (job for job in workflow.dag.get_jobs_or_groups() if not job.is_local)

@@ -64,6 +64,12 @@ def check(submissions: Iterable[Submission]) -> Iterator[str]:
             yield f"{submission.name}: {submission.flags}"
 
 
+def check_folder(folder: Path) -> None:
+    """SLURM takes `%` in the path of a log for a pattern, and the plugin's logs are below the checkout."""
+    if "%" in str(folder):
+        raise UserError("SLURM can't write logs below a folder with % in its name", folder, "move the checkout")
+
+
 def check_work() -> Path:
     """The folder of all that is large, made where it is missing; UserError where nothing can be written there."""
     folder = project_root() / site().work

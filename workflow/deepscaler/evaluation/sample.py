@@ -5,6 +5,8 @@ requests are kept as they finish, and a killed shard resumes with the others.
 """
 
 import json
+import shutil
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from deepscaler.evaluation.requests import Protocol, Request, check_context, pla
 from deepscaler.files import digest_of, read_json
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.progress import progress
+from deepscaler.training.readiness.sampling import check_sampling
 from deepscaler.versions import SAMPLING, versions
 
 
@@ -49,12 +52,25 @@ def sample(
         left = [request for request in requests if request.id not in done]
         print(f"{system}: {len(requests)} samples, {len(done)} of them kept from before", flush=True)
         if left:
+            if engine_settings.device == "gpu":
+                check_card(scale)
             for row in draw(vllm_engine.start(model.parent, engine_settings), left, protocol, system):
                 partial.keep(row)
                 done[row["id"]] = row
         rows = [{key: done[request.id][key] for key in records.COMPLETION.names} for request in requests]
         records.write(output, rows, records.COMPLETION, {key: json.dumps(value) for key, value in metadata.items()})
         partial.discard()
+
+
+def check_card(scale: str) -> None:
+    """Say of a GPU that can't be used what is wrong with it, before vLLM says it after minutes and in its own words.
+
+    Where there is no nvidia-smi, as in some containers, vLLM has the word.
+    """
+    if shutil.which("nvidia-smi"):
+        missing = [check for check in check_sampling(scale) if check.level == "missing"]
+        if missing:
+            raise JobError(f"this GPU can't sample: {missing[0].what}", socket.gethostname(), missing[0].hint or None)
 
 
 def identity(manifest: Path) -> dict[str, Any]:

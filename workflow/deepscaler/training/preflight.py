@@ -1,4 +1,6 @@
-"""Is this machine ready for a stage of training, or to sample where a scale trains nothing? All that is missing, in one list, before an expensive job queues.
+"""Is this machine ready for a stage of training, or, where a scale trains nothing, to sample?
+
+All that is missing comes in one list, before an expensive job queues.
 
 It runs as a job of one node of the stage's kind, and by hand anywhere. It starts no engine and imports nothing heavy:
 versions come from package metadata, GPUs from nvidia-smi. Each check is in the module of `readiness` for its subject.
@@ -29,6 +31,7 @@ def preflight(*, scale_name: str, segment_id: str | None = None, output: Path | 
     `output` is written only where nothing is missing; otherwise JobError is raised.
     """
     trains = settings.load_scale(scale_name).training is not None
+    purpose = "training" if trains else "sampling"
     if segment_id or trains:
         found = all_checks(scale_name, stages_of(scale_name, segment_id))
     else:
@@ -40,7 +43,7 @@ def preflight(*, scale_name: str, segment_id: str | None = None, output: Path | 
     if missing:
         count = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
         raise JobError(
-            f"{count} missing on {socket.gethostname()} for {'training' if trains else 'sampling'} at scale {scale_name!r}",
+            f"{count} missing on {socket.gethostname()} for {purpose} at scale {scale_name!r}",
             None,
             "the lines marked MISSING above say what; nothing was started",
         )

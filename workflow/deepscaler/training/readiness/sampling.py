@@ -1,4 +1,4 @@
-"""The machine's GPUs against what sampling takes: vLLM refuses to start for each of these, after weights are fetched."""
+"""The machine's GPUs against what sampling takes: for each of these vLLM would not start, once weights are fetched."""
 
 import math
 import os
@@ -92,11 +92,9 @@ def check_room(scale: Scale, used: list[Gpu]) -> Iterator[Check]:
     share = scale.evaluation.engine.gpu.memory_utilisation
     room = share * min(gpu.memory for gpu in used) * len(used)
     count = cache_sequences_in(room, scale.evaluation.context, shape_of(sizes[largest]))
-    words = (
-        f"{largest} and {count} answers of {scale.evaluation.context:,} tokens at a time fit into {room / 1e9:.0f} GB"
-    )
+    words = f"of {largest}, {count} whole answers of {scale.evaluation.context:,} tokens fit into {room / 1e9:.0f} GB"
     hint = "a card with more memory, or evaluation.tensor_parallel: 2 on two of them"
-    yield Check("ok", words) if count >= 1 else Check("missing", words.replace(f"{count} answers", "no answer"), hint)
+    yield Check("ok", words) if count >= 1 else Check("missing", words, hint)
 
 
 def billions(system: str) -> float | None:
