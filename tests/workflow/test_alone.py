@@ -43,7 +43,7 @@ def alone(request, root, tmp_path):
             command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    start.locks = not request.param
+    start.locks, start.environment = not request.param, environment
     return start
 
 
@@ -52,6 +52,15 @@ def test_a_run(alone):
     out, err = run.communicate(timeout=20)
     assert (run.returncode, out) == (0, "ran\n")
     assert ("no locks" in err) == (not alone.locks)
+
+
+@pytest.mark.parametrize("alone", [""], indirect=True, ids=["locks"])
+def test_where_the_home_cannot_be_written_snakemakes_cache_is_here(alone, tmp_path):
+    alone.environment.pop("XDG_CACHE_HOME", None)
+    for home, cache in (("/proc/nobody", str(tmp_path / "it's [100%] é/.snakemake/cache")), (str(tmp_path), "")):
+        alone.environment["HOME"] = home
+        out, err = alone('echo "${XDG_CACHE_HOME:-}"').communicate(timeout=20)
+        assert (out.strip(), err) == (cache, "")
 
 
 def test_two_at_once(alone, tmp_path):

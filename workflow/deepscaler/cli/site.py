@@ -17,3 +17,4 @@ def check_site(scale: ScaleName = "paper") -> None:
     print(f"writable: {slurm_requests.check_work()}")
     for line in slurm_requests.check(before_submission.submissions_of(scale)):
         print(f"accepted: {line}", flush=True)
+    print("groups of small jobs: each run asks for its own before its first job, when it knows what they hold")
