@@ -29,8 +29,9 @@ onerror:
 onstart:
     if workflow.executor_plugin.name == "slurm":
         before_submission.check_cluster(workflow)
-    else:
-        orphans.check_computer(workflow)
+    elif workflow.executor_plugin.name == "local":
+        orphans.await_earlier_jobs(workflow)
+        before_local_jobs.check_computer(workflow)
 
 
 rule mini:

@@ -40,4 +40,7 @@ if [ $answer -eq $held ]; then
     echo "Waiting for it to end. To stop it instead: kill ${holders:-...}" >&2
     take
 fi
+# Snakemake keeps a cache in the home folder, and ends where it cannot be written
+cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/snakemake
+if ! { mkdir -p "$cache" && [ -w "$cache" ]; } 2>/dev/null; then export XDG_CACHE_HOME=$root/.snakemake/cache; fi
 exec "$@"

@@ -4,6 +4,11 @@
 include: "../../workflow/rules/common.smk"
 
 
+onerror:
+    for line in failed_jobs.describe(*log):
+        print(line, file=sys.stderr)
+
+
 onstart:
     if workflow.executor_plugin.name == "slurm":
         before_submission.check_cluster(workflow)
@@ -41,9 +46,33 @@ rule no_gpu:
     output:
         "slow/{scale}/{name}.txt",
     resources:
-        **request("score"),
-        slurm_extra=lambda wildcards: os.environ.get(f"EXTRA_{wildcards.name}"),
+        **(request("score") | {"slurm_extra": lambda wildcards: os.environ.get(f"EXTRA_{wildcards.name}")}),
     shell:
         "echo begin >> slow/{wildcards.name}.log;"
         " for i in $(seq 1500); do [ -e slow/{wildcards.name}.end ] && break; sleep 0.1; done;"
         " echo end >> slow/{wildcards.name}.log; date > {output}"
+
+
+# Two jobs that are submitted as one (`--groups first=pair second=pair`), of which the second can't be done
+rule first:
+    output:
+        "pair/{scale}/first.txt",
+    log:
+        "logs/{scale}/first/all.log",
+    resources:
+        **request("score"),
+    shell:
+        "date 2>&1 > {output} | tee {log}"
+
+
+rule second:
+    input:
+        "pair/{scale}/first.txt",
+    output:
+        "pair/{scale}/second.txt",
+    log:
+        "logs/{scale}/second/all.log",
+    resources:
+        **request("score"),
+    shell:
+        "(echo some chatter; echo 'ValueError: the grades are not there' ; exit 3) 2>&1 | tee {log}"

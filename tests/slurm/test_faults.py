@@ -107,10 +107,35 @@ def test_wrong_site_settings_stop_before_the_first_job(
     assert {job["JobId"] for job in cluster.jobs()} <= before
 
 
+GROUP = ("pair/mini/second.txt", *FAULTS, "--groups", "first=pair", "second=pair", "--retries", "0")
+"""Two jobs of ten minutes each, submitted as one."""
+
+
+def test_a_group_is_put_to_slurm_as_it_will_be_submitted(checkout: Checkout, cluster: Cluster) -> None:
+    before = {job["JobId"] for job in cluster.jobs()}
+    cluster.run("scontrol", "update", "PartitionName=cpu", "MaxTime=15")
+    try:
+        done = checkout.snakemake(*GROUP)
+    finally:
+        cluster.run("scontrol", "update", "PartitionName=cpu", "MaxTime=2-00:00:00")
+    assert done.returncode == 1
+    assert re.search(r"would refuse group pair \(.* -t 20 .*Requested time limit is invalid", done.stdout), done.stdout
+    assert "`groups` in profiles/slurm/config.yaml" in done.stdout
+    assert {job["JobId"] for job in cluster.jobs()} <= before
+
+
+def test_of_a_failed_group_the_job_that_failed_is_named_last(checkout: Checkout, cluster: Cluster) -> None:
+    done = checkout.snakemake(*GROUP)
+    assert done.returncode == 1
+    said = "second failed: ValueError: the grades are not there (all of it: logs/mini/second/all.log), in group pair"
+    assert said in done.stdout.splitlines()[-8:], done.stdout
+    assert "first failed" not in done.stdout
+
+
 def test_check_site_says_what_slurm_takes(checkout: Checkout) -> None:
     done = checkout.deepscaler("check_site", "--scale", "paper")
     assert done.returncode == 0, done.stdout
-    assert re.search(r"accepted: train_segment: .*--nodes=4 --ntasks=4 --gres=gpu:a100:8", done.stdout)
+    assert re.search(r"accepted: train_segment: .*--nodes=4 .*--ntasks=4 .*--gres=gpu:a100:8", done.stdout)
 
 
 @pytest.mark.parametrize(

@@ -32,4 +32,6 @@ def prompting(**changes: Any) -> Prompting:
 
 def site(**values: Any) -> Site:
     """A site of defaults, whatever this one's settings say."""
-    return Site.model_validate({"work": "work", "gpu_model": "a100", "network": "nodes", **values})
+    return Site.model_validate(
+        {"work": "work", "gpu_model": "a100", "memory_per_cpu": False, "network": "nodes", **values}
+    )

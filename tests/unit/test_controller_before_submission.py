@@ -8,6 +8,12 @@ from typing import Any
 
 import pytest
 from deepscaler.controller import before_submission, stale_locks
+from deepscaler.controller.slurm_requests import SHOWN_FROM
+from deepscaler.errors import UserError
+from snakemake.iocontainers import ResourceList
+from snakemake.logging import logger
+
+plugin = pytest.importorskip("snakemake_executor_plugin_slurm")
 
 SBATCH = """#!/bin/sh
 echo "$@" >> {log}
@@ -20,27 +26,53 @@ exit 0
 """
 
 
-def job(rule: str, *wildcards: str, local: bool = False, group: str | None = None, **resources: object) -> Any:
+def job(rule: str, *wildcards: str, local: bool = False, group: str | None = None, **asked: object) -> Any:
     """What is read of Snakemake's jobs."""
     named = SimpleNamespace(name=rule)
+    resources = ResourceList(fromdict={"mem_mb": 8000, "runtime": 60, **asked})
     return SimpleNamespace(
-        rule=named, wildcards=wildcards, is_local=local, group=group, threads=2, resources={"mem_mb": 8000, **resources}
+        rule=named,
+        name=rule,
+        wildcards=wildcards,
+        is_local=local,
+        group=group,
+        threads=2,
+        resources=resources,
+        is_group=lambda: False,
     )
 
 
-def workflow_of(jobs: list[Any], lock: Path) -> Any:
+def group(name: str, **asked: object) -> Any:
+    """What is read of a group's."""
+    whole = job("", **asked)
+    whole.groupid, whole.name, whole.is_group = name, f"{name}_score", lambda: True
+    del whole.rule
+    return whole
+
+
+def executor_of(settings: Any = None) -> Any:
+    """An executor of the plugin's that asks SLURM for nothing."""
+    executor = object.__new__(plugin.Executor)
+    executor.workflow = SimpleNamespace(workdir_init="/here", executor_settings=settings)
+    executor._partitions, executor._fallback_partition, executor._fallback_account_arg = None, "cpu", ""
+    return executor
+
+
+def workflow_of(jobs: list[Any], lock: Path, groups: list[Any] | None = None) -> Any:
     persistence = SimpleNamespace(_lockfile={"output": str(lock)})
-    return SimpleNamespace(
-        dag=SimpleNamespace(needrun_jobs=lambda: jobs), persistence=persistence, tear_down=lambda: None
-    )
+    alone = [job for job in jobs if not job.group]
+    dag = SimpleNamespace(needrun_jobs=lambda: jobs, get_jobs_or_groups=lambda: alone + (groups or []))
+    scheduler = SimpleNamespace(_executor=executor_of())
+    return SimpleNamespace(dag=dag, persistence=persistence, scheduler=scheduler, tear_down=lambda: None)
 
 
 @pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def slurm(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Programs named as SLURM's clients, a work folder and a place for notes; returns a function that writes them."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DEEPSCALER_ROOT", str(root))
     monkeypatch.setattr(before_submission.slurm_requests, "check_work", lambda: tmp_path)
     monkeypatch.setattr(before_submission.slurm_requests.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(before_submission, "pin_min_job_age", lambda: None)
@@ -69,12 +101,54 @@ def test_every_kind_of_job_is_put_to_slurm_and_local_ones_are_not(slurm: Any, tm
     log = slurm()
     jobs = [job("score", "mini"), job("score", "paper"), job("sample", gpus=1, gres="gpu:1"), job("mini", local=True)]
     before_submission.check_cluster(workflow_of(jobs, tmp_path / "0.output.lock"))
-    assert log.read_text().splitlines() == [
-        "--test-only --mem=8000 --cpus-per-task=2 --wrap=true",
-        "--test-only --mem=8000 --cpus-per-task=2 --gres=gpu:1 --wrap=true",
+    assert flags(log) == [
+        "-p cpu -t 60 --mem 8000 --ntasks=1 --cpus-per-task=2 -D /here --test-only /dev/stdin",
+        "-p cpu -t 60 --mem 8000 --cpus-per-task=2 -D /here --gres=gpu:1 --test-only /dev/stdin",
     ]
     [note] = (tmp_path / "notes").iterdir()
     assert str(tmp_path / "0.output.lock") in note.read_text()
+
+
+def flags(log: Path) -> list[str]:
+    return [line.partition(SHOWN_FROM)[2].strip() for line in log.read_text().splitlines()]
+
+
+def test_jobs_that_are_submitted_as_a_group_are_put_to_slurm_as_one(slurm: Any, tmp_path: Path) -> None:
+    log = slurm()
+    jobs = [job("grade_samples", "mini", group="grades"), job("score", "mini", group="grades")]
+    whole = group("grades", runtime=120, mem_mb=16000)
+    before_submission.check_cluster(workflow_of(jobs, tmp_path / "0.output.lock", [whole]))
+    assert flags(log) == ["-p cpu -t 120 --mem 16000 --ntasks=1 --cpus-per-task=2 -D /here --test-only /dev/stdin"]
+
+
+def test_memory_can_be_asked_for_as_a_share_of_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugin, "get_submit_command", plugin.get_submit_command)  # put back at the end
+    before_submission.ask_for_memory_per_cpu()
+    call = before_submission.call_of(executor_of(), job("score", mem_mb=8001))
+    assert " --mem-per-cpu 4001 " in call
+    assert " --mem " not in call
+    assert " --mem-per-cpu 500 " in before_submission.call_of(executor_of(), job("score", mem_mb_per_cpu=500))
+
+
+def test_what_the_plugin_refuses_is_said_before_the_first_job() -> None:
+    with pytest.raises(UserError, match=r"does not submit score: .*--mem"):
+        before_submission.call_of(executor_of(), job("score", slurm_extra="--mem=5"))
+
+
+def test_why_a_group_was_not_submitted_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake drops the plugin's message where it is of a group; the plugin's own handler raises for one."""
+    said: list[str] = []
+    executor = executor_of()
+    executor.logger = SimpleNamespace(error=lambda *_, **__: None)
+    executor.slurm_logdir = None  # the plugin's run_job fails at once
+    executor._report_job_error_threadsafe = lambda info, msg: executor.print_job_error(info, msg)
+    monkeypatch.setattr(logger, "error", said.append)
+    before_submission.report_failed_groups(executor)
+    whole = group("grades")
+    whole.log_error = lambda *_, **__: None
+    executor.run_job(whole)
+    [line] = said
+    assert line.startswith("Error in group grades: Job submission failed: 'NoneType'")
 
 
 def test_a_refusal_is_an_error_of_snakemakes(slurm: Any, tmp_path: Path) -> None:
@@ -98,7 +172,6 @@ def test_after_a_job_that_ran_on_the_command_starts_again(
 
 
 def test_the_plugin_gets_one_answer_for_all_its_questions(monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = pytest.importorskip("snakemake_executor_plugin_slurm")
     answers = iter([300, None])
     monkeypatch.setattr(plugin, "get_min_job_age", lambda: next(answers))
     before_submission.pin_min_job_age()
@@ -106,7 +179,6 @@ def test_the_plugin_gets_one_answer_for_all_its_questions(monkeypatch: pytest.Mo
 
 
 def test_without_an_answer_the_plugin_asks_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = pytest.importorskip("snakemake_executor_plugin_slurm")
     answers = iter([None, 300])
     monkeypatch.setattr(plugin, "get_min_job_age", lambda: next(answers))
     before_submission.pin_min_job_age()

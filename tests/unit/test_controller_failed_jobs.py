@@ -64,6 +64,55 @@ def test_a_run_without_failures_has_nothing_to_say(tmp_path):
     assert failed_jobs.describe(tmp_path / "log") == []
 
 
+REFUSED = """\
+SLURM sbatch failed. The error message was 'sbatch: error: no
+sbatch: error: --mem here'.
+    sbatch call:
+        sbatch -t 5
+"""
+GROUP_LOG = """\
+Error in group grades: {message}
+[Sun Nov 22 10:00:00 2026]
+    message: Error in group grades
+{log}    jobs:
+        rule score:
+            jobid: 1
+            log: logs/score.log (check log file(s) for error details)
+    [Sun Nov 22 10:00:00 2026]
+    Error in rule score:
+        message: None
+        log: logs/score.log (check log file(s) for error details)
+"""
+
+
+def test_of_a_group_the_job_that_failed_is_named(logs):
+    run, log = logs
+    log.write_text("ValueError: bad\n")
+    slurm = run.with_name("slurm 11.log")
+    slurm.write_text("[…]\nFinished jobid: 0 (Rule: grade_samples)\n" + 2 * SNAKEMAKE_LOG.format(log=log))
+    aux = f"    log: {slurm} (check log file(s) for error details)\n"
+    run.write_text(2 * GROUP_LOG.format(message="SLURM-job '11' failed, SLURM status is: 'FAILED'.", log=aux))
+    assert failed_jobs.describe(run) == [f"sample failed: ValueError: bad (all of it: {log}), in group grades"]
+
+
+def test_of_a_group_that_slurm_ended_its_reason_is_said(logs):
+    run, _ = logs
+    slurm = run.with_name("11.log")
+    slurm.write_text("rule score:\n")
+    aux = f"    log: {slurm} (check log file(s) for error details)\n"
+    run.write_text(GROUP_LOG.format(message="SLURM-job '11' failed, SLURM status is: 'TIMEOUT'.", log=aux))
+    said = f"group grades failed: SLURM-job '11' failed, SLURM status is: 'TIMEOUT'. (all of it: {slurm})"
+    assert failed_jobs.describe(run) == [said]
+
+
+def test_what_sbatch_refuses_is_said(logs):
+    run, _ = logs
+    job = SNAKEMAKE_LOG.replace("message: Sampling mini-base on suite table, shard 1 of 1\n", f"message: {REFUSED}")
+    run.write_text(job.format(log="sample.log") + GROUP_LOG.format(message=REFUSED, log=""))
+    said = "failed: sbatch refused it: no; --mem here"
+    assert failed_jobs.describe(run) == [f"sample {said}", f"group grades {said}"]
+
+
 RULES = ["mini", "paper", "tabulate"]
 
 

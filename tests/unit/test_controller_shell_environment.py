@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deepscaler import environment as environment_module
 from deepscaler.controller import shell_environment
 from deepscaler.errors import UserError
 
@@ -46,5 +47,5 @@ def test_what_jobs_inherit():
     assert environment == {
         "PATH": f"{Path(sys.executable).parent}:/bin",
         "HOME": "/h",
-        "PYTHONNOUSERSITE": "1",
+        **environment_module.FIXED,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from deepscaler.controller import slurm_requests
+from deepscaler.controller.slurm_requests import Submission
 from deepscaler.dag import resources
 from deepscaler.errors import UserError
 from deepscaler.settings import load
@@ -16,7 +17,7 @@ from deepscaler.settings import load
 def site(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Site settings that a test sets by variables."""
     monkeypatch.setenv("DEEPSCALER_ROOT", str(root))
-    for key in ("ACCOUNT", "QOS", "GPU_CONSTRAINT", "CPU_PARTITION", "GPU_PARTITION"):
+    for key in ("ACCOUNT", "QOS", "GPU_CONSTRAINT", "CPU_PARTITION", "GPU_PARTITION", "SLURM_EXTRA"):
         monkeypatch.setenv(f"DEEPSCALER_{key}", "")
     monkeypatch.setenv("DEEPSCALER_GPU_MODEL", "a100")
     monkeypatch.setenv("DEEPSCALER_NETWORK", "nodes")
@@ -93,20 +94,41 @@ def test_no_rule_that_fetches_is_in_a_group(root: Path) -> None:
     assert not grouped & set(resources.FETCHING)
 
 
+def submission(name: str = "score", **asked: str) -> Submission:
+    return Submission(name, f"sbatch --parsable {slurm_requests.SHOWN_FROM}  -t 60", asked)
+
+
 @pytest.mark.parametrize(
-    ("reason", "flags", "hint"),
+    ("reason", "asked", "hint"),
     [
-        ("Invalid account or account/partition combination specified", ["--account=me"], "account is me"),
-        ("Invalid account or account/partition combination specified", [], "account is not set"),
-        ("Invalid qos specification", ["--qos=high"], "qos is high"),
-        ("Invalid feature specification", [], "gpu_constraint"),
-        ("Requested node configuration is not available", [], "training.layout"),
-        ("Requested time limit is invalid (missing or exceeds some limit)", [], "wall time"),
-        ("Job violates accounting/QOS policy (job submit limit, …)", ["--qos=high"], "a limit of your account or QOS"),
+        ("Invalid account or account/partition combination specified", {"slurm_account": "me"}, "account is me"),
+        ("Invalid account or account/partition combination specified", {}, "account is not set"),
+        ("Invalid qos specification", {"qos": "high"}, "qos is high"),
+        ("Invalid feature specification", {}, "gpu_constraint"),
+        ("Requested node configuration is not available", {}, "training.layout"),
+        ("Requested time limit is invalid (missing or exceeds some limit)", {}, "wall time"),
+        ("Job violates accounting/QOS policy (job submit limit, …)", {"qos": "high"}, "a limit of your account or QOS"),
+        ("use --mem-per-cpu; Memory specification can not be satisfied", {}, "memory_per_cpu: true"),
     ],
 )
-def test_a_refusal_names_the_setting(reason: str, flags: list[str], hint: str) -> None:
-    assert hint in (slurm_requests.hint_for(reason, flags) or "")
+def test_a_refusal_names_the_setting(reason: str, asked: dict[str, str], hint: str) -> None:
+    assert hint in (slurm_requests.hint_for(reason, submission(**asked)) or "")
+
+
+def test_a_groups_hint_is_about_the_group() -> None:
+    reason = "Requested time limit is invalid (missing or exceeds some limit)"
+    assert "`groups` in profiles/slurm" in (slurm_requests.hint_for(reason, submission("group reports")) or "")
+
+
+def test_all_that_a_site_says_is_the_reason() -> None:
+    text = """sbatch: error: This cluster takes --mem-per-cpu only.
+sbatch: error:   See https://cluster.example/memory
+allocation failure: Unspecified error
+sbatch: error: Batch job submission failed: Unspecified error
+"""
+    said = "This cluster takes --mem-per-cpu only.; See https://cluster.example/memory; Unspecified error"
+    assert slurm_requests.reason_in(text) == said
+    assert slurm_requests.reason_in("\n") == "no reason given"
 
 
 @pytest.mark.parametrize("words", ["sbatch: fatal: Could not establish a configuration source", None])
@@ -120,11 +142,24 @@ def test_where_no_slurm_answers_the_hint_is_where_it_would(
     else:
         monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"no (sbatch|SLURM controller).*deepscaler preflight"):
-        list(slurm_requests.check([{"rule": "score", "cpus": 1}]))
+        list(slurm_requests.check([submission()]))
 
 
-def test_every_kind_of_job_is_tried_once() -> None:
-    kinds = {tuple(slurm_requests.sbatch_flags(request)) for request in slurm_requests.requests_of("paper")}
-    assert any("--nodes=4" in kind and "--gres=gpu:a100:8" in kind for kind in kinds)
-    assert any("--gres=gpu:a100:1" in kind for kind in kinds)
-    assert len(kinds) < 12
+def test_a_call_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sbatch").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ncat >> {tmp_path}/script\n')
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    told = list(slurm_requests.check([submission("score"), submission("tabulate")]))
+    assert told == ["score: -t 60"]
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        f"--parsable {slurm_requests.SHOWN_FROM} -t 60 --test-only /dev/stdin"
+    ]
+    assert (tmp_path / "script").read_text() == "#!/bin/sh\ntrue\n"
+
+
+def test_further_options_are_every_jobs(site: pytest.MonkeyPatch) -> None:
+    site.setenv("DEEPSCALER_SLURM_EXTRA", "--reservation=spring")
+    forget()
+    for rule, segment in [("sample", None), ("train_segment", "16k-1"), ("tabulate", None)]:
+        assert resources.request("paper", rule, segment)["slurm_extra"] == "--reservation=spring"
+        assert "slurm_extra" in resources.keys(rule)

@@ -20,11 +20,13 @@ from deepscaler.training.readiness import software
 from deepscaler.training.readiness.check import Check
 from deepscaler.training.readiness.gpus import check_gpus
 from deepscaler.training.readiness.node import check_disk, folder_bytes
+from deepscaler.training.readiness.sampling import check_sampling
 from deepscaler.training.readiness.software import check_versions, pinned
 from deepscaler.training.readiness.weights import check_weights
 from typer.testing import CliRunner
 
-A100 = "NVIDIA A100-SXM4-80GB, 81920, 4, {driver}, {mig}"
+A100 = "NVIDIA A100-SXM4-80GB, 81920, 4, {driver}, {mig}, 8.0"
+BASE = "deepseek-r1-distill-qwen-1.5b"
 
 
 @pytest.fixture
@@ -66,8 +68,15 @@ def test_a_fit_node_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         (node(4), "4 GPUs here; 16k needs 4 nodes of 8 × A100"),
         (node(8, driver="550.54.15"), "driver 550.54.15; the pinned torch needs 580 or newer"),
         (node(8, mig="Enabled"), "cut in slices"),
-        (node(8, card="NVIDIA A100-PCIE-40GB, 40960, 0, {driver}, {mig}"), "memory: stage 16k peaks at about 44 GB"),
-        (node(8, card="NVIDIA A100-SXM4-80GB, 81920, 60000, {driver}, {mig}"), "8 GPUs are in use"),
+        (
+            node(8, card="A100-PCIE-40GB, 40960, 0, {driver}, {mig}, 8.0"),
+            "memory: stage 16k peaks at about 44 GB",
+        ),
+        (node(8, card="NVIDIA A100-SXM4-80GB, 81920, 60000, {driver}, {mig}, 8.0"), "8 GPUs are in use"),
+        (
+            node(8, card="V100-32GB, 32768, 0, {driver}, {mig}, 7.0"),
+            "compute capability 7.0; training needs",
+        ),
         ("", "0 GPUs here"),
         ("Failed to initialize NVML", "does not answer"),
     ],
@@ -82,8 +91,66 @@ def test_a_driver_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monke
     assert "does not answer" in missing(list(check_gpus("paper", ["8k"])))[0]
 
 
+def test_a_driver_too_old_to_tell_the_compute_capability_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_smi(tmp_path, monkeypatch, "")
+    lines = "case $1 in *compute_cap*) echo 'Field \"compute_cap\" is not a valid field to query.'; exit 2;; esac"
+    card = "NVIDIA A100-SXM4-80GB, 81920, 4, 470.57.02, Disabled"
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{lines}\necho '{card}'\n")
+    assert missing(list(check_sampling("released"))) == ["driver 470.57.02; the pinned torch needs 580 or newer"]
+
+
+TITAN = "NVIDIA TITAN RTX, 24576, {used}, 580.65.06, [N/A], 7.5"
+
+
+@pytest.mark.parametrize(
+    ("output", "said", "hint"),
+    [
+        (TITAN.format(used=1), "compute capability 7.5; bfloat16 needs 8.0", "evaluation.engine.dtype: float16"),
+        ("Tesla V100-SXM2-32GB, 32768, 1, 580.65.06, [N/A], 7.0", "no code below 7.5", "another card"),
+        ("NVIDIA RTX 4090, 24564, 2700, 580.65.06, [N/A], 8.9", "89% of 26 GB are free", "memory_utilisation: 0.87"),
+        ("NVIDIA RTX 4090, 24564, 24000, 580.65.06, [N/A], 8.9", "2% of 26 GB are free", "memory_utilisation: 0 "),
+        ("NVIDIA RTX 3060, 12288, 0, 580.65.06, [N/A], 8.6", "0 whole answers of 34,816 tokens", "tensor_parallel: 2"),
+        ("NVIDIA RTX 4090, 24564, 0, 570.86, [N/A], 8.9", "driver 570.86; the pinned torch needs 580", ""),
+        ("", "0 GPUs here; sampling needs 1", "tensor_parallel"),
+    ],
+)
+def test_cards_that_cannot_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, said: str, hint: str
+) -> None:
+    put_smi(tmp_path, monkeypatch, output)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    [check] = [check for check in check_sampling("released") if check.level == "missing"]
+    assert said in check.what
+    assert hint in check.hint
+
+
+def test_the_card_that_a_job_may_see_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_smi(tmp_path, monkeypatch, f"{TITAN.format(used=20000)}\n{node(1)}")
+    for devices, level in (("1", "ok"), ("0", "missing"), ("GPU-5a1b", "missing"), ("", "missing"), ("7", "missing")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+        found = list(check_sampling("released"))
+        assert ("missing" in {check.level for check in found}) == (level == "missing"), (devices, found)
+
+
+def test_a_scale_that_trains_nothing_is_checked_for_sampling(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_smi(tmp_path, monkeypatch, TITAN.format(used=1))
+    with pytest.raises(JobError, match=r"missing on .* for sampling at scale 'released'"):
+        preflight(scale_name="released", output=tmp_path / "never.json")
+    told = capsys.readouterr().out
+    assert "bfloat16 needs 8.0" in told
+    assert "weights of deepscaler-1.5b-preview" in told
+    assert "sample asks for" in told
+    assert not (tmp_path / "never.json").exists()
+    with pytest.raises(UserError, match="does not train"):
+        preflight(scale_name="released", segment_id="8k-1")
+
+
 def test_another_card_than_the_sites_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_smi(tmp_path, monkeypatch, node(8, card="NVIDIA H200, 143771, 0, {driver}, {mig}"))
+    put_smi(tmp_path, monkeypatch, node(8, card="NVIDIA H200, 143771, 0, {driver}, {mig}, 9.0"))
     checks = list(check_gpus("paper", ["8k"]))
     assert missing(checks) == []
     assert any(check.level == "note" and "gpu_model is 'a100'" in check.what for check in checks)
@@ -134,19 +201,19 @@ def site_with(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
 def test_weights_that_the_hub_can_give(work: Path, networked: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hub:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub.getsockname()[1]}")
-        assert missing(list(check_weights("paper", work))) == []
+        assert missing(list(check_weights("paper", BASE, work))) == []
         monkeypatch.setenv("HF_HUB_OFFLINE", "True")
-        assert "the hub cannot be reached" in missing(list(check_weights("paper", work)))[0]
+        assert "the hub cannot be reached" in missing(list(check_weights("paper", BASE, work)))[0]
         monkeypatch.delenv("HF_HUB_OFFLINE")
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-        assert missing(list(check_weights("paper", work))) != []  # no way around the proxy
+        assert missing(list(check_weights("paper", BASE, work))) != []  # no way around the proxy
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert missing(list(check_weights("paper", work))) == []
+        assert missing(list(check_weights("paper", BASE, work))) == []
 
 
 def test_weights_that_the_login_node_will_fetch(work: Path, offline: None, monkeypatch: pytest.MonkeyPatch) -> None:
     site_with(monkeypatch, network="login")
-    assert [check.level for check in check_weights("paper", work)] == ["note"]
+    assert [check.level for check in check_weights("paper", BASE, work)] == ["note"]
 
 
 def test_weights_in_the_sites_folder(
@@ -156,12 +223,12 @@ def test_weights_in_the_sites_folder(
     entry = settings.systems()["deepseek-r1-distill-qwen-1.5b"]
     assert isinstance(entry, Published)
     site_with(monkeypatch, hub=str(tmp_path / "mirror"))
-    assert "no repository" in missing(list(check_weights("paper", work)))[0]
+    assert "no repository" in missing(list(check_weights("paper", BASE, work)))[0]
     folder = tmp_path / "mirror" / entry.repository
     folder.mkdir(parents=True)
-    assert "no *.safetensors in" in missing(list(check_weights("paper", work)))[0]
+    assert "no *.safetensors in" in missing(list(check_weights("paper", BASE, work)))[0]
     (folder / "model.safetensors").touch()
-    assert missing(list(check_weights("paper", work))) == []
+    assert missing(list(check_weights("paper", BASE, work))) == []
 
 
 def test_a_cache_that_nothing_reads_is_no_yes(
@@ -175,14 +242,14 @@ def test_a_cache_that_nothing_reads_is_no_yes(
     snapshot = tmp_path / "hub" / name / "snapshots" / str(entry.revision)
     snapshot.mkdir(parents=True)
     (snapshot / "model.safetensors").touch()
-    assert missing(list(check_weights("paper", work))) != []
+    assert missing(list(check_weights("paper", BASE, work))) != []
 
 
 def test_damaged_weights_are_reported(work: Path) -> None:
     folder = work / "paper" / "models" / "deepseek-r1-distill-qwen-1.5b"
     folder.mkdir(parents=True)
     (folder / "model.json").write_text("{")
-    assert "damaged" in missing(list(check_weights("paper", work)))[0]
+    assert "damaged" in missing(list(check_weights("paper", BASE, work)))[0]
 
 
 def test_this_machine_is_ready_for_the_miniature_and_says_so(work: Path, tmp_path: Path) -> None:
@@ -202,11 +269,6 @@ def test_the_papers_run_stops_here_with_all_that_is_missing_and_nothing_half_mad
     for word in ("no NVIDIA GPU", "4 nodes of 8 × A100", "weights of", "GPU-hours approved"):
         assert word in printed
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_scale_that_does_not_train_is_refused() -> None:
-    with pytest.raises(UserError, match="does not train"):
-        preflight(scale_name="released")
 
 
 def test_the_verb(work: Path) -> None:

@@ -48,7 +48,7 @@ def alone(request, root, tmp_path):
             command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    start.locks = not request.param
+    start.locks, start.environment = not request.param, environment
     start.folders = [everyones / f"deepscaler-{os.getuid()}", tmp_path / "cache/deepscaler"]
     return start
 
@@ -81,6 +81,15 @@ def test_a_folder_that_another_put_there_is_not_used(alone, tmp_path, kind):
     assert out == "ran\n"
     assert list(elsewhere.iterdir()) == []
     assert [path.suffix for path in alone.folders[1].iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("alone", [""], indirect=True, ids=["locks"])
+def test_where_the_home_cannot_be_written_snakemakes_cache_is_here(alone, tmp_path):
+    alone.environment.pop("XDG_CACHE_HOME", None)
+    for home, cache in (("/proc/nobody", str(tmp_path / "it's [100%] é/.snakemake/cache")), (str(tmp_path), "")):
+        alone.environment["HOME"] = home
+        out, err = alone('echo "${XDG_CACHE_HOME:-}"').communicate(timeout=20)
+        assert (out.strip(), err) == (cache, "")
 
 
 def test_two_at_once(alone, tmp_path):

@@ -74,7 +74,11 @@ def git(*arguments: str) -> str | None:
     """What a git command prints, or None where it fails or there is no git."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(project_root()), *arguments], capture_output=True, text=True, timeout=30, check=True
+            ["git", "-c", f"safe.directory={project_root()}", "-C", str(project_root()), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -9,7 +9,14 @@ from functools import cache
 from inspect import signature
 
 from deepscaler import dag, settings
-from deepscaler.controller import before_submission, failed_jobs, orphans, shell_environment, stale_locks
+from deepscaler.controller import (
+    before_local_jobs,
+    before_submission,
+    failed_jobs,
+    orphans,
+    shell_environment,
+    stale_locks,
+)
 from deepscaler.controller.targets import check_settings, check_targets, exit_on_error, remarks
 from deepscaler.dag import resources
 

@@ -1,10 +1,12 @@
 """One verb a rule: `deepscaler VERB --help`. Each module registers the verbs of one noun."""
 
+import io
 import os
 import sys
 
 import typer
 
+from deepscaler import caches, environment
 from deepscaler.errors import DeepscalerError
 
 
@@ -18,14 +20,23 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    app.callback()(lambda: None)  # without it, typer drops the verb's name where there is only one
+    app.callback()(prepare)
     for module in (data, models, training, evaluation, reporting, reward, site, planning, project):
         module.register(app)
     return app
 
 
+def prepare() -> None:
+    """The same surroundings for every verb and all that it starts, whoever's shell it is."""
+    environment.settle(os.environ)
+    caches.use_own_caches(os.environ)
+
+
 def main() -> None:
     """Run the CLI; an expected failure is one line on stderr and an exit code (2 bad input, 1 failed job)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     # Threads that wait for each other give their cores away: where other programs want them too, spinning makes a job
     # several times slower (docs/performance/distillation.md)
     os.environ.setdefault("GOMP_SPINCOUNT", "0")

@@ -52,7 +52,7 @@ def preflight(
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Record to write where nothing is missing.")] = None,
 ) -> None:
-    """Check that this machine is ready to train (GPUs, versions, disk, weights, budget); list what is missing."""
+    """Check that this machine is ready to train, or to sample where a scale trains nothing; list what is missing."""
     from deepscaler.training import preflight as module
 
     module.preflight(scale_name=scale, segment_id=segment, output=output)

@@ -12,8 +12,9 @@ def register(app: typer.Typer) -> None:
 
 def check_site(scale: ScaleName = "paper") -> None:
     """Ask SLURM whether it would accept each kind of job of a scale, and whether the work folder is writable."""
-    from deepscaler.controller import slurm_requests
+    from deepscaler.controller import before_submission, slurm_requests
 
     print(f"writable: {slurm_requests.check_work()}")
-    for line in slurm_requests.check(slurm_requests.requests_of(scale)):
+    for line in slurm_requests.check(before_submission.submissions_of(scale)):
         print(f"accepted: {line}", flush=True)
+    print("groups of small jobs: each run asks for its own before its first job, when it knows what they hold")

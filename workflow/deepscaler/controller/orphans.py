@@ -13,7 +13,7 @@ from typing import Any
 from deepscaler.controller import before_submission, stale_locks
 
 
-def check_computer(workflow: Any) -> None:
+def await_earlier_jobs(workflow: Any) -> None:
     """Wait for what earlier runs left behind, then look again at what is left to do; mark the jobs of this run.
 
     `workflow` is Snakemake's, with its DAG built and its locks taken.

@@ -8,6 +8,7 @@ import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from deepscaler.environment import settle
 from deepscaler.errors import UserError
 
 FOREIGN = (
@@ -17,10 +18,13 @@ FOREIGN = (
 
 
 def for_jobs(environment: MutableMapping[str, str]) -> None:
-    """Change the environment that jobs inherit: nothing of another Python's, and the commands of this one first."""
+    """Change the environment that jobs inherit: nothing of another Python's, and the commands of this one first.
+
+    What verbs take out is taken out here too, for what takes effect before a verb begins (the encoding of text).
+    """
     for name in FOREIGN:
         environment.pop(name, None)
-    environment["PYTHONNOUSERSITE"] = "1"  # ~/.local would come before the packages of a conda environment
+    settle(environment)
     # `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
     found = environment.get("PATH", os.defpath)
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), found])

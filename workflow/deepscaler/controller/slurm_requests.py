@@ -1,11 +1,13 @@
 """What SLURM is asked before the first job: would it accept the jobs, and does it still have some of an earlier run?"""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +20,54 @@ SECONDS = 60
 """A controller that does not answer within this time is down."""
 SETTINGS_FILES = "config/site.yaml, config/site.local.yaml or DEEPSCALER_*"
 
+GROUP = "group "
+"""How the name of a submitted group begins."""
+BEFORE_REASON = re.compile(r"^(\s*(sbatch|error|Batch job submission failed|allocation failure):)*")
 UNREACHABLE = ("configuration source", "unable to contact slurm")
 ELSEWHERE = "run it on a login node of the cluster; `deepscaler preflight --scale paper` lists all else that is missing"
 
 
-def check(requests: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Try each distinct request by `sbatch --test-only`, which starts nothing; yields a line for each that is accepted.
+NAMES = {"run_uuid": "deepscaler-test", "slurm_logfile": "/dev/null", "comment_str": "deepscaler-test"}
+"""What a test submission has in place of a job's own name, log and comment, as the plugin calls them."""
+SHOWN_FROM = f"--comment {NAMES['comment_str']}"
+"""What comes before in a call is the same for all jobs."""
 
-    A request has the keys of resources.request, `cpus`, and `rule` for the message. Raises UserError for the first
-    that SLURM refuses, with the setting that it is likely to be about.
+
+@dataclass(frozen=True)
+class Submission:
+    """A job or a group, as the plugin would submit it."""
+
+    name: str
+    call: str
+    """`sbatch …`, for a shell; the job's script is to come on standard input."""
+    asked: Mapping[str, Any]
+    """Its resources, as Snakemake knows them."""
+
+    @property
+    def flags(self) -> str:
+        """The call without what all jobs have, for people."""
+        return " ".join(self.call.partition(SHOWN_FROM)[2].split())
+
+
+def check(submissions: Iterable[Submission]) -> Iterator[str]:
+    """Try each distinct call by `sbatch --test-only`, which starts nothing; yields a line for each that is accepted.
+
+    Raises UserError for the first that SLURM refuses, with its whole reason and the setting that it is likely about.
     """
     if not shutil.which("sbatch"):
         raise UserError("no sbatch here", hint=ELSEWHERE)
-    tried: set[tuple[str, ...]] = set()
-    for request in requests:
-        flags = sbatch_flags(request)
-        if tuple(flags) not in tried:
-            tried.add(tuple(flags))
-            try_request(request["rule"], flags)
-            yield f"{request['rule']}: {' '.join(flags)}"
+    tried: set[str] = set()
+    for submission in submissions:
+        if submission.call not in tried:
+            tried.add(submission.call)
+            try_submission(submission)
+            yield f"{submission.name}: {submission.flags}"
+
+
+def check_folder(folder: Path) -> None:
+    """SLURM takes `%` in the path of a log for a pattern, and the plugin's logs are below the checkout."""
+    if "%" in str(folder):
+        raise UserError("SLURM can't write logs below a folder with % in its name", folder, "move the checkout")
 
 
 def check_work() -> Path:
@@ -51,51 +82,49 @@ def check_work() -> Path:
         raise UserError(f"can't write to {folder}: {error.strerror}", SETTINGS_FILES, hint) from None
 
 
-def sbatch_flags(request: Mapping[str, Any]) -> list[str]:
-    """A request as sbatch's options."""
-    options = {
-        "account": request.get("slurm_account"),
-        "partition": request.get("slurm_partition"),
-        "qos": request.get("qos"),
-        "constraint": request.get("constraint"),
-        "time": request.get("runtime"),
-        "mem": request.get("mem_mb"),
-        "cpus-per-task": request.get("cpus"),
-        "nodes": request.get("nodes"),
-        "ntasks": request.get("tasks"),
-        "gres": request.get("gres"),
-    }
-    return [f"--{key}={value}" for key, value in options.items() if value is not None]
-
-
-def try_request(rule: str, flags: list[str]) -> None:
-    answer = client("sbatch", "--test-only", *flags, "--wrap=true")
+def try_submission(submission: Submission) -> None:
+    answer = client("sh", "-c", f"{submission.call} --test-only /dev/stdin", script="#!/bin/sh\ntrue\n")
     if answer.returncode != 0:
-        lines = [line for line in answer.stderr.splitlines() if line.strip()] or ["no reason given"]
-        reason = lines[-1].removeprefix("sbatch: error:").removeprefix("allocation failure:").strip()
+        reason = reason_in(answer.stderr)
         if any(word in answer.stderr.lower() for word in UNREACHABLE):
             raise UserError(f"no SLURM controller answers: {reason}", hint=ELSEWHERE)
         raise UserError(
-            f"SLURM would refuse {rule} ({' '.join(flags)}): {reason}", SETTINGS_FILES, hint_for(reason, flags)
+            f"SLURM would refuse {submission.name} ({submission.flags}): {reason}",
+            SETTINGS_FILES,
+            hint_for(reason, submission),
         )
 
 
-def hint_for(reason: str, flags: list[str]) -> str | None:
+def reason_in(text: str) -> str:
+    """All that sbatch said, in one line: a site's own submission filter explains itself before SLURM's last line."""
+    lines = (BEFORE_REASON.sub("", line).strip() for line in text.splitlines())
+    return "; ".join(dict.fromkeys(line for line in lines if line)) or "no reason given"
+
+
+def hint_for(reason: str, submission: Submission) -> str | None:
     """Which setting to look at, derived from SLURM's own reason."""
-    given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
-    word = reason.lower()
+    asked, word = submission.asked, reason.lower()
+    if "mem-per-cpu" in word or "mem_per_cpu" in word:
+        return "`memory_per_cpu: true` asks for the same memory as a share of each core"
     if "policy" in word:
         return "a limit of your account or QOS on jobs, GPUs or wall time: `sacctmgr show qos` and `… associations`"
     if "account" in word:
-        return f"account is {given.get('account', 'not set')}; `sacctmgr show associations user=$USER` lists yours"
+        return (
+            f"account is {asked.get('slurm_account', 'not set')}; `sacctmgr show associations user=$USER` lists yours"
+        )
     if "partition" in word and "time limit" not in word:
         known = client("sinfo", "-h", "-o", "%R").stdout.split()
-        guess = nearest(given.get("partition", ""), known)
+        guess = nearest(str(asked.get("slurm_partition", "")), known)
         return f"did you mean {guess!r}?" if guess else f"partitions here: {', '.join(known)}"
     if "qos" in word:
-        return f"qos is {given.get('qos', 'not set')}; `sacctmgr show associations user=$USER format=qos` lists yours"
+        return f"qos is {asked.get('qos', 'not set')}; `sacctmgr show associations user=$USER format=qos` lists yours"
     if "feature" in word:
         return "gpu_constraint must be a feature that `sinfo -o %f` prints"
+    if submission.name.startswith(GROUP):
+        return (
+            "a group asks for the sum of its jobs' `minutes`, and for the cores and memory that they need side by side:"
+            " leave rules out of `groups` in profiles/slurm/config.yaml, or lower their `resources` in the scale"
+        )
     if "configuration" in word or "time limit" in word or "cpu" in word or "memory" in word:
         return (
             "no node there is so large: compare `sinfo -o '%P %l %c %m %G'` (partition, wall time, cores, MB, GPUs)"
@@ -148,22 +177,20 @@ def orphans(comments: Collection[str], groups: Collection[str], folder: Path) ->
     return found
 
 
-def client(*command: str) -> subprocess.CompletedProcess[str]:
+def client(*command: str, script: str = "") -> subprocess.CompletedProcess[str]:
     """A SLURM client's answer; UserError where the controller gives none."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        return subprocess.run(command, input=script, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise UserError(f"SLURM gave no answer to {command[0]} in {SECONDS} s", hint="`scontrol ping`") from None
+        name = "sbatch" if script else command[0]
+        raise UserError(f"SLURM gave no answer to {name} in {SECONDS} s", hint="`scontrol ping`") from None
 
 
-def requests_of(scale_name: str) -> Iterator[dict[str, Any]]:
-    """What each kind of job of a scale asks for."""
+def requests_of(scale_name: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Rule, cores and all else that each kind of job of a scale asks for."""
     rules = {"default", "sample", *load_scale(scale_name).resources} - {"train_segment"}
     for rule in sorted(rules):
-        yield with_cpus(scale_name, rule, resources.request(scale_name, rule))
+        yield rule, resources.cpus(scale_name, rule), resources.request(scale_name, rule)
     for segment in dag.segments(scale_name):
-        yield with_cpus(scale_name, "train_segment", resources.request(scale_name, "train_segment", segment.id))
-
-
-def with_cpus(scale_name: str, rule: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    return {**request, "rule": rule, "cpus": resources.cpus(scale_name, rule)}
+        request = resources.request(scale_name, "train_segment", segment.id)
+        yield "train_segment", resources.cpus(scale_name, "train_segment"), request

@@ -70,5 +70,10 @@ def largest_sequence(max_new_tokens: int, max_prompt_tokens: int) -> int:
 
 def cache_sequences(length: int, utilisation: float, shape: Shape, card: Card) -> int:
     """Full-length sequences whose keys and values an engine holds at once."""
-    room = utilisation * card.memory - shape.bytes - 1.5e9  # CUDA graphs, activations of a prefill
-    return int(room / (length * shape.cache_bytes))
+    return cache_sequences_in(utilisation * card.memory, length, shape)
+
+
+def cache_sequences_in(memory: float, length: int, shape: Shape) -> int:
+    """The same of an engine that may use so many bytes; 0 where its weights leave no room."""
+    room = memory - shape.bytes - 1.5e9  # CUDA graphs, activations of a prefill
+    return max(0, int(room / (length * shape.cache_bytes)))

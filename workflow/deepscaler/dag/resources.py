@@ -64,6 +64,7 @@ def site_keys(*, on_gpu: bool) -> dict[str, str | None]:
         "slurm_partition": ours.gpu_partition if on_gpu else ours.cpu_partition,
         "qos": ours.qos,
         "constraint": ours.gpu_constraint if on_gpu else None,
+        "slurm_extra": ours.slurm_extra,
     }
 
 

@@ -4,6 +4,8 @@ Every completion is stored as text with its token count, finish reason and seed;
 kept as they come (evaluation/kept.py): a killed shard resumes with the others, and a finished one is only put in place.
 """
 
+import shutil
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from deepscaler.evaluation.requests import Protocol, Request, check_context, pla
 from deepscaler.files import digest_of, put_in_place, read_json
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.progress import progress
+from deepscaler.training.readiness.sampling import check_sampling
 from deepscaler.training.run.checkpoint import METRICS
 from deepscaler.training.run.writer_lock import only_writer
 from deepscaler.versions import SAMPLING, versions
@@ -52,6 +55,8 @@ def sample(
         left = [request for request in requests if request.id not in done]
         report(f"{system}: {len(requests)} samples, {len(done)} of them kept from before")
         if left:
+            if engine_settings.device == "gpu":
+                check_card(scale)
             with Partial(shard_kept.drawn) as drawn:
                 for request, row in draw(vllm_engine.start(model.parent, engine_settings), left, protocol, system):
                     drawn.keep({**row, PROMPT: prompt_digest(request)})
@@ -73,6 +78,17 @@ def what_decides(metadata: dict[str, Any], model: Path) -> dict[str, Any]:
         "engine": {key: value for key, value in metadata["engine"].items() if key not in vllm_engine.ROOM},
         "versions": {key: value for key, value in metadata["versions"].items() if key not in ("python", "deepscaler")},
     }
+
+
+def check_card(scale: str) -> None:
+    """Say of a GPU that can't be used what is wrong with it, before vLLM says it after minutes and in its own words.
+
+    Where there is no nvidia-smi, as in some containers, vLLM has the word.
+    """
+    if shutil.which("nvidia-smi"):
+        missing = [check for check in check_sampling(scale) if check.level == "missing"]
+        if missing:
+            raise JobError(f"this GPU can't sample: {missing[0].what}", socket.gethostname(), missing[0].hint or None)
 
 
 def identity(manifest: Path) -> dict[str, Any]:

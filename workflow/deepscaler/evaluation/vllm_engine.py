@@ -69,8 +69,7 @@ class EngineSettings:
 
 def prepare(device: Literal["cpu", "gpu"]) -> None:
     """Set the engine's environment. To be called before anything imports torch, which reads it once."""
-    for key, value in {**ENVIRONMENT, **(CPU_ENVIRONMENT if device == "cpu" else {})}.items():
-        os.environ.setdefault(key, value)
+    os.environ.update(ENVIRONMENT | (CPU_ENVIRONMENT if device == "cpu" else {}))
     if device == "cpu":
         atexit.register(silence)
 

@@ -138,7 +138,7 @@ ABOUT = {
     ),
     "released": (
         "the published weights of the paper's table, evaluated; for a reviewer",
-        "one GPU of 24 GB or more, or SLURM",
+        "one GPU of 24 GB or more with bf16 (compute capability 8.0), or SLURM",
         "`results/released/`",
     ),
     "paper": ("everything; for a group", "8, then 32 A100-80GB, SLURM", "`results/paper/`, `results/table.csv`"),

@@ -22,6 +22,10 @@ class Site(Strict):
     """A node feature that GPU jobs insist on, e.g. `a100_80gb` where 40 GB cards have the same type name."""
     gpu_model: str | None
     """The type name of the GPUs in the cluster's gres, as `sinfo -o %G` prints it; None where they have no type."""
+    memory_per_cpu: bool
+    """Ask SLURM for memory as a share of each core, where a cluster refuses to be asked for a node's."""
+    slurm_extra: str | None = None
+    """Further options of sbatch for every job, e.g. `--reservation=spring`."""
     network: Literal["nodes", "login"]
     """Where the internet is reached: from every node, or from the login node alone, which then fetches."""
     image: str | None = None

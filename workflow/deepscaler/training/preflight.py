@@ -1,4 +1,6 @@
-"""Is this machine ready for a stage of training? All that is missing, in one list, before an expensive job queues.
+"""Is this machine ready for a stage of training, or, where a scale trains nothing, to sample?
+
+All that is missing comes in one list, before an expensive job queues.
 
 It runs as a job of one node of the stage's kind, and by hand anywhere. It starts no engine and imports nothing heavy:
 versions come from package metadata, GPUs from nvidia-smi. Each check is in the module of `readiness` for its subject.
@@ -17,24 +19,31 @@ from deepscaler.text import amount
 from deepscaler.training.readiness.check import Check
 from deepscaler.training.readiness.gpus import check_gpus
 from deepscaler.training.readiness.node import check_disk, check_node, check_writable
+from deepscaler.training.readiness.sampling import check_sampling
 from deepscaler.training.readiness.software import check_compilers, check_versions
 from deepscaler.training.readiness.weights import check_weights
 from deepscaler.training.watch.budget import gpu_hours_used, to_approve
 
 
 def preflight(*, scale_name: str, segment_id: str | None = None, output: Path | None = None) -> None:
-    """Print every check for the stage of a segment, or for all stages.
+    """Print every check for the stage of a segment, or for all stages; of a scale that trains nothing, for sampling.
 
     `output` is written only where nothing is missing; otherwise JobError is raised.
     """
-    checks = list(all_checks(scale_name, stages_of(scale_name, segment_id)))
+    trains = settings.load_scale(scale_name).training is not None
+    purpose = "training" if trains else "sampling"
+    if segment_id or trains:
+        found = all_checks(scale_name, stages_of(scale_name, segment_id))
+    else:
+        found = checks_for_sampling(scale_name)
+    checks = list(found)
     for check in checks:
         print(check, flush=True)
     missing = [check for check in checks if check.level == "missing"]
     if missing:
         count = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
         raise JobError(
-            f"{count} missing on {socket.gethostname()} for training at scale {scale_name!r}",
+            f"{count} missing on {socket.gethostname()} for {purpose} at scale {scale_name!r}",
             None,
             "the lines marked MISSING above say what; nothing was started",
         )
@@ -57,12 +66,28 @@ def all_checks(scale_name: str, stages: list[str]) -> Iterator[Check]:
         yield from check_gpus(scale_name, stages)
     yield from check_versions(device)
     yield from check_compilers()
-    yield from check_node(scale_name)
+    yield from check_node(scale_name, "train_segment")
     root = settings.project_root() / settings.site().work
     yield from check_writable(root)
     yield from check_disk(scale_name, root)
-    yield from check_weights(scale_name, root)
+    base = settings.load_scale(scale_name).base
+    assert base is not None  # a scale that trains has one
+    yield from check_weights(scale_name, base, root)
     yield from check_budget(scale_name, root)
+
+
+def checks_for_sampling(scale_name: str) -> Iterator[Check]:
+    device = settings.load_scale(scale_name).device
+    if device == "gpu":
+        yield from check_sampling(scale_name)
+    yield from check_versions(device)
+    yield from check_compilers()
+    yield from check_node(scale_name, "sample")
+    root = settings.project_root() / settings.site().work
+    yield from check_writable(root)
+    yield from check_disk(scale_name, root)
+    for system in dag.fetched(scale_name):
+        yield from check_weights(scale_name, system, root)
 
 
 def check_budget(scale_name: str, root: Path) -> Iterator[Check]:

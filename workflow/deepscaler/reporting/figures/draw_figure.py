@@ -2,13 +2,19 @@
 
 import logging
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from deepscaler.errors import JobError, UserError
-from deepscaler.files import remove
+from deepscaler.files import remove, write_json
 
 TIMEOUT = 600
 """Seconds that a cell may take."""
+KERNEL = "python3"
+FOLDERS = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
 
 
 def draw_figure(*, scale: str, notebook: Path, data: list[Path], png: Path, pdf: Path, executed: Path) -> None:
@@ -47,15 +53,43 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, object]) -> No
     from traitlets.config import Config
 
     logging.getLogger("papermill").setLevel(logging.WARNING)
-    try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(executed),
-            parameters,
-            kernel_name="python3",
-            progress_bar=False,
-            execution_timeout=TIMEOUT,
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port on a shared machine
-        )
-    except PapermillExecutionError as error:
-        raise JobError(f"a cell of the notebook failed: {error.ename}: {error.evalue}", notebook) from None
+    with own_jupyter():
+        try:
+            papermill.execute_notebook(
+                str(notebook),
+                str(executed),
+                parameters,
+                kernel_name=KERNEL,
+                progress_bar=False,
+                execution_timeout=TIMEOUT,
+                config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port on a shared machine
+            )
+        except PapermillExecutionError as error:
+            raise JobError(f"a cell of the notebook failed: {error.ename}: {error.evalue}", notebook) from None
+
+
+@contextmanager
+def own_jupyter() -> Iterator[None]:
+    """Jupyter without the user's files: its kernel is this Python, with no start-up code and no settings of theirs.
+
+    A kernel `python3` that another environment has put on JUPYTER_PATH or into the home folder would be taken first.
+    """
+    shortest = "/tmp" if os.access("/tmp", os.W_OK) else None  # a Unix socket's path has 107 bytes at most
+    with tempfile.TemporaryDirectory(prefix="dsf-", dir=shortest) as name:
+        folder = Path(name)
+        kernel = {
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": "Python 3",
+            "language": "python",
+        }
+        write_json(folder / "kernels" / KERNEL / "kernel.json", kernel)
+        own = {variable: str(folder / variable.lower()) for variable in FOLDERS}
+        before = {variable: os.environ.get(variable) for variable in (*own, "JUPYTER_PATH")}
+        os.environ.update(own | {"JUPYTER_PATH": name})
+        try:
+            yield
+        finally:
+            for variable, value in before.items():
+                os.environ.pop(variable)
+                if value is not None:
+                    os.environ[variable] = value

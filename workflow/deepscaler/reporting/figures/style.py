@@ -54,9 +54,12 @@ def half_width(standard_error: float | None) -> float:
 
 @contextmanager
 def styled() -> Iterator[None]:
+    """matplotlib's own defaults with ours over them, whatever a matplotlibrc of the user's says."""
     import matplotlib
 
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
         yield
 
 

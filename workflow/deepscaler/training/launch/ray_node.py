@@ -14,6 +14,7 @@ import threading
 import uuid
 from pathlib import Path
 
+from deepscaler import caches
 from deepscaler.training.launch import ray_access, reaper
 from deepscaler.training.launch.ray_on_slurm import STARTED, address_of_this_node, free_port
 from deepscaler.training.launch.spec import cpu_slots, object_store_bytes, ray_folder
@@ -25,6 +26,7 @@ def main() -> None:
     role, address, port, gpus, cpus, device = sys.argv[1:]
     ray_access.require_token()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # SLURM's own, at scancel and at the wall time
+    caches.use_own_caches(os.environ)  # this node's, not the first one's
     token = uuid.uuid4().hex[:12]
     with reaper.reaped(token) as folder:
         own = {reaper.VARIABLE: token, "TMPDIR": str(folder), "HF_DATASETS_CACHE": str(folder / "datasets")}

@@ -1,1 +1,1 @@
-"""What a machine needs before it trains: GPUs, software, the node and its disks, the base model's weights."""
+"""What a machine needs before it trains or samples: GPUs, software, the node and its disks, the weights."""

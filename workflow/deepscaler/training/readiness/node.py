@@ -17,21 +17,22 @@ OPEN_FILES = 4096
 """Ray keeps a few for every actor and object."""
 
 
-def check_node(scale_name: str) -> Iterator[Check]:
-    need = dag.needs(scale_name, "train_segment")
+def check_node(scale_name: str, rule: str) -> Iterator[Check]:
+    """Against what the jobs of a rule ask for."""
+    need = dag.needs(scale_name, rule)
     memory = memory_bytes()
     if need.mem_mb and memory < need.mem_mb * 1e6:
         yield Check(
             "missing",
-            f"{memory / 1e9:.0f} GB of memory; train_segment asks for {need.mem_mb / 1e3:.0f}",
-            f"resources.train_segment.mem_mb of config/scales/{scale_name}.yaml",
+            f"{memory / 1e9:.0f} GB of memory; {rule} asks for {need.mem_mb / 1e3:.0f}",
+            f"resources.{rule}.mem_mb of config/scales/{scale_name}.yaml",
         )
     else:
         yield Check("ok", f"{memory / 1e9:.0f} GB of memory")
     cores = len(os.sched_getaffinity(0))
     if need.cpus and cores < need.cpus:
-        # a preflight job asks for less than training will
-        yield Check("note", f"{cores} cores for this process; train_segment asks for {need.cpus}")
+        # a preflight job asks for less than what it is made for
+        yield Check("note", f"{cores} cores for this process; {rule} asks for {need.cpus}")
     try:
         import resource
 

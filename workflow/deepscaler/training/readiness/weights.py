@@ -16,23 +16,21 @@ from deepscaler.training.run.checkpoint import verify_files
 HUB = "https://huggingface.co"
 
 
-def check_weights(scale_name: str, root: Path) -> Iterator[Check]:
-    """The base model: made or fetched already, or where fetch_model will look for it."""
-    base = settings.load_scale(scale_name).base
-    assert base is not None
-    manifest = root / scale_name / "models" / base / "model.json"
-    entry = settings.systems()[base]
+def check_weights(scale_name: str, system: str, root: Path) -> Iterator[Check]:
+    """A model: made or fetched already, or where fetch_model will look for it."""
+    manifest = root / scale_name / "models" / system / "model.json"
+    entry = settings.systems()[system]
     if manifest.exists():
         try:
             verify_files(manifest)
         except DeepscalerError as error:
-            yield Check("missing", f"weights of {base} are damaged: {error}", f"delete {manifest.parent}")
+            yield Check("missing", f"weights of {system} are damaged: {error}", f"delete {manifest.parent}")
         else:
-            yield Check("ok", f"weights of {base} are as their manifest says")
+            yield Check("ok", f"weights of {system} are as their manifest says")
     elif isinstance(entry, Published):
-        yield fetchable(scale_name, base, entry, manifest)
+        yield fetchable(scale_name, system, entry, manifest)
     else:
-        yield Check("ok", f"weights of {base} will be made by distill_base")
+        yield Check("ok", f"weights of {system} will be made by distill_base")
 
 
 def fetchable(scale_name: str, base: str, entry: Published, manifest: Path) -> Check:
