@@ -29,6 +29,7 @@ onerror:
 onstart:
     if workflow.executor_plugin.name == "slurm":
         before_submission.check_cluster(workflow)
+    console.begin(workflow)
 
 
 rule mini:

@@ -10,6 +10,7 @@ from inspect import signature
 
 from deepscaler import dag, settings
 from deepscaler.controller import before_submission, failed_jobs, shell_environment, stale_locks
+from deepscaler.controller.console import handler as console
 from deepscaler.controller.targets import check_settings, check_targets, exit_on_error, remarks
 from deepscaler.dag import resources
 
