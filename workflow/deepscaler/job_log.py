@@ -15,7 +15,8 @@ DRAWING = re.compile(r"[\u2500-\u257f]+")
 """Lines, corners and crossings of boxes; not the blocks that bars are made of."""
 WORKER = re.compile(r"^(?:\([^()]*pid=\d+[^()]*\)\s?)+")
 NOISE = re.compile(
-    r"^(\[?\d{4}-\d\d-\d\d .*(INFO|DEBUG)|\S+:\s+\d+%\||Fatal Python error|Extension modules:|File \"|Usage: |Try '.* --help')"
+    r"^(\[?\d{4}-\d\d-\d\d .*(INFO|DEBUG)|\S+:\s+\d+%\||Fatal Python error|Extension modules:|File \""
+    r"|Usage: |Try '.* --help')"
 )
 EXCEPTION = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception|Interrupt|Exit|Killed|Timeout))(?::\s|\s*$)")
 CONSEQUENCES = (
@@ -110,21 +111,29 @@ class Ending:
 MORE_MEMORY = "give it more memory (resources.{rule}.mem_mb of the scale), or run fewer jobs beside it"
 RESUMES = "type the same command again: it goes on from what is kept"
 SAID: tuple[tuple[str, str, str], ...] = (
-    (r"DUE TO TIME LIMIT|\bTIMEOUT\b|DEADLINE", "its wall time ran out", f"{RESUMES}; resources.{{rule}}.minutes sets it"),
+    (
+        r"DUE TO TIME LIMIT|\bTIMEOUT\b|DEADLINE",
+        "its wall time ran out",
+        f"{RESUMES}; resources.{{rule}}.minutes sets it",
+    ),
     (r"DUE TO PREEMPTION|\bPREEMPTED\b", "preempted by another job", RESUMES),
     (r"DUE TO NODE FAILURE|\bNODE_FAIL\b|\bBOOT_FAIL\b", "its node failed", RESUMES),
     (r"oom[-_]kill|\bOUT_OF_MEMORY\b|[Oo]ut of memory: Killed|OutOfMemory handler", "out of memory", MORE_MEMORY),
     (
         r"CUDA out of memory|torch\.(cuda\.)?OutOfMemoryError",
         "the GPU's memory is full",
-        "lower max_tokens_per_gpu of the stage, or evaluation.engine's share of the GPU; see that nothing else holds it",
+        "see that nothing else holds it; lower max_tokens_per_gpu of the stage, or the engine's share of it",
     ),
     (
         r"^(\w*MemoryError\b|.*(Cannot allocate memory|DefaultCPUAllocator: can't allocate))",
         "out of memory",
         MORE_MEMORY,
     ),
-    (r"No space left on device|ENOSPC", "a disk is full", f"make room (`df -h`, also /dev/shm and /tmp), then {RESUMES}"),
+    (
+        r"No space left on device|ENOSPC",
+        "a disk is full",
+        f"make room (`df -h`, also /dev/shm and /tmp), then {RESUMES}",
+    ),
     (r"Disk quota exceeded|EDQUOT", "your disk quota is used up", f"make room (`quota -s`), then {RESUMES}"),
     (r"Input/output error|Stale file handle|Transport endpoint", "its file system failed", RESUMES),
     (r"CANCELLED AT|\bCANCELLED\b", "cancelled in SLURM", RESUMES),
@@ -180,8 +189,17 @@ def signal_in(said: str) -> signal.Signals | None:
 
 def signal_of_shell(line: str) -> signal.Signals | None:
     """The signal in bash's own line on a child: `bash: line 1: 14221 Killed    deepscaler sample …`."""
-    found = re.match(r"^\S*bash: line \d+:\s+\d+ (Killed|Terminated|Segmentation fault|Bus error|Illegal instruction|Aborted)", line)
-    names = {"Killed": 9, "Terminated": 15, "Segmentation fault": 11, "Bus error": 7, "Illegal instruction": 4, "Aborted": 6}
+    found = re.match(
+        r"^\S*bash: line \d+:\s+\d+ (Killed|Terminated|Segmentation fault|Bus error|Illegal instruction|Aborted)", line
+    )
+    names = {
+        "Killed": 9,
+        "Terminated": 15,
+        "Segmentation fault": 11,
+        "Bus error": 7,
+        "Illegal instruction": 4,
+        "Aborted": 6,
+    }
     return signal_numbered(names[found[1]]) if found else None
 
 

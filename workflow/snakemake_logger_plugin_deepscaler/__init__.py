@@ -1,4 +1,4 @@
-"""Snakemake's logger plugin `deepscaler`: `logger: deepscaler` in a profile. What it shows: deepscaler.controller.console.
+"""Snakemake's logger plugin `deepscaler`, which the profiles name. What it shows: deepscaler.controller.console.
 
 Snakemake imports every plugin whenever it starts: what is slow is imported when this one is used.
 """
@@ -19,7 +19,14 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         asked = self.common_settings
-        if asked.dryrun or asked.verbose or asked.debug_dag or asked.printshellcmds or asked.quiet or asked.show_failed_logs:
+        if (
+            asked.dryrun
+            or asked.verbose
+            or asked.debug_dag
+            or asked.printshellcmds
+            or asked.quiet
+            or asked.show_failed_logs
+        ):
             self.inner = self.snakemakes_own()
         else:
             from deepscaler.controller.console.display import Display

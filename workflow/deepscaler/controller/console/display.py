@@ -64,10 +64,10 @@ class Display:
             self.run = Run(jobs, limits, began=now)
             self.run.look(now)
             self.log = capture.log_file()
-            log = f"; all else: {relative(self.log)}" if self.log else ""
             left = about(self.run.seconds_left() or 0.0)
-            self.say(Text.assemble((title, "bold"), f": {len(jobs)} jobs, {left} by the plan{log}"))
+            self.say(Text.assemble((title, "bold"), f": {len(jobs)} jobs, {left} by the plan"))
             if self.log:
+                self.say(Text(f"all else is in {relative(self.log)}", "dim"))
                 self.terminal.turn_to(self.log)
         self.ticker = threading.Thread(target=self.tick, name="console", daemon=True)
         self.ticker.start()
@@ -91,14 +91,18 @@ class Display:
     def redraw(self, above: str = "") -> None:
         """The region anew, below what is to stay."""
         columns, rows = size(self.out)
-        lines = self.view.region(self.run, time.monotonic(), columns, rows) if self.run and not self.stop.is_set() else []
+        lines = (
+            self.view.region(self.run, time.monotonic(), columns, rows) if self.run and not self.stop.is_set() else []
+        )
         self.region.draw([self.rendered(line, columns) for line in lines], above)
 
     def rendered(self, text: RenderableType, columns: int) -> str:
         """A renderable as text with the terminal's codes, without the last line break."""
         self.console.width = columns
         with self.console.capture() as captured:
-            self.console.print(text, soft_wrap=isinstance(text, Text), overflow="ignore", no_wrap=isinstance(text, Text))
+            self.console.print(
+                text, soft_wrap=isinstance(text, Text), overflow="ignore", no_wrap=isinstance(text, Text)
+            )
         return captured.get().rstrip("\n")
 
     def say(self, *texts: Text) -> None:
@@ -110,7 +114,7 @@ class Display:
                 self.redraw("".join(f"{line}\n" for line in lines))
             else:
                 stamp = time.strftime("%Y-%m-%d %H:%M:%S ")
-                self.out.write("".join(f"{stamp}{line.strip()}\n" for line in lines))
+                self.out.write("".join(f"{stamp}{line.rstrip().removeprefix('  ')}\n" for line in lines))
                 self.out.flush()
 
     def plain_status(self, run: Run, now: float) -> Text:
@@ -137,14 +141,18 @@ class Display:
             now = time.monotonic()
             job = self.run.finish(number, now) if self.run else None
             if self.run and job and job.seconds(now) >= WORTH_A_LINE:
-                columns = size(self.out)[0] if self.live else PLAIN_COLUMNS // 2
+                columns = size(self.out)[0] if self.live else None
                 self.say(self.view.finished(job, self.run.progress(job), now, columns))
 
     def failed(self, number: int | None, rule: str, logs: list[str], said: str) -> None:
         with self.lock:
+            if self.interrupted:  # it was stopped, as was asked for
+                return
             job = self.run.fail(number, time.monotonic()) if self.run and number is not None else None
             self.failures += 1
-            found = failure.failure_of(rule, job.what if job else rule, [str(relative(Path(log))) for log in logs], said)
+            found = failure.failure_of(
+                rule, job.what if job else rule, [str(relative(Path(log))) for log in logs], said
+            )
             self.say(*self.view.failed(found))
 
     def failed_group(self, name: str, numbers: list[int], logs: list[str], said: str) -> None:
@@ -192,11 +200,11 @@ class Display:
         if done == len(run.jobs):
             self.say(Text.assemble((f"  {signs.done} ", "bold green"), (f"{done} jobs in {took}", "bold")))
             return
-        undone = f"{done} of {len(run.jobs)} jobs done in {took}"
-        failed = f", {self.failures} failed" if self.failures else ", stopped" if self.interrupted else ""
-        log = [Text(f"    all    {relative(self.log)}")] if self.log else []
-        self.say(Text.assemble((f"  {signs.failed} ", "bold red"), (undone + failed, "bold")), *log,
-                 Text(f"    next   {failure.again()}"))  # fmt: skip
+        undone = f"{'stopped: ' if self.interrupted else ''}{done} of {len(run.jobs)} jobs done in {took}"
+        failed = f", {self.failures} failed" if self.failures else ""
+        parts = [("all", str(relative(self.log)))] if self.log else []
+        parts.append(("next", failure.again()))
+        self.say(Text.assemble((f"  {signs.failed} ", "bold red"), (undone + failed, "bold")), *self.view.named(parts))
 
     def show_results(self, run: Run) -> None:
         """The tables that the run has made, on stdout."""

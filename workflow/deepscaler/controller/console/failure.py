@@ -65,4 +65,6 @@ def again() -> str:
 def command() -> str:
     if os.environ.get("MAKELEVEL") and sys.argv[-1:] == ["mini"]:
         return "make mini"
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    inside = program.is_absolute() and program.is_relative_to(Path.cwd())
+    return shlex.join([str(program.relative_to(Path.cwd()) if inside else program), *sys.argv[1:]])

@@ -11,7 +11,6 @@ SHOWN = (
     "Nothing to be done",
     "Will exit after",
     "Terminating processes",
-    "Shutting down",
     "Creating conda environment",
     "Environment for",
     "Pulling singularity image",
@@ -79,7 +78,9 @@ class Handler:
         said = str(getattr(record, "msg", ""))
         for job in record.job_error_info:
             self.in_group[job["jobid"]] = said
-        self.display.failed_group(record.groupid, [job["jobid"] for job in record.job_error_info], record.aux_logs, said)
+        self.display.failed_group(
+            record.groupid, [job["jobid"] for job in record.job_error_info], record.aux_logs, said
+        )
 
     def on_job_error(self, record: Any) -> None:
         if self.in_group.pop(record.jobid, None) is not None:
@@ -92,6 +93,8 @@ class Handler:
         text = record.getMessage().strip()
         if not text or text == "None" or text.startswith(DROPPED):
             return
+        if text.startswith("Terminating processes"):
+            self.display.interrupted = True
         if text.startswith("Nothing to be done"):
             self.display.note("Nothing to be done: everything that was asked for is there and up to date.", "green")
         elif record.levelno >= logging.ERROR:

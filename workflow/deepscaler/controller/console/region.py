@@ -4,6 +4,7 @@ The cursor is never hidden and no mode of the terminal is changed: whatever ends
 """
 
 import math
+import os
 import shutil
 from collections.abc import Sequence
 from typing import TextIO
@@ -11,11 +12,11 @@ from typing import TextIO
 from rich.cells import cell_len
 from rich.text import Text
 
-CLEAR_BELOW = "\x1b[J"
+CLEAR_LINE, CLEAR_BELOW = "\x1b[K", "\x1b[J"
 
 
 class Region:
-    """Draws its lines after erasing what it drew before, in one write."""
+    """Draws its lines over those that it drew before, in one write."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -23,17 +24,18 @@ class Region:
         """Of the lines that stand there."""
 
     def draw(self, lines: Sequence[str], above: str = "") -> None:
-        """Put `above`, which stays, and then `lines`, each no wider than the terminal, in place of the lines drawn."""
-        text = self.erasing() + above + "\n".join(lines)
+        """Put `above`, which stays, and then `lines`, each narrower than the terminal, in place of the lines drawn."""
+        text = self.to_start() + (CLEAR_BELOW + above if above else "")
+        text += f"{CLEAR_LINE}\n".join(lines) + CLEAR_BELOW
         self.widths = [cell_len(Text.from_ansi(line).plain) for line in lines]
         self.stream.write(text)
         self.stream.flush()
 
-    def erasing(self) -> str:
+    def to_start(self) -> str:
         """The codes that bring the cursor to the region's start; a narrower terminal has wrapped its lines since."""
         columns = size(self.stream)[0]
         rows = sum(max(1, math.ceil(width / columns)) for width in self.widths)
-        return "\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "") + CLEAR_BELOW if self.widths else ""
+        return ("\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "")) if self.widths else ""
 
     def clear(self, above: str = "") -> None:
         self.draw([], above)
@@ -41,8 +43,6 @@ class Region:
 
 def size(stream: TextIO) -> tuple[int, int]:
     """Columns and lines of the terminal that a stream goes to, now."""
-    import os
-
     try:
         found = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):

@@ -18,7 +18,11 @@ FROM_SHARE = 0.15
 
 
 def time_left(
-    jobs: Mapping[int, Job], shares: Mapping[int, float], running: Mapping[int, float], limits: Mapping[str, int], now: float
+    jobs: Mapping[int, Job],
+    shares: Mapping[int, float],
+    running: Mapping[int, float],
+    limits: Mapping[str, int],
+    now: float,
 ) -> float:
     """Seconds until the last job ends. `shares`: done, of running jobs whose log says so; `running`: seconds that each
     of those still takes by its own pace."""

@@ -1,19 +1,20 @@
 """How a run looks: the region of a terminal, the lines that stay, a failure's lines. All as rich's texts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rich.text import Text
 
+from deepscaler.controller.console.failure import Failure
 from deepscaler.controller.console.job_watch import Run
 from deepscaler.controller.console.jobs import Job
 from deepscaler.controller.console.log_progress import Progress
-from deepscaler.controller.console.failure import Failure
 from deepscaler.text import duration
 
 NARROW = 60
 """Columns below which bars are left out."""
 BAR = 20
+WIDEST = 110
 WORTH_A_LINE = 5.0
 """Seconds that a job must have taken for a line of its own; the others are counted."""
 
@@ -45,7 +46,7 @@ class View:
     def region(self, run: Run, now: float, columns: int, rows: int) -> list[Text]:
         """The jobs at work, a line each, and a line for the whole run, in at most `rows` lines."""
         working = run.at_work()
-        room = max(1, rows - 3)
+        room = max(1, rows - 6)
         shown = working if len(working) <= room else working[: room - 1]
         lines = [Text("")] if rows > 4 else []
         lines += [self.job(job, run.progress(job), now, columns) for job in shown]
@@ -55,8 +56,8 @@ class View:
         more += [f"{waiting} in the queue"] if waiting else []
         if more:
             lines.append(Text(f"  {self.signs.ellipsis} " + f" {self.signs.dot} ".join(more), "dim"))
-        if columns >= NARROW and rows > 6:
-            lines.append(self.phases(run))
+        if columns >= NARROW and rows > 8:
+            lines += [Text(""), self.phases(run)]
         lines.append(self.whole(run, now, columns))
         for line in lines:
             line.truncate(columns - 1, overflow="ellipsis" if self.signs is UNICODE else "crop")
@@ -114,21 +115,27 @@ class View:
         full = self.signs.full * (halves // 2) + (self.signs.half if halves % 2 else "")
         return Text.assemble((full, style), (self.signs.empty * (width - len(full)), "dim"))
 
-    def finished(self, job: Job, progress: Progress | None, now: float, columns: int) -> Text:
-        """The line that stays of a job that has ended well."""
+    def finished(self, job: Job, progress: Progress | None, now: float, columns: int | None) -> Text:
+        """The line that stays of a job that has ended well; without `columns`, as short as it can be."""
         said = f"{progress.detail} {self.signs.dot} " if progress and progress.detail.startswith("reward") else ""
+        left = Text.assemble((f"  {self.signs.done} ", "green"), self.plain(job.what))
         right = Text(f"{said}{duration(job.seconds(now))}", "dim")
-        return self.two_sides(Text.assemble((f"  {self.signs.done} ", "green"), self.plain(job.what)), right, columns)
+        return (
+            self.two_sides(left, right, columns) if columns else left.append(f" {self.signs.dot} ").append_text(right)
+        )
 
     def failed(self, failure: Failure) -> Iterator[Text]:
         """A failure's lines: what, why, its log, and what to do."""
         yield Text.assemble((f"  {self.signs.failed} ", "bold red"), (f"{self.plain(failure.what)} failed", "bold red"))
-        for name, value in failure.parts():
-            yield Text.assemble((f"    {name:5} ", "dim"), self.plain(value))
+        yield from self.named(failure.parts())
+
+    def named(self, parts: Iterable[tuple[str, str]]) -> Iterator[Text]:
+        for name, value in parts:
+            yield Text.assemble((f"    {name:4}  ", "dim"), self.plain(value))
 
     def two_sides(self, left: Text, right: Text, columns: int) -> Text:
-        """`left` and, at the terminal's right end, `right`; not wider than 100 columns, where eyes would lose the line."""
-        width = min(columns - 1, 100)
+        """`left` and, at the terminal's right end, `right`; in a wide one nearer, where eyes keep the line."""
+        width = min(columns - 1, WIDEST)
         room = width - right.cell_len - 1
         if room < 12:
             left.truncate(width)
@@ -141,7 +148,9 @@ class View:
         return text if self.signs is UNICODE else text.translate(TO_ASCII)
 
 
-TO_ASCII = str.maketrans({"·": "-", "…": "...", "→": "->", "–": "-", "×": "x", "±": "+-", "≤": "<=", "≥": ">=", "✓": "+"})
+TO_ASCII = str.maketrans(
+    {"·": "-", "…": "...", "→": "->", "–": "-", "×": "x", "±": "+-", "≤": "<=", "≥": ">=", "✓": "+"}
+)
 
 
 def clock(seconds: float) -> str:
