@@ -1,6 +1,5 @@
 """The state of a run: its jobs as Snakemake reports them, and their progress as their logs do."""
 
-import os
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -135,7 +134,7 @@ PHASES = ("data", "models", "training", "evaluation", "report")
 
 def stamp_of(log: Path | None) -> Stamp | None:
     try:
-        status = os.stat(log) if log else None
+        status = log.stat() if log else None
     except OSError:
         return None
     return (status.st_mtime_ns, status.st_size) if status else None

@@ -1,4 +1,4 @@
-"""Minutes left: the plan's seconds of each job, corrected by what this machine has shown, laid out by who waits for whom.
+"""Minutes left: the plan's seconds of each job, corrected by what this machine has shown, laid out along the DAG.
 
 Jobs start as soon as what they wait for has ended and the computer has room. Queues of a cluster are not known.
 """
