@@ -23,7 +23,7 @@ from typing import Any, Literal
 from deepscaler.download_errors import explained, first_line
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import CHUNK, read_jsonl, remove, sha256, writing
-from deepscaler.progress import progress
+from deepscaler.progress import BytesBar, progress
 
 Host = Literal["model", "dataset", "github"]
 Verified = Literal["sha256", "revision", "none"]
@@ -168,6 +168,7 @@ def from_hub(pin: Pin, into: Path) -> str:
             revision=commit,
             local_dir=into,
             allow_patterns=[file.rfilename for file in files],
+            tqdm_class=BytesBar,
         )
     for file in files:
         expected = file.lfs.sha256 if file.lfs else file.blob_id

@@ -20,7 +20,7 @@ from deepscaler.controller.console.job_watch import Run
 from deepscaler.controller.console.jobs import Job
 from deepscaler.controller.console.region import Region, size
 from deepscaler.controller.console.results import results_table
-from deepscaler.controller.console.view import ASCII, UNICODE, WORTH_A_LINE, View, about
+from deepscaler.controller.console.view import ASCII, UNICODE, WORTH_A_LINE, View, about, amount
 from deepscaler.text import duration
 
 REDRAW = 0.25
@@ -65,7 +65,7 @@ class Display:
             self.run.look(now)
             self.log = capture.log_file()
             left = about(self.run.seconds_left() or 0.0)
-            self.say(Text.assemble((title, "bold"), f": {len(jobs)} jobs, {left} by the plan"))
+            self.say(Text.assemble((title, "bold"), f": {amount(len(jobs))}, {left} by the plan"))
             if self.log:
                 self.say(Text(f"all else is in {relative(self.log)}", "dim"))
                 self.terminal.turn_to(self.log)
@@ -119,7 +119,7 @@ class Display:
 
     def plain_status(self, run: Run, now: float) -> Text:
         counts, left = run.counts(), run.seconds_left()
-        parts = [f"{counts.get('done', 0)} of {len(run.jobs)} jobs done"]
+        parts = [f"{counts.get('done', 0)} of {amount(len(run.jobs))} done"]
         parts += [f"{about(left)} left"] if left is not None and not self.failures else []
         working = [self.in_short(run, job) for job in run.at_work()[:3]]
         more = counts.get("running", 0) - len(working)
@@ -150,9 +150,8 @@ class Display:
                 return
             job = self.run.fail(number, time.monotonic()) if self.run and number is not None else None
             self.failures += 1
-            found = failure.failure_of(
-                rule, job.what if job else rule, [str(relative(Path(log))) for log in logs], said
-            )
+            known = [str(relative(Path(log))) for log in logs]
+            found = failure.failure_of(rule, job.what if job else "", known, said)
             self.say(*self.view.failed(found))
 
     def failed_group(self, name: str, numbers: list[int], logs: list[str], said: str) -> None:
@@ -163,7 +162,7 @@ class Display:
                     self.run.fail(number, time.monotonic())
             self.failures += 1
             known = [str(relative(Path(log))) for log in logs]
-            found = failure.failure_of(name, f"group {name}", known, said)
+            found = failure.failure_of(f"group {name}", "", known, said)
             inner = [line for log in logs for line in failed_jobs.describe(log)]
             if inner:
                 found = replace(found, last="; ".join(dict.fromkeys(inner)))
@@ -198,9 +197,9 @@ class Display:
         signs, counts = self.view.signs, run.counts()
         done, took = counts.get("done", 0), duration(time.monotonic() - run.began)
         if done == len(run.jobs):
-            self.say(Text.assemble((f"  {signs.done} ", "bold green"), (f"{done} jobs in {took}", "bold")))
+            self.say(Text.assemble((f"  {signs.done} ", "bold green"), (f"{amount(done)} in {took}", "bold")))
             return
-        undone = f"{'stopped: ' if self.interrupted else ''}{done} of {len(run.jobs)} jobs done in {took}"
+        undone = f"{'stopped: ' if self.interrupted else ''}{done} of {amount(len(run.jobs))} done in {took}"
         failed = f", {self.failures} failed" if self.failures else ""
         parts = [("all", str(relative(self.log)))] if self.log else []
         parts.append(("next", failure.again()))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepscaler.job_log import OWN_ERROR, ending, last_useful_line
+from deepscaler.job_log import OWN_ERROR, STATUS, ending, last_useful_line
 
 HINT = " Hint: "
 MEND = "mend the cause"
@@ -17,8 +17,10 @@ MEND = "mend the cause"
 class Failure:
     """What is known of a job that failed."""
 
+    name: str
+    """The rule, or the group of jobs."""
     what: str
-    """The job, as its rule's message says."""
+    """The job, as its rule's message says; empty where nothing is known."""
     why: str | None
     last: str | None
     """The last useful line of its log."""
@@ -46,13 +48,13 @@ def failure_of(rule: str, what: str, logs: list[str], said: str) -> Failure:
         last, _, hint = last.removeprefix(OWN_ERROR).partition(HINT)
     why = ended.cause if ended else refusal(said)
     advice = hint or (ended.advice if ended else f"read the end of its log and {MEND}, then {again()}")
-    return Failure(what, why, last, tuple(logs), advice)
+    return Failure(rule, what, why, last, tuple(logs), advice)
 
 
 def refusal(said: str) -> str | None:
     """Of a submission that failed: the scheduler's own line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    if not lines or lines[0].startswith(("RuleException", "None")):
+    if not lines or STATUS.search(said):
         return None
     return " ".join(line for line in lines if "sbatch call" not in line)[:300]
 

@@ -21,7 +21,6 @@ SHOWN = (
 DROPPED = (
     "Exiting because a job execution failed",
     "At least one job did not complete successfully",
-    "WorkflowError:\nAt least one job did not complete successfully",
     "Cancelling snakemake on user request",
     "Removing output files of failed job",
 )
@@ -90,7 +89,7 @@ class Handler:
         self.display.failed(record.jobid, record.rule_name, list(record.log), "\n".join(said))
 
     def on_message(self, record: logging.LogRecord) -> None:
-        text = record.getMessage().strip()
+        text = record.getMessage().strip().removeprefix("WorkflowError:\n")
         if not text or text == "None" or text.startswith(DROPPED):
             return
         if text.startswith("Terminating processes"):

@@ -5,7 +5,6 @@ The cursor is never hidden and no mode of the terminal is changed: whatever ends
 
 import math
 import os
-import shutil
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -42,9 +41,9 @@ class Region:
 
 
 def size(stream: TextIO) -> tuple[int, int]:
-    """Columns and lines of the terminal that a stream goes to, now."""
+    """Columns and lines of the terminal that a stream goes to, now; 80 and 24 where it does not say."""
     try:
         found = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
-        found = shutil.get_terminal_size()
-    return max(found.columns, 10), max(found.lines, 3)
+        return 80, 24
+    return max(found.columns or 80, 10), max(found.lines or 24, 3)

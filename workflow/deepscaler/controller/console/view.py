@@ -96,7 +96,7 @@ class View:
             expected = sum(job.expected for job in run.jobs.values()) or 1.0
             shares = sum(job.expected * self.share(run, job, now) for job in run.jobs.values())
             line.append_text(self.bar(shares / expected, BAR, "green")).append("  ")
-        line.append(f"{done} of {total} jobs", "bold")
+        line.append(f"{done} of {amount(total)}", "bold")
         if failed:
             line.append(f", {failed} failed", "bold red")
         if left is not None and not failed:
@@ -126,7 +126,8 @@ class View:
 
     def failed(self, failure: Failure) -> Iterator[Text]:
         """A failure's lines: what, why, its log, and what to do."""
-        yield Text.assemble((f"  {self.signs.failed} ", "bold red"), (f"{self.plain(failure.what)} failed", "bold red"))
+        what = f": {self.plain(failure.what)}" if failure.what else ""
+        yield Text.assemble((f"  {self.signs.failed} {failure.name} failed", "bold red"), what)
         yield from self.named(failure.parts())
 
     def named(self, parts: Iterable[tuple[str, str]]) -> Iterator[Text]:
@@ -151,6 +152,10 @@ class View:
 TO_ASCII = str.maketrans(
     {"·": "-", "…": "...", "→": "->", "–": "-", "×": "x", "±": "+-", "≤": "<=", "≥": ">=", "✓": "+"}
 )
+
+
+def amount(jobs: int) -> str:
+    return f"{jobs:,} job{'' if jobs == 1 else 's'}"
 
 
 def clock(seconds: float) -> str:
