@@ -135,7 +135,7 @@ def test_a_terminal_shows_the_progress_and_is_left_sane(folder: Path) -> None:
     code, shown = on_terminal(folder, "good.txt")
     assert code == 0, shown
     assert "3/4 steps" in shown
-    assert "0 of 1 jobs" in shown
+    assert "0 of 1 job " in shown
     assert "\x1b[?" not in shown  # neither the cursor nor a mode of the terminal was changed
     assert "DeprecationWarning" not in shown
     assert "\x1b[32m" in shown
@@ -151,7 +151,7 @@ def test_without_colour_and_without_unicode(folder: Path) -> None:
 def test_an_interruption_is_no_failure(folder: Path) -> None:
     code, shown = on_terminal(folder, "good.txt", interrupt_at="Making something good")
     assert code != 0
-    assert "stopped: 0 of 1 jobs done" in shown
+    assert "stopped: 0 of 1 job done" in shown
     assert "failed" not in shown
     assert shown.endswith("\n")
 
