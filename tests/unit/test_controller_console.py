@@ -1,5 +1,6 @@
 """What a person sees while jobs run: their progress, the time left, failures; in terminals of any width."""
 
+import csv
 import io
 import re
 import sys
@@ -12,6 +13,7 @@ from deepscaler.controller.console.job_watch import Run
 from deepscaler.controller.console.jobs import Job
 from deepscaler.controller.console.log_progress import progress_in, read_progress
 from deepscaler.controller.console.region import Region
+from deepscaler.controller.console.results import results_table
 from deepscaler.controller.console.time_left import time_left
 from deepscaler.controller.console.view import ASCII, UNICODE, View
 from deepscaler.cost.job_seconds import job_seconds
@@ -282,3 +284,24 @@ def test_messages_do_not_become_markup():
     for line in view.failed(found):
         Console(file=out, markup=False, highlight=False).print(line)
     assert "Sampling [red]x[/red]" in out.getvalue()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 110, 200])
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_table_at_the_end_fits_and_loses_no_number(root, columns, plain):
+    out = io.StringIO()
+    table = results_table("mini", root / "results/reference/mini/table.csv", columns, plain)
+    Console(file=out, width=columns).print(table)
+    assert max(map(len, out.getvalue().splitlines())) <= columns
+    with (root / "results/reference/mini/table.csv").open() as handle:
+        for row in csv.DictReader(handle):
+            [line] = [line for line in out.getvalue().splitlines() if row["model"] in line]
+            assert f"{float(row['aime_2024']):.1f}" in line
+            assert f"{float(row['average']):.1f}" in line
+    assert out.getvalue().isascii() or not plain
+
+
+def test_there_is_no_table_of_what_cannot_be_read(tmp_path):
+    assert results_table("mini", tmp_path / "table.csv", 80, False) is None
+    (tmp_path / "table.csv").write_text("")
+    assert results_table("mini", tmp_path / "table.csv", 80, False) is None

@@ -28,12 +28,19 @@ def results_table(scale: str, path: Path, columns: int, plain: bool) -> Table | 
     titles = {entry.column: entry.title for entry in settings.benchmarks().values() if scale_has(scale, entry.column)}
     titles[AVERAGE] = "Average"
     table = Table(
-        box=box.ASCII2 if plain else box.SIMPLE_HEAD, title_justify="left", header_style="bold", pad_edge=True
+        box=box.ASCII2 if plain else box.SIMPLE_HEAD,
+        title_justify="left",
+        header_style="bold",
+        pad_edge=False,
+        collapse_padding=True,
     )
     table.title = Text(f"Pass@1 in percent, {scale}")
     table.add_column("Model", no_wrap=True)
     for name in names:
-        table.add_column(titles.get(name, name).removesuffix(f" ({scale})"), justify="right", overflow="fold")
+        title = titles.get(name, name).removesuffix(f" ({scale})")
+        table.add_column(
+            title if columns >= WITH_ERRORS else title.replace(" ", "\n"), justify="right", overflow="fold"
+        )
     best = {
         name: max((value for row in rows if (value := number(row[name])) is not None), default=None) for name in names
     }
