@@ -48,7 +48,10 @@ class LogHandler(LogHandlerBase):
         return own
 
     def emit(self, record: LogRecord) -> None:
-        self.inner.handle(record)
+        try:
+            self.inner.handle(record)
+        except Exception:  # a terminal that has gone must not stop the run
+            self.handleError(record)
 
     def close(self) -> None:
         self.inner.close()

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,10 @@ class Display:
         self.ticker.start()
 
     def tick(self) -> None:
+        """Look at the logs and redraw, or say how far it is, until the end."""
         looked, said, every = 0.0, time.monotonic(), PLAIN_EVERY[0]
         while not self.stop.wait(REDRAW if self.live else LOOK):
-            with self.lock:
+            with self.lock, suppress(OSError):  # a terminal that has gone must not stop the run
                 if self.run is None or self.stop.is_set():
                     continue
                 now = time.monotonic()
@@ -181,13 +183,16 @@ class Display:
                 return
             self.closed = True
             self.stop.set()
-            if self.run:
-                self.last_lines(self.run)
-            elif self.live:
-                self.region.clear()
         if self.ticker:
             self.ticker.join(timeout=2)
-        self.terminal.give_back()
+        try:
+            with self.lock:
+                if self.run:
+                    self.last_lines(self.run)
+                elif self.live:
+                    self.region.clear()
+        finally:
+            self.terminal.give_back()
         if self.run and not self.failures and not self.interrupted:
             self.show_results(self.run)
         self.out.close()

@@ -59,8 +59,9 @@ class Handler:
         elif not event:
             self.on_message(record)
 
-    def on_job_started(self, record: Any) -> None:
-        self.display.started(list(record.jobs))
+    def on_job_info(self, record: Any) -> None:
+        """A job is started or submitted; of a group, each of its jobs."""
+        self.display.started([record.jobid])
 
     def on_job_finished(self, record: Any) -> None:
         self.display.finished(record.job_id)
