@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 PROFILE := profiles/laptop
 SCALE := paper
 PYTEST := $(BIN)/python -m pytest
+# A test file stays in one process, which makes its fixtures once
+PARALLEL := -n auto --maxprocesses 8 --dist loadfile
 
 # Jobs start many Python processes: let these keep their compiled modules
 export PYTHONDONTWRITEBYTECODE :=
@@ -23,8 +25,6 @@ unexport BASH_ENV ENV CDPATH
 .PHONY: mini
 mini: $(VENV)/installed ## the whole pipeline on two CPU cores, into results/mini/: six to twelve minutes if they are free
 	@workflow/alone.sh $(BIN)/snakemake --profile $(PROFILE) --nolock mini
-	@cat results/mini/table.md
-	@echo; echo "Results: results/mini/ (start with report.html); weights, data and samples: work/mini/; logs: logs/mini/"
 
 .PHONY: plan
 plan: $(VENV)/installed ## what a scale costs before it starts: GPU-hours, dollars, wall time, disk (SCALE=paper)
@@ -55,7 +55,7 @@ reference: $(VENV)/installed ## keep the run in results/mini/ for comparison, as
 ##@ Test
 .PHONY: test
 test: $(VENV)/installed ## unit tests, dry runs of every scale, then mini end to end: about half an hour on two cores
-	@$(PYTEST) tests/unit
+	@$(PYTEST) $(PARALLEL) tests/unit
 	@$(PYTEST) tests/workflow
 	@$(PYTEST) tests/mini/test_end_to_end.py
 
@@ -68,7 +68,7 @@ test-engines: $(VENV)/installed ## the real engines when killed, on full disks, 
 
 .PHONY: test-unit
 test-unit: $(VENV)/installed ## unit tests alone
-	@$(PYTEST) tests/unit
+	@$(PYTEST) $(PARALLEL) tests/unit
 
 .PHONY: test-workflow
 test-workflow: $(VENV)/installed ## the jobs and files of every scale, by dry runs

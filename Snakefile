@@ -32,6 +32,7 @@ onstart:
     elif workflow.executor_plugin.name == "local":
         orphans.await_earlier_jobs(workflow)
         before_local_jobs.check_computer(workflow)
+    console.begin(workflow)
 
 
 rule mini:

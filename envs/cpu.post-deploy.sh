@@ -11,6 +11,6 @@ c577ea9ebd9e60306f35a70fcde99e2bdcea48d7d6e234832324ec5bc15d873c  package_source
 28cd8e039f50a4ffe75e5a3df530f8bde9741d91e7a3b43ef3abe7c0f7e94283  cpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  cpu-deepspeed.txt
 a9cc09570af815aee817bc2e7b9d47b8b7b683cc2bcea747696bbc48ace1d6b1  cpu-torch.txt
-3ef11969c334963c2db6d21e5369c19599dcfb69c1ab72527f627f73a1fc5915  cpu.lock.txt
+4ae30aa74b6c5ba8ac80e945ac5164ba84f73add7f05b9cc3695080a8aadc734  cpu.lock.txt
 SUMS
 python -I "$here/install.py" cpu

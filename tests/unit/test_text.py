@@ -1,5 +1,8 @@
 """Durations, and the line of a log that says what went wrong: the first cause, not the noise that follows it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +80,37 @@ def test_a_log_that_is_not_there_is_empty(tmp_path: Path) -> None:
 )
 def test_durations_have_two_units(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
+
+
+def boxed(*arguments: str) -> str:
+    """What our command line really prints for these, as a log of 80 columns has it."""
+    command = [sys.executable, "-c", "from deepscaler.cli import main; main()", *arguments]
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, env=environment)
+    assert "╰" in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_no_box_is_taken_for_a_cause(tmp_path):
+    """A work root with a space, unquoted, gives a verb one argument too many."""
+    said = boxed("fetch_benchmark", "--scale", "mini", "--benchmark", "b", "--output", "/scratch/my", "work/b.parquet")
+    found = last_useful_line(write(tmp_path, said))
+    assert found.startswith("Error: ")
+    assert "work/b.parquet" in found
+
+
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [
+        ("╭─ Error ──╮\n│ one thing that  │\n│ is wrong │\n╰──────╯\n", "Error: one thing that is wrong"),
+        ("\x1b[31m┏━━━━┓\n┃ bare ┃\n┗━━━━┛\x1b[0m\n", "bare"),
+        ("ValueError: bad\n╰────╯\n", "ValueError: bad"),
+        ("the last\n────────────\n", "the last"),
+        ("╭─ Traceback (most recent call last) ─╮\n│ x.py:1 │\n╰───╯\nKeyError: 'x'\n", "KeyError: 'x'"),
+        ("sampling: 40%|████      | 4/10\n", "sampling: 40%|████      | 4/10"),
+        ("\x1b]0;title\x07plain\x00 text\x1b[2K\n", "plain text"),
+        ("╭─ half a box\n│ cut off", "half a box: cut off"),
+    ],
+)
+def test_what_is_drawn_is_not_read(tmp_path, log, line):
+    assert last_useful_line(write(tmp_path, log)) == line

@@ -8,10 +8,10 @@ and against the digests that the hub keeps for the commit.
 """
 
 import hashlib
+import http.client
 import json
 import os
 import shutil
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,9 +20,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from deepscaler.errors import DeepscalerError, JobError, UserError
+from deepscaler.download_errors import explained, first_line
+from deepscaler.errors import JobError, UserError
 from deepscaler.files import CHUNK, read_jsonl, remove, sha256, writing
-from deepscaler.progress import progress
+from deepscaler.progress import BytesBar, progress
 
 Host = Literal["model", "dataset", "github"]
 Verified = Literal["sha256", "revision", "none"]
@@ -68,9 +69,7 @@ def fetch(pin: Pin, into: Path, mirror: str | None = None) -> Snapshot:
         revision = from_folder(folder, pin, into) if folder else from_network(pin, into)
         digests = {name: sha256(into / name) for name in progress(listed(into), what="verifying", unit="file")}
     except OSError as error:
-        raise JobError(
-            f"could not fetch {pin.repository}: {first_line(error)}", into, "run it again: it resumes"
-        ) from None
+        raise explained(error, pin.repository, into) from None
     if complaint := mismatch(pin, revision, digests):
         aside = into.with_name(f"{into.name}.refused")
         remove(aside)
@@ -169,6 +168,7 @@ def from_hub(pin: Pin, into: Path) -> str:
             revision=commit,
             local_dir=into,
             allow_patterns=[file.rfilename for file in files],
+            tqdm_class=BytesBar,
         )
     for file in files:
         expected = file.lfs.sha256 if file.lfs else file.blob_id
@@ -199,22 +199,11 @@ def listing(pin: Pin) -> tuple[str, list[Any]]:
 @contextmanager
 def hub_errors(pin: Pin) -> Iterator[None]:
     """The hub's client's errors as ours."""
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    where = f"{pin.repository}@{pin.revision or 'main'}"
     try:
         yield
-    except DeepscalerError:
-        raise
-    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError, HFValidationError) as error:
-        raise UserError(f"the hub has no {where}: {first_line(error)}") from None
     except Exception as error:  # httpx's and the hub's own errors have no common class of their own
-        raise JobError(f"could not fetch {where}: {first_line(error)}", None, "run it again: it resumes") from None
+        page = PREFIX[pin.host] + pin.repository
+        raise explained(error, f"{pin.repository}@{pin.revision or 'main'}", None, page) from None
 
 
 def git_blob_id(path: Path) -> str:
@@ -235,12 +224,8 @@ def download(url: str, target: Path, timeout: float = 60) -> None:
             aside.open("wb") as handle,
         ):
             shutil.copyfileobj(response, handle, CHUNK)
-    except urllib.error.HTTPError as error:
-        raise UserError(f"the server answered {error.code} {error.reason}", url) from None
-    except (urllib.error.URLError, TimeoutError) as error:
-        raise JobError(
-            f"could not download: {first_line(error)}", url, "run it again when the network is there"
-        ) from None
+    except (OSError, http.client.HTTPException) as error:  # urllib's are OSErrors
+        raise explained(error, target.name, url) from None
 
 
 def wanted(name: str, pin: Pin) -> bool:
@@ -256,11 +241,6 @@ def listed(folder: Path) -> list[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         names += [(Path(parent) / name).relative_to(folder).as_posix() for name in files if not name.startswith(".")]
     return sorted(names)
-
-
-def first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from deepscaler.controller import (
     shell_environment,
     stale_locks,
 )
+from deepscaler.controller.console import handler as console
 from deepscaler.controller.targets import check_settings, check_targets, exit_on_error, remarks
 from deepscaler.dag import resources
 

@@ -106,15 +106,18 @@ def training_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
 
 
 def sampling_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
-    evaluation, pace = settings.load_scale(scale_name).evaluation, paces["sample"]
-    jobs, seconds = 0, 0.0
-    for system, suite in dag.scored(scale_name):
-        problems = sum(settings.benchmarks()[name].size for name in evaluation.suites[suite])
-        share = ANSWER_SHARE if dag.checkpoint_of(scale_name, system) else BASE_ANSWER_SHARE
-        tokens = problems * evaluation.samples * share * evaluation.max_new_tokens
-        jobs += evaluation.shards[suite]
-        seconds += evaluation.shards[suite] * pace.start + tokens / pace.rate
-    return [RulePrice("sample", "", jobs, 0, scaled(seconds))]
+    shards, scored = settings.load_scale(scale_name).evaluation.shards, dag.scored(scale_name)
+    seconds = sum(sampling_seconds(scale_name, system, suite, paces["sample"]) for system, suite in scored)
+    return [RulePrice("sample", "", sum(shards[suite] for _, suite in scored), 0, scaled(seconds))]
+
+
+def sampling_seconds(scale_name: str, system: str, suite: str, pace: Pace) -> float:
+    """Of one system on one suite, all its shards."""
+    evaluation = settings.load_scale(scale_name).evaluation
+    problems = sum(settings.benchmarks()[name].size for name in evaluation.suites[suite])
+    share = ANSWER_SHARE if dag.checkpoint_of(scale_name, system) else BASE_ANSWER_SHARE
+    tokens = problems * evaluation.samples * share * evaluation.max_new_tokens
+    return evaluation.shards[suite] * pace.start + tokens / pace.rate
 
 
 def distillation_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
