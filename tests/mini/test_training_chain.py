@@ -201,7 +201,7 @@ def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     save(make_model(entry.distillation.architecture, tokenizer), tokenizer, base)
     files = {path.name: sha256(path) for path in sorted(base.iterdir())}
     manifest = records.ModelManifest(
-        system="mini-base", repository=None, revision=None, files=files, versions={}, seed=0, created="now"
+        system="mini-base", repository=None, revision=None, files=files, versions={}, seed=0
     )
     write_json(base / "model.json", manifest.model_dump())
     rows = [
