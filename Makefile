@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE := profiles/laptop
 SCALE := paper
+KILLS := 1
 PYTEST := $(BIN)/python -m pytest
 
 # Jobs start many Python processes: let these keep their compiled modules
@@ -65,6 +66,10 @@ test-all: test test-engines test-slurm ## these and the slow ones: the real engi
 .PHONY: test-engines
 test-engines: $(VENV)/installed ## the real engines when killed, on full disks, with second writers, with weights withheld
 	@$(PYTEST) tests/mini --ignore tests/mini/test_end_to_end.py
+
+.PHONY: test-equal
+test-equal: $(VENV)/installed ## mini twice, once killed five times at random moments: the same bytes (KILLS seeds the moments)
+	@DEEPSCALER_KILLS=$(KILLS) $(PYTEST) -rP tests/mini/test_equal_runs.py
 
 .PHONY: test-unit
 test-unit: $(VENV)/installed ## unit tests alone
