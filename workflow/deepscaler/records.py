@@ -141,6 +141,8 @@ class Checkpoint(BaseModel):
     files: dict[str, str]
     """File name → SHA-256."""
     versions: dict[str, str]
+    processor: str | None = None
+    """Its class, within which training is equal to the byte; None in older manifests."""
     created: str | None = Field(default=None, exclude=True)
     """Of older manifests: when it was written. Equal content has equal manifests, so new ones have none."""
 

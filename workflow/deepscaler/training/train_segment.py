@@ -28,7 +28,7 @@ from deepscaler.training.run.run_folder import RunFolder
 from deepscaler.training.run.writer_lock import only_writer
 from deepscaler.training.watch.metrics import TIMES, Follower, Row, read_rows, steps_of, times_of, without_times
 from deepscaler.training.watch.progress_line import ProgressLines
-from deepscaler.versions import TRAINING, versions
+from deepscaler.versions import TRAINING, processor, versions
 
 REWARD_FILE = Path(reward.__file__).parent / "openrlhf.py"
 OnStep = Callable[[Row], None]
@@ -166,6 +166,7 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
         seed=load_scale(scale_name).seed,
         files=files,
         versions=versions(TRAINING),
+        processor=processor(),
     )
     checkpoint.write_manifest(aside, manifest)
     remove(folder.export)

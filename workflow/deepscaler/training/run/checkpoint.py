@@ -56,7 +56,7 @@ def digest(path: Path) -> str:
     manifest = read_manifest(path)
     if isinstance(manifest, ModelManifest):
         return digest_of(manifest.model_dump(include={"system", "files"}))
-    return digest_of(manifest.model_dump(exclude={"versions"}))
+    return digest_of(manifest.model_dump(exclude={"versions", "processor"}))
 
 
 def lineage(path: Path) -> Iterator[tuple[Path, Checkpoint | ModelManifest]]:
