@@ -37,6 +37,12 @@ def test_a_row_keeps_numbers_and_drops_text() -> None:
     assert "flag" not in made
 
 
+def test_the_order_of_the_keys_does_not_depend_on_upstreams() -> None:
+    metrics = {"kl": 1.0, "actor_lr": 2.0, "rollout/reward_mean": 3.0}
+    rows = [make_row(1, 1, "8k", "8k-1", dict(order)) for order in (metrics.items(), reversed(metrics.items()))]
+    assert len({json.dumps(without_times(row)) for row in rows}) == 1
+
+
 def test_values_that_are_not_finite_survive_the_file(tmp_path: Path) -> None:
     append_row(tmp_path / "m.jsonl", make_row(1, 1, "8k", "8k-1", {"kl": math.nan, "actor_grad_norm": math.inf}))
     [read] = read_rows(tmp_path / "m.jsonl")

@@ -41,10 +41,13 @@ SECONDS = "timing/step_total"
 
 
 def make_row(step: int, total_step: int, stage: str, segment: str, metrics: dict[str, Any]) -> Row:
-    """A row from what OpenRLHF logs at the end of a step; what is not a number (a sample's text) is left out."""
+    """A row from what OpenRLHF logs at the end of a step; what is not a number (a sample's text) is left out.
+
+    Upstream gathers the names in a set, whose order is another one in every process; here they are sorted.
+    """
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     row: Row = {"step": step, "total_step": total_step, "stage": stage, "segment": segment, "time": now}
-    for key, value in metrics.items():
+    for key, value in sorted(metrics.items()):
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         row[key] = value
