@@ -26,6 +26,8 @@ POSITION = ("step", "total_step", "stage", "segment")
 """The keys of a row that say which step it is."""
 TIMES = "times.jsonl"
 """Beside a checkpoint's metrics: a row a step with the clock's time and the seconds of each part."""
+CACHED = "grading_cached"
+"""Share of verdicts that were known already: it depends on when a process started, so it is counted among the times."""
 
 REWARD = "rollout/reward_mean"
 LENGTH = "rollout/response_length_mean"
@@ -76,7 +78,7 @@ def has_unfinished_line(handle: BinaryIO) -> bool:
 
 
 def is_time(key: str) -> bool:
-    return key == "time" or key.startswith("timing/")
+    return key in ("time", CACHED) or key.startswith("timing/")
 
 
 def without_times(row: Row) -> Row:
