@@ -66,7 +66,7 @@ test-all: test test-engines test-slurm ## these and the slow ones: the real engi
 
 .PHONY: test-engines
 test-engines: $(VENV)/installed ## the real engines when killed, on full disks, with second writers, with weights withheld
-	@$(PYTEST) tests/mini --ignore tests/mini/test_end_to_end.py --ignore tests/mini/test_equal_runs.py
+	@$(PYTEST) tests/mini --ignore tests/mini/test_end_to_end.py
 
 .PHONY: test-equal
 test-equal: $(VENV)/installed ## mini twice, once killed five times at random moments: the same bytes (KILLS seeds the moments)
