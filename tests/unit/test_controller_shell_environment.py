@@ -48,3 +48,11 @@ def test_what_jobs_inherit():
         "HOME": "/h",
         "PYTHONNOUSERSITE": "1",
     }
+
+
+def test_what_chooses_kernels_does_not_reach_the_jobs():
+    """It would change the last digits, and with them training."""
+    environment = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "COMPATIBLE", "OMP_DYNAMIC": "true", "HOME": "/home/me"}
+    shell_environment.for_jobs(environment)
+    assert environment.keys() & set(shell_environment.KERNELS) == set()
+    assert environment["HOME"] == "/home/me"

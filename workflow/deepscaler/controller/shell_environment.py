@@ -15,10 +15,16 @@ FOREIGN = (
     "PYTHONDONTWRITEBYTECODE",  # jobs start many Python processes: let them keep what they compile
 )
 
+KERNELS = (
+    *("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS"),
+    *("MKL_DYNAMIC", "OMP_DYNAMIC"),
+)
+"""What chooses kernels, or the number of threads by load: other kernels add up in another order."""
+
 
 def for_jobs(environment: MutableMapping[str, str]) -> None:
-    """Change the environment that jobs inherit: nothing of another Python's, and the commands of this one first."""
-    for name in FOREIGN:
+    """Change the environment that jobs inherit: nothing of another Python's, nothing that changes sums, this one's commands first."""
+    for name in (*FOREIGN, *KERNELS):
         environment.pop(name, None)
     environment["PYTHONNOUSERSITE"] = "1"  # ~/.local would come before the packages of a conda environment
     # `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
