@@ -204,3 +204,15 @@ def test_what_is_held_is_all_but_times(run: Path) -> None:
     (work / "checkpoints/8k-1/metrics.jsonl").write_text("{}\n")
     (results / "new.csv").unlink()
     assert differences(before, digests(results, work)) == ["checkpoints/8k-1/metrics.jsonl", "new.csv"]
+
+
+def test_training_may_differ_on_another_class_of_processor_only(kept: Path) -> None:
+    def move(rows: list[dict[str, str]]) -> None:
+        rows[2].update(average=str(float(rows[2]["average"]) + 18))
+
+    rewrite(kept / "results/mini/table.csv", move)
+    with pytest.raises(JobError, match=r"table\.csv: DeepScaleR 16K, average"):
+        held(kept)
+    path = kept / "results/mini/settings.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("processor: ", "processor: other "), encoding="utf-8")
+    held(kept)

@@ -23,7 +23,10 @@ KERNELS = (
 
 
 def for_jobs(environment: MutableMapping[str, str]) -> None:
-    """Change the environment that jobs inherit: nothing of another Python's, nothing that changes sums, this one's commands first."""
+    """Change the environment that jobs inherit: nothing of another Python's, the commands of this one first.
+
+    Nothing that chooses kernels either.
+    """
     for name in (*FOREIGN, *KERNELS):
         environment.pop(name, None)
     environment["PYTHONNOUSERSITE"] = "1"  # ~/.local would come before the packages of a conda environment
