@@ -33,7 +33,7 @@ KILLS = (
     ("sample", "snakemake"),
 )
 """While which job, and what; after a random part of LONGEST seconds."""
-LONGEST = {"train_segment": 45, "sample": 15}
+LONGEST = {"train_segment": 120, "sample": 30}
 RUN_SECONDS = 90 * 60
 """Far more than a run takes; it only ends one that hangs."""
 
