@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE := profiles/laptop
 SCALE := paper
+KILLS := 1
 PYTEST := $(BIN)/python -m pytest
 # A test file stays in one process, which makes its fixtures once
 PARALLEL := -n auto --maxprocesses 8 --dist loadfile
@@ -54,9 +55,10 @@ reference: $(VENV)/installed ## keep the run in results/mini/ for comparison, as
 
 ##@ Test
 .PHONY: test
-test: $(VENV)/installed ## unit tests, dry runs of every scale, then mini end to end: about half an hour on two cores
+test: $(VENV)/installed ## unit tests, dry runs of every scale, equal training, mini end to end: about half an hour on two cores
 	@$(PYTEST) $(PARALLEL) tests/unit
 	@$(PYTEST) tests/workflow
+	@$(PYTEST) tests/mini/test_equal_training.py
 	@$(PYTEST) tests/mini/test_end_to_end.py
 
 .PHONY: test-all
@@ -65,6 +67,10 @@ test-all: test test-engines test-slurm ## these and the slow ones: the real engi
 .PHONY: test-engines
 test-engines: $(VENV)/installed ## the real engines when killed, on full disks, with second writers, with weights withheld
 	@$(PYTEST) tests/mini --ignore tests/mini/test_end_to_end.py
+
+.PHONY: test-equal
+test-equal: $(VENV)/installed ## mini twice, once killed five times at random moments: the same bytes (KILLS seeds the moments)
+	@DEEPSCALER_KILLS=$(KILLS) $(PYTEST) -rP tests/mini/test_equal_runs.py
 
 .PHONY: test-unit
 test-unit: $(VENV)/installed ## unit tests alone

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from deepscaler import dag, files, records, settings
+from deepscaler.training.run.checkpoint import digest
 
 pytestmark = [pytest.mark.mini, pytest.mark.timeout(3600)]
 
@@ -85,7 +86,7 @@ def test_checkpoints_are_a_chain(mini_run):
     for segment in dag.segments("mini"):
         path = mini_run.work / "checkpoints" / segment.id / "checkpoint.json"
         checkpoint = records.Checkpoint.model_validate_json(path.read_text(encoding="utf-8"))
-        assert checkpoint.parent == files.sha256(parent)
+        assert checkpoint.parent == digest(parent)
         assert (checkpoint.stage, checkpoint.step, checkpoint.total_step) == (
             segment.stage,
             segment.last,

@@ -49,3 +49,11 @@ def test_what_jobs_inherit():
         "HOME": "/h",
         **environment_module.FIXED,
     }
+
+
+def test_what_chooses_kernels_does_not_reach_the_jobs():
+    """It would change the last digits, and with them training."""
+    environment = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "COMPATIBLE", "OMP_DYNAMIC": "true", "HOME": "/home/me"}
+    shell_environment.for_jobs(environment)
+    assert not environment.keys() & {"ATEN_CPU_CAPABILITY", "MKL_CBWR", "OMP_DYNAMIC"}
+    assert environment["HOME"] == "/home/me"

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from deepscaler.errors import JobError, UserError
 from deepscaler.reporting.check import check, keep
 from deepscaler.reporting.claims.check_claims import check_claims
+from deepscaler.reporting.equality import differences, digests
 
 
 @pytest.fixture
@@ -158,3 +160,59 @@ def test_nothing_to_compare_is_an_error_for_people(kept: Path) -> None:
     shutil.rmtree(kept / "results/reference")
     with pytest.raises(UserError, match="no run to compare with"):
         held(kept)
+
+
+def test_bytes_come_first_and_a_difference_has_its_reason(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    held(kept)
+    whole = capsys.readouterr().out
+    assert "Equal to the byte: agreement.csv" in whole
+    assert "Not equal" not in whole
+    path = kept / "results/mini/settings.yaml"
+    record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rewrite(kept / "results/mini/table.csv", lambda rows: rows[0].update(average=str(float(rows[0]["average"]) + 1)))
+    held(kept)
+    assert "They should not: commit, settings, versions and class of processor are the same" in capsys.readouterr().out
+    for change, said in (
+        ({"commit": "abc"}, "They may differ: commit abc, reference"),
+        ({"versions": record["versions"] | {"torch": "9"}}, "They may differ: versions torch 9, reference torch"),
+        ({"processor": "Intel x86-64-v3"}, "They may differ: class of processor Intel x86-64-v3, reference"),
+    ):
+        record |= change
+        path.write_text(yaml.safe_dump(record), encoding="utf-8")
+        held(kept)
+        assert said in capsys.readouterr().out
+
+
+def test_times_in_the_table_of_training_are_no_difference(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rewrite(kept / "results/mini/training.csv", lambda rows: rows[3].update(seconds="99", seconds_update="88"))
+    held(kept)
+    assert "Not equal" not in capsys.readouterr().out
+    rewrite(kept / "results/mini/training.csv", lambda rows: rows[3].update(kl="0.5"))
+    held(kept)
+    assert "Not equal, compared by number: training.csv" in capsys.readouterr().out
+
+
+def test_what_is_held_is_all_but_times(run: Path) -> None:
+    """A new file of results is held without being named anywhere."""
+    results, work = run / "results/mini", run / "work/mini"
+    (results / "new.csv").write_text("1\n")
+    before = digests(results, work)
+    assert {"new.csv", "table.csv", "training.csv", "checkpoints/8k-1/checkpoint.json"} <= before.keys()
+    assert not {"compute.csv", "report.html", "ro-crate-metadata.json"} & before.keys()
+    (work / "checkpoints/8k-1/times.jsonl").write_text("{}\n")
+    assert digests(results, work) == before
+    (work / "checkpoints/8k-1/metrics.jsonl").write_text("{}\n")
+    (results / "new.csv").unlink()
+    assert differences(before, digests(results, work)) == ["checkpoints/8k-1/metrics.jsonl", "new.csv"]
+
+
+def test_training_may_differ_on_another_class_of_processor_only(kept: Path) -> None:
+    def move(rows: list[dict[str, str]]) -> None:
+        rows[2].update(average=str(float(rows[2]["average"]) + 18))
+
+    rewrite(kept / "results/mini/table.csv", move)
+    with pytest.raises(JobError, match=r"table\.csv: DeepScaleR 16K, average"):
+        held(kept)
+    path = kept / "results/mini/settings.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("processor: ", "processor: other "), encoding="utf-8")
+    held(kept)

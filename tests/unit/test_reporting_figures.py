@@ -140,10 +140,15 @@ def test_the_notebook_is_executed_and_kept(run: Path) -> None:
     results = run / "results/mini"
     png, pdf, executed = (results / name for name in ("f.png", "f.pdf", "executed/f.ipynb"))
     notebook = run / "workflow/notebooks/figure-4.ipynb"
-    draw_figure(scale="mini", notebook=notebook, data=data_of(results, 4), png=png, pdf=pdf, executed=executed)
+    made = []
+    for _ in range(2):
+        draw_figure(scale="mini", notebook=notebook, data=data_of(results, 4), png=png, pdf=pdf, executed=executed)
+        made.append([path.read_bytes() for path in (png, pdf, executed)])
+    assert made[0] == made[1]  # equal data: the same bytes, whenever they were drawn
     assert png.read_bytes().startswith(b"\x89PNG")
     assert pdf.read_bytes().startswith(b"%PDF")
     kept = nbformat.read(executed, as_version=4)
+    nbformat.validate(kept)
     assert any(cell.get("outputs") for cell in kept.cells)
     assert [path.name for path in executed.parent.iterdir()] == ["f.ipynb"]
 

@@ -1,5 +1,7 @@
 """Checkpoints: put in place whole and without copying, identified by all that decides them, proven back to the base."""
 
+import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from deepscaler import dag
 from deepscaler.errors import UserError
 from deepscaler.files import sha256, write_json
 from deepscaler.records import Checkpoint, ModelManifest
-from deepscaler.training.run.checkpoint import lineage, publish, verify_files, write_manifest
+from deepscaler.training.run.checkpoint import digest, lineage, publish, verify_files, write_manifest
 from deepscaler.training.run.run_folder import RunFolder, identify, prepare
 from deepscaler.training.train_segment import check_parent
 
@@ -17,7 +19,7 @@ def model(folder: Path, weights: str = "base") -> Path:
     (folder / "model.safetensors").write_text(weights)
     (folder / "config.json").write_text("{}")
     files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
-    manifest = ModelManifest(system="base", repository=None, revision=None, files=files, versions={}, created="now")
+    manifest = ModelManifest(system="base", repository=None, revision=None, files=files, versions={})
     write_json(folder / "model.json", manifest.model_dump())
     return folder / "model.json"
 
@@ -31,13 +33,12 @@ def checkpoint(folder: Path, parent: Path, segment: int, weights: str) -> Path:
         segment=segment,
         step=6 * segment,
         total_step=6 * segment,
-        parent=sha256(parent),
+        parent=digest(parent),
         recipe_digest="r",
         prompts_sha256="p",
         seed=42,
         files={"model.safetensors": sha256(folder / "model.safetensors")},
         versions={},
-        created="now",
     )
     write_manifest(folder, made)
     return folder / "checkpoint.json"
@@ -61,9 +62,33 @@ def test_a_changed_ancestor_breaks_it(chain: list[Path]) -> None:
 
 
 def test_a_replaced_parent_breaks_it(chain: list[Path]) -> None:
-    chain[1].write_text(chain[1].read_text().replace('"now"', '"later"'))
+    chain[1].write_text(chain[1].read_text().replace('"seed": 42', '"seed": 43'))
     with pytest.raises(UserError, match=r"its parent .* is not there"):
         list(lineage(chain[-1]))
+
+
+def test_the_same_bytes_fetched_again_are_the_same_parent(chain: list[Path]) -> None:
+    """A digest covers content: not when it was fetched, by which packages, or from which mirror."""
+    again = json.loads(chain[0].read_text())
+    again |= {"created": "2030-01-01", "versions": {"huggingface-hub": "9"}, "repository": "a mirror's"}
+    chain[0].write_text(json.dumps(again, indent=1))
+    assert [path for path, _ in lineage(chain[-1])] == chain[::-1]
+
+
+def test_manifests_of_equal_content_are_equal_files(tmp_path: Path) -> None:
+    first, second = (model(tmp_path / name) for name in ("first", "second"))
+    made = [checkpoint(tmp_path / f"of-{parent.parent.name}", parent, 1, "one") for parent in (first, second)]
+    assert first.read_bytes() == second.read_bytes()
+    assert made[0].read_bytes() == made[1].read_bytes()
+    assert "created" not in made[0].read_text() + first.read_text()
+
+
+def test_a_chain_of_before_is_still_verified(chain: list[Path]) -> None:
+    """Its manifests have a date, and each names its parent's by the digest of the whole file."""
+    for parent, path in pairwise(chain):
+        parent.write_text(json.dumps(json.loads(parent.read_text()) | {"created": "2025-02-10T09:30:00+00:00"}))
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"parent": sha256(parent)}))
+    assert [path for path, _ in lineage(chain[-1])] == chain[::-1]
 
 
 def test_a_missing_file_is_named(chain: list[Path]) -> None:

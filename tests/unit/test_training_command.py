@@ -351,9 +351,7 @@ def work(tmp_path: Path) -> Path:
     """The base model and the prompts of the first two segments of mini."""
     work = tmp_path / "a work folder" / "mini"
     base = work / "models" / "mini-base"
-    manifest = ModelManifest(
-        system="mini-base", repository=None, revision=None, files=weights(base), versions={}, created="now"
-    )
+    manifest = ModelManifest(system="mini-base", repository=None, revision=None, files=weights(base), versions={})
     write_json(base / "model.json", manifest.model_dump())
     for segment in ("8k-1", "8k-2"):
         write_jsonl(work / "prompts" / f"{segment}.jsonl", [{"id": str(n)} for n in range(6 * 16)])
@@ -411,7 +409,6 @@ def test_within_a_stage_it_goes_on_from_the_state_of_the_segment_before(work: Pa
         seed=42,
         files=weights(before.export),
         versions={},
-        created="now",
     )
     write_manifest(before.export, made)
     shutil.copytree(before.export, work / "checkpoints" / "8k-1")

@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 from deepscaler.errors import UserError
-from deepscaler.training.watch.metrics import Follower, append_row, make_row, parse, read_rows, steps_of
+from deepscaler.files import write_jsonl
+from deepscaler.training.watch.metrics import (
+    TIMES,
+    Follower,
+    append_row,
+    make_row,
+    parse,
+    read_rows,
+    steps_of,
+    times_of,
+    without_times,
+)
 
 
 def row(step: int, reward: float = 0.5) -> dict[str, object]:
@@ -24,6 +35,12 @@ def test_a_row_keeps_numbers_and_drops_text() -> None:
     }
     assert "generated_samples" not in made
     assert "flag" not in made
+
+
+def test_the_order_of_the_keys_does_not_depend_on_upstreams() -> None:
+    metrics = {"kl": 1.0, "actor_lr": 2.0, "rollout/reward_mean": 3.0}
+    rows = [make_row(1, 1, "8k", "8k-1", dict(order)) for order in (metrics.items(), reversed(metrics.items()))]
+    assert len({json.dumps(without_times(row)) for row in rows}) == 1
 
 
 def test_values_that_are_not_finite_survive_the_file(tmp_path: Path) -> None:
@@ -56,6 +73,16 @@ def test_a_torn_row_spoils_no_other(tmp_path: Path) -> None:
 def test_a_repeated_step_counts_as_it_was_last_run() -> None:
     rows = [row(1, 0.1), row(2, 0.2), row(2, 0.9), row(3, 0.3)]
     assert [kept["rollout/reward_mean"] for kept in steps_of(rows, 0, 3)] == [0.1, 0.9, 0.3]
+
+
+def test_times_lie_beside_a_checkpoints_metrics_and_come_with_its_rows(tmp_path: Path) -> None:
+    rows = [make_row(step, step, "8k", "8k-1", {"kl": 0.5, "timing/step_total": 2.0 + step}) for step in (1, 2)]
+    write_jsonl(tmp_path / "metrics.jsonl", map(without_times, rows))
+    write_jsonl(tmp_path / TIMES, map(times_of, rows))
+    assert "tim" not in (tmp_path / "metrics.jsonl").read_text()
+    assert list(read_rows(tmp_path / "metrics.jsonl")) == rows
+    (tmp_path / TIMES).unlink()
+    assert list(read_rows(tmp_path / "metrics.jsonl")) == [without_times(row) for row in rows]
 
 
 def test_a_missing_step_is_an_error() -> None:

@@ -21,8 +21,17 @@ FOREIGN = (
         "FLASH_ATTENTION_",
     ),
     *("TORCHDYNAMO_", "TORCHINDUCTOR_", "TORCH_COMPILE_", "TORCH_LOGS", "TRITON_", "PYTORCH_NVML_", "PYTORCH_JIT"),
-    # arithmetic: another kernel or precision gives other last digits
-    *("ATEN_CPU_CAPABILITY", "ONEDNN_", "DNNL_", "MKL_", "KMP_", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_"),
+    # arithmetic: another kernel, precision or number of threads adds up in another order
+    *(
+        "ATEN_CPU_CAPABILITY",
+        "ONEDNN_",
+        "DNNL_",
+        "MKL_",
+        "KMP_",
+        "OMP_DYNAMIC",
+        "NVIDIA_TF32_OVERRIDE",
+        "TORCH_ALLOW_TF32_",
+    ),
     *("CUBLAS", "CUDNN_"),
     # libraries that read data or draw
     *("HF_DATASETS_", "HF_EVALUATE_", "POLARS_", "MPL", "MATPLOTLIB", "JUPYTER_", "IPYTHON", "PAPERMILL_"),

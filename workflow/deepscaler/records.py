@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from deepscaler.errors import UserError
 from deepscaler.files import writing
@@ -134,15 +134,17 @@ class Checkpoint(BaseModel):
     total_step: int
     """The same, counted from the base model over all stages."""
     parent: str
-    """SHA-256 of the parent's manifest (checkpoint.json or model.json)."""
+    """SHA-256 of what the parent's manifest says of its content; in older ones, of that file."""
     recipe_digest: str
     prompts_sha256: str
     seed: int
     files: dict[str, str]
     """File name → SHA-256."""
     versions: dict[str, str]
-    created: str
-    """UTC, ISO 8601."""
+    processor: str | None = None
+    """Its class, within which training is equal to the byte; None in older manifests."""
+    created: str | None = Field(default=None, exclude=True)
+    """Of older manifests: when it was written. Equal content has equal manifests, so new ones have none."""
 
 
 class ModelManifest(BaseModel):
@@ -159,4 +161,5 @@ class ModelManifest(BaseModel):
     files: dict[str, str]
     versions: dict[str, str]
     seed: int | None = None
-    created: str
+    created: str | None = Field(default=None, exclude=True)
+    """As in `Checkpoint`."""

@@ -1,9 +1,10 @@
-"""What ran: versions of the packages that decide a result, of the interpreter, and of this code."""
+"""What ran: versions of the packages that decide a result, of the interpreter and of this code; on which processor."""
 
 import platform
 import subprocess
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, metadata, version
+from pathlib import Path
 
 from deepscaler.settings import project_root
 
@@ -45,6 +46,38 @@ def versions(packages: Iterable[str] = RUN) -> dict[str, str]:
     """Package → version, for those that are installed."""
     found = {package: installed(package) for package in packages}
     return {package: version for package, version in found.items() if version is not None}
+
+
+LEVELS = {
+    "x86-64-v2": {"cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"},
+    "x86-64-v3": {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"},
+    "x86-64-v4": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+}
+"""The levels of the x86-64 ABI, each with what it adds to the one before, in the kernel's names."""
+MORE = {"avx512_bf16": "bf16", "amx_bf16": "amx"}
+"""Instructions beyond the levels for which kernels of their own are chosen."""
+
+
+def processor(about: Path = Path("/proc/cpuinfo")) -> str:
+    """The class of a processor: maker, level of instructions and those beyond it, as `AMD x86-64-v4+bf16`.
+
+    Kernels are chosen by it, and add up in orders of their own: results are equal to the byte within a class.
+    """
+    try:
+        lines = about.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
+    except OSError:
+        lines = []
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = set(fields.get("flags", "").split())
+    level = ""
+    for name, needed in LEVELS.items():
+        if not needed <= flags:
+            break
+        level = name
+    if not level:
+        return platform.machine() or "unknown"
+    maker = {"AuthenticAMD": "AMD", "GenuineIntel": "Intel"}.get(fields.get("vendor_id", ""), "other")
+    return "+".join([f"{maker} {level}", *(name for flag, name in MORE.items() if flag in flags)])
 
 
 def home_page(package: str) -> str | None:

@@ -1,6 +1,5 @@
 """`model.json`: what a model's folder holds, where it came from, and the digests that say it is whole."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from deepscaler.files import sha256
@@ -36,5 +35,4 @@ def manifest_for(
         files=files,
         versions={package: installed(package) or "not installed" for package in packages},
         seed=seed,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

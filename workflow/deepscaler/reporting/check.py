@@ -1,24 +1,27 @@
 """A fresh run compared with the reference run, results/reference/{scale}: `make check`.
 
-What is exact on every machine must be equal: which systems, benchmarks, steps and problems there are. What
-depends on training and sampling differs from run to run, and must lie within bounds that runs of other seeds kept.
+First the bytes: on one class of processor all must be equal. On another, kernels round differently, the first sample
+that falls the other way leads training elsewhere, and numbers are compared, within bounds. What is exact on every
+machine must be equal in any case: which systems, benchmarks, steps and problems there are.
 """
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import writing
+from deepscaler.reporting import equality
 from deepscaler.reporting.claims.claim_values import declared_results
 from deepscaler.reporting.claims.errors import combined_error
 from deepscaler.reporting.claims.results import Results, Row, number
 
 TRAINING_POINTS = 20.0
-"""Percentage points by which an average after training may differ between runs: see docs/ARTIFACT.md."""
+"""Percentage points by which an average after training may differ, on another class of processor: docs/ARTIFACT.md."""
 SAMPLING_ERRORS = 4.0
 """Standard errors, of problems and samples, by which any model may differ."""
 KEPT = ("*.csv", "table.md", "settings.yaml", "figures/*.png")
@@ -38,7 +41,7 @@ def check(*, scale: str, folder: Path, reference: Path) -> None:
     fresh, kept = Results(scale, folder), Results(scale, reference)
     found = [*settings_differ(fresh, kept), *incomplete(fresh), *counts_differ(fresh, kept), *cells_differ(fresh, kept),
              *claims_fail(fresh, kept)]  # fmt: skip
-    for line in [*byte_equality(folder, reference), *outside_in_both(fresh, kept)]:
+    for line in [*byte_equality(fresh, kept), *outside_in_both(fresh, kept)]:
         print(line)
     for line in found:
         print(f"DIFFERS  {line}")
@@ -60,11 +63,8 @@ def keep(*, folder: Path, reference: Path) -> None:
 
 def settings_differ(fresh: Results, kept: Results) -> Iterator[str]:
     """Other settings give other results: reported first, because that explains the other differences."""
-    paths = [results.folder / "settings.yaml" for results in (fresh, kept)]
-    if not all(path.is_file() for path in paths):
-        return
-    ours, theirs = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths)
-    if ours["digest"] != theirs["digest"]:
+    ours, theirs = record_of(fresh), record_of(kept)
+    if ours and theirs and ours["digest"] != theirs["digest"]:
         yield f"settings.yaml: settings {ours['digest']}, reference {theirs['digest']}"
 
 
@@ -85,7 +85,12 @@ def counts_differ(fresh: Results, kept: Results) -> Iterator[str]:
 
 
 def cells_differ(fresh: Results, kept: Results) -> Iterator[str]:
-    """Averages of the table: a trained system may differ by training and sampling, another by sampling only."""
+    """Averages of the table: a trained system may differ by training and sampling, another by sampling only.
+
+    Training differs where the processor's class or a package does; otherwise it is equal to the byte.
+    """
+    records = record_of(fresh), record_of(kept)
+    retrained = any(records[0].get(what) != records[1].get(what) for what in ("processor", "versions"))
     for system in dag.evaluated(fresh.scale):
         ours, theirs = fresh.cell(system, "average"), kept.cell(system, "average")
         if ours is None or theirs is None:
@@ -96,7 +101,7 @@ def cells_differ(fresh: Results, kept: Results) -> Iterator[str]:
             yield f"table.csv: the average of {system} has no standard error to compare by"
             continue
         allowed = SAMPLING_ERRORS * error
-        if dag.checkpoint_of(fresh.scale, system):
+        if retrained and dag.checkpoint_of(fresh.scale, system):
             allowed += TRAINING_POINTS
         if abs(ours.value - theirs.value) > allowed:
             title = settings.systems()[system].title
@@ -123,11 +128,42 @@ def outside(results: Results) -> list[Row]:
     return [row for row in results.claims if row["verdict"] == "outside"]
 
 
-def byte_equality(folder: Path, reference: Path) -> Iterator[str]:
-    """Which of the kept files this run has byte for byte; docs/ARTIFACT.md says which must be, and why."""
-    names = sorted(path.relative_to(reference) for path in reference.rglob("*") if path.is_file())
-    pairs = [(str(name), folder / name) for name in names if (folder / name).is_file()]
-    equal = [name for name, path in pairs if path.read_bytes() == (reference / name).read_bytes()]
-    other = [name for name, _ in pairs if name not in equal]
+def byte_equality(fresh: Results, kept: Results) -> Iterator[str]:
+    """Which of the files that the reference keeps are equal to the byte, and why others may differ."""
+    theirs = equality.digests(kept.folder)
+    ours = {name: digest for name, digest in equality.digests(fresh.folder).items() if name in theirs}
+    # the first lines of settings.yaml name commit, versions and processor, which are compared below
+    other = [name for name in equality.differences(ours, theirs) if name != "settings.yaml"]
+    equal = [name for name in ours if name not in other and name != "settings.yaml"]
     yield f"Equal to the byte: {', '.join(equal) or 'nothing'}"
-    yield f"Not equal, compared by number: {', '.join(other) or 'nothing'}"
+    if other:
+        yield f"Not equal, compared by number: {', '.join(other)}"
+        yield reason_to_differ(record_of(fresh), record_of(kept))
+
+
+def reason_to_differ(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """Why two runs may differ: code, versions, class of processor; or that nothing of this does."""
+    for what in ("digest", "seed", "processor", "versions", "commit"):
+        if (here := ours.get(what)) != (there := theirs.get(what)):
+            if isinstance(here, dict) and isinstance(there, dict):
+                names = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+                here, there = ([f"{name} {side.get(name)}" for name in names] for side in (here, there))
+                here, there = ", ".join(here), ", ".join(there)
+            return f"They may differ: {WHAT[what]} {here}, reference {there}"
+    return "They should not: commit, settings, versions and class of processor are the same"
+
+
+WHAT = {
+    "digest": "settings",
+    "seed": "seed",
+    "processor": "class of processor",
+    "versions": "versions",
+    "commit": "commit",
+}
+"""What may differ between two runs, by its key in settings.yaml: what weighs most first."""
+
+
+def record_of(results: Results) -> dict[str, Any]:
+    path = results.folder / "settings.yaml"
+    record = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return record if isinstance(record, dict) else {}

@@ -32,7 +32,8 @@ NAMES = {
     "timing/step_total": "seconds",
 }
 """OpenRLHF's name → the column's; what it does not log is an empty cell."""
-COLUMNS = ("total_step", "stage", "step", "segment", "time", *NAMES.values())
+COLUMNS = ("total_step", "stage", "step", "segment", *NAMES.values())
+"""Those that start with `seconds` are times: all others are equal from run to run on one computer."""
 
 
 def collect_metrics(*, scale_name: str, metrics: list[Path], output: Path) -> int:

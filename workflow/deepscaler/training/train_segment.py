@@ -26,9 +26,9 @@ from deepscaler.training.run import checkpoint, deepspeed_states, run_folder
 from deepscaler.training.run.deepspeed_states import State
 from deepscaler.training.run.run_folder import RunFolder
 from deepscaler.training.run.writer_lock import only_writer
-from deepscaler.training.watch.metrics import Follower, Row, read_rows, steps_of
+from deepscaler.training.watch.metrics import TIMES, Follower, Row, read_rows, steps_of, times_of, without_times
 from deepscaler.training.watch.progress_line import ProgressLines
-from deepscaler.versions import TRAINING, versions
+from deepscaler.versions import TRAINING, processor, versions
 
 REWARD_FILE = Path(reward.__file__).parent / "openrlhf.py"
 OnStep = Callable[[Row], None]
@@ -151,21 +151,22 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
         path.chmod(0o644)  # upstream leaves the weights readable to their owner alone
         link(str(path), str(aside / path.name))
     rows = steps_of(read_rows(folder.metrics), segment.first, segment.last)
-    write_jsonl(aside / checkpoint.METRICS, rows)
+    write_jsonl(aside / checkpoint.METRICS, map(without_times, rows))
     files = {path.name: sha256(path) for path in sorted(aside.iterdir())}
+    write_jsonl(aside / TIMES, map(times_of, rows))  # of this run, not of what the checkpoint is: no digest
     manifest = Checkpoint(
         scale=scale_name,
         stage=segment.stage,
         segment=segment.number,
         step=segment.last,
         total_step=segment.total_last,
-        parent=sha256(parent),
+        parent=checkpoint.digest(parent),
         recipe_digest=settings_digest,
         prompts_sha256=sha256(folder.prompts),
         seed=load_scale(scale_name).seed,
         files=files,
         versions=versions(TRAINING),
-        created=checkpoint.now(),
+        processor=processor(),
     )
     checkpoint.write_manifest(aside, manifest)
     remove(folder.export)

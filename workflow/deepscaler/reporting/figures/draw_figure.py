@@ -1,5 +1,6 @@
 """A figure: its notebook executed by papermill, kept as executed, with the PNG and PDF that it wrote."""
 
+import json
 import logging
 import os
 import sys
@@ -9,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deepscaler.errors import JobError, UserError
-from deepscaler.files import remove, write_json
+from deepscaler.files import read_json, remove, write_json, write_text
 
 TIMEOUT = 600
 """Seconds that a cell may take."""
 KERNEL = "python3"
 FOLDERS = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+TIMES = ("start_time", "end_time", "duration")
+"""What papermill notes of a notebook and of each cell."""
 
 
 def draw_figure(*, scale: str, notebook: Path, data: list[Path], png: Path, pdf: Path, executed: Path) -> None:
@@ -35,6 +38,7 @@ def draw_figure(*, scale: str, notebook: Path, data: list[Path], png: Path, pdf:
     }
     try:
         execute(notebook, running, parameters)
+        forget_times(running)
         running.replace(executed)
         remove(failed)
     except JobError as error:
@@ -93,3 +97,18 @@ def own_jupyter() -> Iterator[None]:
                 os.environ.pop(variable)
                 if value is not None:
                     os.environ[variable] = value
+
+
+def forget_times(notebook: Path) -> None:
+    """Remove from an executed notebook when and how long it ran, and the random name of the cell with the parameters.
+
+    Equal data then make equal files.
+    """
+    content = read_json(notebook)
+    for number, cell in enumerate(content["cells"]):
+        cell["metadata"].pop("execution", None)
+        cell["id"] = f"cell-{number}"
+    for metadata in (content["metadata"], *(cell["metadata"] for cell in content["cells"])):
+        for key in TIMES:
+            metadata.get("papermill", {}).pop(key, None)
+    write_text(notebook, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -35,3 +35,10 @@ class Bounds:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Bounds | None":
         text = environment.get(VARIABLE)
         return cls(**json.loads(text)) if text else None
+
+
+@dataclass
+class Progress:
+    """The last step that is done, shared by the patches of one process."""
+
+    step: int

@@ -19,18 +19,22 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
    micro-batch's gradient is then used. DeepSpeed has a mode for this case, `managed_gradient_accumulation: false`.
 7. **Means.** Loss, KL and entropy of a micro-batch are logged as its part of the update's mean, and then averaged over
    micro-batches, which divides them by their number once more.
+
+Seeds and order of the rollouts are in `rollouts`.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training.openrlhf.bounds import Bounds
+from deepscaler.training.openrlhf import rollouts
+from deepscaler.training.openrlhf.bounds import Bounds, Progress
 from deepscaler.training.openrlhf.when_imported import when_imported
 
 TRAINER = "openrlhf.trainer.ppo_trainer"
 STRATEGY = "openrlhf.utils.deepspeed.deepspeed"
 ACTOR = "openrlhf.trainer.ray.ppo_actor"
+GENERATOR = "openrlhf.trainer.ppo_utils.samples_generator"
+AGENT = "openrlhf.utils.agent"
 MADE_FOR = "0.11.2"
 PARTS_OF_MEANS = {"policy_loss", "kl", "entropy_loss"}
 PASSES = 64
@@ -42,10 +46,25 @@ def install() -> None:
     bounds = Bounds.from_environment()
     if bounds is None:
         return
+    progress = Progress(bounds.first)
+    when_imported(STRATEGY, refuse_other_versions)
+    when_imported(AGENT, refuse_other_versions)
     when_imported(STRATEGY, lambda module: keep_order(module, bounds))
-    when_imported(TRAINER, lambda module: keep_bounds(module, bounds))
+    when_imported(TRAINER, lambda module: keep_bounds(module, bounds, progress))
     when_imported(STRATEGY, accumulate_until_step)
     when_imported(ACTOR, log_means_of_updates)
+    when_imported(GENERATOR, lambda module: rollouts.send_seeds(module, bounds, progress))
+    when_imported(AGENT, rollouts.use_seeds)
+
+
+def refuse_other_versions(module: Any) -> None:
+    """Raises RuntimeError on a version of OpenRLHF that the patches were not made for."""
+    from importlib.metadata import version
+
+    if version("openrlhf") != MADE_FOR:
+        raise RuntimeError(
+            f"deepscaler/training/openrlhf/hooks.py was made for openrlhf {MADE_FOR}, not {version('openrlhf')}"
+        )
 
 
 def keep_order(module: Any, bounds: Bounds) -> None:
@@ -58,22 +77,7 @@ def keep_order(module: Any, bounds: Bounds) -> None:
     module.DeepspeedStrategy.setup_dataloader = in_file_order
 
 
-@dataclass
-class Progress:
-    """The last step that is done, shared by the patches of one process."""
-
-    step: int
-
-
-def keep_bounds(module: Any, bounds: Bounds) -> None:
-    """Raises RuntimeError on a version of OpenRLHF that the patches were not made for."""
-    from importlib.metadata import version
-
-    if version("openrlhf") != MADE_FOR:
-        raise RuntimeError(
-            f"deepscaler/training/openrlhf/hooks.py was made for openrlhf {MADE_FOR}, not {version('openrlhf')}"
-        )
-    progress = Progress(bounds.first)
+def keep_bounds(module: Any, bounds: Bounds, progress: Progress) -> None:
     use_stage_horizon(module, bounds)
     start_at_own_position(module.BasePPOTrainer, bounds, progress)
     end_at_last_step(module.SamplesGenerator, bounds, progress)

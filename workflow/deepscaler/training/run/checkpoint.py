@@ -1,17 +1,16 @@
 """A checkpoint: a folder with weights, tokenizer, metrics and `checkpoint.json`, and its verified lineage.
 
-Every manifest names the SHA-256 of each of its files, and of its parent's manifest, down to the base model's.
+Every manifest names the SHA-256 of each of its files, and a digest of its parent's content, down to the base model's.
 """
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from deepscaler.errors import UserError
-from deepscaler.files import link, remove, replace, sha256, write_json
+from deepscaler.files import digest_of, link, remove, replace, sha256, write_json
 from deepscaler.records import Checkpoint, ModelManifest
 
 MANIFEST = "checkpoint.json"
@@ -47,10 +46,22 @@ def verify_files(path: Path) -> Checkpoint | ModelManifest:
     return manifest
 
 
+def digest(path: Path) -> str:
+    """The SHA-256 of what a manifest says of its content.
+
+    Not of when, with which packages or from where that came: the same bytes, fetched or trained again, are the same
+    parent.
+    """
+    manifest = read_manifest(path)
+    if isinstance(manifest, ModelManifest):
+        return digest_of(manifest.model_dump(include={"system", "files"}))
+    return digest_of(manifest.model_dump(exclude={"versions", "processor"}))
+
+
 def lineage(path: Path) -> Iterator[tuple[Path, Checkpoint | ModelManifest]]:
     """The manifests from a checkpoint back to the base model, each with its files verified.
 
-    A parent is found by its manifest's digest among the sibling checkpoints and the models of the same work folder.
+    A parent is found by its digest among the sibling checkpoints and the models of the same work folder.
     """
     while True:
         manifest = verify_files(path)
@@ -64,10 +75,10 @@ def parent_of(path: Path, manifest: Checkpoint) -> Path:
     work = path.resolve().parents[2]
     candidates = [*sorted(work.glob(f"checkpoints/*/{MANIFEST}")), *sorted(work.glob(f"models/*/{BASE_MANIFEST}"))]
     for candidate in candidates:
-        if sha256(candidate) == manifest.parent:
+        if manifest.parent in (digest(candidate), sha256(candidate)):
             return candidate
     raise UserError(
-        f"its parent (a manifest with sha256 {manifest.parent[:12]}…) is not there",
+        f"its parent (a manifest with the digest {manifest.parent[:12]}…) is not there",
         path,
         f"looked through {len(candidates)} manifests below {work}",
     )
@@ -79,10 +90,6 @@ def model_files(folder: Path) -> list[Path]:
     return sorted(
         path for path in folder.iterdir() if path.is_file() and path.suffix in WEIGHTS and path.name not in names
     )
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def write_manifest(folder: Path, checkpoint: Checkpoint) -> None:

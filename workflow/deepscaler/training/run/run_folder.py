@@ -121,9 +121,9 @@ def prepare(folder: RunFolder, inputs: dict[str, object], segment: Segment, pare
 
 def folder_before(runs: Path, parent: Path) -> RunFolder:
     """The run folder that exported the parent checkpoint."""
-    digest = sha256(parent)
+    digest = checkpoint.digest(parent)
     for manifest in sorted(runs.glob(f"*/export/{MANIFEST}")):
-        if sha256(manifest) == digest:
+        if checkpoint.digest(manifest) == digest:
             return RunFolder(manifest.parents[1])
     raise UserError(
         "the run folder of the segment before is gone, and with it the optimizer's state and the reference model",

@@ -5,6 +5,9 @@
 
 `step` counts from the stage's start, `total_step` from the base model. All other keys are OpenRLHF's own. A value that
 is not finite stays what it is (`NaN`, `Infinity`, as Python's json writes and reads them): health checks test for it.
+
+In a checkpoint the times of the rows (`time`, `timing/…`) are in a file of their own, so that equal training makes
+equal files; whoever reads the rows gets both.
 """
 
 import json
@@ -19,8 +22,12 @@ from deepscaler.errors import UserError
 Row = dict[str, Any]
 """One step."""
 
-POSITION = ("step", "total_step", "stage", "segment", "time")
-"""The keys of a row that say which step it is; all others are metrics."""
+POSITION = ("step", "total_step", "stage", "segment")
+"""The keys of a row that say which step it is."""
+TIMES = "times.jsonl"
+"""Beside a checkpoint's metrics: a row a step with the clock's time and the seconds of each part."""
+CACHED = "grading_cached"
+"""Share of verdicts that were known already: it depends on when a process started, so it is counted among the times."""
 
 REWARD = "rollout/reward_mean"
 LENGTH = "rollout/response_length_mean"
@@ -36,10 +43,13 @@ SECONDS = "timing/step_total"
 
 
 def make_row(step: int, total_step: int, stage: str, segment: str, metrics: dict[str, Any]) -> Row:
-    """A row from what OpenRLHF logs at the end of a step; what is not a number (a sample's text) is left out."""
+    """A row from what OpenRLHF logs at the end of a step; what is not a number (a sample's text) is left out.
+
+    Upstream gathers the names in a set, whose order is another one in every process; here they are sorted.
+    """
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     row: Row = {"step": step, "total_step": total_step, "stage": stage, "segment": segment, "time": now}
-    for key, value in metrics.items():
+    for key, value in sorted(metrics.items()):
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         row[key] = value
@@ -67,8 +77,26 @@ def has_unfinished_line(handle: BinaryIO) -> bool:
     return handle.read(1) != b"\n"
 
 
+def is_time(key: str) -> bool:
+    return key in ("time", CACHED) or key.startswith("timing/")
+
+
+def without_times(row: Row) -> Row:
+    return {key: value for key, value in row.items() if not is_time(key)}
+
+
+def times_of(row: Row) -> Row:
+    return {key: value for key, value in row.items() if key == "step" or is_time(key)}
+
+
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a file; a last line that a killed process left unfinished is passed over."""
+    times = {row["step"]: row for row in lines_of(path.with_name(TIMES))}
+    for row in lines_of(path):
+        yield row | times.get(row["step"], {})
+
+
+def lines_of(path: Path) -> Iterator[Row]:
     if not path.exists():
         return
     with path.open(encoding="utf-8") as handle:

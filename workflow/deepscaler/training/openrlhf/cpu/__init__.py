@@ -35,9 +35,11 @@ def apply() -> None:
         linear_layers,
         settings,
         weight_sync,
+        whole_prompts,
     )
 
-    for part in (bfloat16, flash_attention, cuda_calls, weight_sync, linear_layers, compiled_operators, settings):
+    parts = (bfloat16, flash_attention, cuda_calls, weight_sync, linear_layers, compiled_operators, settings)
+    for part in (*parts, whole_prompts):
         part.apply()
     _applied = True
 

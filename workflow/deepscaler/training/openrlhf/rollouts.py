@@ -1,0 +1,113 @@
+"""Rollouts that follow from the run's seed alone, patched into OpenRLHF's modules as `hooks` does.
+
+Upstream's requests have no seeds: a sample comes from the engine's one generator, so it depends on what is sampled
+beside it and was before it. And experiences are trained on in the order in which they arrive. Here:
+
+1. **Seeds.** Each prompt of a step is sent with a seed of its own, made of the run's seed, the total step and the
+   prompt's place in the step; its k-th sample uses that seed + k, as vLLM numbers the samples of one request.
+2. **Order.** Experiences are handed on in the order in which their prompts were sent. Dynamic filtering sends a further
+   prompt for each that it drops, in the file's order, so which prompts a step has does not depend on arrival either.
+
+Which engine a prompt goes to is upstream's choice, by load, and decides no seed.
+"""
+
+import hashlib
+from copy import deepcopy
+from typing import Any
+
+from deepscaler.training.openrlhf.bounds import Bounds, Progress
+
+SEED_BITS = 62
+"""vLLM takes a signed 64-bit seed; the samples' numbers are added."""
+
+
+def seed_of(seed: int, total_step: int, place: int) -> int:
+    """The seed of a prompt's first sample."""
+    digest = hashlib.sha256(f"{seed}/rollout/{total_step}/{place}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - SEED_BITS)
+
+
+class SeededEngine:
+    """An engine's handle that puts its own seed into each prompt's request, and leaves all other calls as they are."""
+
+    def __init__(self, engine: Any, step: "StepOfRollouts") -> None:
+        self._engine, self._step = engine, step
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    @property
+    def generate_responses(self) -> Any:
+        return self
+
+    def remote(self, *, sampling_params: Any, num_samples: int, **request: Any) -> Any:
+        """`generate_responses.remote`, which copies its arguments at once."""
+        sampling_params.seed = self._step.next_seed(num_samples)
+        return self._engine.generate_responses.remote(
+            sampling_params=sampling_params, num_samples=num_samples, **request
+        )
+
+
+class StepOfRollouts:
+    """The prompts of the current step, in the order in which they are sent."""
+
+    def __init__(self, seed: int, bounds: Bounds, progress: Progress) -> None:
+        self._seed, self._bounds, self._progress = seed, bounds, progress
+        self.start()
+
+    def start(self) -> None:
+        self._places: dict[int, int] = {}  # a sample's seed → its place in the step
+        self._sent = 0
+
+    def next_seed(self, samples: int) -> int:
+        seed = seed_of(self._seed, self._bounds.total_before + self._progress.step + 1, self._sent)
+        self._sent += 1
+        for number in range(samples):
+            self._places[seed + number] = len(self._places)
+        return seed
+
+    def place(self, experience: Any) -> int:
+        return self._places[experience.sample_seed]
+
+
+def send_seeds(module: Any, bounds: Bounds, progress: Progress) -> None:
+    """Of openrlhf.trainer.ppo_utils.samples_generator, in the trainer's process."""
+    generator = module.SamplesGenerator
+    make, generate, process = generator.__init__, generator._generate_vllm, generator._process_response_into_experience
+
+    def with_seeded_engines(self: Any, *arguments: Any, **named: Any) -> None:
+        make(self, *arguments, **named)
+        self.step_of_rollouts = StepOfRollouts(self.args.train.seed, bounds, progress)
+        self.vllm_engines = [SeededEngine(engine, self.step_of_rollouts) for engine in self.vllm_engines]
+
+    def in_order_of_sending(self: Any, *arguments: Any, **named: Any) -> tuple[list[Any], int, bool]:
+        self.step_of_rollouts.start()
+        experiences, consumed, exhausted = generate(self, *arguments, **named)
+        return sorted(experiences, key=self.step_of_rollouts.place), consumed, exhausted
+
+    def with_seed(self: Any, response: dict[str, Any], **named: Any) -> Any:
+        experience = process(self, response, **named)
+        experience.sample_seed = response["sample_seed"]
+        return experience
+
+    generator.__init__ = with_seeded_engines
+    generator._generate_vllm = in_order_of_sending
+    generator._process_response_into_experience = with_seed
+
+
+def use_seeds(module: Any) -> None:
+    """Of openrlhf.utils.agent, in the engines' processes: upstream samples a prompt n times with one set of parameters.
+
+    That set came with the prompt's request and belongs to it alone, so it counts the samples by its own seed.
+    """
+    execute = module.SingleTurnAgentExecutor.execute
+
+    async def with_own_seed(self: Any, *, sampling_params: Any, **request: Any) -> dict[str, Any]:
+        if sampling_params.seed is None:
+            raise RuntimeError("a rollout was asked for without a seed")
+        own = deepcopy(sampling_params)
+        sampling_params.seed += 1
+        response = await execute(self, sampling_params=own, **request)
+        return {**response, "sample_seed": own.seed}
+
+    module.SingleTurnAgentExecutor.execute = with_own_seed
