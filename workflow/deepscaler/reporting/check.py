@@ -8,14 +8,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
-from deepscaler.files import writing
+from deepscaler.files import sha256, writing
 from deepscaler.reporting.claims.claim_values import declared_results
 from deepscaler.reporting.claims.errors import combined_error
 from deepscaler.reporting.claims.results import Results, Row, number
+from deepscaler.settings.yaml_files import read_yaml
 
 TRAINING_POINTS = 20.0
 """Percentage points by which an average after training may differ between runs: see docs/ARTIFACT.md."""
@@ -63,9 +62,9 @@ def settings_differ(fresh: Results, kept: Results) -> Iterator[str]:
     paths = [results.folder / "settings.yaml" for results in (fresh, kept)]
     if not all(path.is_file() for path in paths):
         return
-    ours, theirs = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths)
-    if ours["digest"] != theirs["digest"]:
-        yield f"settings.yaml: settings {ours['digest']}, reference {theirs['digest']}"
+    ours, theirs = (read_yaml(path).get("digest") for path in paths)
+    if ours != theirs:
+        yield f"settings.yaml: settings {ours}, reference {theirs}"
 
 
 def incomplete(fresh: Results) -> Iterator[str]:
@@ -127,7 +126,7 @@ def byte_equality(folder: Path, reference: Path) -> Iterator[str]:
     """Which of the kept files this run has byte for byte; docs/ARTIFACT.md says which must be, and why."""
     names = sorted(path.relative_to(reference) for path in reference.rglob("*") if path.is_file())
     pairs = [(str(name), folder / name) for name in names if (folder / name).is_file()]
-    equal = [name for name, path in pairs if path.read_bytes() == (reference / name).read_bytes()]
+    equal = [name for name, path in pairs if sha256(path) == sha256(reference / name)]
     other = [name for name, _ in pairs if name not in equal]
     yield f"Equal to the byte: {', '.join(equal) or 'nothing'}"
     yield f"Not equal, compared by number: {', '.join(other) or 'nothing'}"

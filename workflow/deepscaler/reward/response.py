@@ -5,6 +5,7 @@ Source: `rewards/math_reward.py` of DeepScaleR for `required`; the other two rul
 """
 
 import re
+from collections import deque
 
 from deepscaler.reward.grade import grade_pair
 from deepscaler.reward.verdicts import Golds, Mode, ResponseVerdict, ThinkRule
@@ -39,10 +40,8 @@ def boxed_answer(text: str, mode: Mode) -> str | None:
         return last_box_of_paper(text)
     if (content := last_closed_box(text)) is not None:
         return content
-    bare = None
-    for bare in BARE_BOX.finditer(text):
-        pass
-    return bare.group(1) if bare else None
+    bare = deque(BARE_BOX.finditer(text), maxlen=1)
+    return bare[0].group(1) if bare else None
 
 
 def last_box_of_paper(text: str) -> str | None:

@@ -9,9 +9,10 @@ import yaml
 
 from deepscaler import settings
 from deepscaler.errors import UserError
-from deepscaler.files import write_text
+from deepscaler.files import read_bytes, write_text
 from deepscaler.reporting.claims.results import Results, Row, number
 from deepscaler.reporting.report.examples import examples
+from deepscaler.settings.yaml_files import read_yaml
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
@@ -163,7 +164,7 @@ def figures(folder: Path) -> Any:
     for index, caption in CAPTIONS.items():
         path = folder / "figures" / f"figure-{index}.png"
         if path.is_file():
-            yield index, caption, "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+            yield index, caption, "data:image/png;base64," + base64.b64encode(read_bytes(path)).decode()
 
 
 def verdict_counts(claims: list[Row]) -> dict[str, int]:
@@ -173,7 +174,7 @@ def verdict_counts(claims: list[Row]) -> dict[str, int]:
 def record(folder: Path) -> dict[str, Any]:
     """settings.yaml, for versions, seed and commit; the settings themselves as text."""
     path = folder / "settings.yaml"
-    found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = read_yaml(path) if path.is_file() else {}
     text = yaml.safe_dump(found.get("settings", {}), sort_keys=False, allow_unicode=True)
     return {
         "digest": found.get("digest", ""),
