@@ -1,6 +1,27 @@
-"""Numbers as text for people: a duration, an amount."""
+"""Text for people: numbers, durations, and what others wrote, without what a terminal would obey."""
 
 import math
+import unicodedata
+
+OBEYED = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))
+"""Unicode's categories of control, format and private characters, surrogates, and breaks of lines and paragraphs."""
+
+
+def printable(text: str) -> str:
+    """The text with characters that move a cursor, colour, reorder or hide written out: ESC is `\\x1b`.
+
+    What others wrote (answers, names in files, logs) passes through here on its way to a terminal.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        escaped(character) if character not in "\n\t" and unicodedata.category(character) in OBEYED else character
+        for character in text
+    )
+
+
+def escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def duration(seconds: float | None) -> str:
