@@ -13,16 +13,17 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from re import _constants as kinds  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from types import FrameType, ModuleType
+from typing import Any
 
 FIRST, LONGEST = 125, 16_000
 """Characters: doubled from the first to the longest, as long as a text looks slow."""
-UNSUSPICIOUS = 0.4e-6
-"""Seconds a character at which a text is let go: linear expressions take a twentieth of it."""
+UNSUSPICIOUS = 0.2e-6
+"""Seconds a character at which a text is let go: linear expressions take a tenth of it."""
 LIMIT = 0.1
 """Seconds for the longest text. Linear expressions take some milliseconds, quadratic ones half a second and more."""
 ENDS = ("", "\0")
@@ -30,6 +31,7 @@ SAMPLES = {
     kinds.CATEGORY_DIGIT: "1", kinds.CATEGORY_SPACE: " \n", kinds.CATEGORY_WORD: "a",
     kinds.CATEGORY_NOT_DIGIT: "a", kinds.CATEGORY_NOT_SPACE: "a", kinds.CATEGORY_NOT_WORD: "-",
 }  # fmt: skip
+REPEATS = (kinds.MAX_REPEAT, kinds.MIN_REPEAT, kinds.POSSESSIVE_REPEAT)
 METHODS = ("match", "fullmatch", "search", "sub", "finditer", "findall", "split")
 
 
@@ -57,10 +59,16 @@ def patterns_of(package: ModuleType) -> dict[str, tuple[re.Pattern[str], set[str
             for index, one in enumerate(flat(several)):
                 label = f"{module.__name__.partition('.')[2]}.{name}" + (f"[{index}]" if one is not value else "")
                 if isinstance(one, re.Pattern) and isinstance(one.pattern, str) and name.isupper():
-                    users = [text for text in sources.values() if re.search(rf"\b{name}\b", text)]
+                    users = [text for other, text in sources.items() if uses(module.__name__, name, other, text)]
                     used = {method for method in METHODS for text in users if re.search(rf"\b{name}\.{method}\(", text)}
                     found.setdefault(label, (one, used or {"search"}))
     return found
+
+
+def uses(module: str, name: str, other: str, text: str) -> bool:
+    """Whether another module's source means this module's name: it is the same, or imports it."""
+    imported = rf"from {re.escape(module)} import [^\n]*\b{name}\b|from {re.escape(module)} import \([^)]*\b{name}\b"
+    return other == module or bool(re.search(imported, text))
 
 
 def flat(values: object) -> Iterator[object]:
@@ -92,9 +100,36 @@ def pumps(pattern: re.Pattern[str]) -> list[str]:
     words: dict[str, None] = {}
     collect(parser.parse(pattern.pattern, pattern.flags), letters, words)
     singles = list(dict.fromkeys([*letters, *words]))
-    pairs = [one + other for one, other in product([*letters][:14], [*singles][:20]) if one != other]
-    triples = ["".join(three) for three in zip(singles, singles[1:], singles[2:], strict=False)]
-    return list(dict.fromkeys([*singles, *pairs, *triples]))
+    pairs = [one + other for one, other in product([*letters][:10], [*singles][:12]) if one != other]
+    accepted = [begun + end for begun in examples(parser.parse(pattern.pattern, pattern.flags)) for end in ("", " x")]
+    return list(dict.fromkeys([*singles, *accepted, *pairs]))
+
+
+def examples(tree: object) -> list[str]:
+    """Texts that the expression accepts, and their beginnings, cut where one of its parts ends."""
+    found = [""]
+    whole = [""]
+    for kind, value in tree:  # type: ignore[attr-defined]
+        whole = [text + part for text in whole[:4] for part in parts_of(kind, value)[:4]]
+        found += whole
+    return [text for text in dict.fromkeys(found) if text]
+
+
+def parts_of(kind: object, value: Any) -> list[str]:
+    """Texts for one part of an expression, the shortest kind of each branch."""
+    if kind is kinds.LITERAL:
+        return [chr(value)]
+    if kind is kinds.IN:
+        return list(members(value))[:1] or ["x"]
+    if kind in (kinds.ANY, kinds.NOT_LITERAL):
+        return ["x"]
+    if kind is kinds.SUBPATTERN:
+        return examples(value[3])[-3:] or [""]
+    if kind is kinds.BRANCH:
+        return [text for branch in value[1] for text in examples(branch)[-1:]] or [""]
+    if kind in REPEATS:
+        return [text * max(1, value[0]) for text in examples(value[2])[-2:]] or [""]
+    return [""]
 
 
 def collect(tree: object, letters: dict[str, None], words: dict[str, None]) -> None:
@@ -136,8 +171,8 @@ def members(items: list[tuple[object, object]]) -> Iterator[str]:
 
 
 def beginnings(pattern: re.Pattern[str], pieces: list[str]) -> list[str]:
-    """What a repeated piece may stand behind: nothing, and the expression's first few pieces."""
-    return ["", *pieces[:6], "".join(pieces[:2])]
+    """What a repeated piece may stand behind: nothing, the expression's first letters, or what it accepts."""
+    return list(dict.fromkeys(["", *pieces[:4], *examples(parser.parse(pattern.pattern, pattern.flags))[:4]]))
 
 
 def slowest(pattern: re.Pattern[str], used: set[str]) -> tuple[float, str] | None:
@@ -160,7 +195,7 @@ def grown(pattern: re.Pattern[str], method: str, beginning: str, piece: str, end
             seconds = min(seconds, measured(pattern, method, text))  # the first may have been unlucky
         if seconds > LIMIT:
             return seconds
-        if length >= 8 * FIRST and (seconds < UNSUSPICIOUS * length or seconds < 5e-5):
+        if length >= 16 * FIRST and (seconds < UNSUSPICIOUS * length or seconds < 5e-5):
             return None
         length *= 2
     return None
@@ -198,7 +233,3 @@ def seconds_of(call: object, limit: float) -> float:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
     return time.process_time() - start
-
-
-def doubled(lengths: list[int]) -> Iterator[tuple[int, int]]:
-    yield from pairwise(lengths)

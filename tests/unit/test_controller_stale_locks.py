@@ -23,7 +23,8 @@ time.sleep(60)
 
 @pytest.fixture
 def locks(tmp_path: Path) -> list[Path]:
-    paths = [tmp_path / "0.input.lock", tmp_path / "0.output.lock"]
+    (tmp_path / "locks").mkdir()
+    paths = [tmp_path / "locks" / "0.input.lock", tmp_path / "locks" / "0.output.lock"]
     for path in paths:
         path.write_text("table.csv\n")
     return paths
@@ -41,7 +42,7 @@ def run(tmp_path: Path, locks: list[Path]) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_a_killed_runs_locks_go(tmp_path: Path, locks: list[Path], run: "subprocess.Popen[str]") -> None:
-    others = tmp_path / "1.input.lock"
+    others = tmp_path / "locks" / "1.input.lock"
     others.write_text("a local run's\n")
     run.kill()
     run.wait()

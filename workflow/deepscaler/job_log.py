@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+from deepscaler.text import printable
+
 TAIL_BYTES = 4 << 20
 LONGEST = 400
 """Characters of a log's line."""
+LINE_BREAKS = re.compile(r"[\r\n]+")
 COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 WORKER = re.compile(r"^(?:\([^()]*pid=\d+[^()]*\)\s?)+")
 NOISE = re.compile(r'^(\[?\d{4}-\d\d-\d\d .*(INFO|DEBUG)|\S+:\s+\d+%\||Fatal Python error|Extension modules:|File ")')
@@ -63,5 +66,5 @@ def tail(log: Path) -> list[str]:
             text = handle.read().decode("utf-8", "replace")
     except OSError:
         return []
-    lines = (WORKER.sub("", COLOUR.sub("", line)).strip() for line in re.split(r"[\r\n]+", text))
-    return [line for line in lines if line]
+    lines = (WORKER.sub("", COLOUR.sub("", line)).strip() for line in LINE_BREAKS.split(text))
+    return [printable(line) for line in lines if line]

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from deepscaler.errors import DeepscalerError
+from deepscaler.text import printable
 
 
 def build() -> typer.Typer:
@@ -32,5 +33,5 @@ def main() -> None:
     try:
         build()()
     except DeepscalerError as error:
-        print(f"deepscaler: {error}", file=sys.stderr)
+        print(printable(f"deepscaler: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)

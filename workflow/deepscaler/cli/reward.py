@@ -9,6 +9,7 @@ import typer
 from deepscaler.cli.options import verb
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import read_jsonl
+from deepscaler.text import printable
 
 
 def register(app: typer.Typer) -> None:
@@ -100,10 +101,10 @@ def explain_pair(golds: Any, prediction: Any, mode: Any, pool: Any) -> None:
         console.print(table)
     with pool:
         [verdict] = pool.grade_pairs([(golds, str(prediction), mode)])
-    console.print(f"{'correct' if verdict.correct else 'wrong'}: {verdict.reason}", markup=False)
+    console.print(printable(f"{'correct' if verdict.correct else 'wrong'}: {verdict.reason}"), markup=False)
 
 
 def cell(text: str) -> Any:
     from rich.text import Text
 
-    return Text(text if len(text) <= 400 else text[:400] + "…")
+    return Text(printable(text if len(text) <= 400 else text[:400] + "…"))

@@ -12,13 +12,17 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from deepscaler.training.run import writer_lock
 
 NOTES = Path(".snakemake/alive")
+LOCKS = "locks"
+"""Snakemake's folder beside it: a note that names a file elsewhere was not written by a run."""
+LARGEST = 1 << 20
+"""Bytes of a note."""
 held: list[Any] = []
 """Notes of this process: open, and so locked, until it ends."""
 
@@ -44,11 +48,19 @@ def remove_stale(notes: Path = NOTES) -> None:
         content = read_stale(note)
         if content is None:
             continue
-        for recorded in content.get("locks", []):
-            path = Path(recorded[0])
-            if path.exists() and fingerprint(path) == recorded:
-                path.unlink(missing_ok=True)
+        for path in still_there(content.get("locks"), notes.resolve().parent / LOCKS):
+            path.unlink(missing_ok=True)
         note.unlink(missing_ok=True)
+
+
+def still_there(recorded: Any, folder: Path) -> Iterator[Path]:
+    """The lock files of a note that are unchanged; only files in Snakemake's own folder, whatever a note names."""
+    for entry in recorded if isinstance(recorded, list) else []:
+        if not isinstance(entry, list) or not entry or not isinstance(entry[0], str):
+            continue
+        path = Path(entry[0])
+        if path.parent == folder and path.suffix == ".lock" and path.is_file() and fingerprint(path) == entry:
+            yield path
 
 
 def fingerprint(path: Path) -> list[Any]:
@@ -60,13 +72,17 @@ def fingerprint(path: Path) -> list[Any]:
 def read_stale(note: Path) -> dict[str, Any] | None:
     """A note's content, or None where its process lives: by its lock or, from another host, by its last touch."""
     try:
+        if not note.is_file():  # a pipe would wait
+            return None
         with note.open("r+", encoding="utf-8") as handle:  # NFS locks only what is open for writing
             if not writer_lock.try_lock(handle):
                 return None
-            content: dict[str, Any] = json.load(handle)
+            content = json.loads(handle.read(LARGEST))
+        if not isinstance(content, dict):
+            return None
         elsewhere = content.get("host") != socket.gethostname()
         return None if elsewhere and age(note) < writer_lock.STALE_SECONDS else content
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -15,6 +15,7 @@ from deepscaler.reporting.claims.claim_values import declared_results
 from deepscaler.reporting.claims.errors import combined_error
 from deepscaler.reporting.claims.results import Results, Row, number
 from deepscaler.settings.yaml_files import read_yaml
+from deepscaler.text import printable
 
 TRAINING_POINTS = 20.0
 """Percentage points by which an average after training may differ between runs: see docs/ARTIFACT.md."""
@@ -38,9 +39,9 @@ def check(*, scale: str, folder: Path, reference: Path) -> None:
     found = [*settings_differ(fresh, kept), *incomplete(fresh), *counts_differ(fresh, kept), *cells_differ(fresh, kept),
              *claims_fail(fresh, kept)]  # fmt: skip
     for line in [*byte_equality(folder, reference), *outside_in_both(fresh, kept)]:
-        print(line)
+        print(printable(line))
     for line in found:
-        print(f"DIFFERS  {line}")
+        print(printable(f"DIFFERS  {line}"))
     if found:
         raise JobError(f"{len(found)} things differ from the reference, first: {found[0]}", folder)
     print(f"{folder} agrees with {reference}: files, steps, problems, cells of the table, claims")

@@ -13,6 +13,7 @@ from deepscaler.files import read_bytes, write_text
 from deepscaler.reporting.claims.results import Results, Row, number
 from deepscaler.reporting.report.examples import examples
 from deepscaler.settings.yaml_files import read_yaml
+from deepscaler.text import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
@@ -63,13 +64,18 @@ def write_report(*, scale: str, folder: Path, work: Path, output: Path) -> None:
 
 
 def environment() -> Any:
-    """Jinja with escaping always on: completions and problems are untrusted text."""
+    """Jinja with escaping always on: completions and problems are untrusted text, which must not reorder others'."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=shown,
                        trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     made.filters["plain"] = plain
     return made
+
+
+def shown(value: Any) -> Any:
+    """A value as the page shows it: text without characters that reorder or hide what stands around them."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def plain(text: str) -> str:
