@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE := profiles/laptop
 SCALE := paper
+ENGINES :=
 PYTEST := $(BIN)/python -m pytest
 
 # Jobs start many Python processes: let these keep their compiled modules
@@ -54,8 +55,9 @@ reference: $(VENV)/installed ## keep the run in results/mini/ for comparison, as
 
 ##@ Test
 .PHONY: test
-test: $(VENV)/installed ## unit tests, dry runs of every scale, then mini end to end: about half an hour on two cores
+test: $(VENV)/installed ## unit tests, attacks, dry runs of every scale, then mini end to end: about half an hour on two cores
 	@$(PYTEST) tests/unit
+	@$(PYTEST) tests/security
 	@$(PYTEST) tests/workflow
 	@$(PYTEST) tests/mini/test_end_to_end.py
 
@@ -69,6 +71,10 @@ test-engines: $(VENV)/installed ## the real engines when killed, on full disks, 
 .PHONY: test-unit
 test-unit: $(VENV)/installed ## unit tests alone
 	@$(PYTEST) tests/unit
+
+.PHONY: test-security
+test-security: $(VENV)/installed ## the attacks of SECURITY.md: forged results, hostile files and answers (seconds each); with ENGINES=1 Ray's, too
+	@$(PYTEST) tests/security $(if $(ENGINES),tests/mini/test_ray_security.py)
 
 .PHONY: test-workflow
 test-workflow: $(VENV)/installed ## the jobs and files of every scale, by dry runs

@@ -112,12 +112,12 @@ class GeminiEndpoint:
     """google-genai's generate_content"""
 
     def __init__(self, settings: LanguageModel, key: str) -> None:
-        import httpx
         from google import genai
         from google.genai import types
+        from openai import DefaultAsyncHttpxClient  # httpx's client, which google-genai takes, too
 
         self.settings = settings
-        self.http = httpx.AsyncClient(follow_redirects=False)
+        self.http = DefaultAsyncHttpxClient(follow_redirects=False)
         options = types.HttpOptions(
             base_url=settings.base_url, timeout=int(settings.timeout_seconds * 1000), httpx_async_client=self.http
         )

@@ -10,8 +10,8 @@ from deepscaler.reporting.claims.results import Results
 from deepscaler.reporting.file_names import name_of, path_of
 from deepscaler.reporting.provenance.lineage import CRATE, InputFilter, Lineage, Source
 from deepscaler.reporting.provenance.record_provenance import MANIFESTS
-from deepscaler.reporting.verification.verify import Cell
-from deepscaler.reporting.verification.verify import verify as verify_all
+from deepscaler.reporting.provenance.verification.verify import Cell
+from deepscaler.reporting.provenance.verification.verify import verify as verify_all
 from deepscaler.settings.models import Reported
 from deepscaler.text import printable
 

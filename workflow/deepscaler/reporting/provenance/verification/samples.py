@@ -13,7 +13,7 @@ from deepscaler.evaluation.sample import identity
 from deepscaler.files import parse_json
 from deepscaler.models.templates import load_tokenizer, prompt_token_ids
 from deepscaler.reporting.file_names import path_of
-from deepscaler.reporting.verification.files import manifest_name
+from deepscaler.reporting.provenance.verification.files import manifest_name
 from deepscaler.reward.pool import GradingPool
 
 Row = dict[str, Any]

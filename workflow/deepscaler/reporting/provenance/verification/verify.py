@@ -10,9 +10,9 @@ from deepscaler.errors import DeepscalerError, JobError
 from deepscaler.files import sha256
 from deepscaler.reporting.claims.results import Results
 from deepscaler.reporting.provenance.lineage import CRATE, Lineage, Source
-from deepscaler.reporting.verification.files import Files
-from deepscaler.reporting.verification.numbers import Numbers
-from deepscaler.reporting.verification.samples import Regrading, Sampled
+from deepscaler.reporting.provenance.verification.files import Files
+from deepscaler.reporting.provenance.verification.numbers import Numbers
+from deepscaler.reporting.provenance.verification.samples import Regrading, Sampled
 from deepscaler.settings.yaml_files import read_yaml
 from deepscaler.text import printable
 
