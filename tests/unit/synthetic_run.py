@@ -31,6 +31,12 @@ SCALE = "mini"
 PROBLEMS, SAMPLES = 40, 16
 PROMPT_TOKENS = 30
 START = 1_700_000_000.0
+METADATA = {
+    "model": json.dumps({"sha256": "0" * 64, "repository": None, "revision": None}),
+    "protocol": json.dumps({"context": 320, "temperature": 0.6, "top_p": 0.95, "seed": 42}),
+    "versions": json.dumps({"vllm": "0.0"}),
+}
+"""Of grades that belong to no run."""
 DOT = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )

@@ -87,7 +87,7 @@ THIN_GROUP = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\!,|\\,|\{\\,\})\s*(?=\d{3}(?!\d
 SPACES = re.compile(r"(?<!\\)\\[,;:> !]|~|\s+|&nbsp;")
 WORDS = re.compile(r"(?<![A-Za-z\\])(percentage|percent|pct|degrees?)(?![A-Za-z])\.?")
 ORDINAL = re.compile(
-    r"(?<=[0-9])\s*+(?:\^\s*+)?(?:\{\s*+)?(?:\\(?:text|mathrm|textsuperscript)\s*\{\s*)?"
+    r"(?<=[0-9])\s*+\^?+\s*+\{?+\s*+(?:\\(?:text|mathrm|textsuperscript)\s*\{\s*)?"
     r"(?:st|nd|rd|th)(?![A-Za-z])[ }]*"
 )
 PRIME = re.compile(r"\^\s*\{\s*((?:\\?prime\s*)+)\}|\^\s*\\prime")
