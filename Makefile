@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 PROFILE := profiles/laptop
 SCALE := paper
 KILLS := 1
+ENGINES :=
 PYTEST := $(BIN)/python -m pytest
 # A test file stays in one process, which makes its fixtures once
 PARALLEL := -n auto --maxprocesses 8 --dist loadfile
@@ -55,8 +56,9 @@ reference: $(VENV)/installed ## keep the run in results/mini/ for comparison, as
 
 ##@ Test
 .PHONY: test
-test: $(VENV)/installed ## unit tests, dry runs of every scale, equal training, mini end to end: about half an hour on two cores
+test: $(VENV)/installed ## unit tests, attacks, dry runs of every scale, equal training, mini end to end: about half an hour on two cores
 	@$(PYTEST) $(PARALLEL) tests/unit
+	@$(PYTEST) tests/security
 	@$(PYTEST) tests/workflow
 	@$(PYTEST) tests/mini/test_equal_training.py
 	@$(PYTEST) tests/mini/test_end_to_end.py
@@ -75,6 +77,10 @@ test-equal: $(VENV)/installed ## mini twice, once killed five times at random mo
 .PHONY: test-unit
 test-unit: $(VENV)/installed ## unit tests alone
 	@$(PYTEST) $(PARALLEL) tests/unit
+
+.PHONY: test-security
+test-security: $(VENV)/installed ## the attacks of SECURITY.md: forged results, hostile files and answers (seconds each); with ENGINES=1 Ray's, too
+	@$(PYTEST) tests/security $(if $(ENGINES),tests/mini/test_ray_security.py)
 
 .PHONY: test-workflow
 test-workflow: $(VENV)/installed ## the jobs and files of every scale, by dry runs

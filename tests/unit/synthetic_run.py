@@ -11,6 +11,9 @@ from pathlib import Path
 
 from deepscaler import dag, records, settings
 from deepscaler.curation.summarise_curation import COLUMNS
+from deepscaler.evaluation.grade_samples import grade
+from deepscaler.evaluation.requests import protocol_of, seed_of
+from deepscaler.evaluation.sample import identity
 from deepscaler.evaluation.score import score
 from deepscaler.evaluation.tabulate import tabulate
 from deepscaler.files import sha256, write_json, write_jsonl
@@ -18,18 +21,22 @@ from deepscaler.reporting.claims.check_claims import check_claims
 from deepscaler.reporting.compute.account_compute import account_compute
 from deepscaler.reporting.provenance.record_provenance import record_provenance
 from deepscaler.reporting.provenance.resolve_settings import resolve_settings
+from deepscaler.reward.response import grade_response
+from deepscaler.reward.verdicts import MODES
 from deepscaler.settings.claims import Claim
 from deepscaler.training.collect_metrics import collect_metrics
 from deepscaler.training.watch import metrics
 
 SCALE = "mini"
 PROBLEMS, SAMPLES = 40, 16
+PROMPT_TOKENS = 30
 START = 1_700_000_000.0
 METADATA = {
     "model": json.dumps({"sha256": "0" * 64, "repository": None, "revision": None}),
     "protocol": json.dumps({"context": 320, "temperature": 0.6, "top_p": 0.95, "seed": 42}),
     "versions": json.dumps({"vllm": "0.0"}),
 }
+"""Of grades that belong to no run."""
 DOT = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
@@ -49,14 +56,14 @@ def checkout(root: Path, folder: Path) -> Path:
 def make(folder: Path, seed: int = 1) -> None:
     """Everything below results/mini, work/mini, logs/mini and .snakemake that the verbs of reporting read."""
     generator = random.Random(seed)
+    make_training(folder, generator)
+    make_models(folder)
     make_benchmarks(folder)
     for index, (system, suite) in enumerate(dag.scored(SCALE)):
         make_grades(folder, system, suite, 0.2 + 0.6 * index / len(dag.scored(SCALE)), generator)
         grades, output = grades_of(folder, system, suite), scores_of(folder, system, suite)
         score(scale=SCALE, system=system, suite=suite, grades=grades, output=output)
     make_tables(folder)
-    make_training(folder, generator)
-    make_models(folder)
     make_benchmark_files(folder)
     make_curation(folder)
     make_job_records(folder)
@@ -90,23 +97,42 @@ def make_benchmarks(folder: Path) -> None:
 
 
 def make_grades(folder: Path, system: str, suite: str, chance: float, generator: random.Random) -> None:
+    """Completions as made-up answers, and the grades that the graders really give them."""
     completions, grades = [], []
+    protocol = protocol_of(SCALE, system)
+    limit = min(protocol.max_new_tokens, protocol.context - PROMPT_TOKENS)
     for benchmark in settings.load_scale(SCALE).evaluation.suites[suite]:
         for problem in range(PROBLEMS):
             for sample in range(SAMPLES):
                 right = generator.random() < chance
-                tokens = generator.randint(40, 90) if right else generator.randint(60, 256)
-                key = {"system": system, "benchmark": benchmark, "problem_id": f"{benchmark}/{problem:04d}",
-                       "sample": sample, "tokens": tokens,
-                       "finish_reason": "length" if tokens > 240 else "stop"}  # fmt: skip
-                response = f"<think>{HOSTILE}</think> \\boxed{{{problem if right else 9}}}"
-                completions.append(key | {"seed": sample, "response": response, "prompt_tokens": 30})
-                disputed = right and sample == 3
-                grades.append(key | {"answer": str(problem if right else 9), "well_formed": True, "paper": right,
-                                     "paper_reason": "made up", "strict": right and not disputed,
-                                     "strict_reason": "made up"})  # fmt: skip
-    records.write(samples_of(folder, system, suite), completions, records.COMPLETION)
-    records.write(grades_of(folder, system, suite), grades, records.GRADE, METADATA)
+                tokens = generator.randint(40, 90) if right else generator.randint(60, limit)
+                tokens = limit if tokens > limit - 16 else tokens
+                answer = problem if right else -1
+                # the strict grader asks for more digits than the paper's
+                text = f"{answer}.00000000001" if right and sample == 3 and problem else str(answer)
+                row = {"system": system, "benchmark": benchmark, "problem_id": f"{benchmark}/{problem:04d}",
+                       "sample": sample, "tokens": tokens, "finish_reason": "length" if tokens == limit else "stop",
+                       "seed": seed_of(protocol.seed, f"{benchmark}/{problem:04d}", sample),
+                       "response": f"<think>{HOSTILE}</think> \\boxed{{{text}}}",
+                       "prompt_tokens": PROMPT_TOKENS}  # fmt: skip
+                completions.append(row)
+                verdicts = {mode: grade_response([str(problem)], row["response"], mode, protocol.prompting.think)
+                            for mode in MODES}  # fmt: skip
+                grades.append(grade(row, verdicts))
+    metadata = {
+        "model": json.dumps(identity(manifest_of(folder, system))),
+        "protocol": json.dumps(protocol.as_dict()),
+        "versions": json.dumps({"vllm": "0.0"}),
+    }
+    records.write(samples_of(folder, system, suite), completions, records.COMPLETION, metadata)
+    metadata["think"] = protocol.prompting.think
+    records.write(grades_of(folder, system, suite), grades, records.GRADE, metadata)
+
+
+def manifest_of(folder: Path, system: str) -> Path:
+    segment_id = dag.checkpoint_of(SCALE, system)
+    name = f"checkpoints/{segment_id}/checkpoint.json" if segment_id else f"models/{system}/model.json"
+    return work(folder) / name
 
 
 def make_tables(folder: Path) -> None:
@@ -128,15 +154,22 @@ def make_tables(folder: Path) -> None:
 
 def make_models(folder: Path) -> None:
     """A base model and a checkpoint for each segment, with weights that are a few random bytes."""
-    for name, kind in [("models/mini-base", "model"), *((f"checkpoints/{s.id}", "checkpoint") for s in chain())]:
-        path = work(folder) / name
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "model.safetensors").write_bytes(name.encode() * 100)
-        files = {file.name: sha256(file) for file in path.iterdir()}
-        write_json(path / f"{kind}.json", {"files": files, "seed": 42, "recipe_digest": "0123456789ab"})
+    parent = make_model(work(folder) / "models/mini-base/model.json", {})
     for segment in chain():
-        (work(folder) / "prompts").mkdir(exist_ok=True)
-        (work(folder) / "prompts" / f"{segment.id}.jsonl").write_text(f'{{"id": "{segment.id}"}}\n', encoding="utf-8")
+        prompts = work(folder) / "prompts" / f"{segment.id}.jsonl"
+        prompts.parent.mkdir(exist_ok=True)
+        prompts.write_text(f'{{"id": "{segment.id}"}}\n', encoding="utf-8")
+        about = {"parent": sha256(parent), "prompts_sha256": sha256(prompts)}
+        parent = make_model(work(folder) / "checkpoints" / segment.id / "checkpoint.json", about)
+
+
+def make_model(manifest: Path, about: dict[str, str]) -> Path:
+    folder = manifest.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.safetensors").write_bytes(folder.name.encode() * 100)
+    files = {file.name: sha256(file) for file in folder.iterdir()}
+    write_json(manifest, {"files": files, "seed": 42, "recipe_digest": "0123456789ab", **about})
+    return manifest
 
 
 def chain() -> list[dag.Segment]:

@@ -25,7 +25,8 @@ time.sleep(60)
 
 @pytest.fixture
 def locks(tmp_path: Path) -> list[Path]:
-    paths = [tmp_path / "0.input.lock", tmp_path / "0.output.lock"]
+    (tmp_path / "locks").mkdir()
+    paths = [tmp_path / "locks" / "0.input.lock", tmp_path / "locks" / "0.output.lock"]
     for path in paths:
         path.write_text("table.csv\n")
     return paths
@@ -43,7 +44,7 @@ def run(tmp_path: Path, locks: list[Path]) -> Iterator["subprocess.Popen[str]"]:
 
 
 def remove_stale(folder: Path) -> None:
-    stale_locks.remove_stale(folder / "notes", folder)
+    stale_locks.remove_stale(folder / "notes", folder / "locks")
 
 
 def test_a_killed_runs_locks_go(tmp_path: Path, locks: list[Path], run: "subprocess.Popen[str]") -> None:
@@ -56,7 +57,7 @@ def test_a_killed_runs_locks_go(tmp_path: Path, locks: list[Path], run: "subproc
 
 @pytest.mark.usefixtures("run")
 def test_a_lock_that_no_note_names_may_be_a_living_runs(tmp_path: Path) -> None:
-    unnamed = tmp_path / "1.input.lock"
+    unnamed = tmp_path / "locks" / "1.input.lock"
     unnamed.touch()
     remove_stale(tmp_path)
     assert unnamed.exists()
@@ -142,5 +143,5 @@ def test_a_run_on_another_computer_is_dead_when_silent(
     note.write_text(json.dumps(content))
     now = note.stat().st_mtime
     os.utime(note, (now - silent, now - silent))
-    stale_locks.remove_stale(notes, tmp_path)
+    stale_locks.remove_stale(notes, tmp_path / "locks")
     assert [path.exists() for path in (*locks, note)] == [not gone] * 3

@@ -63,5 +63,5 @@ def test_a_table_of_another_shape_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match="not a whole Parquet file"):
         records.read(path, records.PROBLEM)
-    with pytest.raises(UserError, match="no such table"):
+    with pytest.raises(UserError, match="no such file"):
         records.read(tmp_path / "absent.parquet", records.PROBLEM)

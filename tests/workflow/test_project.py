@@ -68,6 +68,7 @@ USED_UNSEEN = {
     "openrlhf": '"openrlhf.cli.train_ppo_ray"',
     "ipykernel": 'kernel_name="python3"',
     "pandas": ".to_pandas()",
+    "datasets": "`datasets.load_dataset`",
 }
 """Dependency → what the package has of it instead of an import: it starts it, waits for its import, or gets its types.
 """

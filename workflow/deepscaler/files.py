@@ -1,19 +1,27 @@
-"""Files written whole or not at all, and their digests."""
+"""Files written whole or not at all, read within bounds, and their digests.
+
+What is read may have been written by others: it is a regular file, of bounded size, lines and depth, or a UserError.
+"""
 
 import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from deepscaler.errors import JobError, UserError
 
 CHUNK = 1 << 20
+LARGEST = 128 << 20
+"""Bytes of a file that is read as one value: its objects take some twenty times as much memory."""
+LONGEST_LINE = 32 << 20
+"""Bytes of a line of JSON lines."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a write fails with when there is no more room."""
 
@@ -96,14 +104,54 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False) + "\n")
 
 
-def read_json(path: Path | str) -> Any:
-    """The value in a JSON file, or a UserError that names the file."""
+def opened(path: Path | str) -> BinaryIO:
+    """A regular file, opened to be read in bytes: never a pipe or a device, which would wait or never end.
+
+    Raises:
+        UserError: it is something else, is not there, or can't be read.
+    """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise UserError("no such file", path) from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", path) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UserError("not a regular file", path)
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: Path | str, most: int = LARGEST) -> bytes:
+    """The bytes of a regular file, or a UserError where it is larger than `most`."""
+    with opened(path) as handle:
+        content = handle.read(most + 1)
+    if len(content) > most:
+        raise UserError(f"larger than {most >> 20} MB", path)
+    return content
+
+
+def read_text(path: Path | str, most: int = LARGEST) -> str:
+    """The text of a regular file in UTF-8, or a UserError."""
+    try:
+        return read_bytes(path, most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"not text in UTF-8: {error.reason} at byte {error.start}", path) from None
+
+
+def parse_json(text: str | bytes, where: object = None) -> Any:
+    """The value of a JSON text, or a UserError; `where` is what the error names."""
+    try:
+        return json.loads(text)
     except ValueError as error:
-        raise UserError(f"not valid JSON: {error}", path) from None
+        raise UserError(f"not valid JSON: {error}", where) from None
+    except RecursionError:
+        raise UserError("not valid JSON: nested too deep", where) from None
+
+
+def read_json(path: Path | str) -> Any:
+    """The value in a JSON file, or a UserError that names the file."""
+    return parse_json(read_text(path), path)
 
 
 def write_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
@@ -112,17 +160,29 @@ def write_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
             handle.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
+def lines_of(path: Path | str) -> Iterator[bytes]:
+    """The lines of a file, line breaks kept; a UserError at one that is longer than LONGEST_LINE."""
+    with opened(path) as handle:
+        while line := handle.readline(LONGEST_LINE + 1):
+            if len(line) > LONGEST_LINE:
+                raise UserError(f"a line longer than {LONGEST_LINE >> 20} MB", path)
+            yield line
+
+
 def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
-    with Path(path).open(encoding="utf-8") as handle:
-        for line in handle:
-            if line.strip():
-                yield json.loads(line)
+    """The objects of JSON lines; a UserError at a line that is none."""
+    for number, line in enumerate(lines_of(path), start=1):
+        if line.strip():
+            value = parse_json(line, f"{path}, line {number}")
+            if not isinstance(value, dict):
+                raise UserError("not a JSON object", f"{path}, line {number}")
+            yield value
 
 
 def sha256(path: Path | str) -> str:
     """The SHA-256 of one file, in hexadecimal."""
     digest = hashlib.sha256()
-    with Path(path).open("rb") as handle:
+    with opened(path) as handle:
         while chunk := handle.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

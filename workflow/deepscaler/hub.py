@@ -9,9 +9,10 @@ and against the digests that the hub keeps for the commit.
 
 import hashlib
 import http.client
-import json
 import os
+import re
 import shutil
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,15 +21,19 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
+from deepscaler import foreign
 from deepscaler.download_errors import explained, first_line
 from deepscaler.errors import JobError, UserError
-from deepscaler.files import CHUNK, read_jsonl, remove, sha256, writing
+from deepscaler.files import CHUNK, read_json, read_jsonl, read_text, remove, sha256, writing
 from deepscaler.progress import BytesBar, progress
 
 Host = Literal["model", "dataset", "github"]
 Verified = Literal["sha256", "revision", "none"]
 PREFIX: dict[Host, str] = {"model": "", "dataset": "datasets/", "github": "github/"}
 COMMIT_DIGITS = 40
+COMMIT = re.compile(r"[0-9a-f]{7,64}")
+SMALL = 1 << 16
+"""Bytes of a file that says which commit a folder is of."""
 GITHUB = "https://raw.githubusercontent.com"
 
 
@@ -121,13 +126,14 @@ def from_folder(folder: Path, pin: Pin, into: Path) -> str | None:
             os.link((folder / name).resolve(), target)
         except OSError:
             shutil.copyfile(folder / name, target)
+            target.chmod(target.stat().st_mode & (folder / name).stat().st_mode)  # what is private stays private
     return commit_of(folder)
 
 
 def commit_of(folder: Path) -> str | None:
     """The commit that `hf download --local-dir` or `git clone` recorded in a folder; None where nothing did."""
     records = (folder / ".cache" / "huggingface" / "download").rglob("*.metadata")
-    commits = {record.read_text(encoding="utf-8").split("\n", 1)[0].strip() for record in records}
+    commits = {commit for record in records if (commit := commit_in(record))}
     if len(commits) > 1:
         found = ", ".join(sorted(commit[:12] for commit in commits))
         raise UserError(f"files of different commits: {found}", folder, "download it again into an empty folder")
@@ -136,11 +142,18 @@ def commit_of(folder: Path) -> str | None:
     head = folder / ".git" / "HEAD"
     if not head.is_file():
         return None
-    text = head.read_text(encoding="utf-8").strip()
+    text = read_text(head, SMALL).strip()
     if not text.startswith("ref: "):
-        return text
+        return commit_in(head)
     branch = folder / ".git" / text.removeprefix("ref: ")
-    return branch.read_text(encoding="utf-8").strip() if branch.is_file() else None
+    inside = branch.resolve().is_relative_to((folder / ".git").resolve())
+    return commit_in(branch) if inside and branch.is_file() else None
+
+
+def commit_in(path: Path) -> str | None:
+    """The commit on a file's first line; None where that is none: whatever else is there is not for our records."""
+    line = read_text(path, SMALL).split("\n", 1)[0].strip()
+    return line if COMMIT.fullmatch(line) else None
 
 
 def from_network(pin: Pin, into: Path) -> str | None:
@@ -215,11 +228,21 @@ def git_blob_id(path: Path) -> str:
     return digest.hexdigest()
 
 
+class SameHost(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect on the same host only: what is fetched, and what is sent, is for the server that we named."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        before, after = (urllib.parse.urlsplit(url) for url in (req.full_url, newurl))
+        if (before.scheme, before.netloc) != (after.scheme, after.netloc):
+            raise UserError(f"the server redirects to another host, {after.scheme}://{after.netloc}", req.full_url)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def download(url: str, target: Path, timeout: float = 60) -> None:
     """One small file over HTTPS, whole or not at all."""
     try:
         with (
-            urllib.request.urlopen(url, timeout=timeout) as response,
+            urllib.request.build_opener(SameHost).open(url, timeout=timeout) as response,
             writing(target) as aside,
             aside.open("wb") as handle,
         ):
@@ -235,31 +258,59 @@ def wanted(name: str, pin: Pin) -> bool:
 
 
 def listed(folder: Path) -> list[str]:
-    """The files of a repository's folder, without what downloaders keep in hidden folders."""
-    names = []
+    """The files of a repository's folder, without what downloaders keep in hidden folders.
+
+    Links are followed, each folder once. A UserError at a link by which another user would have us read what is ours.
+    """
+    names: list[str] = []
+    entered = {identity_of(folder)}
     for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        names += [(Path(parent) / name).relative_to(folder).as_posix() for name in files if not name.startswith(".")]
+        here = Path(parent)
+        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and enters(here / name, entered)]
+        shown = [here / name for name in files if not name.startswith(".")]
+        for path in shown:
+            check_link(path)
+        names += [path.relative_to(folder).as_posix() for path in shown]
     return sorted(names)
+
+
+def enters(folder: Path, entered: set[tuple[int, int]]) -> bool:
+    """Whether a folder has not been entered before: links may lead in circles."""
+    check_link(folder)
+    if (identity := identity_of(folder)) in entered:
+        return False
+    entered.add(identity)
+    return True
+
+
+def identity_of(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def check_link(path: Path) -> None:
+    """Follow links that we or root have made, and those of others to what is theirs."""
+    if path.is_symlink():
+        maker = path.lstat().st_uid
+        if maker not in (0, os.getuid()) and path.exists() and path.stat().st_uid != maker:
+            raise UserError("a link that another user has made to a file that is not theirs", path)
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a data file: a JSON list, JSON lines, Parquet or CSV, by its suffix."""
     try:
         if path.suffix == ".json":
-            yield from json.loads(path.read_text(encoding="utf-8"))
+            rows = read_json(path)
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise UserError("not a list of JSON objects", path)
+            yield from rows
         elif path.suffix == ".jsonl":
             yield from read_jsonl(path)
         elif path.suffix == ".parquet":
-            import pyarrow.parquet
-
-            for batch in pyarrow.parquet.ParquetFile(path).iter_batches(4096):
+            for batch in foreign.parquet(path).iter_batches(4096):
                 yield from batch.to_pylist()
         elif path.suffix == ".csv":
-            import csv
-
-            with path.open(encoding="utf-8", newline="") as handle:
-                yield from csv.DictReader(handle)
+            yield from foreign.csv_rows(path)
         else:
             raise UserError(f"unknown kind of data file {path.suffix!r}", path, "known: .json .jsonl .parquet .csv")
     except (ValueError, OSError) as error:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepscaler.text import printable
+
 TAIL_BYTES = 4 << 20
 LONGEST = 400
 """Characters of a log's line."""
@@ -76,7 +78,7 @@ def tail(log: Path) -> list[str]:
 
 def plain_lines(text: str) -> list[str]:
     """The lines of a log without what is there for the eye: colours, redrawn bars, boxes, names of Ray's workers."""
-    lines = (CONTROL.sub("", ESCAPE.sub("", line)).strip() for line in re.split(r"[\r\n]+", text))
+    lines = (printable(CONTROL.sub("", ESCAPE.sub("", line))).strip() for line in re.split(r"[\r\n]+", text))
     return [line for line in (WORKER.sub("", line).strip() for line in unboxed(lines)) if line]
 
 

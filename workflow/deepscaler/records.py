@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
+from deepscaler import foreign
 from deepscaler.errors import UserError
 from deepscaler.files import writing
 
@@ -92,20 +94,24 @@ def write(
 
 def read(path: Path | str, schema: pa.Schema) -> pa.Table:
     """Read a Parquet table of exactly this schema."""
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise UserError("no such table", path) from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"not a whole Parquet file: {error}", path) from None
-    if not table.schema.equals(schema, check_metadata=False):
-        raise UserError(f"columns differ: found {table.schema.names}, expected {schema.names}", path)
-    return table
+    file = foreign.parquet(path)
+    if not file.schema_arrow.equals(schema, check_metadata=False):
+        raise UserError(f"columns differ: found {file.schema_arrow.names}, expected {schema.names}", path)
+    return file.read()
+
+
+def rows_where(path: Path | str, schema: pa.Schema, **values: Any) -> list[dict[str, Any]]:
+    """The rows of a table of exactly this schema whose columns have these values."""
+    table = read(path, schema)
+    for column, value in values.items():
+        table = table.filter(pc.equal(table[column], value))
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
 
 
 def metadata(path: Path | str) -> dict[str, str]:
     """The metadata that `write` put into a file."""
-    return {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
+    return foreign.parquet_metadata(path)
 
 
 class Prompt(BaseModel):

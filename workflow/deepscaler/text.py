@@ -1,6 +1,42 @@
-"""Numbers as text for people: a duration, an amount."""
+"""Text for people: numbers, durations, and what others wrote, without what a terminal would obey."""
 
 import math
+import re
+import unicodedata
+from typing import Any
+
+OBEYED = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))
+"""Unicode's categories of control, format and private characters, surrogates, and breaks of lines and paragraphs."""
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""How a cell begins that a spreadsheet evaluates, or that it trims first."""
+NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
+
+
+def printable(text: str) -> str:
+    """The text with characters that move a cursor, colour, reorder or hide written out: ESC is `\\x1b`.
+
+    What others wrote (answers, names in files, logs) passes through here on its way to a terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(character if is_shown(character) else escaped(character) for character in text)
+
+
+def is_shown(character: str) -> bool:
+    return character.isprintable() or character in "\n\t" or unicodedata.category(character) not in OBEYED
+
+
+def cell(value: Any) -> Any:
+    """A value for a table that people open: text that a spreadsheet would take for a formula gets an apostrophe."""
+    if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
+        return "'" + value
+    return value
+
+
+def escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def duration(seconds: float | None) -> str:

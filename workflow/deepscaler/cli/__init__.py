@@ -8,6 +8,7 @@ import typer
 
 from deepscaler import caches, environment
 from deepscaler.errors import DeepscalerError
+from deepscaler.text import printable
 
 
 def build() -> typer.Typer:
@@ -43,5 +44,5 @@ def main() -> None:
     try:
         build()()
     except DeepscalerError as error:
-        print(f"deepscaler: {error}", file=sys.stderr)
+        print(printable(f"deepscaler: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)

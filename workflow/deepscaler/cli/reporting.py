@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from deepscaler.cli.options import Output, ScaleName, verb
+from deepscaler.cli.options import Output, ScaleName, Threads, verb
 
 ResultsFolder = Annotated[Path, typer.Option("--results", help="The scale's folder of results.")]
 WorkFolder = Annotated[Path, typer.Option("--work", help="The scale's folder of data, weights and samples.")]
@@ -90,12 +90,18 @@ def trace(
     table: Annotated[Path, typer.Argument(help="A table.csv of results/.")],
     row: Annotated[str | None, typer.Option(help="Follow one system's row: its name or title.")] = None,
     column: Annotated[str | None, typer.Option(help="… and one column, such as aime_2024.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Compare every file with its recorded SHA-256.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Do again what led from samples to numbers, and compare.")
+    ] = False,
+    share: Annotated[
+        float, typer.Option(min=0.0001, max=1.0, help="With --verify: of the completions that are graded again.")
+    ] = 1.0,
+    threads: Threads = 1,
 ) -> None:
     """Print where a table or one of its cells came from, down to sources and seeds."""
     from deepscaler.reporting.provenance import trace as module
 
-    module.trace(table=table, row=row, column=column, verify=verify)
+    module.trace(table=table, row=row, column=column, verify=verify, share=share, threads=threads)
 
 
 def check(

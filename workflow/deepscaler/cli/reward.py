@@ -1,6 +1,5 @@
 """Verbs of the reward: grading one pair of answers or a file of any length."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,8 @@ import typer
 
 from deepscaler.cli.options import verb
 from deepscaler.errors import UserError, refuse_unknown
+from deepscaler.files import read_jsonl
+from deepscaler.text import printable
 
 
 def register(app: typer.Typer) -> None:
@@ -75,11 +76,11 @@ def pair_of(pairs: Path | None, line_id: str | None) -> tuple[Any, Any]:
     """The golds and prediction of one line of a file: the first, or the one with the id."""
     if pairs is None or not pairs.is_file():
         raise UserError("no pair to explain", pairs, "give --gold and --prediction, or --pairs and --id")
-    with pairs.open(encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            if line_id is None or str(row.get("id")) == line_id:
-                return row["gold"], row["prediction"]
+    for row in read_jsonl(pairs):
+        if line_id is None or str(row.get("id")) == line_id:
+            if "prediction" not in row or not isinstance(gold := row.get("gold"), str | int | float | list):
+                raise UserError("the line has no pair", pairs, 'a line is {"id", "gold", "prediction"}')
+            return gold, row["prediction"]
     raise UserError(f"no line with the id {line_id!r}", pairs)
 
 
@@ -100,10 +101,10 @@ def explain_pair(golds: Any, prediction: Any, mode: Any, pool: Any) -> None:
         console.print(table)
     with pool:
         [verdict] = pool.grade_pairs([(golds, str(prediction), mode)])
-    console.print(f"{'correct' if verdict.correct else 'wrong'}: {verdict.reason}", markup=False)
+    console.print(printable(f"{'correct' if verdict.correct else 'wrong'}: {verdict.reason}"), markup=False)
 
 
 def cell(text: str) -> Any:
     from rich.text import Text
 
-    return Text(text if len(text) <= 400 else text[:400] + "…")
+    return Text(printable(text if len(text) <= 400 else text[:400] + "…"))

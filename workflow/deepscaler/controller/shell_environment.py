@@ -18,7 +18,7 @@ FOREIGN = (
 
 
 def for_jobs(environment: MutableMapping[str, str]) -> None:
-    """Change the environment that jobs inherit: the commands of this Python first, nothing of another, no choice of kernels.
+    """Change the environment that jobs inherit: nothing of another Python, no choice of kernels, our commands first.
 
     What verbs take out is taken out here too, for what takes effect before a verb begins (the encoding of text).
     """

@@ -23,8 +23,11 @@ from deepscaler.training.run import writer_lock
 
 NOTES = Path(".snakemake/alive")
 LOCKS = Path(".snakemake/locks")
+"""Of Snakemake. A note that names a file elsewhere was not written by a run."""
 RUN = "DEEPSCALER_RUN"
 """Variable by which the jobs that a run starts on this computer are known: all that they start inherits it."""
+LARGEST = 1 << 20
+"""Bytes of a note."""
 held: list[Any] = []
 """Notes of this process: open, and so locked, until it ends."""
 
@@ -71,10 +74,8 @@ def remove_stale(notes: Path = NOTES, locks: Path = LOCKS) -> None:
         if content is None:
             living = living or note.exists()
             continue
-        for recorded in content.get("locks", []):
-            path = Path(recorded[0])
-            if path.exists() and fingerprint(path) == recorded:
-                path.unlink(missing_ok=True)
+        for path in still_there(content.get("locks"), locks.resolve()):
+            path.unlink(missing_ok=True)
         if not left_behind(content):
             note.unlink(missing_ok=True)
     if not living:
@@ -91,11 +92,21 @@ def orphans(notes: Path = NOTES) -> list[int]:
 def left_behind(content: dict[str, Any]) -> list[int]:
     token = content.get("token")
     here = content.get("host") == socket.gethostname()
-    return reaper.carriers(token, RUN) if token and here else []
+    return reaper.carriers(token, RUN) if isinstance(token, str) and token and here else []
 
 
 def all_notes(notes: Path) -> Iterator[Path]:
     return notes.glob("[!.]*.json")
+
+
+def still_there(recorded: Any, folder: Path) -> Iterator[Path]:
+    """The lock files of a note that are unchanged; only files in Snakemake's own folder, whatever a note names."""
+    for entry in recorded if isinstance(recorded, list) else []:
+        if not isinstance(entry, list) or not entry or not isinstance(entry[0], str):
+            continue
+        path = Path(entry[0])
+        if path.parent == folder and path.suffix == ".lock" and path.is_file() and fingerprint(path) == entry:
+            yield path
 
 
 def fingerprint(path: Path) -> list[Any]:
@@ -110,14 +121,18 @@ def read_stale(note: Path) -> dict[str, Any] | None:
     By its lock; where the file system has no locks, by the process; from another computer, by its last touch.
     """
     try:
+        if not note.is_file():  # a pipe would wait
+            return None
         with note.open("r+", encoding="utf-8") as handle:  # NFS locks only what is open for writing
             if not writer_lock.try_lock(handle):
                 return None
-            content: dict[str, Any] = json.load(handle)
+            content = json.loads(handle.read(LARGEST))
+        if not isinstance(content, dict):
+            return None
         if content.get("host") == socket.gethostname():
             return None if lives(content) else content
         return None if age(note) < writer_lock.STALE_SECONDS else content
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

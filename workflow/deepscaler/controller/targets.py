@@ -9,6 +9,7 @@ from typing import Any
 from deepscaler import dag
 from deepscaler.errors import UserError, nearest, refuse_unknown
 from deepscaler.settings.load import left_out, load_scale, scale_names, site
+from deepscaler.text import printable
 
 DEFAULT = "mini"
 """The scale of the Snakefile's default target."""
@@ -21,7 +22,7 @@ def exit_on_error(check: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return check(*arguments)
     except UserError as error:
-        print(f"deepscaler: {error}", file=sys.stderr)
+        print(printable(f"deepscaler: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
 
 

@@ -14,6 +14,7 @@ from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import remove, sha256
 from deepscaler.miniature.sources import write_source
 from deepscaler.settings.curation import Source
+from deepscaler.text import printable
 
 SHOWN = 20
 """Defects that are printed, one line each."""
@@ -47,7 +48,7 @@ def fetch_source(*, source: str, output: Path) -> None:
     print(f"{source}: {len(problems)} rows ({snapshot.verified} verified), {len(rows) - len(ours)} of other sources")
     defects.pop(None, None)
     for defect, count in list(defects.items())[:SHOWN]:
-        print(f"{source}: {count} × {defect}")
+        print(printable(f"{source}: {count} × {defect}"))
     if len(defects) > SHOWN:
         print(f"{source}: {len(defects) - SHOWN} more kinds; all of them are in removed.parquet, by row")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.files import writing
+from deepscaler.text import cell
 
 COLUMNS = ("kind", "decision", "score", "id", "twin", "answer", "other_answer", "problem", "other_problem")
 
@@ -15,4 +16,4 @@ def write_review(path: Path, rows: Iterable[dict[str, Any]], columns: tuple[str,
     with writing(path) as aside, aside.open("w", encoding="utf-8", newline="") as handle:
         table = csv.DictWriter(handle, columns, restval="", lineterminator="\n")
         table.writeheader()
-        table.writerows(rows)
+        table.writerows({key: cell(value) for key, value in row.items()} for row in rows)

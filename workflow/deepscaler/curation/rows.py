@@ -1,20 +1,21 @@
-"""Rows of data files: Parquet through Hugging Face `datasets`, text as it is written, so that good rows stay.
+"""Rows of data files, text as it is written, so that good rows stay.
 
-`datasets` guesses the types of JSON and CSV: an answer NA or None becomes nothing, 1e5 and long integers lose their
-digits, what looks like a date becomes one. Here a cell of text stays text. A row that cannot be read is not dropped: it
-comes back as a `Row` with its defect, and leaves by name further on.
+No types are guessed, by which an answer NA would become nothing, and 1e5 and long integers lose their digits: a cell of
+text stays text. A row that cannot be read is not dropped: it comes back as a `Row` with its defect, and leaves by name
+further on.
 """
 
 import csv
 import io
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deepscaler import foreign
 from deepscaler.errors import UserError
+from deepscaler.files import lines_of, read_bytes
 from deepscaler.hub import first_line
 
 REPLACEMENT = "\ufffd"
@@ -37,10 +38,9 @@ def read_rows(paths: list[Path]) -> Iterator[Row]:
 
 
 def json_lines(path: Path) -> Iterator[Row]:
-    with path.open("rb") as handle:
-        for number, line in enumerate(handle, start=1):
-            if line.strip():
-                yield json_row(line, f"line {number}")
+    for number, line in enumerate(lines_of(path), start=1):
+        if line.strip():
+            yield json_row(line, f"line {number}")
 
 
 def json_row(line: bytes, where: str) -> Row:
@@ -48,7 +48,7 @@ def json_row(line: bytes, where: str) -> Row:
     text = line.decode("utf-8", errors="replace")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Row({"raw": text.strip()}, f"{where} is not JSON")
     if not isinstance(value, dict):
         return Row({"raw": text.strip()}, f"{where} is no JSON object")
@@ -62,7 +62,7 @@ def marked(values: dict[str, Any], where: str) -> Row:
 
 
 def json_list(path: Path) -> Iterator[Row]:
-    text = path.read_bytes().decode("utf-8", errors="replace")
+    text = read_bytes(path).decode("utf-8", errors="replace")
     if not text.lstrip().startswith("["):  # JSON lines, by another name
         yield from json_lines(path)
         return
@@ -70,6 +70,8 @@ def json_list(path: Path) -> Iterator[Row]:
         values = json.loads(text)
     except ValueError as error:
         raise UserError(f"not JSON: {first_line(error)}", path) from None
+    except RecursionError:
+        raise UserError("not JSON: nested too deep", path) from None
     for number, value in enumerate(values, start=1):
         row = marked(value, f"item {number}") if isinstance(value, dict) else None
         yield row or Row({"raw": json.dumps(value)}, f"item {number} is no JSON object")
@@ -77,7 +79,7 @@ def json_list(path: Path) -> Iterator[Row]:
 
 def csv_rows(path: Path) -> Iterator[Row]:
     """Rows of CSV. One quote too many would hide all rows up to the next quote: then the file is refused."""
-    text = path.read_bytes().decode("utf-8", errors="replace").replace("\0", REPLACEMENT)
+    text = read_bytes(path).decode("utf-8", errors="replace").replace("\0", REPLACEMENT)
     csv.field_size_limit(max(len(text), 1))
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -93,29 +95,14 @@ def csv_rows(path: Path) -> Iterator[Row]:
 
 
 def parquet_rows(path: Path) -> Iterator[Row]:
-    """One file as `datasets` reads it, or, where that fails, with each of its strings checked."""
-    import datasets
+    """Rows of a Parquet file, each string checked; a truncated file has no index and is refused as a whole.
 
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="deepscaler-") as cache:
-        try:
-            table = datasets.load_dataset("parquet", data_files=str(path), split="train", cache_dir=cache)
-            rows = [Row(dict(values)) for values in table.with_format(None)]
-        except Exception as error:  # pyarrow's and the library's own errors have no common class
-            reason = first_line(error.__cause__ or error)
-            print(f"{path.name}: read row by row, since `datasets` refuses it ({reason[:120]})")
-            rows = list(broken_parquet(path))
-    yield from rows
-
-
-def broken_parquet(path: Path) -> Iterator[Row]:
-    """Rows of a Parquet file, each string checked; a truncated file has no index and is refused as a whole."""
-    import pyarrow.parquet as pq
-
+    Types are those of the columns: what else the file says of them, as that a text is the address of a picture, is for
+    other programs.
+    """
     number = 0
     try:
-        for batch in pq.ParquetFile(path).iter_batches(1024):
+        for batch in foreign.parquet(path).iter_batches(1024):
             for values in batch_rows(batch):
                 number += 1
                 yield marked(values, f"row {number}")

@@ -23,7 +23,6 @@ What can't be estimated is null: errors within problems of one sample, total err
 The headline grader is the scale's setting `evaluation.grader`; the other one's numbers stand under its name.
 """
 
-import json
 from collections.abc import Iterable
 from math import hypot
 from pathlib import Path
@@ -37,7 +36,7 @@ from deepscaler import records, settings
 from deepscaler.errors import UserError
 from deepscaler.evaluation import statistics
 from deepscaler.evaluation.statistics import Table
-from deepscaler.files import write_json
+from deepscaler.files import parse_json, write_json
 from deepscaler.reward.verdicts import MODES, Mode
 
 PERCENT = 100.0
@@ -48,6 +47,15 @@ GradeRow = dict[str, Any]
 
 def score(*, scale: str, system: str, suite: str, grades: Path, output: Path) -> None:
     """Write the scores of a system's grades on a suite."""
+    content = scores_of(scale, system, suite, grades)
+    write_json(output, content)
+    for name, entry in content["benchmarks"].items():
+        error = entry["standard_error"]
+        print(f"{name}: {entry['pass_at_1']:.1f}" + (f" ± {error:.1f}" if error is not None else ""))
+
+
+def scores_of(scale: str, system: str, suite: str, grades: Path) -> dict[str, Any]:
+    """The scores of a system's grades on a suite, as they stand in the file."""
     evaluation = settings.load_scale(scale).evaluation
     if suite not in evaluation.suites:
         raise UserError(f"scale {scale!r} has no suite {suite!r}", None, f"known: {', '.join(evaluation.suites)}")
@@ -57,25 +65,19 @@ def score(*, scale: str, system: str, suite: str, grades: Path, output: Path) ->
     for benchmark in evaluation.suites[suite]:
         problems = samples_of_problems(benchmark, rows, evaluation.samples, grades)
         scores[benchmark] = benchmark_scores(benchmark, problems, evaluation.grader, seed, draws)
-    write_json(
-        output,
-        {
-            "system": system,
-            "suite": suite,
-            "grader": evaluation.grader,
-            "samples": evaluation.samples,
-            "average": average(list(scores.values()), seed, draws),
-            "benchmarks": scores,
-            "provenance": {
-                key: json.loads(value)
-                for key, value in records.metadata(grades).items()
-                if key in ("model", "protocol", "versions")
-            },
+    return {
+        "system": system,
+        "suite": suite,
+        "grader": evaluation.grader,
+        "samples": evaluation.samples,
+        "average": average(list(scores.values()), seed, draws),
+        "benchmarks": scores,
+        "provenance": {
+            key: parse_json(value, grades)
+            for key, value in records.metadata(grades).items()
+            if key in ("model", "protocol", "versions")
         },
-    )
-    for name, entry in scores.items():
-        error = entry["standard_error"]
-        print(f"{name}: {entry['pass_at_1']:.1f}" + (f" ± {error:.1f}" if error is not None else ""))
+    }
 
 
 def samples_of_problems(benchmark: str, rows: list[GradeRow], samples: int, grades: Path) -> list[list[GradeRow]]:

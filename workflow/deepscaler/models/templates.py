@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.errors import UserError
+from deepscaler.files import read_json
 from deepscaler.settings.models import Prompting
 
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -38,10 +39,14 @@ def load_tokenizer(folder: Path | str) -> Any:
     """The tokenizer of a local model folder, or a UserError when it is missing or broken."""
     if not any((Path(folder) / name).is_file() for name in VOCABULARIES):  # transformers would make an empty one
         raise UserError("no tokenizer can be loaded: none of its files is there", folder, "expected tokenizer.json")
+    for path in sorted(Path(folder).glob("*.json")):
+        if not path.name.endswith(".safetensors.index.json"):
+            read_json(path)  # of bounded size and depth, which transformers does not ask for
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        # a model's own code is never run, nor is anyone asked whether it may be
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(

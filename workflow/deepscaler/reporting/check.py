@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import writing
@@ -19,6 +17,8 @@ from deepscaler.reporting import equality
 from deepscaler.reporting.claims.claim_values import declared_results
 from deepscaler.reporting.claims.errors import combined_error
 from deepscaler.reporting.claims.results import Results, Row, number
+from deepscaler.settings.yaml_files import read_yaml
+from deepscaler.text import printable
 
 TRAINING_POINTS = 20.0
 """Percentage points by which an average after training may differ, on another class of processor: docs/ARTIFACT.md."""
@@ -42,9 +42,9 @@ def check(*, scale: str, folder: Path, reference: Path) -> None:
     found = [*settings_differ(fresh, kept), *incomplete(fresh), *counts_differ(fresh, kept), *cells_differ(fresh, kept),
              *claims_fail(fresh, kept)]  # fmt: skip
     for line in [*byte_equality(fresh, kept), *outside_in_both(fresh, kept)]:
-        print(line)
+        print(printable(line))
     for line in found:
-        print(f"DIFFERS  {line}")
+        print(printable(f"DIFFERS  {line}"))
     if found:
         raise JobError(f"{len(found)} things differ from the reference, first: {found[0]}", folder)
     print(f"{folder} agrees with {reference}: files, steps, problems, cells of the table, claims")
@@ -165,5 +165,5 @@ WHAT = {
 
 def record_of(results: Results) -> dict[str, Any]:
     path = results.folder / "settings.yaml"
-    record = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    record = read_yaml(path) if path.is_file() else {}
     return record if isinstance(record, dict) else {}

@@ -20,10 +20,13 @@ from typing import Any
 
 from deepscaler.reward.grade import golds_of
 from deepscaler.reward.pool import GradingPool
-from deepscaler.reward.response import answer_of
 from deepscaler.reward.verdicts import MODES, THINK_RULES, ResponseVerdict
 
-SPECIAL_TAIL = re.compile(r"(?:\s*(?:<｜[^｜<>]{1,40}｜>|<\|[^|<>]{1,40}\|>|</s>|<pad>|<eos>|<unk>))+\s*$")
+SPECIAL = re.compile(r"<｜[^｜<>]{1,40}｜>|<\|[^|<>]{1,40}\|>|</s>|<pad>|<eos>|<unk>")
+LONGEST_SPECIAL = 44
+"""Characters."""
+TAIL = 4096
+"""Characters at a response's end that are looked at for special tokens."""
 EVIDENCE = 96
 """Characters of the prompt's end that identify where the response starts, should the whole prompt not match."""
 
@@ -63,9 +66,9 @@ def grade_sample(query: str, prompt: str, label: str) -> tuple[float, ...]:
             from_environment("DEEPSCALER_REWARD_MODE", MODES, "paper"),
             from_environment("DEEPSCALER_THINK_RULE", THINK_RULES, "prefilled"),
         )
-        answer = answer_of(response, mode, think)
+        [answer] = shared_pool().find_answers([(response, mode, think)])
         if isinstance(answer, ResponseVerdict):
-            return 0.0, 0.0, float(truncated), 0.0, 0.0
+            return 0.0, 0.0, float(truncated), float(answer.reason.startswith("killed")), 0.0
         [(verdict, cached)] = shared_pool().grade_batch([(golds_of(accepted(label)), answer, mode)])
         killed = verdict.reason.startswith("killed")
         return float(verdict.correct), 1.0, float(truncated), float(killed), float(cached)
@@ -83,10 +86,21 @@ def response_of(query: str, prompt: str) -> tuple[str, bool]:
         evidence = prompt[-EVIDENCE:]
         _, found, rest = query.partition(evidence) if evidence else ("", "", "")
         response = rest if found else query
-    ended = SPECIAL_TAIL.search(response[-4096:])
-    if ended is None:
+    kept = without_special_tail(response[-TAIL:])
+    if kept is None:
         return response, True
-    return response[: len(response) - len(ended.group())], False
+    return response[: len(response) - len(response[-TAIL:]) + len(kept)], False
+
+
+def without_special_tail(text: str) -> str | None:
+    """The text before the special tokens that end it, and blanks between them; None where there is none."""
+    kept, found = text.rstrip(), False
+    while kept.endswith(">"):
+        start = max(kept.rfind("<", -LONGEST_SPECIAL), 0)
+        if not SPECIAL.fullmatch(kept, start):
+            break
+        kept, found = kept[:start].rstrip(), True
+    return kept if found else None
 
 
 def accepted(label: str) -> list[str]:
@@ -95,7 +109,7 @@ def accepted(label: str) -> list[str]:
     if text.lstrip().startswith("["):
         try:
             golds = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [text]
         if isinstance(golds, list) and all(isinstance(gold, str) for gold in golds):
             return golds

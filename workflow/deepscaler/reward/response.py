@@ -5,6 +5,7 @@ Source: `rewards/math_reward.py` of DeepScaleR for `required`; the other two rul
 """
 
 import re
+from collections import deque
 
 from deepscaler.reward.grade import grade_pair
 from deepscaler.reward.verdicts import Golds, Mode, ResponseVerdict, ThinkRule
@@ -14,6 +15,7 @@ MAX_RESPONSE = 2_000_000
 """Characters of a response that are looked at: the last ones, where the answer is."""
 
 BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
+BRACE = re.compile(r"[{}]")
 BARE_BOX = re.compile(r"\\boxed\s*([^\s{}\\$][^\s{}\\$.,;]*)")
 
 
@@ -30,32 +32,54 @@ def solution_of(response: str, think: ThinkRule) -> str | None:
 def boxed_answer(text: str, mode: Mode) -> str | None:
     r"""The content of the last box, braces balanced; None where there is none.
 
-    `paper` knows `\boxed{...}` only, as upstream: a last box that is unbalanced or bare counts as no answer.
-    `strict` also reads `\fbox{...}`, `\boxed {...}` and a bare `\boxed 5`.
+    `paper` knows `\boxed{...}` only, as upstream: a last box that is unbalanced or bare counts as no answer, and an
+    escaped brace counts as a brace. `strict` also reads `\fbox{...}`, `\boxed {...}` and a bare `\boxed 5`, takes the
+    last box that is closed, and knows that `\{` and `\}` open and close nothing.
     """
     if mode == "paper":
-        start = text.rfind("\\boxed")
-        content = braced(text, start) if start >= 0 else None
-        return content if content is not None and text.startswith("\\boxed{", start) else None
-    for match in reversed(list(BOX.finditer(text))):
-        if (content := braced(text, match.start())) is not None:
-            return content
-    bare = BARE_BOX.findall(text)
-    return bare[-1] if bare else None
+        return last_box_of_paper(text)
+    if (content := last_closed_box(text)) is not None:
+        return content
+    bare = deque(BARE_BOX.finditer(text), maxlen=1)
+    return bare[0].group(1) if bare else None
 
 
-def braced(text: str, start: int) -> str | None:
-    """The content of the first balanced brace pair from `start` on."""
-    depth, opened = 0, -1
-    for match in re.finditer(r"[{}]", text[start:]):
-        if match.group() == "{":
-            opened = match.end() if opened < 0 else opened
-            depth += 1
-        else:
-            depth -= 1
-            if depth == 0:
-                return text[start + opened : start + match.start()]
+def last_box_of_paper(text: str) -> str | None:
+    start = text.rfind("\\boxed")
+    if start < 0 or not text.startswith("\\boxed{", start):
+        return None
+    opening, depth = start + len("\\boxed"), 0
+    for brace in BRACE.finditer(text, opening):
+        depth += 1 if brace.group() == "{" else -1
+        if depth == 0:
+            return text[opening + 1 : brace.start()]
     return None
+
+
+def last_closed_box(text: str) -> str | None:
+    """The content of the last box whose brace is closed: one pass over the braces, with a stack of the open ones."""
+    boxes = {match.end() for match in BOX.finditer(text)}
+    if not boxes:
+        return None
+    last, end = -1, -1
+    stack: list[int] = []
+    for brace in BRACE.finditer(text, min(boxes)):
+        position = brace.start()
+        if is_escaped(text, position):
+            continue
+        if brace.group() == "{":
+            stack.append(position)
+        elif stack and (opening := stack.pop()) > last and opening in boxes:
+            last, end = opening, position
+    return text[last + 1 : end] if end >= 0 else None
+
+
+def is_escaped(text: str, position: int) -> bool:
+    """Whether an odd number of backslashes stands before a position."""
+    start = position
+    while start and text[start - 1] == "\\":
+        start -= 1
+    return bool((position - start) % 2)
 
 
 def answer_of(response: str, mode: Mode, think: ThinkRule) -> str | ResponseVerdict:
@@ -72,7 +96,8 @@ def answer_of(response: str, mode: Mode, think: ThinkRule) -> str | ResponseVerd
 def grade_response(golds: Golds, response: str, mode: Mode, think: ThinkRule) -> ResponseVerdict:
     """Whether a response is well formed and its last box right for any of `golds`. Never raises.
 
-    `response` is the model's text without the prompt. Bounded in size, not in time: see `GradingPool`.
+    `response` is the model's text without the prompt. Bounded in size, not in time: untrusted responses go through
+    `GradingPool`, whose workers find the answer, too.
     """
     answer = answer_of(response, mode, think)
     if isinstance(answer, ResponseVerdict):

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from deepscaler.files import writing
+from deepscaler.files import LONGEST_LINE, opened, writing
 from deepscaler.progress import progress
 from deepscaler.reward.grade import golds_of
 from deepscaler.reward.pool import GradingPool
@@ -52,8 +52,8 @@ def grade_file(
 ) -> Summary:
     summary = Summary()
     bar = progress(total=count_lines(source), what="grade", unit=" answers")
-    with source.open("rb") as lines, writing(target) as aside, aside.open("w", encoding="utf-8") as out:
-        while batch := list(islice(lines, LINES)):
+    with opened(source) as lines, writing(target) as aside, aside.open("w", encoding="utf-8") as out:
+        while batch := list(islice(bounded_lines(lines), LINES)):
             read = [read_line(line, task) for line in batch if line.strip()]
             verdicts = grade([item for _, item, problem in read if not problem])
             for identity, _, problem in read:
@@ -67,12 +67,21 @@ def grade_file(
     return summary
 
 
+def bounded_lines(handle: BinaryIO) -> Iterator[bytes]:
+    """Lines of at most LONGEST_LINE bytes: of a longer one, which can't be graded, only its beginning."""
+    while line := handle.readline(LONGEST_LINE):
+        whole = line
+        while whole and not whole.endswith(b"\n"):
+            whole = handle.readline(LONGEST_LINE)
+        yield line
+
+
 def read_line(line: bytes, task: Callable[[dict[str, Any]], Any]) -> tuple[Any, Any, str]:
     """The line's id, its task, and what is wrong with it, empty if nothing is."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return None, None, f"line: not JSON ({type(error).__name__})"
+        return None, None, f"line: not JSON ({type(error).__name__})" if len(line) < LONGEST_LINE else "line: too long"
     if not isinstance(row, dict):
         return None, None, "line: not a JSON object"
     try:
@@ -105,5 +114,5 @@ def as_line(identity: Any, verdict: Verdict | ResponseVerdict) -> str:
 
 
 def count_lines(path: Path) -> int:
-    with path.open("rb") as handle:
+    with opened(path) as handle:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: handle.read(1 << 20), b""))

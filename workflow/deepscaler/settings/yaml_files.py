@@ -7,8 +7,15 @@ from typing import Any
 import yaml
 
 from deepscaler.errors import UserError, refuse_unknown
+from deepscaler.files import read_text
 
 MAX_EXTENDS = 8
+LARGEST = 4 << 20
+"""Bytes of a settings file."""
+MOST_VALUES = 100_000
+"""Of a settings file, those of an alias counted wherever it stands."""
+DEEPEST = 32
+"""Levels."""
 SAFE_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The one in C where there is one, since every job of a run reads these files."""
 
@@ -77,18 +84,42 @@ def merge(base: dict[str, Any], over: dict[str, Any], *, null_removes: bool = Fa
     return merged
 
 
+def check_size(text: str, path: Path) -> None:
+    """Refuse nesting and repetition beyond what settings need, before anything is built of them.
+
+    An alias stands for all that its anchor holds: a few lines of aliases to aliases can stand for billions of values.
+    """
+    sizes: dict[str, int] = {}
+    opened: list[tuple[str | None, int]] = [(None, 0)]
+    for event in yaml.parse(text, Loader=SAFE_LOADER):
+        anchor, size = getattr(event, "anchor", None), 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            opened.append((anchor, 1))
+            size = 0
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = opened.pop()
+            sizes |= {anchor: size} if anchor else {}
+        elif isinstance(event, yaml.AliasEvent):
+            size = sizes.get(str(event.anchor), MOST_VALUES)  # one that is not closed yet holds itself
+        elif anchor:
+            sizes[anchor] = 1
+        opened[-1] = (opened[-1][0], opened[-1][1] + size)
+        if len(opened) > DEEPEST or opened[-1][1] > MOST_VALUES:
+            raise UserError("not valid settings: nested too deep, or too many values", path)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise UserError("missing settings file", path)
+    text = read_text(path, LARGEST)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
-    except FileNotFoundError:
-        raise UserError("missing settings file", path) from None
+        check_size(text, path)
+        values = yaml.load(text, Loader=Loader)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}, " if error.problem_mark else ""
         raise UserError(f"not valid YAML: {line}{error.problem or error.context}", path) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: a number or a date that is none
         raise UserError(f"not valid YAML: {error}", path) from None
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", path) from None
     if values is None:
         return {}
     if not isinstance(values, dict):

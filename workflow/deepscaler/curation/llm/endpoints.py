@@ -2,6 +2,7 @@
 
 import email.utils
 import time
+import urllib.parse
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -56,11 +57,15 @@ class OpenAIEndpoint:
     """POST {base_url}/chat/completions"""
 
     def __init__(self, settings: LanguageModel, key: str) -> None:
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         self.settings = settings
         self.client = AsyncOpenAI(
-            api_key=key, base_url=settings.base_url, timeout=settings.timeout_seconds, max_retries=0
+            api_key=key,
+            base_url=settings.base_url,
+            timeout=settings.timeout_seconds,
+            max_retries=0,
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False),
         )
 
     async def ask(self, question: Question) -> Answered:
@@ -109,12 +114,14 @@ class GeminiEndpoint:
     def __init__(self, settings: LanguageModel, key: str) -> None:
         from google import genai
         from google.genai import types
+        from openai import DefaultAsyncHttpxClient  # httpx's client, which google-genai takes, too
 
         self.settings = settings
-        self.client = genai.Client(
-            api_key=key,
-            http_options=types.HttpOptions(base_url=settings.base_url, timeout=int(settings.timeout_seconds * 1000)),
+        self.http = DefaultAsyncHttpxClient(follow_redirects=False)
+        options = types.HttpOptions(
+            base_url=settings.base_url, timeout=int(settings.timeout_seconds * 1000), httpx_async_client=self.http
         )
+        self.client = genai.Client(api_key=key, http_options=options)
 
     async def ask(self, question: Question) -> Answered:
         from google.genai import errors, types
@@ -149,12 +156,18 @@ class GeminiEndpoint:
 
     async def close(self) -> None:
         await self.client.aio.aclose()
+        await self.http.aclose()
 
 
 def by_status(status: int, reason: str, headers: Any, settings: LanguageModel) -> Exception:
     """What an HTTP status means for this request and for all others."""
     if status in BUSY or status >= 500:
         return Transient(f"{status}: {reason[:200]}", retry_after(headers))
+    if 300 <= status < 400:
+        target = urllib.parse.urlsplit(headers.get("location", "") if headers else "").netloc
+        hint = "no redirect is followed, for the questions and the key are for the named server: see `base_url`"
+        what = f"the endpoint answers {status}, a redirect to {target or 'nowhere'}"
+        return UserError(what, settings.base_url or settings.api, hint)
     if status in WRONG_SETTINGS:
         hint = f"see `model`, `base_url` and ${settings.key_variable}"
         return UserError(f"the endpoint answers {status}: {reason[:200]}", settings.base_url or settings.api, hint)

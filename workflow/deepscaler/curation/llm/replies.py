@@ -44,7 +44,7 @@ class Replies:
         try:
             record = json.loads(line)
             key, text, dollars = str(record["key"]), record["text"], float(record["dollars"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return
         self.dollars += dollars
         if record.get("asked"):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from deepscaler import dag, records, settings
+from deepscaler import dag, foreign, records, settings
 from deepscaler.reporting.claims.errors import Samples, estimate_of
 from deepscaler.reporting.claims.results import Estimate, Results
 from deepscaler.reporting.file_names import path_of
@@ -97,11 +97,8 @@ def unwanted_problem_count(results: Results, which: str) -> Estimate | None:
 
 def problem_texts(name: str) -> list[str]:
     """The problems of a table, without blanks and in one case, so that texts can be compared."""
-    import pyarrow.parquet as pq
-
     path = path_of(name)
     if not path.is_file():
         return []
-    return [
-        "".join(text.split()).casefold() for text in pq.read_table(path, columns=["problem"])["problem"].to_pylist()
-    ]
+    texts = foreign.parquet(path).read(columns=["problem"])["problem"].to_pylist()
+    return ["".join(text.split()).casefold() for text in texts if text is not None]

@@ -1,13 +1,12 @@
 """The results of a scale, in results/{scale}: each file is read once, when it is first needed."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deepscaler import dag, settings
+from deepscaler import dag, foreign, settings
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import read_json
 from deepscaler.settings.claims import Series
@@ -19,13 +18,7 @@ Influences = dict[str, dict[str, float]]
 
 def read_rows(path: Path) -> list[Row]:
     """The rows of a CSV file, each a dictionary by column; empty where there is no such file."""
-    try:
-        with path.open(encoding="utf-8", newline="") as handle:
-            return list(csv.DictReader(handle))
-    except FileNotFoundError:
-        return []
-    except UnicodeDecodeError:
-        raise UserError("not a CSV file in UTF-8", path) from None
+    return list(foreign.csv_rows(path)) if path.exists() else []
 
 
 def number(row: Row, column: str, where: Path | str) -> float | None:

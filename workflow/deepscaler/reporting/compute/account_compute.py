@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepscaler import dag, settings
+from deepscaler import dag, foreign, settings
 from deepscaler.cost.planned import planned_gpu_hours
 from deepscaler.cost.processor import estimate_processor
 from deepscaler.dag import resources
@@ -100,8 +100,7 @@ def read_jobs(scale: str, folder: Path) -> Iterator[Job]:
     """The jobs that wrote a benchmark file, which is {rule}/{wildcards}.tsv."""
     stages = {segment.id: segment.stage for segment in dag.segments(scale)}
     for path in sorted(folder.glob("*/*.tsv")):
-        with path.open(encoding="utf-8", newline="") as handle:
-            rows: list[Row] = list(csv.DictReader(handle, delimiter="\t"))
+        rows: list[Row] = list(foreign.csv_rows(path, delimiter="\t"))
         if not rows:
             continue
         rule = path.parent.name

@@ -14,7 +14,7 @@ from deepscaler import dag, settings
 from deepscaler.cost.planned import TOTAL, TRAINING, planned_gpu_hours
 from deepscaler.dag.chain import Segment
 from deepscaler.errors import UserError
-from deepscaler.text import amount, duration
+from deepscaler.text import amount, duration, printable
 from deepscaler.training.watch import metrics
 from deepscaler.training.watch.budget import gpu_hours_used
 from deepscaler.training.watch.health import HealthMonitor
@@ -124,11 +124,12 @@ def render(found: Status, width: int) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    lines = [Text(headline(found), style="bold"), stage_table(found), Text(ledger_line(found))]
+    lines = [Text(printable(headline(found)), style="bold"), stage_table(found), Text(ledger_line(found))]
     stage = found.rows[-1]["stage"] if found.rows else None
     if stage:
-        lines.append(curve_table([row for row in found.rows if row["stage"] == stage], str(stage), width))
-    lines += [Text(note, style="yellow") for note in found.notes]
+        rows = [row for row in found.rows if row["stage"] == stage]
+        lines.append(curve_table(rows, printable(str(stage)), width))
+    lines += [Text(printable(note), style="yellow") for note in found.notes]
     return Group(*lines)
 
 

@@ -6,13 +6,14 @@ are read as plain JSON; where they are gone, as after a download of results, no 
 
 import base64
 import binascii
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deepscaler import settings
+from deepscaler.errors import UserError
+from deepscaler.files import read_json
 from deepscaler.reporting.file_names import WORK, name_of, path_of
 
 
@@ -68,8 +69,8 @@ def job_records(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         encoded = "".join(part.removeprefix("@") for part in path.relative_to(folder).parts)
         try:
             output = base64.urlsafe_b64decode(encoded).decode()
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (binascii.Error, UnicodeDecodeError, ValueError):
+            record = read_json(path)
+        except (binascii.Error, ValueError, UserError):
             continue  # not a record, or one that is being written
-        if record.get("rule") and record.get("endtime") and not record.get("incomplete"):
+        if isinstance(record, dict) and record.get("rule") and record.get("endtime") and not record.get("incomplete"):
             yield output, record

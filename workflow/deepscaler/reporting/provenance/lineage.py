@@ -9,8 +9,13 @@ from deepscaler.errors import UserError
 from deepscaler.files import read_json
 from deepscaler.reporting.file_names import name_of
 from deepscaler.reporting.provenance.record_provenance import ADDRESS
+from deepscaler.text import printable
 
 CRATE = "ro-crate-metadata.json"
+DEEPEST = 400
+"""Jobs between a table and its first source: a chain of training has a few for each checkpoint."""
+TEXTS = ("sha256", "name", "description", "startTime")
+REFERENCES = ("object", "result")
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Lineage:
     def read(cls, crate: Path) -> "Lineage":
         if not crate.is_file():
             raise UserError("there is no record of provenance", crate, "the workflow makes it: snakemake SCALE")
-        graph = read_json(crate).get("@graph", [])
+        graph = graph_of(crate)
         inside = name_of(str(crate.resolve().parent)) + "/"
         entities = {entity["@id"]: entity for entity in graph}
         names = {
@@ -44,6 +49,9 @@ class Lineage:
             for identifier, entity in entities.items()
             if "sha256" in entity
         }
+        for name in names.values():
+            if name.startswith("/") or ".." in name.split("/"):
+                raise UserError(f"the record names a file outside of the checkout: {printable(name)}", crate)
         makers = {
             result: action
             for action in graph
@@ -64,6 +72,8 @@ class Lineage:
     def descend(
         self, name: str, belongs: "InputFilter", depth: int, seen: set[str]
     ) -> Iterator[tuple[int, Source, bool]]:
+        if depth > DEEPEST:
+            raise UserError("the record's chain of jobs is too long to be one of this workflow", name)
         source = self.source(name)
         yield depth, source, name in seen
         if name in seen:
@@ -72,6 +82,26 @@ class Lineage:
         for given in source.inputs:
             if given in self.sources and belongs(source.rule, given):
                 yield from self.descend(given, belongs, depth + 1, seen)
+
+
+def graph_of(crate: Path) -> list[dict[str, Any]]:
+    """The entities of a crate in the shapes that `record_provenance` gives them, or a UserError."""
+    content = read_json(crate)
+    graph = content.get("@graph") if isinstance(content, dict) else None
+    if not isinstance(graph, list):
+        raise UserError("not an RO-Crate: it has no @graph", crate)
+    for entity in graph:
+        texts = [entity.get(key, "") for key in TEXTS] if isinstance(entity, dict) else [None]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(entity.get("@id"), str):
+            raise UserError(
+                "not an RO-Crate of this workflow: an entity without @id, or whose values are no texts", crate
+            )
+        references = [entry for key in REFERENCES for entry in as_list(entity.get(key))]
+        if entity["@id"].startswith("#job-") and not all(
+            isinstance(entry, dict) and isinstance(entry.get("@id"), str) for entry in references
+        ):
+            raise UserError(f"not an RO-Crate of this workflow: {entity['@id']} refers to no entities", crate)
+    return graph
 
 
 @dataclass(frozen=True)
@@ -94,8 +124,11 @@ class InputFilter:
 
 def identifiers(value: Any) -> list[str]:
     """The @ids of a JSON-LD value, which is one reference or a list of them."""
-    entries = value if isinstance(value, list) else [value] if value else []
-    return [entry["@id"] for entry in entries]
+    return [entry["@id"] for entry in as_list(value)]
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def source_of(entity: dict[str, Any], name: str, action: dict[str, Any] | None, names: dict[str, str]) -> Source:

@@ -54,16 +54,13 @@ def kind_of(row: dict[str, Any]) -> str:
 
 def read_example(scale: str, work: Path, system: str, kind: str, row: dict[str, Any]) -> Example | None:
     """The completion and the problem that a grade is of."""
-    import pyarrow.parquet as pq
-
-    key = [("problem_id", "=", row["problem_id"]), ("sample", "=", row["sample"])]
     for shard in sorted((work / "samples" / system).glob("table-*.parquet")):
-        if found := pq.read_table(shard, filters=key, columns=["response"]).to_pylist():
+        if found := records.rows_where(shard, records.COMPLETION, problem_id=row["problem_id"], sample=row["sample"]):
             break
     else:
         return None
     tests = work / "benchmarks" / f"{row['benchmark']}.parquet"
-    problem = pq.read_table(tests, filters=[("id", "=", row["problem_id"])]).to_pylist() if tests.is_file() else []
+    problem = records.rows_where(tests, records.BENCHMARK_PROBLEM, id=row["problem_id"]) if tests.is_file() else []
     text, answers = (problem[0]["problem"], ", ".join(problem[0]["answers"])) if problem else ("", "")
     title = settings.systems()[system].title
     return Example(kind, title, row["benchmark"], shorten(text), answers, shorten(found[0]["response"]), row)

@@ -9,9 +9,11 @@ import yaml
 
 from deepscaler import settings
 from deepscaler.errors import UserError
-from deepscaler.files import write_text
+from deepscaler.files import read_bytes, write_text
 from deepscaler.reporting.claims.results import Results, Row, number
 from deepscaler.reporting.report.examples import examples
+from deepscaler.settings.yaml_files import read_yaml
+from deepscaler.text import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
@@ -62,13 +64,18 @@ def write_report(*, scale: str, folder: Path, work: Path, output: Path) -> None:
 
 
 def environment() -> Any:
-    """Jinja with escaping always on: completions and problems are untrusted text."""
+    """Jinja with escaping always on: completions and problems are untrusted text, which must not reorder others'."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=shown,
                        trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     made.filters["plain"] = plain
     return made
+
+
+def shown(value: Any) -> Any:
+    """A value as the page shows it: text without characters that reorder or hide what stands around them."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def plain(text: str) -> str:
@@ -163,7 +170,7 @@ def figures(folder: Path) -> Any:
     for index, caption in CAPTIONS.items():
         path = folder / "figures" / f"figure-{index}.png"
         if path.is_file():
-            yield index, caption, "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+            yield index, caption, "data:image/png;base64," + base64.b64encode(read_bytes(path)).decode()
 
 
 def verdict_counts(claims: list[Row]) -> dict[str, int]:
@@ -173,7 +180,7 @@ def verdict_counts(claims: list[Row]) -> dict[str, int]:
 def record(folder: Path) -> dict[str, Any]:
     """settings.yaml, for versions, seed and commit; the settings themselves as text."""
     path = folder / "settings.yaml"
-    found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = read_yaml(path) if path.is_file() else {}
     text = yaml.safe_dump(found.get("settings", {}), sort_keys=False, allow_unicode=True)
     return {
         "digest": found.get("digest", ""),

@@ -19,6 +19,7 @@ MAX_DIGITS = 400
 TOKEN = re.compile(
     r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)|(?P<name>[^\W\d]\w*)|(?P<operator>\*\*|[-+*/^(),!])", re.A
 )
+PIECE = re.compile(r"[0-9]+|.")
 NAME = re.compile(r"[^\W\d]\w*")
 CONSTANTS = {"pi": math.pi}
 FUNCTIONS = {"sqrt", "ln", "re", "im", "csc", "frac", "li"}
@@ -85,7 +86,7 @@ def split_name(name: str) -> list[tuple[str, str]]:
         return [("function", name)]
     if len(name) == 1 or "_" in name or is_greek_name(name):
         return [("symbol", name)]
-    pieces = re.findall(r"[0-9]+|.", name)
+    pieces = PIECE.findall(name)
     if any(piece.isdigit() and not piece.isascii() for piece in pieces):
         raise Refused("digit beyond ASCII")
     return [("number" if piece.isdigit() else "symbol", piece.lstrip("0") or "0") for piece in pieces]

@@ -16,19 +16,29 @@ import signal
 import socket
 import sys
 import warnings
+from typing import Any
 
 from deepscaler.reward.grade import grade_pair
 from deepscaler.reward.pool.wire import messages, send
+from deepscaler.reward.response import answer_of
 
 RECURSION = 2000
 
 
 def serve(connection: socket.socket) -> None:
-    """Grade what comes until the other end closes: a list of [golds, prediction, mode] in, [correct, reason] out."""
+    """Carry out tasks until the other end closes: lists of `worker.Task` come in, `worker.Outcome` goes out."""
     for chunk in messages(connection):
-        for golds, prediction, mode in chunk:
-            verdict = grade_pair(golds, prediction, mode)
-            send(connection, [verdict.correct, verdict.reason])
+        for task in chunk:
+            send(connection, outcome(*task))
+
+
+def outcome(first: Any, second: Any, third: Any) -> tuple[bool | str | None, str]:
+    """Of a pair, whose first part is the list of golds, whether it is right; of a response its answer."""
+    if isinstance(first, list):
+        verdict = grade_pair(first, second, third)
+        return verdict.correct, verdict.reason
+    found = answer_of(first, second, third)
+    return (found, "") if isinstance(found, str) else (None, found.reason)
 
 
 def work(connection: socket.socket, memory_mb: int) -> None:

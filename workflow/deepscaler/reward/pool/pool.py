@@ -11,18 +11,20 @@ import socket
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Self
 
 from deepscaler.reward.grade import at_once, golds_of
-from deepscaler.reward.pool.worker import ForkServer, Task, Worker
-from deepscaler.reward.response import answer_of
+from deepscaler.reward.pool.worker import ForkServer, Outcome, Pair, Response, Task, Worker
+from deepscaler.reward.response import MAX_RESPONSE
 from deepscaler.reward.verdicts import Golds, Mode, ResponseVerdict, ThinkRule, Verdict
 
 CHUNK = 16
-"""Tasks sent to a worker at a time, so that it need not wait for the parent between them."""
+"""Tasks sent to a worker at a time, so that it need not wait for the parent between them …"""
+CHUNK_CHARACTERS = 200_000
+"""… and characters, so that the first deadline does not pass while they travel."""
 BATCH = 512
 """Tasks a worker that are graded before their verdicts are handed out; bounds memory over endless input."""
 CACHE = 100_000
@@ -42,7 +44,7 @@ class GradingPool:
     ) -> None:
         self.workers, self.seconds, self.memory_mb, self.lifetime = workers, seconds, memory_mb, lifetime
         self.killed = self.hits = self.graded = 0
-        self._cache: OrderedDict[Task, Verdict] = OrderedDict()
+        self._cache: OrderedDict[Pair, Verdict] = OrderedDict()
         self._cache_size = cache
         self._lock = threading.RLock()
         self._reset()
@@ -73,14 +75,14 @@ class GradingPool:
     def grade_pairs(self, items: Iterable[tuple[Golds, str, Mode]]) -> Iterator[Verdict]:
         """A verdict for each (golds, prediction, mode), in order; takes from `items` as it goes."""
         for batch in batches(items, BATCH * self.workers):
-            tasks: list[Task] = [(golds_of(golds), prediction, mode) for golds, prediction, mode in batch]
+            tasks: list[Pair] = [(golds_of(golds), prediction, mode) for golds, prediction, mode in batch]
             yield from (verdict for verdict, _ in self.grade_batch(tasks))
 
     def grade_responses(self, items: Iterable[tuple[Golds, str, Mode, ThinkRule]]) -> Iterator[ResponseVerdict]:
         """A verdict for each (golds, response, mode, think), in order; takes from `items` as it goes."""
         for batch in batches(items, BATCH * self.workers):
-            answers = [answer_of(response, mode, think) for _, response, mode, think in batch]
-            tasks: list[Task] = [
+            answers = self.find_answers([(response, mode, think) for _, response, mode, think in batch])
+            tasks: list[Pair] = [
                 (golds_of(golds), answer, mode)
                 for (golds, _, mode, _), answer in zip(batch, answers, strict=True)
                 if isinstance(answer, str)
@@ -93,10 +95,20 @@ class GradingPool:
                 else:
                     yield answer
 
-    def grade_batch(self, tasks: list[Task]) -> list[tuple[Verdict, bool]]:
-        """A verdict for each task, and whether it came from the cache or from an equal task of the batch."""
-        known: dict[Task, Verdict] = {}
-        waiting: dict[Task, None] = {}
+    def find_answers(self, responses: list[Response]) -> list[str | ResponseVerdict]:
+        """Each response's boxed answer, or the verdict on one that has none or takes too long to read."""
+        tasks: list[Response] = [(response[-MAX_RESPONSE:], mode, think) for response, mode, think in responses]
+        found = self._run(list(dict.fromkeys(tasks)))
+        outcomes = (found[task] for task in tasks)
+        return [
+            answer if isinstance(answer, str) else ResponseVerdict(False, reason, None, False)
+            for answer, reason in outcomes
+        ]
+
+    def grade_batch(self, tasks: list[Pair]) -> list[tuple[Verdict, bool]]:
+        """A verdict for each pair, and whether it came from the cache or from an equal pair of the batch."""
+        known: dict[Pair, Verdict] = {}
+        waiting: dict[Pair, None] = {}
         repeated: list[bool] = []
         for task in tasks:
             fresh = task not in known and task not in waiting
@@ -109,42 +121,44 @@ class GradingPool:
                 waiting[task] = None
             repeated.append(not fresh)
         if waiting:
-            known.update(self._run(list(waiting)))
+            outcomes = self._run(list(waiting))
+            graded = {task: Verdict(bool(outcomes[task][0]), outcomes[task][1]) for task in waiting}
+            self._remember(graded)
+            known.update(graded)
         with self._lock:
             self.graded += len(tasks)
             self.hits += sum(repeated)
         return [(known[task], again) for task, again in zip(tasks, repeated, strict=True)]
 
-    def _look_up(self, task: Task) -> Verdict | None:
+    def _look_up(self, task: Pair) -> Verdict | None:
         with self._lock:
             if (verdict := self._cache.get(task)) is not None:
                 self._cache.move_to_end(task)
             return verdict
 
-    def _remember(self, verdicts: dict[Task, Verdict]) -> None:
+    def _remember(self, verdicts: dict[Pair, Verdict]) -> None:
         with self._lock:
             self._cache.update(verdicts)
             while len(self._cache) > self._cache_size:
                 self._cache.popitem(last=False)
 
-    def _run(self, tasks: list[Task]) -> dict[Task, Verdict]:
+    def _run(self, tasks: Sequence[Task]) -> dict[Task, Outcome]:
         pending = deque(tasks)
-        verdicts: dict[Task, Verdict] = {}
+        outcomes: dict[Task, Outcome] = {}
         workers = self._acquire(len(tasks))
         try:
             while pending or any(worker.tasks for worker in workers):
                 for worker in workers:
                     if pending and not worker.tasks:
                         share = min(CHUNK, -(-len(pending) // len(workers)))
-                        worker.assign([pending.popleft() for _ in range(share)], self.seconds * MARGIN)
-                self._wait(workers, pending, verdicts)
+                        worker.assign(take(pending, share), self.seconds * MARGIN)
+                self._wait(workers, pending, outcomes)
         finally:
             for worker in workers:
                 self._release(worker)
-        self._remember(verdicts)
-        return verdicts
+        return outcomes
 
-    def _wait(self, workers: list[Worker], pending: deque[Task], verdicts: dict[Task, Verdict]) -> None:
+    def _wait(self, workers: list[Worker], pending: deque[Task], outcomes: dict[Task, Outcome]) -> None:
         """Take what has arrived; replace workers that died or are overdue."""
         busy = {worker.connection: worker for worker in workers if worker.tasks}
         timeout = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
@@ -154,16 +168,16 @@ class GradingPool:
             worker = busy.pop(connection)
             arrived = worker.collect(self.seconds * MARGIN)
             if arrived is None:
-                verdicts.update(self._replace_worker(workers, worker, pending, crashed=True))
+                outcomes.update(self._replace_worker(workers, worker, pending, crashed=True))
             else:
-                verdicts.update(arrived)
+                outcomes.update(arrived)
         for worker in busy.values():
             if worker.is_overdue(now, self.seconds * MARGIN):
-                verdicts.update(self._replace_worker(workers, worker, pending, crashed=False))
+                outcomes.update(self._replace_worker(workers, worker, pending, crashed=False))
 
     def _replace_worker(
         self, workers: list[Worker], worker: Worker, pending: deque[Task], crashed: bool
-    ) -> dict[Task, Verdict]:
+    ) -> dict[Task, Outcome]:
         """Replace a worker: its current task counts as wrong, its other tasks go back to the queue.
 
         A worker that crashed may have done so between two tasks: its task is graded once more, alone.
@@ -179,7 +193,7 @@ class GradingPool:
         with self._lock:
             self.killed += 1
         why = "worker died, out of memory or stack" if crashed else f"took over {self.seconds:g} s"
-        return {failed: Verdict(False, f"killed: {why}")}
+        return {failed: (None, f"killed: {why}")}
 
     def _acquire(self, tasks: int) -> list[Worker]:
         """At least one worker (waits until one is free), and more of the free ones if there are tasks for them."""
@@ -240,6 +254,16 @@ def poll(connections: list[socket.socket], seconds: float) -> list[socket.socket
         waiter.register(connection, select.POLLIN)
     ready = {descriptor for descriptor, _ in waiter.poll(seconds * 1000)}
     return [connection for connection in connections if connection.fileno() in ready]
+
+
+def take(pending: deque[Task], share: int) -> list[Task]:
+    """Up to `share` tasks, one at least, and no more characters than CHUNK_CHARACTERS with those before the last."""
+    taken: list[Task] = []
+    characters = 0
+    while pending and len(taken) < share and characters < CHUNK_CHARACTERS:
+        taken.append(pending.popleft())
+        characters += sum(map(len, taken[-1]))
+    return taken
 
 
 def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

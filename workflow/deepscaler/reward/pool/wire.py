@@ -21,9 +21,14 @@ class Inbox:
     """Values that arrive in pieces, on a socket that is read as it becomes readable."""
 
     def __init__(self) -> None:
-        self._unfinished = b""
+        self._unfinished: list[bytes] = []
+        """Pieces of a line, joined once it is complete: a long one comes in many."""
 
     def feed(self, piece: bytes) -> list[Any]:
         """The values that `piece` completes."""
-        *lines, self._unfinished = (self._unfinished + piece).split(b"\n")
+        *lines, rest = piece.split(b"\n")
+        if lines:
+            lines[0] = b"".join([*self._unfinished, lines[0]])
+            self._unfinished = []
+        self._unfinished.append(rest)
         return [json.loads(line) for line in lines]

@@ -11,10 +11,15 @@ from pathlib import Path
 
 from deepscaler.errors import JobError
 from deepscaler.reward.pool.wire import Inbox, send
-from deepscaler.reward.verdicts import Mode, Verdict
+from deepscaler.reward.verdicts import Mode, ThinkRule
 
-Task = tuple[tuple[str, ...], str, Mode]
-"""Golds, prediction and mode."""
+Pair = tuple[tuple[str, ...], str, Mode]
+"""Golds, prediction and mode: to be graded."""
+Response = tuple[str, Mode, ThinkRule]
+"""A whole response, whose answer is to be found."""
+Task = Pair | Response
+Outcome = tuple[bool | str | None, str]
+"""Whether a pair is right, or a response's answer; None where there is none. And the reason."""
 
 MODULE = "deepscaler.reward.pool.fork_server"
 START_SECONDS = 120.0
@@ -95,18 +100,20 @@ class Worker:
         with suppress(OSError):  # it has died: the next read of its connection shows that
             send(self.connection, tasks)
 
-    def collect(self, seconds: float) -> list[tuple[Task, Verdict]] | None:
-        """Verdicts that have arrived, or None when the worker has died."""
+    def collect(self, seconds: float) -> list[tuple[Task, Outcome]] | None:
+        """Outcomes that have arrived, or None when the worker has died."""
         try:
             piece = self.connection.recv(1 << 16)
         except OSError:
             return None
         if not piece:
             return None
-        verdicts = [(self.tasks.popleft(), Verdict(*value)) for value in self.inbox.feed(piece)]
-        self.graded += len(verdicts)
+        outcomes: list[tuple[Task, Outcome]] = [
+            (self.tasks.popleft(), (result, reason)) for result, reason in self.inbox.feed(piece)
+        ]
+        self.graded += len(outcomes)
         self.start_clock(seconds)
-        return verdicts
+        return outcomes
 
     def start_clock(self, seconds: float) -> None:
         """Set the deadline of the current task, `seconds` from now."""

@@ -16,6 +16,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -54,12 +55,15 @@ def sweep() -> None:
     """Remove this user's folders of launches that are gone, reaper and all."""
     for lock in TEMPORARY.glob(f"{PREFIX}*/{LOCK}"):
         with contextlib.suppress(OSError):  # held, someone else's, or gone meanwhile
-            status = lock.stat()
-            if status.st_uid != os.getuid() or time.time() - status.st_mtime < NEW_SECONDS:
-                continue
-            with lock.open() as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(lock.parent, ignore_errors=True)
+            descriptor = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)  # a pipe must not be waited for
+            try:
+                status = os.fstat(descriptor)
+                ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
+                if ours and time.time() - status.st_mtime >= NEW_SECONDS:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(lock.parent, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
 
 def start(token: str, folder: Path, lock: int | None = None) -> "subprocess.Popen[bytes]":

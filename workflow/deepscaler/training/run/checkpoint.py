@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from deepscaler.errors import UserError
-from deepscaler.files import digest_of, link, remove, replace, sha256, write_json
+from deepscaler.files import digest_of, link, read_json, remove, replace, sha256, write_json
 from deepscaler.records import Checkpoint, ModelManifest
 
 MANIFEST = "checkpoint.json"
@@ -22,11 +22,11 @@ WEIGHTS = (".safetensors", ".json", ".jinja", ".model", ".txt")
 
 def read_manifest(path: Path) -> Checkpoint | ModelManifest:
     """`checkpoint.json` or `model.json`."""
+    if not path.is_file():
+        raise UserError("no such manifest", path)
     kind: type[BaseModel] = Checkpoint if path.name == MANIFEST else ModelManifest
     try:
-        manifest = kind.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError("no such manifest", path) from None
+        manifest = kind.model_validate(read_json(path))
     except ValidationError as error:
         raise UserError(f"not a manifest: {error.errors()[0]['msg']}", path) from None
     assert isinstance(manifest, Checkpoint | ModelManifest)

@@ -13,14 +13,13 @@ The digest covers all that decides the result: the recipe's mathematics, the see
 changed recipe thus starts a new folder and leaves the old.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepscaler.dag.chain import Segment
 from deepscaler.errors import UserError
-from deepscaler.files import digest_of, link, remove, sha256, write_json
+from deepscaler.files import digest_of, link, read_json, remove, sha256, write_json
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.training.run import checkpoint
 from deepscaler.training.run.checkpoint import MANIFEST
@@ -99,7 +98,7 @@ def differences(folder: RunFolder, inputs: dict[str, object], segment: Segment) 
     if (folder.path / "run.json").exists():
         return
     for path in sorted(folder.path.parent.glob(f"{segment.id}-*/run.json")):
-        other = json.loads(path.read_text(encoding="utf-8"))
+        other = read_json(path)
         words = [word for key, word in DIFFERENCES.items() if other.get(key) != inputs[key]]
         yield f"{' and '.join(words)} than in {path.parent}, which stays as it is"
 
@@ -167,12 +166,12 @@ def remove_unneeded(folder: RunFolder, last: int) -> int:
             freed += state.bytes()
             remove(state.folder)
     remove(folder.hf)
-    before = json.loads((folder.path / "run.json").read_text(encoding="utf-8")).get("before")
+    before = read_json(folder.path / "run.json").get("before")
     while before:
         older = RunFolder(folder.path.parent / before)
         for state in states_in(older.states):
             freed += state.bytes()
             remove(state.folder)
         record = older.path / "run.json"
-        before = json.loads(record.read_text(encoding="utf-8")).get("before") if record.exists() else None
+        before = read_json(record).get("before") if record.exists() else None
     return freed

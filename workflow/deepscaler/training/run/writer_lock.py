@@ -7,7 +7,6 @@ long as that file is fresh. Its age is measured by the file system's own clock, 
 
 import errno
 import fcntl
-import json
 import os
 import socket
 import threading
@@ -18,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deepscaler.errors import JobError
-from deepscaler.files import write_json
+from deepscaler.errors import JobError, UserError
+from deepscaler.files import read_json, write_json
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -119,8 +118,8 @@ def identity() -> dict[str, Any]:
 
 def read_holder(folder: Path) -> dict[str, Any]:
     try:
-        holder = json.loads((folder / "writer.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        holder = read_json(folder / "writer.json")
+    except UserError:
         return {}
     return holder if isinstance(holder, dict) else {}
 

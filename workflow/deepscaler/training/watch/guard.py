@@ -4,13 +4,12 @@ A run that was stopped for its health stays stopped when its job is submitted ag
 jobs that fail: it goes on only with other bounds or another recipe.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
-from deepscaler.files import digest_of, write_json
+from deepscaler.files import digest_of, read_json, write_json
 from deepscaler.training.watch.budget import require_approval
 from deepscaler.training.watch.health import Finding, HealthMonitor
 from deepscaler.training.watch.metrics import Row
@@ -55,13 +54,13 @@ class StopNote:
 
     def refuse_if_in_force(self) -> None:
         """Raise UserError where the run was stopped under these conditions; under others the note is removed."""
-        try:
-            note = json.loads(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not self.path.exists():
             return
-        except ValueError:
+        try:
+            note = read_json(self.path)
+        except UserError:
             note = {}
-        if note.get("conditions") != self.conditions:
+        if not isinstance(note, dict) or note.get("conditions") != self.conditions:
             self.path.unlink()
             return
         what = f"this segment was stopped at step {note.get('step')}: {note.get('message')}"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deepscaler.errors import UserError
+from deepscaler.files import lines_of
 
 Row = dict[str, Any]
 """One step."""
@@ -91,26 +92,25 @@ def times_of(row: Row) -> Row:
 
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a file; a last line that a killed process left unfinished is passed over."""
-    times = {row["step"]: row for row in lines_of(path.with_name(TIMES))}
-    for row in lines_of(path):
+    times = {row["step"]: row for row in whole_rows(path.with_name(TIMES))}
+    for row in whole_rows(path):
         yield row | times.get(row["step"], {})
 
 
-def lines_of(path: Path) -> Iterator[Row]:
+def whole_rows(path: Path) -> Iterator[Row]:
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as handle:
-        for line in handle:
-            row = parse(line)
-            if row is not None:
-                yield row
+    for line in lines_of(path):
+        row = parse(line)
+        if row is not None:
+            yield row
 
 
-def parse(line: str) -> Row | None:
+def parse(line: str | bytes) -> Row | None:
     """The row of one line, or None where the line is not a whole one."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
 

@@ -37,6 +37,7 @@ REGIONS = {
     **{"setR": "reals", "setZ": "integers", "setN": "naturals", "setQ": "rationals", "setC": "complex"},
     **{"emptyset": "empty"},
 }
+NO_WORD = re.compile(r"[^\w%/' -]")
 DECIMAL = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?")
 THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9,])")
 REALS = ("all real numbers", "real numbers", "all reals")
@@ -267,7 +268,7 @@ def read_environment(name: str, tokens: list[Token], nesting: int) -> Answer:
 
 
 def read_words(text: str) -> Answer:
-    plain = " ".join(re.sub(r"[^\w%/' -]", " ", text).lower().split())
+    plain = " ".join(NO_WORD.sub(" ", text).lower().split())
     if plain in WORD_REGIONS:
         return Region(WORD_REGIONS[plain])
     return Words(plain)

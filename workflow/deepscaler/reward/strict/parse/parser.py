@@ -16,6 +16,7 @@ MAX_DEPTH = 40
 MAX_FACTORS = 150
 PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
 FUNCTION_LETTERS = re.compile(r"(?:[fghFGHP]|\\phi|\\psi)(?:_\w+)?'*")
+GROUP_OF_THREE = re.compile(r"[0-9]{3}(\.[0-9]+)?")
 PLAIN_FRACTION = re.compile(r"(?:\{([0-9]+)\}|([0-9]))(?:\{([0-9]+)\}|([0-9]))")
 PADDING: list[Token] = [("end", "")] * 8  # more than any method looks ahead
 
@@ -221,9 +222,9 @@ class ExpressionParser:
             if is_integer(above) and is_integer(below) and 0 < above.number < below.number:
                 self.position += 3
                 return number(whole.number + above.number / below.number)
-        elif kinds[0] == "number" and re.fullmatch(r"[0-9]{3}(\.[0-9]+)?", plain[0][1]) and whole.number < 1000:
+        elif kinds[0] == "number" and GROUP_OF_THREE.fullmatch(plain[0][1]) and whole.number < 1000:
             text = str(whole.number)
-            while self.peek()[0] == "number" and re.fullmatch(r"[0-9]{3}(\.[0-9]+)?", self.peek()[1]):
+            while self.peek()[0] == "number" and GROUP_OF_THREE.fullmatch(self.peek()[1]):
                 text += self.peek()[1]
                 self.position += 1
             return read_number(text)

@@ -10,7 +10,7 @@ from deepscaler.reward.strict.tree import Answer, Based, Collection, Node, Ratio
 from deepscaler.reward.verdicts import Refused
 
 REFUSING_WORDS = re.compile(r"\b(?:or|not|no|none|neither|nor|if|except|unless|but)\b|[0-9]", re.I)
-LETTER_NUMERAL = re.compile(r"([0-9A-Fa-f]*[0-9][0-9A-Fa-f]*|[A-F]{2,})_(1[1-6])")
+LETTER_NUMERAL = re.compile(r"((?=[A-Fa-f]*[0-9])[0-9A-Fa-f]++|[A-F]{2,})_(1[1-6])")
 UNIT_POWER = re.compile(r"\^ *\{?-?[0-9]\}?|[0-9]$")
 UNIT_VALUES = frozenset(("^", "{", "}", "-", "/", "*", "cdot", "2", "3", "1"))
 MODULI = frozenset((("name", "pmod"), ("name", "bmod"), ("name", "mod")))

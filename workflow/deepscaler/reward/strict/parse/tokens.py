@@ -54,6 +54,8 @@ TOKEN = re.compile(
 SUBSCRIPT = re.compile(r"\s*_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\[A-Za-z]+)|([A-Za-z0-9]))")
 EXPONENT_BEFORE_SUBSCRIPT = re.compile(r"\s*\^\s*(\{[^{}]*\}|[0-9]|\\circ)(?=\s*_)")
 PRIMES = re.compile(r"\s*(?:'+|\^\s*\{\s*'[' ]*\}|\^\s*'+)")
+ARGUMENT = re.compile(r"\\[A-Za-z]+|.")
+BRACE = re.compile(r"[{}]")
 WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 FORMULA = re.compile(r"[=$0-9\\]")
 MEASURED_TEXT = re.compile(r" *(-?[0-9][0-9./]*) +([A-Za-z][A-Za-z .^0-9/]*)")
@@ -266,13 +268,13 @@ class Tokenizer:
             self.position += 1
         start = self.position
         if text[start : start + 1] != "{":
-            match = re.compile(r"\\[A-Za-z]+|.").match(text, start)
+            match = ARGUMENT.match(text, start)
             if match is None:
                 raise Refused("a command without its argument")
             self.position = match.end()
             return match.group()
         depth = 0
-        for match in re.compile(r"[{}]").finditer(text, start):
+        for match in BRACE.finditer(text, start):
             depth += 1 if match.group() == "{" else -1
             if depth == 0:
                 self.position = match.end()

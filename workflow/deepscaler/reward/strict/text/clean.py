@@ -80,14 +80,15 @@ MEASURE = re.compile(r"(?<![A-Za-z0-9\\])m *(?=\\angle)")
 GLUED_BAR = re.compile(r"[lr]?vert(?=.)")
 COMMAND = re.compile(r"\\([A-Za-z]+)")
 DELIMITER_DOT = re.compile(r"\\(?:left|right|mleft|mright)\s*\.")
-ESCAPED_COMMAND = re.compile(r"\\\\+(?=[A-Za-z]{2}|[{}%$])")
+ESCAPED_COMMAND = re.compile(r"(?<!\\)\\{2,}+(?=[A-Za-z]{2}|[{}%$])")
 SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 THIN_GROUP = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\!,|\\,|\{\\,\})\s*(?=\d{3}(?!\d))")
 SPACES = re.compile(r"(?<!\\)\\[,;:> !]|~|\s+|&nbsp;")
 WORDS = re.compile(r"(?<![A-Za-z\\])(percentage|percent|pct|degrees?)(?![A-Za-z])\.?")
 ORDINAL = re.compile(
-    r"(?<=[0-9])\s*\^?\s*\{?\s*(?:\\(?:text|mathrm|textsuperscript)\s*\{\s*)?(?:st|nd|rd|th)(?![A-Za-z])[ }]*"
+    r"(?<=[0-9])\s*+\^?+\s*+\{?+\s*+(?:\\(?:text|mathrm|textsuperscript)\s*\{\s*)?"
+    r"(?:st|nd|rd|th)(?![A-Za-z])[ }]*"
 )
 PRIME = re.compile(r"\^\s*\{\s*((?:\\?prime\s*)+)\}|\^\s*\\prime")
 RADICAL = re.compile(r"([√∛∜])\s*")
@@ -95,17 +96,18 @@ ASCII_OPERATORS = (
     *(("<=", r"\le "), (">=", r"\ge "), ("!=", r"\ne "), ("=<", r"\le "), ("=>", r"\ge ")),
     *(("**", "^"), ("==", "=")),
 )
-MARKUP = re.compile(r"(\*\*|__|`+|\"|'')(?!\s)(.+?)\1", re.S)
+MARKS = ("**", "__", '"', "''")
+"""Markdown's, which may stand round a whole answer; backticks may be several."""
 LEAD_IN = re.compile(
     r"(?:\\text *\{)?(?:(?:so|thus|hence|therefore),? +)?(?:the +)?(?:final +|correct +)?"
     r"answer *(?:is|:|=) *:?(?: *\})?",
     re.I,
 )
-RECURRING_DIGIT = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]*?)([0-9])\2\2+ *(?:\.{3}|\\ldots)")
-RECURRING_GROUP = re.compile(r"(?<![0-9.])([0-9]*\.)([0-9]{2,}?)\2+ *(?:\.{3}|\\ldots)")
+RECURRING_DIGIT = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]*?)([0-9])(?<!\2\2)\2\2++ *(?:\.{3}|\\ldots)")
+RECURRING_GROUP = re.compile(r"(?<![0-9.])([0-9]*\.)([0-9]++) *(?:\.{3}|\\ldots)")
 RECURRING_BRACKET = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]*)\(([0-9]+)\)")
 INCHES = re.compile(r"(?<=[0-9])\s*\"")
-FRENCH_INTERVAL = re.compile(r"([\[\]])([^\[\]()]+[,;][^\[\]()]+)([\[\]])")
+FRENCH_INTERVAL = re.compile(r"([\[\]])(?=[^\[\]()][^\[\]()]*?[,;][^\[\]()])([^\[\]()]++)([\[\]])")
 SIMPLE = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
 
 
@@ -114,8 +116,8 @@ def clean(text: str) -> str:
     text = text.strip()
     if SIMPLE.fullmatch(text):
         return text
-    if text[:1] in "*_`\"'" and (match := MARKUP.fullmatch(text.rstrip("."))):
-        text = match.group(2)
+    if text[:1] in "*_`\"'":
+        text = without_marks(text.rstrip(".")) or text
     if not text.isascii():
         text = fold_unicode(text)
     if "{" in text or "\\" in text:
@@ -133,13 +135,32 @@ def clean(text: str) -> str:
     return strip_ends(SPACES.sub(" ", text))
 
 
+def without_marks(text: str) -> str | None:
+    """What stands between Markdown's marks that open and close the whole text; None where there are none."""
+    size = next((len(mark) for mark in MARKS if text.startswith(mark) and text.endswith(mark)), 0)
+    if text.startswith("`"):
+        opening, closing = (len(text) - len(stripped) for stripped in (text.lstrip("`"), text.rstrip("`")))
+        size = min(opening, closing, (len(text) - 1) // 2)
+        size -= size == opening and text[size].isspace()
+    return text[size:-size] if 0 < 2 * size < len(text) and not text[size].isspace() else None
+
+
 def fold_decimals(text: str) -> str:
     """Recurring decimals with a bar, as in `0.1(6)` and `0.333...`; inches and seconds as primes."""
     if ".." in text or "ldots" in text:
-        text = RECURRING_GROUP.sub(r"\1\\overline{\2}", RECURRING_DIGIT.sub(r"\1\\overline{\2}", text))
+        text = RECURRING_GROUP.sub(overlined, RECURRING_DIGIT.sub(r"\1\\overline{\2}", text))
     if "(" in text and "." in text:
         text = RECURRING_BRACKET.sub(r"\1\\overline{\2}", text)
     return INCHES.sub("''", text) if '"' in text else text
+
+
+def overlined(match: re.Match[str]) -> str:
+    """`0.142857142857...` with a bar over the shortest group, of two digits at least, that its decimals repeat."""
+    before, digits = match.groups()
+    period = (digits * 2).find(digits, 1)
+    if period == 1:
+        period = next((size for size in range(2, len(digits)) if len(digits) % size == 0), len(digits))
+    return match.group() if period == len(digits) else f"{before}\\overline{{{digits[:period]}}}"
 
 
 def fold_words(text: str) -> str:

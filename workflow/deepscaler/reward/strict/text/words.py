@@ -9,6 +9,9 @@ WRAPPED = re.compile(WRAPPERS.pattern + r"\s*\{([^{}]*)\}")
 IDLE_SPACE = re.compile(r"(?<![0-9]) +| +(?![0-9 ])")
 BRACKETS = re.compile(r"[{}$\s]")
 NO_BRACES = str.maketrans("{}", "  ")
+SEPARATOR = re.compile(r",|&|\band\b|\\&")
+PLURAL = re.compile(r"(?<=[a-z]{3})(?<!s)s\b")
+CHOICE_IN_BRACKETS = re.compile(r"\(([A-J])\)")
 ARTICLE = re.compile(r"(?:an?|the) +(?=[a-z])", re.I)
 TIME = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])(?::([0-5][0-9]))?(?:([ap])\.?m\.?)?", re.I)
 LISTED = re.compile(r"(?=.*(?:,|&|\band\b))(?=.*[A-Za-z]{2})[A-Za-z,&{}. -]+", re.S)
@@ -83,8 +86,8 @@ def compare(gold: str, answer: str) -> tuple[bool, str] | None:
 def items_of_words(text: str) -> list[str]:
     """The items of a list in words, sorted, without articles and in singular; one item where it is no list."""
     words = WRAPPERS.sub("", text).translate(NO_BRACES).replace("~", " ").strip(" .").lower()
-    items = re.split(r" *(?:,|&|\band\b|\\&) *", ARTICLE.sub("", words))
-    return sorted(re.sub(r"(?<=[a-z]{3})(?<!s)s\b", "", " ".join(item.split())) for item in items if item.strip())
+    items = SEPARATOR.split(ARTICLE.sub("", words))
+    return sorted(PLURAL.sub("", " ".join(item.split())) for item in items if item.strip())
 
 
 def same_time(gold: str, answer: str) -> bool | None:
@@ -115,7 +118,7 @@ def compare_choice(gold: str, letter: str, answer: str, theirs: str) -> tuple[bo
     if is_choice and (
         named := CHOICE_WITH_TEXT.fullmatch(WRAPPERS.sub("", answer).replace("{", "").replace("}", "").strip())
     ):
-        letters = set(re.findall(r"\(([A-J])\)", answer)) | {named.group(1) or named.group(2)}
+        letters = set(CHOICE_IN_BRACKETS.findall(answer)) | {named.group(1) or named.group(2)}
         return letters == {letter.upper()}, "choice: letter before its text"
     return None
 

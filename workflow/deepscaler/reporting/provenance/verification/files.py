@@ -1,0 +1,90 @@
+"""Files against the record of provenance, and weights against what their manifests say of them and of each other."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from deepscaler import dag, settings
+from deepscaler.errors import UserError
+from deepscaler.files import read_json, sha256
+from deepscaler.reporting.file_names import path_of
+from deepscaler.reporting.provenance.lineage import Lineage, Source
+from deepscaler.reporting.provenance.record_provenance import MANIFESTS
+
+SHOWN = 12
+"""Digits of a digest in messages."""
+
+
+def manifest_name(scale: str, system: str) -> str:
+    """The file that stands for the weights of a system."""
+    segment = dag.checkpoint_of(scale, system)
+    place = f"checkpoints/{segment}/checkpoint.json" if segment else f"models/{system}/model.json"
+    return f"work/{scale}/{place}"
+
+
+class Files:
+    """Digests of files, each read once; what differs comes as lines."""
+
+    def __init__(self) -> None:
+        self.digest = cache(sha256)
+
+    def against_record(self, walked: list[Source], lineage: Lineage) -> Iterator[str]:
+        """What differs from its record: the files of a lineage, and the weights beside manifests."""
+        folders = {source.name.rsplit("/", 1)[0] + "/" for source in walked if source.name.endswith(MANIFESTS)}
+        beside = [s for name, s in lineage.sources.items() if any(name.startswith(folder) for folder in folders)]
+        for source in {source.name: source for source in (*walked, *beside)}.values():
+            yield from self.one(source.name, source.digest, "recorded")
+
+    def against_manifests(self, scale: str, systems: list[str]) -> Iterator[str]:
+        """Weights that are not those of their manifest, and checkpoints that are not their parent's child."""
+        for system in systems:
+            segment, seen = dag.checkpoint_of(scale, system), set()
+            name: str | None = manifest_name(scale, system)
+            while name and name not in seen:
+                seen.add(name)
+                yield from self.of_manifest(name)
+                parent = self.parent(scale, segment)
+                if segment and parent and path_of(name).is_file() and path_of(parent).is_file():
+                    yield from self.link(name, parent, f"work/{scale}/prompts/{segment}.jsonl")
+                segment, name = dag.segment(scale, segment).parent if segment else None, parent
+
+    def parent(self, scale: str, segment: str | None) -> str | None:
+        """The manifest of what a segment started from; None of a base model."""
+        if segment is None:
+            return None
+        before = dag.segment(scale, segment).parent or settings.load_scale(scale).base
+        return manifest_name(scale, before) if before else None
+
+    def of_manifest(self, name: str) -> Iterator[str]:
+        path = path_of(name)
+        if not path.is_file():
+            yield f"{name}: is gone"
+            return
+        files = read_json(path).get("files")
+        if not isinstance(files, dict) or not files:
+            yield f"{name}: lists no files"
+            return
+        for file, digest in files.items():
+            if Path(file).is_absolute() or ".." in Path(file).parts:
+                yield f"{name}: names a file outside of its folder"
+            else:
+                yield from self.one(f"{name.rsplit('/', 1)[0]}/{file}", str(digest), f"{path.name} says")
+
+    def link(self, name: str, parent: str, prompts: str) -> Iterator[str]:
+        manifest = read_json(path_of(name))
+        for key, other in (("parent", parent), ("prompts_sha256", prompts)):
+            if path_of(other).is_file() and manifest.get(key) != (found := self.digest(path_of(other))):
+                yield f"{name}: {key} is {str(manifest.get(key))[:SHOWN]}, {other} has {found[:SHOWN]}"
+
+    def one(self, name: str, digest: str, who: str) -> Iterator[str]:
+        path = path_of(name)
+        if not path.is_file():
+            yield f"{name}: is gone"
+            return
+        try:
+            found = self.digest(path)
+        except UserError as error:
+            yield f"{name}: {error.what}"
+            return
+        if found != digest:
+            yield f"{name}: sha256 is {found[:SHOWN]}, {who} {digest[:SHOWN]}"
