@@ -157,6 +157,12 @@ def test_a_call_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (tmp_path / "script").read_text() == "#!/bin/sh\ntrue\n"
 
 
+def test_a_checkout_whose_logs_slurm_could_not_write() -> None:
+    slurm_requests.check_folder(Path("/home/me/it's é"))
+    with pytest.raises(UserError, match=r"50% done\].*move the checkout"):
+        slurm_requests.check_folder(Path("/home/me/50% done"))
+
+
 def test_further_options_are_every_jobs(site: pytest.MonkeyPatch) -> None:
     site.setenv("DEEPSCALER_SLURM_EXTRA", "--reservation=spring")
     forget()

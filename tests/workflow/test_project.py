@@ -66,7 +66,7 @@ def test_imports_go_one_way(package, module):
 USED_UNSEEN = {
     "deepspeed": '"deepspeed.comm.torch"',
     "openrlhf": '"openrlhf.cli.train_ppo_ray"',
-    "ipykernel": 'kernel_name="python3"',
+    "ipykernel": '"ipykernel_launcher"',
     "pandas": ".to_pandas()",
     "datasets": "`datasets.load_dataset`",
 }

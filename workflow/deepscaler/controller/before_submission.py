@@ -124,8 +124,8 @@ def report_failed_groups(executor: Any) -> None:
     And where submitting a group raises an error, the plugin's handler fails itself (it asks for the group's rule), and
     Snakemake would wait for that group for ever.
     """
+    import snakemake_executor_plugin_slurm as plugin
     from snakemake.logging import logger
-    from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
     print_job_error, run_job = executor.print_job_error, executor.run_job
 
@@ -139,7 +139,7 @@ def report_failed_groups(executor: Any) -> None:
             run_job(job)
         except AttributeError as error:
             cause = error.__context__ or error
-            executor._report_job_error_threadsafe(SubmittedJobInfo(job), f"Job submission failed: {cause}")
+            executor._report_job_error_threadsafe(plugin.SubmittedJobInfo(job), f"Job submission failed: {cause}")
 
     executor.print_job_error, executor.run_job = print_with_message, run_or_report
 
