@@ -68,10 +68,9 @@ PLANNED: Harmless = dict.fromkeys(("title", "note"), PRINTED) | dict.fromkeys(
 )
 """For the plan's hours: kind, parameters, distillation, the think rule and the context count."""
 
-LANGUAGE_MODEL: Harmless = {
-    "key_variable": "where the key is, not whom it asks",
-    **dict.fromkeys(("requests_per_minute", "concurrency", "timeout_seconds", "longest_wait_seconds"), PACE),
-}
+LANGUAGE_MODEL: Harmless = dict.fromkeys(
+    ("requests_per_minute", "concurrency", "timeout_seconds", "longest_wait_seconds"), PACE
+)
 CURATION_STEPS = ("extract_answers", "deduplicate", "decontaminate", "select_gradable")
 
 

@@ -1,12 +1,44 @@
 """What differs from one computer or cluster to the next: config/site.yaml."""
 
+from ipaddress import ip_address
 from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
 
 from deepscaler.settings.base import Strict
 
 
+class ChatService(Strict):
+    """Where a scale's language models of one `api` are asked, and whose key is sent there."""
+
+    base_url: str | None
+    """None is the address of the api's own company."""
+    key_variable: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Environment variable that holds the key. Where it is unset, only cached replies are used."""
+
+    @field_validator("base_url")
+    @classmethod
+    def keeps_the_key_secret(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if "@" in parts.netloc:
+            raise ValueError("an address holds no name and no password; the key comes from `key_variable`")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+            raise ValueError("an address begins with https://, or with http:// on this computer (localhost) alone")
+        return value
+
+
+def is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
 class Site(Strict):
-    """Each key can be given as an environment variable too: DEEPSCALER_WORK, DEEPSCALER_ACCOUNT, …"""
+    """Each key that is one word can be an environment variable too: DEEPSCALER_WORK, DEEPSCALER_ACCOUNT, …"""
 
     work: str
     """Root of all that is large: data, weights, samples. A scratch file system on a cluster."""
@@ -26,3 +58,5 @@ class Site(Strict):
     """Where the internet is reached: from every node, or from the login node alone, which then fetches."""
     image: str | None = None
     """An Apptainer image built from envs/gpu.def, in which jobs run under `--sdm apptainer`."""
+    language_models: dict[Literal["openai", "gemini"], ChatService]
+    """A language model's `api` → where it is asked."""
