@@ -88,7 +88,8 @@ class Evil:
         return (os.system, (sys.argv[2],))
 
 try:
-    store = TCPStore("127.0.0.1", int(sys.argv[1]), is_master=False, wait_for_workers=False, timeout=timedelta(seconds=4))
+    soon = timedelta(seconds=4)
+    store = TCPStore("127.0.0.1", int(sys.argv[1]), is_master=False, wait_for_workers=False, timeout=soon)
     store.set("broadcast_from/0/0", pickle.dumps(Evil()))
     print("put there")
 except Exception as error:
@@ -112,9 +113,7 @@ def attacked(folder: Path, hooks: bool) -> dict[str, Any]:
         neighbour_waits = f"until [ -s {joined} ] || ! kill -0 {process.pid} 2>/dev/null; do sleep 0.1; done"
         subprocess.run(["sh", "-c", neighbour_waits], check=False, timeout=100)
         attack = [sys.executable, "-W", "ignore", "-c", NEIGHBOUR, joined.read_text(), f"id -u > {ran}"]
-        put = subprocess.run(
-            attack, capture_output=True, text=True, check=False, timeout=100, env={**own, "TMPDIR": ""}
-        )
+        put = subprocess.run(attack, capture_output=True, text=True, check=False, timeout=100)
         told = neighbour.attack({"gcs": (place / "gcs").read_text()})["gcs"] if hooks else ""
         (place / "attacked").touch()
         out, _ = process.communicate(timeout=100)

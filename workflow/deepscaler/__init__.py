@@ -1,7 +1,7 @@
 """DeepScaleR as a reproducible workflow: curation, reward, GRPO training, evaluation and evidence.
 
 Modules may import only what stands above them in this list:
-errors, files, text, job_log, progress, records, reward, settings, hub, versions, dag, miniature, models, curation,
+redaction, errors, files, text, job_log, progress, records, reward, settings, hub, versions, dag, miniature, models, curation,
 cost, training, evaluation, reporting, controller, maintenance, cli.
 """
 

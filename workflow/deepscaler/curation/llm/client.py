@@ -36,9 +36,9 @@ class BudgetSpent(Exception):
 def ask_all(questions: list[Question], settings: LanguageModel, cache: Path, what: str = "asking") -> list[Reply]:
     """A reply to each question, in order; what `cache` has is not asked again.
 
-    Without a key (the site's `key_variable`) only the cache answers. Questions beyond the budget, and those that the server
-    refuses, have no text but a reason. A JobError when questions failed in every try: all other replies are kept, so
-    that running again asks for these alone.
+    Without a key (the site's `key_variable`) only the cache answers. Questions beyond the budget, and those that the
+    server refuses, have no text but a reason. A JobError when questions failed in every try: all other replies are
+    kept, so that running again asks for these alone.
     """
     service = site().language_models[settings.api]
     key = os.environ.get(service.key_variable)

