@@ -1,8 +1,8 @@
 """DeepScaleR as a reproducible workflow: curation, reward, GRPO training, evaluation and evidence.
 
 Modules may import only what stands above them in this list:
-redaction, errors, files, text, job_log, progress, records, reward, settings, hub, versions, dag, miniature, models, curation,
-cost, training, evaluation, reporting, controller, maintenance, cli.
+redaction, errors, files, text, job_log, progress, records, reward, settings, hub, versions, dag, miniature, models,
+curation, cost, training, evaluation, reporting, controller, maintenance, cli.
 """
 
 __version__ = "0.1.0"

@@ -1,9 +1,9 @@
 """Replies of a language model on disk, found again by the content of the request, and what they cost.
 
 One file of JSON lines a job, its owner's alone, only ever appended to, each line synced: a kill loses nothing but an
-incomplete last line, whose reply is asked for again. Before a request its highest price is written, after it what it cost; tries that failed
-but may have been charged are lines too. So a budget holds over reruns and kills: requests without a reply at a kill
-count as paid.
+incomplete last line, whose reply is asked for again. Before a request its highest price is written, after it what it
+cost; tries that failed but may have been charged are lines too. So a budget holds over reruns and kills: requests
+without a reply at a kill count as paid.
 """
 
 import json

@@ -1,8 +1,9 @@
 """HTTP to a language model's server: no redirect is followed, and no reply is longer than can be wanted."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
-import httpx
+import httpx2 as httpx  # what the api's clients use
 
 
 def bounded_client(seconds: float, longest: int) -> httpx.AsyncClient:
@@ -17,7 +18,7 @@ def bounded_client(seconds: float, longest: int) -> httpx.AsyncClient:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = BoundedStream(response.stream, longest, response.request)
 
-    hooks = {"request": [ask_for_plain], "response": [bound]}
+    hooks: dict[str, list[Callable[..., Any]]] = {"request": [ask_for_plain], "response": [bound]}
     return httpx.AsyncClient(timeout=seconds, follow_redirects=False, event_hooks=hooks)
 
 
