@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from deepscaler.errors import UserError
+from deepscaler.files import lock_file
 from deepscaler.training.run import writer_lock
 
 NOTES = Path(".snakemake/alive")
@@ -28,9 +30,10 @@ def announce(locks: Iterable[str | Path], notes: Path = NOTES) -> None:
     name = f"{uuid.uuid4().hex}.json"
     aside, note = notes / f".{name}", notes / name
     notes.mkdir(parents=True, exist_ok=True)
-    handle = aside.open("w", encoding="utf-8")
+    handle = lock_file(aside)
     held.append(handle)
-    json.dump({**writer_lock.identity(), "locks": [fingerprint(Path(path)) for path in locks]}, handle)
+    content = {**writer_lock.identity(), "locks": [fingerprint(Path(path)) for path in locks]}
+    handle.write(json.dumps(content).encode())
     handle.flush()
     writer_lock.try_lock(handle)
     aside.rename(note)  # seen by others only when it is held
@@ -60,13 +63,13 @@ def fingerprint(path: Path) -> list[Any]:
 def read_stale(note: Path) -> dict[str, Any] | None:
     """A note's content, or None where its process lives: by its lock or, from another host, by its last touch."""
     try:
-        with note.open("r+", encoding="utf-8") as handle:  # NFS locks only what is open for writing
+        with lock_file(note) as handle:  # open for writing: NFS locks nothing else
             if not writer_lock.try_lock(handle):
                 return None
             content: dict[str, Any] = json.load(handle)
         elsewhere = content.get("host") != socket.gethostname()
         return None if elsewhere and age(note) < writer_lock.STALE_SECONDS else content
-    except (OSError, ValueError):
+    except (OSError, ValueError, UserError):
         return None
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.errors import JobError
-from deepscaler.files import write_json
+from deepscaler.files import lock_file, write_json
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -32,7 +32,7 @@ WAIT_MINUTES = 10.0
 def only_writer(folder: Path, report: Callable[[str], None] = print) -> Iterator[None]:
     """Hold `folder` for this process; wait for another holder a while, then raise JobError that names it."""
     folder.mkdir(parents=True, exist_ok=True)
-    handle = (folder / "writer.lock").open("a")
+    handle = lock_file(folder / "writer.lock")
     try:
         wait_for(handle, folder, report)
         write_json(folder / "writer.json", identity())
