@@ -1,4 +1,4 @@
-"""A reader of a run's files keeps the run waiting: whoever can open a lock can hold it. Locks are their owner's alone."""
+"""A reader of a run's files keeps the run waiting: whoever can open a lock can hold it. So locks are their owner's."""
 
 import fcntl
 import json

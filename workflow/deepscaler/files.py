@@ -90,6 +90,12 @@ def not_ones_own(path: Path) -> UserError:
     )
 
 
+def current_umask() -> int:
+    mask = os.umask(0o077)  # there is no other way to read it
+    os.umask(mask)
+    return mask
+
+
 def appending(path: Path) -> IO[bytes]:
     """A file to append to, its owner's alone: for what another program or server says, which may hold a secret."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
