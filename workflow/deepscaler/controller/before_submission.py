@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.controller import slurm_requests, stale_locks
+from deepscaler.cost.planned import SAMPLING, TRAINING
 from deepscaler.errors import UserError
+from deepscaler.settings.load import project_root, site
+from deepscaler.training.watch import budget
 
 
 def check_cluster(workflow: Any) -> None:
@@ -34,6 +37,18 @@ def check_cluster(workflow: Any) -> None:
         if slurm_requests.wait_for_orphans(comments, groups, Path.cwd(), logger.info):
             logger.info("The earlier run's jobs have ended: looking again at what is left to do")
             restart(workflow)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def check_budget(workflow: Any) -> None:
+    """Is what these jobs will spend approved? Asked before the first one starts, wherever they run."""
+    from snakemake.exceptions import WorkflowError
+
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in (TRAINING, SAMPLING)]
+    try:
+        for scale in sorted({job.wildcards.scale for job in jobs}):
+            budget.require_plan(scale, project_root() / site().work / scale)
     except UserError as error:
         raise WorkflowError(str(error)) from None
 

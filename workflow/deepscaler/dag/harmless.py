@@ -163,5 +163,5 @@ SCORING: Harmless = {
 """For its scores."""
 TABLE: Harmless = {key: reason for key, reason in SCORING.items() if key not in ("base", "evaluation.systems")}
 """For its tables."""
-LEDGER: Harmless = NAMES | {"curation": ELSEWHERE, "budget.approved_gpu_hours": "what may be spent, not what is bought"}
+LEDGER: Harmless = NAMES | {"curation": ELSEWHERE}
 """For its ledger, which sets what was used beside what the plan expects."""

@@ -49,7 +49,7 @@ class State:
         write_json(self.folder / MARKER, {"step": self.step, "ranks": ranks, "zero_stage": zero_stage, "files": files})
 
     def defect(self) -> str | None:
-        """Why the state cannot be loaded, as far as names and sizes show, or None; UserError where it has no digests."""
+        """Why the state cannot be loaded, as far as names and sizes show, or None. UserError without digests."""
         try:
             sizes = {name: file["bytes"] for name, file in self.files().items()}
         except FileNotFoundError:
