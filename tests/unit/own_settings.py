@@ -33,7 +33,7 @@ def prompting(**changes: Any) -> Prompting:
 def site(**values: Any) -> Site:
     """A site of defaults, whatever this one's settings say."""
     services = load.read_yaml(load.project_root() / "config" / "site.yaml")["language_models"]
-    base = {"work": "work", "gpu_model": "a100", "network": "nodes", "language_models": services}
+    base = {"work": "work", "gpu_model": "a100", "exclusive": True, "network": "nodes", "language_models": services}
     return Site.model_validate({**base, **values})
 
 

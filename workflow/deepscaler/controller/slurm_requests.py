@@ -65,7 +65,8 @@ def sbatch_flags(request: Mapping[str, Any]) -> list[str]:
         "ntasks": request.get("tasks"),
         "gres": request.get("gres"),
     }
-    return [f"--{key}={value}" for key, value in options.items() if value is not None]
+    extra = [request["slurm_extra"]] if request.get("slurm_extra") else []
+    return [f"--{key}={value}" for key, value in options.items() if value is not None] + extra
 
 
 def try_request(rule: str, flags: list[str]) -> None:
@@ -82,7 +83,7 @@ def try_request(rule: str, flags: list[str]) -> None:
 
 def hint_for(reason: str, flags: list[str]) -> str | None:
     """Which setting to look at, derived from SLURM's own reason."""
-    given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+    given = dict(flag.removeprefix("--").split("=", 1) for flag in flags if "=" in flag)
     word = reason.lower()
     if "policy" in word:
         return "a limit of your account or QOS on jobs, GPUs or wall time: `sacctmgr show qos` and `… associations`"

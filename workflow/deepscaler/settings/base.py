@@ -8,15 +8,18 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from deepscaler.errors import DeepscalerError, UserError, nearest
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A name that becomes a folder, a wildcard and a word of a command: lower case letters, digits, `.`, `_` and `-`."""
-WORD_PATTERN = r"^[a-z0-9.]+$"
+WORD_PATTERN = r"^[a-z0-9][a-z0-9.]{0,99}$"
 Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN)]
 """The name of a stage or a suite, which files join with `-` to a number or to a system: no `_` and `-`."""
+SLURM_PATTERN = r"^[A-Za-z0-9_.,@+][A-Za-z0-9_.,@+-]*$"
+"""An account, a partition (or several), a quality of service, a type of GPU."""
 ALLOWED = {
     NAME_PATTERN: "a name begins with a lower case letter or a digit; then `.`, `_` and `-` may stand in it too",
     WORD_PATTERN: "the name of a stage or a suite has lower case letters, digits and `.` only",
+    SLURM_PATTERN: "letters, digits and the characters _ . , @ + - only",
 }
 
 

@@ -1,12 +1,16 @@
 """What differs from one computer or cluster to the next: config/site.yaml."""
 
 from ipaddress import ip_address
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
-from deepscaler.settings.base import Strict
+from deepscaler.settings.base import SLURM_PATTERN, Strict
+
+FEATURES = r"^[A-Za-z0-9_.,:&|*()\[\]@=+-]+$"
+"""sbatch's --constraint may join features by & and |, count them by * and group them."""
+Word = Annotated[str, StringConstraints(pattern=SLURM_PATTERN)]
 
 
 class ChatService(Strict):
@@ -42,18 +46,28 @@ class Site(Strict):
 
     work: str
     """Root of all that is large: data, weights, samples. A scratch file system on a cluster."""
+
+    @field_validator("work")
+    @classmethod
+    def is_a_path(cls, value: str) -> str:
+        if not value or value.startswith("-") or "\0" in value:
+            raise ValueError("`work` must be a folder's path; one that begins with - would be taken for an option")
+        return value
+
     hub: str | None = None
     """A folder with repositories in the hub's layout, read instead of the network; see deepscaler.hub."""
-    account: str | None = None
+    account: Word | None = None
     """Whom SLURM bills; None leaves it to the cluster's default."""
-    cpu_partition: str | None = None
-    gpu_partition: str | None = None
+    cpu_partition: Word | None = None
+    gpu_partition: Word | None = None
     """None leaves it to the cluster's default partition, which seldom has GPUs."""
-    qos: str | None = None
-    gpu_constraint: str | None = None
+    qos: Word | None = None
+    gpu_constraint: Annotated[str, StringConstraints(pattern=FEATURES)] | None = None
     """A node feature that GPU jobs insist on, e.g. `a100_80gb` where 40 GB cards have the same type name."""
-    gpu_model: str | None
+    gpu_model: Word | None
     """The type name of the GPUs in the cluster's gres, as `sinfo -o %G` prints it; None where they have no type."""
+    exclusive: bool
+    """Whether training on several nodes has them to itself: its ports know no password (SECURITY.md)."""
     network: Literal["nodes", "login"]
     """Where the internet is reached: from every node, or from the login node alone, which then fetches."""
     image: str | None = None
