@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from deepscaler.reward.verdicts import Mode
-from deepscaler.settings.base import Name, Strict, check_origin
+from deepscaler.settings.base import Name, Strict, check_origin, check_repository
 from deepscaler.settings.grading import Grading
 
 
@@ -68,6 +68,11 @@ class PinnedSource(Strict):
     revision: str | None
     files: dict[str, str]
     """Data file → SHA-256."""
+
+    @model_validator(mode="after")
+    def stays_within_its_repository(self) -> Self:
+        check_repository(self.repository, self.revision, self.files)
+        return self
 
 
 class PinFile(Strict):
@@ -142,12 +147,17 @@ class Embedding(Strict):
 
     model: str
     revision: str
-    package: str | None
+    package: str | None = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """A Python package that carries the same weights; used where it is installed, after its digest is checked."""
     weights_sha256: str
     """Of model.safetensors."""
     batch_tokens: int = Field(gt=0)
     """Tokens of a batch, padding included."""
+
+    @model_validator(mode="after")
+    def is_of_the_hub(self) -> Self:
+        check_repository(self.model, self.revision, ())
+        return self
 
 
 class Deduplicate(Strict):

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from deepscaler.settings.base import SLURM_PATTERN, Strict
 
-FEATURES = r"^[A-Za-z0-9_.,:&|*()\[\]@=+-]+$"
+FEATURES = r"^[A-Za-z0-9_.(\[][A-Za-z0-9_.,:&|*()\[\]@=+-]*$"
 """sbatch's --constraint may join features by & and |, count them by * and group them."""
 Word = Annotated[str, StringConstraints(pattern=SLURM_PATTERN)]
 
@@ -66,11 +66,11 @@ class Site(Strict):
     """A node feature that GPU jobs insist on, e.g. `a100_80gb` where 40 GB cards have the same type name."""
     gpu_model: Word | None
     """The type name of the GPUs in the cluster's gres, as `sinfo -o %G` prints it; None where they have no type."""
-    exclusive: bool
+    exclusive: bool = True
     """Whether training on several nodes has them to itself: its ports know no password (SECURITY.md)."""
     network: Literal["nodes", "login"]
     """Where the internet is reached: from every node, or from the login node alone, which then fetches."""
     image: str | None = None
     """An Apptainer image built from envs/gpu.def, in which jobs run under `--sdm apptainer`."""
-    language_models: dict[Literal["openai", "gemini"], ChatService]
+    language_models: dict[Literal["openai", "gemini"], ChatService] = {}
     """A language model's `api` → where it is asked."""

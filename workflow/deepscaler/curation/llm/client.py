@@ -14,6 +14,7 @@ from deepscaler.files import digest_of
 from deepscaler.progress import progress
 from deepscaler.settings import site
 from deepscaler.settings.curation import LanguageModel
+from deepscaler.settings.site import ChatService
 
 MILLION = 1_000_000
 HOPELESS = 25
@@ -40,7 +41,7 @@ def ask_all(questions: list[Question], settings: LanguageModel, cache: Path, wha
     server refuses, have no text but a reason. A JobError when questions failed in every try: all other replies are
     kept, so that running again asks for these alone.
     """
-    service = site().language_models[settings.api]
+    service = service_of(settings.api)
     key = os.environ.get(service.key_variable)
     replies = Replies(cache, key)
     keys = [key_of(question, settings) for question in questions]
@@ -58,6 +59,14 @@ def ask_all(questions: list[Question], settings: LanguageModel, cache: Path, wha
         f", ${replies.dollars:.4f}"
     )
     return [Reply(replies.texts.get(name), reasons.get(name)) for name in keys]
+
+
+def service_of(api: str) -> ChatService:
+    """Where the site has an `api` asked."""
+    services: dict[str, ChatService] = {**site().language_models}
+    if api not in services:
+        raise UserError(f"language_models.{api} is not set", "config/site.yaml", "its base_url and its key_variable")
+    return services[api]
 
 
 def key_of(question: Question, settings: LanguageModel) -> str:
