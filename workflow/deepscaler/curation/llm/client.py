@@ -63,7 +63,7 @@ def ask_all(questions: list[Question], settings: LanguageModel, cache: Path, wha
 
 def service_of(api: str) -> ChatService:
     """Where the site has an `api` asked."""
-    services: dict[str, ChatService] = {**site().language_models}
+    services = {str(name): service for name, service in site().language_models.items()}
     if api not in services:
         raise UserError(f"language_models.{api} is not set", "config/site.yaml", "its base_url and its key_variable")
     return services[api]
