@@ -14,7 +14,6 @@ import pytest
 from deepscaler.controller import stale_locks
 from deepscaler.errors import UserError
 from deepscaler.files import lock_file
-from deepscaler.training.launch import reaper
 from deepscaler.training.run.writer_lock import only_writer
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user to attack as")
@@ -116,19 +115,6 @@ def test_a_lock_that_is_a_link_or_a_pipe_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="not a file of yours"):
             lock_file(tmp_path / name)
     assert not (tmp_path / "elsewhere").exists()
-
-
-def test_the_sweep_waits_for_no_pipe_and_follows_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reaper, "TEMPORARY", tmp_path)
-    monkeypatch.setattr(reaper, "NEW_SECONDS", -1)
-    for name in ("pipe", "link", "left"):
-        (tmp_path / f"{reaper.PREFIX}{name}").mkdir()
-    os.mkfifo(tmp_path / f"{reaper.PREFIX}pipe" / reaper.LOCK)
-    (tmp_path / "target").touch()
-    (tmp_path / f"{reaper.PREFIX}link" / reaper.LOCK).symlink_to(tmp_path / "target")
-    (tmp_path / f"{reaper.PREFIX}left" / reaper.LOCK).touch()
-    reaper.sweep()
-    assert sorted(path.name for path in tmp_path.glob(f"{reaper.PREFIX}*")) == ["dsr-link", "dsr-pipe"]
 
 
 def test_a_lock_still_keeps_a_second_process_out(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from deepscaler.errors import UserError
 from deepscaler.files import lock_file
 from deepscaler.training.run import writer_lock
 
@@ -63,13 +62,13 @@ def fingerprint(path: Path) -> list[Any]:
 def read_stale(note: Path) -> dict[str, Any] | None:
     """A note's content, or None where its process lives: by its lock or, from another host, by its last touch."""
     try:
-        with lock_file(note) as handle:  # open for writing: NFS locks nothing else
+        with note.open("r+", encoding="utf-8") as handle:  # NFS locks only what is open for writing
             if not writer_lock.try_lock(handle):
                 return None
             content: dict[str, Any] = json.load(handle)
         elsewhere = content.get("host") != socket.gethostname()
         return None if elsewhere and age(note) < writer_lock.STALE_SECONDS else content
-    except (OSError, ValueError, UserError):
+    except (OSError, ValueError):
         return None
 
 

@@ -16,7 +16,6 @@ import fcntl
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -55,10 +54,8 @@ def sweep() -> None:
     """Remove this user's folders of launches that are gone, reaper and all."""
     for lock in TEMPORARY.glob(f"{PREFIX}*/{LOCK}"):
         with contextlib.suppress(OSError):  # held, someone else's, or gone meanwhile
-            status = lock.lstat()
-            if {status.st_uid, lock.parent.lstat().st_uid} != {os.getuid()} or not stat.S_ISREG(status.st_mode):
-                continue  # a link or a pipe here was put by someone
-            if time.time() - status.st_mtime < NEW_SECONDS:
+            status = lock.stat()
+            if status.st_uid != os.getuid() or time.time() - status.st_mtime < NEW_SECONDS:
                 continue
             with lock.open() as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
