@@ -33,7 +33,10 @@ def tried_template(folder: Path, prompting: Prompting) -> str | None:
 
     UserError where tokenizer or template can't be used, don't end, or don't say what tokenizer.json does.
     """
-    import transformers  # noqa: F401  (here, so that the process that is limited need not import it)
+    # here, so that the process that is limited need not import them
+    import tokenizers  # noqa: F401
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast  # noqa: F401
+    from transformers.utils import chat_template_utils  # noqa: F401
 
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
