@@ -217,3 +217,22 @@ def test_a_work_root_of_any_name_is_one_word_of_every_command(root: Path, tmp_pa
     snakemake(f"{WORK}/mini/data/sources/mini-aime.parquet")
     assert (tmp_path / WORK / "mini/data/sources/mini-aime.parquet").is_file()
     assert not list(tmp_path.rglob("pwned"))
+
+
+@pytest.mark.parametrize("segment", ["8k-1", "16k-1"])
+def test_the_pasted_command_holds_a_work_root_of_any_name(segment: str, tmp_path: Path) -> None:
+    """`deepscaler command`: bash reads it as it is meant, and running its words names the folder, and nothing more."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("DEEPSCALER_")}
+    environment = {**clean, "DEEPSCALER_WORK": str(tmp_path / WORK), "DEEPSCALER_ROOT": str(settings.project_root())}
+    command = [sys.executable, "-c", "from deepscaler.cli import main; main()", "command", "--scale", "mini"]
+    shown = subprocess.run(
+        [*command, "--segment", segment], env=environment, capture_output=True, text=True, check=True
+    )
+    driver = shown.stdout[shown.stdout.index("python -m deepscaler.training.launch.driver") :].rsplit(")", 1)[0]
+    script = f"python() {{ printf '%s\\0' \"$@\"; }}\n{driver}"
+    words = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    below = [word for word in words.stdout.split("\0") if WORK.split(";")[0] in word]
+    assert below
+    assert all(word.startswith(str(tmp_path / WORK)) for word in below)
+    subprocess.run(["bash", "-n"], input=shown.stdout, text=True, check=True)
+    assert not list(tmp_path.rglob("pwned"))

@@ -43,11 +43,16 @@ PASSES = 64
 """How often a prompt file may be read, where dynamic filtering consumes more prompts than it has."""
 
 
+installed = False
+
+
 def install() -> None:
-    """Patch OpenRLHF's modules when they are imported, in a process that a segment started."""
+    """Patch OpenRLHF's modules when they are imported, once, in a process that a segment started."""
+    global installed
     bounds = Bounds.from_environment()
-    if bounds is None:
+    if bounds is None or installed:
         return
+    installed = True
     when_imported(STRATEGY, lambda module: keep_order(module, bounds))
     when_imported(TRAINER, lambda module: keep_bounds(module, bounds))
     when_imported(STRATEGY, accumulate_until_step)
