@@ -178,6 +178,44 @@ def test_only_bytes_of_the_ids_size_are_taken(monkeypatch: pytest.MonkeyPatch) -
         weight_group.publish(b"new", b"2")
 
 
+@pytest.mark.timeout(300)
+def test_vllms_communicator_takes_the_id_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM's own class, up to NCCL: both members start from the same id, and no store is made."""
+    import torch
+    from vllm.distributed.device_communicators import pynccl
+
+    given: dict[int, bytes] = {}
+
+    class Made(Exception):
+        """What comes next needs a GPU."""
+
+    class Nccl:
+        def __init__(self, path: str | None = None) -> None:
+            """Nothing is loaded."""
+
+        def ncclGetRawVersion(self) -> int:  # noqa: N802
+            return 22900
+
+        def ncclGetVersion(self) -> str:  # noqa: N802
+            return "2.29"
+
+        def ncclGetUniqueId(self) -> Any:  # noqa: N802
+            return pynccl.ncclUniqueId.from_buffer_copy(bytes(range(128)))
+
+        def ncclCommInitRank(self, size: int, unique_id: Any, rank: int) -> None:  # noqa: N802
+            given[rank] = bytes(unique_id)
+            raise Made
+
+    keys = Keys()
+    monkeypatch.setattr(pynccl, "NCCLLibrary", Nccl)
+    monkeypatch.setattr(weight_group, "gcs", lambda: keys)
+    for rank in (0, 1):
+        with pytest.raises(Made):
+            weight_group.make_group("127.0.0.1", 1, rank, 2, torch.device("cpu"))
+    assert given == {0: bytes(range(128)), 1: bytes(range(128))}
+    assert keys.values == {b"nccl/127.0.0.1:1": bytes(range(128))}
+
+
 def test_another_vllm_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weight_group, "installed", lambda package: "0.30.0" if package == "vllm" else None)
     with pytest.raises(RuntimeError, match=r"made for vllm 0\.29\.0, not 0\.30\.0"):
