@@ -5,11 +5,12 @@ And transformers reads a tokenizer by the class that its configuration names, wh
 is of: then the model would see other text than it was trained on, such as text without its spaces.
 """
 
-import multiprocessing
+import json
 import os
 import resource
 import signal
-from multiprocessing.connection import Connection
+import subprocess
+import sys
 from pathlib import Path
 
 from deepscaler.errors import UserError
@@ -19,6 +20,8 @@ from deepscaler.settings.models import Prompting
 SECONDS = 60
 MEMORY_BYTES = 4 << 30
 """Beyond what the process has when it starts."""
+START_SECONDS = 300
+"""For its imports, on a busy computer with a slow disk."""
 LONGEST_PROMPT = 100_000
 """Characters of a prompt for a short problem."""
 TEXTS = (
@@ -33,51 +36,50 @@ def tried_template(folder: Path, prompting: Prompting) -> str | None:
 
     UserError where tokenizer or template can't be used, don't end, or don't say what tokenizer.json does.
     """
-    # here, so that the process that is limited need not import them
-    import tokenizers  # noqa: F401
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast  # noqa: F401
-    from transformers.utils import chat_template_utils  # noqa: F401
-
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=answer, args=(sender, folder, prompting), daemon=True)
-    process.start()
-    sender.close()
+    limits = [str(SECONDS), str(MEMORY_BYTES)]
+    command = [sys.executable, "-m", "deepscaler.models.try_tokenizer", str(folder.resolve()), *limits]
     try:
-        told = receiver.recv_bytes(1 << 24).decode() if receiver.poll(2 * SECONDS) else ""
-    except (EOFError, OSError):
-        told = ""
-    process.kill()
-    process.join()
-    kind, _, text = told.partition(" ")
-    if kind == "template":
-        return text or None
-    if kind == "refused":
-        raise UserError(text, folder, "kept there, and not used")
-    raise UserError(
-        f"its tokenizer or chat template does not come to an end within {SECONDS} s and {MEMORY_BYTES >> 30} GB",
-        folder,
-        "kept there, and not used",
-    )
+        run = subprocess.run(
+            command, input=prompting.model_dump_json().encode(), capture_output=True, timeout=START_SECONDS, check=False
+        )
+        told = json.loads(run.stdout.splitlines()[-1])
+    except (subprocess.TimeoutExpired, IndexError, ValueError):
+        raise UserError(
+            f"its tokenizer or chat template does not come to an end within {SECONDS} s and {MEMORY_BYTES >> 30} GB",
+            folder,
+            "kept there, and not used",
+        ) from None
+    if refusal := told.get("refused"):
+        raise UserError(refusal, folder, "kept there, and not used")
+    return told["template"] or None
 
 
-def answer(sender: Connection, folder: Path, prompting: Prompting) -> None:
-    """In the process: try, and tell `template TEXT` or `refused REASON`; nothing where a limit ends it first."""
+def main() -> None:
+    """Try, and print `{"template": …}` or `{"refused": …}` as the last line; nothing where a limit ends it first."""
+    folder, seconds, memory = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    prompting = Prompting.model_validate_json(sys.stdin.read())
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(SECONDS)
+    import_engines()
+    signal.alarm(seconds)  # ends the process
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + MEMORY_BYTES
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + memory,) * 2)
     try:
-        sender.send_bytes(f"template {attempt(folder, prompting)}".encode())
+        told = {"template": attempt(folder, prompting)}
     except UserError as error:
-        sender.send_bytes(f"refused {error.what}".encode()[: 1 << 16])
+        told = {"refused": error.what[:2000]}
     except MemoryError:
         os._exit(1)
     except Exception as error:  # Jinja's and transformers' errors have no common class
         lines = str(error).strip().splitlines() or [""]
-        sender.send_bytes(f"refused its chat template fails: {type(error).__name__}: {lines[0][:200]}".encode())
+        told = {"refused": f"its chat template fails: {type(error).__name__}: {lines[0][:200]}"}
+    print("\n" + json.dumps(told), flush=True)
+
+
+def import_engines() -> None:
+    """What takes long to import counts against no limit."""
+    import tokenizers  # noqa: F401
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast  # noqa: F401
+    from transformers.utils import chat_template_utils  # noqa: F401
 
 
 def attempt(folder: Path, prompting: Prompting) -> str:
@@ -108,3 +110,7 @@ def compare_with_file(tokenizer: object, file: Path) -> None:
                 f"transformers reads its tokenizer as {type(tokenizer).__name__}, by which {text!r} becomes {seen!r}; "
                 "tokenizer.json says otherwise (tokenizer_class in tokenizer_config.json names the wrong class)"
             )
+
+
+if __name__ == "__main__":
+    main()

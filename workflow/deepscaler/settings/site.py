@@ -66,7 +66,7 @@ class Site(Strict):
     """A node feature that GPU jobs insist on, e.g. `a100_80gb` where 40 GB cards have the same type name."""
     gpu_model: Word | None
     """The type name of the GPUs in the cluster's gres, as `sinfo -o %G` prints it; None where they have no type."""
-    exclusive: bool = True
+    exclusive: bool | None = None
     """Whether training on several nodes has them to itself: its ports know no password (SECURITY.md)."""
     network: Literal["nodes", "login"]
     """Where the internet is reached: from every node, or from the login node alone, which then fetches."""
