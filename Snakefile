@@ -27,6 +27,7 @@ onerror:
 
 
 onstart:
+    before_submission.check_budget(workflow)
     if workflow.executor_plugin.name == "slurm":
         before_submission.check_cluster(workflow)
     elif workflow.executor_plugin.name == "local":

@@ -69,7 +69,13 @@ parent=$(dirname "$venv")
 mkdir -p "$parent" 2>/dev/null && [ -w "$parent" ] || [ -w "$venv" ] ||
     stop "no environment can be made here: $parent cannot be written" "clone onto a file system that you can write"
 # two at once would install over each other; where the file system has no locks, it goes on without
-if { mkdir -p "$here/../.snakemake" && exec 9>>"$here/../.snakemake/setup.lock"; } 2>/dev/null; then flock 9 2>/dev/null || true; fi
+# (the lock is for its owner alone: whoever can read a lock can hold it)
+lock=$here/../.snakemake/setup.lock mask=$(umask)
+umask 077
+if { mkdir -p "$here/../.snakemake" && exec 9>>"$lock"; } 2>/dev/null && [ -O "$lock" ] && chmod 600 "$lock"; then
+    flock 9 2>/dev/null || true
+fi
+umask "$mask"
 
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ]; then
     if [ "$here/../pyproject.toml" -nt "$stamp" ]; then # new commands or a new version of the package itself

@@ -9,7 +9,15 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 held=1 # what flock answers when another holds the lock; anything higher: it cannot lock there
 
 take() { # take [--nonblock]
-    exec 9>>"$lock"
+    local mask
+    mask=$(umask)
+    umask 077 # whoever can read a lock can hold it
+    if [ -L "$lock" ] || ! exec 9>>"$lock" || ! [ -O "$lock" ]; then
+        echo "$lock is not a file of yours: whose it is could keep you waiting for ever." >&2
+        exit 2
+    fi
+    umask "$mask"
+    chmod 600 "$lock"
     local answer=0
     flock "$@" 9 2>/dev/null || answer=$?
     return $answer

@@ -6,7 +6,7 @@ from deepscaler.settings import load, load_scale, systems
 from deepscaler.settings.base import Strict
 from deepscaler.settings.curation import Curation, LanguageModel
 from deepscaler.settings.models import Prompting
-from deepscaler.settings.site import Site
+from deepscaler.settings.site import ChatService, Site
 
 Section = TypeVar("Section", bound=Strict)
 
@@ -32,6 +32,20 @@ def prompting(**changes: Any) -> Prompting:
 
 def site(**values: Any) -> Site:
     """A site of defaults, whatever this one's settings say."""
-    return Site.model_validate(
-        {"work": "work", "gpu_model": "a100", "memory_per_cpu": False, "network": "nodes", **values}
-    )
+    services = load.read_yaml(load.project_root() / "config" / "site.yaml")["language_models"]
+    base = {
+        "work": "work",
+        "gpu_model": "a100",
+        "exclusive": True,
+        "memory_per_cpu": False,
+        "network": "nodes",
+        "language_models": services,
+    }
+    return Site.model_validate({**base, **values})
+
+
+def asking(url: str | None, api: str = "openai", key_variable: str = "TEST_KEY") -> Site:
+    """A site whose language models of one `api` are asked at `url`."""
+    base = site()
+    service = ChatService(base_url=url, key_variable=key_variable)
+    return base.model_copy(update={"language_models": {**base.language_models, api: service}})

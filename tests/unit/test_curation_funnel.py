@@ -22,7 +22,7 @@ from deepscaler.evaluation.fetch_benchmark import fetch_benchmark
 from deepscaler.miniature import sources
 from deepscaler.miniature.problems import FAMILIES
 from deepscaler.miniature.tokenizer import build_tokenizer
-from deepscaler.models.templates import prompt_token_ids
+from deepscaler.models.templates import prompt_token_ids, special_token_in
 
 pytestmark = pytest.mark.timeout(1800)  # importing sentence-transformers takes minutes on a machine that is busy
 MADE = settings.sources()["mini-aime"].made
@@ -90,6 +90,7 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         removed=folder / "removed-select.parquet",
         settings=mini.curation.select_gradable,
         count_tokens=lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
+        special_token=lambda problem: special_token_in(tokenizer, problem),
     )
     summarise(folder)
     yield folder

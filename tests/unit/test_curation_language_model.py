@@ -30,14 +30,15 @@ TROUBLES += ["hang:60"]  # seconds, beyond the client's patience
 def a_key_and_short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", "secret")
     monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(client, "site", own_settings.site)  # `model` sets another
 
 
 def model(url: str, **changes: object) -> LanguageModel:
+    """A model of a server, where the site's settings then have it."""
+    ask_at(f"{url}/v1")
     values: dict[str, object] = {
         "api": "openai",
         "model": "reader",
-        "base_url": f"{url}/v1",
-        "key_variable": "TEST_KEY",
         "requests_per_minute": 60_000,
         "timeout_seconds": 6,
         "max_requests": 1000,
@@ -46,9 +47,14 @@ def model(url: str, **changes: object) -> LanguageModel:
     return own_settings.language_model(**{**values, **changes})
 
 
-def patient(url: str) -> str:
-    """A model that waits for slow answers, as JSON for a process of its own."""
-    return model(url, concurrency=4, timeout_seconds=120).model_dump_json()
+def ask_at(url: str, api: str = "openai") -> None:
+    there = own_settings.asking(url, api)
+    client.site = lambda: there
+
+
+def patient(url: str) -> list[str]:
+    """A model that waits for slow answers, as JSON for a process of its own, and its server."""
+    return [model(url, concurrency=4, timeout_seconds=120).model_dump_json(), f"{url}/v1"]
 
 
 def trouble_once(question: str, number: int) -> str:
@@ -174,19 +180,24 @@ CHILD = """
 import sys
 from pathlib import Path
 from deepscaler.curation.llm.endpoints import Question
+from deepscaler import settings
+from deepscaler.curation.llm import client
 from deepscaler.curation.llm.client import ask_all
 from deepscaler.settings.curation import LanguageModel
+from deepscaler.settings.site import ChatService
 model = LanguageModel.model_validate_json(sys.argv[1])
+service = ChatService(base_url=sys.argv[2], key_variable="TEST_KEY")
+there = settings.site().model_copy(update={"language_models": {"openai": service}})
+client.site = lambda: there
 questions = [Question("Answer.", f"question {number}") for number in range(30)]
-print(sum(reply.text is not None for reply in ask_all(questions, model, Path(sys.argv[2]))))
+print(sum(reply.text is not None for reply in ask_all(questions, model, Path(sys.argv[3]))))
 """
 
 
 def test_kills_lose_nothing(tmp_path: Path) -> None:
     cache = tmp_path / "replies.jsonl"
-    command = [sys.executable, "-c", CHILD, "", str(cache)]
     with serving(delay=0.1) as server:
-        command[3] = patient(server.url)
+        command = [sys.executable, "-c", CHILD, *patient(server.url), str(cache)]
         for goal in (5, 15):
             child = subprocess.Popen(command, env={**os.environ, "TEST_KEY": "k"}, stdout=subprocess.PIPE)
             deadline = time.monotonic() + 60
@@ -214,7 +225,7 @@ def test_a_budget_holds_over_kills(tmp_path: Path) -> None:
     """Requests that a kill cuts off may have been charged: each counts at its highest price."""
     cache = tmp_path / "replies.jsonl"
     with serving(delay=30) as server:
-        command = [sys.executable, "-c", CHILD, patient(server.url), str(cache)]
+        command = [sys.executable, "-c", CHILD, *patient(server.url), str(cache)]
         child = subprocess.Popen(command, env={**os.environ, "TEST_KEY": "k"}, stdout=subprocess.PIPE)
         deadline = time.monotonic() + 60
         while sum(server.tries.values()) < 4 and time.monotonic() < deadline:
@@ -233,9 +244,9 @@ def test_gemini_speaks_its_own_api(tmp_path: Path) -> None:
         index = int(question.split()[-1])
         return ["", "status:429,0.05", "status:500", "cut", "empty", "garbage"][index % 6] if number == 1 else ""
 
-    settings = model("", api="gemini", base_url=None)
+    settings = model("http://localhost", api="gemini")
     with serving(trouble) as server:
-        settings = settings.model_copy(update={"base_url": server.url})
+        ask_at(server.url, "gemini")
         replies = ask_all(QUESTIONS[:6], settings, tmp_path / "replies.jsonl")
     assert [reply.text for reply in replies] == [rf"\boxed{{{question.text}}}" for question in QUESTIONS[:6]]
     assert server.bodies[0]["systemInstruction"]["parts"][0]["text"] == "Answer."
@@ -262,9 +273,9 @@ def test_votes(tmp_path: Path) -> None:
     def vote(question: str, number: int) -> str:
         return r"say:\boxed{2}" if "first" in question and number == 2 else ""
 
-    settings = model("", votes=3, concurrency=1, temperature=0.7)
+    settings = model("http://localhost", votes=3, concurrency=1, temperature=0.7)
     with serving(vote, answer=lambda question: r"\boxed{1}") as server:
-        settings = settings.model_copy(update={"base_url": f"{server.url}/v1"})
+        ask_at(f"{server.url}/v1")
         first, second = read_solutions(
             [("first", "s"), ("second", "s")], settings, tmp_path / "replies.jsonl", longest=9
         )
@@ -272,7 +283,7 @@ def test_votes(tmp_path: Path) -> None:
     assert sorted(server.tries.values()) == [3, 3]
 
     with serving(lambda question, number: rf"say:\boxed{{{number}}}") as server:
-        settings = settings.model_copy(update={"base_url": f"{server.url}/v1"})
+        ask_at(f"{server.url}/v1")
         (split,) = read_solutions([("third", "s")], settings, tmp_path / "other.jsonl", longest=9)
     assert split.reason == "replies disagree (3 answers in 3 replies)"
 

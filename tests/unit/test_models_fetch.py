@@ -17,6 +17,7 @@ from deepscaler.errors import UserError
 from deepscaler.files import sha256
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.models import fetch_model
+from deepscaler.models.try_tokenizer import attempt
 from deepscaler.settings.base import validate
 from deepscaler.settings.models import Published
 
@@ -57,6 +58,7 @@ def pinned(monkeypatch, tmp_path):
         entry = validate(Published, {**values, "repository": str(repository)}, "here")
         monkeypatch.setattr(settings, "systems", lambda: {"tiny": entry})
         monkeypatch.setattr(settings, "site", own_settings.site)
+        monkeypatch.setattr(fetch_model, "tried_template", attempt)  # in this process: tests/security/ has the other
         return tmp_path / "models" / "tiny" / "model.json"
 
     return put

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import own_settings
 import pytest
 from deepscaler import settings
 from deepscaler.cli import build
@@ -19,8 +18,6 @@ from deepscaler.cost.step import step_time
 from deepscaler.cost.workload import case_of
 from deepscaler.errors import UserError
 from deepscaler.reporting.compute.plan import gpu_plan, plan, processor_plan
-from deepscaler.settings import load
-from deepscaler.settings.scale import Scale
 from deepscaler.training.watch import budget
 from deepscaler.training.watch.budget import gpu_hours_used, require_approval, to_approve
 from typer.testing import CliRunner
@@ -187,13 +184,9 @@ def test_the_miniature_was_predicted_within_thirty_percent(root: Path) -> None:
 @pytest.fixture
 def approved(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """Sets the paper's approved GPU-hours."""
-    original = load.load_scale("paper")
 
     def approve(hours: float) -> None:
-        changed: Scale = original.model_copy(
-            update={"budget": own_settings.changed(original.budget, approved_gpu_hours=hours)}
-        )
-        monkeypatch.setattr(budget.settings, "load_scale", lambda name: changed)
+        monkeypatch.setattr(budget.settings, "approved_gpu_hours", lambda scale: hours)
 
     return approve
 
@@ -201,7 +194,7 @@ def approved(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
 def test_nothing_starts_before_the_plan_is_approved(tmp_path: Path, approved) -> None:
     wanted = to_approve(planned_gpu_hours("paper")[TOTAL, ""].expected)
     approved(wanted - 200)
-    with pytest.raises(UserError, match=rf"set budget.approved_gpu_hours to {wanted:g}"):
+    with pytest.raises(UserError, match=rf"deepscaler approve --scale paper --gpu-hours {wanted:g}`"):
         require_approval("paper", "8k-1", tmp_path)
     approved(wanted)
     require_approval("paper", "8k-1", tmp_path)

@@ -185,7 +185,7 @@ def test_optional_parts_stay_away_and_are_filled_where_they_are(checkout: Path) 
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     forget()
     judge = settings.load_scale("paper").curation.deduplicate.judge
-    assert (judge.votes, judge.key_variable, judge.max_output_tokens) == (3, "OPENAI_API_KEY", 1024)
+    assert (judge.votes, judge.max_output_tokens) == (3, 1024)
 
 
 def test_a_value_that_no_file_has_is_refused_by_name(checkout: Path) -> None:

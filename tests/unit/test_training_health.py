@@ -12,7 +12,6 @@ import pytest
 from deepscaler import settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.settings.health import Health
-from deepscaler.settings.scale import Scale
 from deepscaler.training.watch import budget, guard
 from deepscaler.training.watch.health import Finding, HealthMonitor
 from deepscaler.training.watch.metrics import GRAD_NORM, KL, LENGTH, REWARD, TRUNCATED, VLLM_KL, Row
@@ -226,9 +225,7 @@ def test_the_guard_knows_the_steps_from_before(tmp_path: Path, affordable: None)
 
 
 def test_the_guard_asks_for_approval_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scale: Scale = settings.load_scale("paper")
-    poor = scale.model_copy(update={"budget": scale.budget.model_copy(update={"approved_gpu_hours": 10.0})})
-    monkeypatch.setattr(budget.settings, "load_scale", lambda name: poor)
+    monkeypatch.setattr(budget.settings, "approved_gpu_hours", lambda scale: 10.0)
     with pytest.raises(UserError, match="10 are approved"):
         guard.guard("paper", "8k-1", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

@@ -104,6 +104,7 @@ def names_of(path: Path) -> set[str]:
 FOREIGN = (
     "scripts/", "verl/", "openrlhf/", "models/actor.py", "fsdp_workers.py", "dp_actor.py", "eval_model.sh",
     "deepscaler_dataset.py", "checkpoint.json", "file.py", "config/site.local.yaml", "config/sources.lock.yaml",
+    "config/approved.local.yaml",
     "docs/source/", "config/scales/paper-4gpu.yaml", "config/scales/ablation.yaml",
 )  # fmt: skip
 """Files of other projects, and files that a user makes."""

@@ -16,6 +16,8 @@ def test_it_stops_at_preflight_with_a_list_and_nothing_half_made(root: Path, tmp
     for name in ("config", "envs", "workflow/rules", "workflow/notebooks"):
         shutil.copytree(root / name, tmp_path / name)
     shutil.copyfile(root / "Snakefile", tmp_path / "Snakefile")
+    # all of it, so that the run gets as far as preflight; without: tests/security/test_approval.py
+    (tmp_path / "config" / "approved.local.yaml").write_text("paper: 10000\n", encoding="utf-8")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("DEEPSCALER_")}
     environment |= {"HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/table.csv"]
@@ -24,7 +26,7 @@ def test_it_stops_at_preflight_with_a_list_and_nothing_half_made(root: Path, tmp
     )
     assert done.returncode == 1
     told = done.stdout + done.stderr
-    for word in ("no NVIDIA GPU", "weights of", "approved"):
+    for word in ("no NVIDIA GPU", "weights of", "GPU-hours approved"):
         assert word in told, told[-3000:]
     assert re.search(r"(8k needs one node|(16k|24k) needs 4 nodes) of 8 × A100", told)
     assert "nothing was started" in told

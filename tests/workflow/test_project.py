@@ -65,7 +65,6 @@ def test_imports_go_one_way(package, module):
 
 USED_UNSEEN = {
     "deepspeed": '"deepspeed.comm.torch"',
-    "openrlhf": '"openrlhf.cli.train_ppo_ray"',
     "ipykernel": '"ipykernel_launcher"',
     "pandas": ".to_pandas()",
     "datasets": "`datasets.load_dataset`",

@@ -81,7 +81,7 @@ CASES = {
     "layout": ("scales/mini.yaml", ["training", "layout", "8k", "nodes"], 2, LEDGER),
     "save_steps": ("scales/mini.yaml", ["training", "layout", "8k", "save_steps"], 2, LEDGER),
     "resources": ("scales/mini.yaml", ["resources", "sample", "mem_mb"], 9000, LEDGER),
-    "budget": ("scales/mini.yaml", ["budget", "approved_gpu_hours"], 9, set()),
+    "budget": ("scales/mini.yaml", ["budget", "dollars_per_gpu_hour"], 9, LEDGER),
     "health": ("scales/mini.yaml", ["training", "health"], {"window": 9}, LEDGER),
     "description": ("scales/mini.yaml", ["description"], "Small", set()),
 }  # fmt: skip

@@ -1,5 +1,7 @@
 """Errors that people read: what was wrong, where, and what to do, in one line."""
 
+from deepscaler.redaction import redacted
+
 
 class DeepscalerError(Exception):
     """An expected failure. The CLI prints it as one line, without a traceback, and exits with `exit_code`."""
@@ -13,7 +15,7 @@ class DeepscalerError(Exception):
     def __str__(self) -> str:
         where = f" [{self.where}]" if self.where is not None else ""
         hint = f" Hint: {self.hint}" if self.hint else ""
-        return " ".join(f"{self.what}{where}{'.' if hint else ''}{hint}".split())
+        return redacted(" ".join(f"{self.what}{where}{'.' if hint else ''}{hint}".split()))
 
 
 class UserError(DeepscalerError):

@@ -11,9 +11,9 @@ import shutil
 import stat
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from deepscaler.errors import JobError, UserError
 
@@ -85,6 +85,47 @@ def put_in_place(kept: Path, output: Path) -> None:
     with writing(output) as aside:
         link(str(kept), str(aside))
         os.utime(aside)
+
+
+def lock_file(path: Path) -> IO[bytes]:
+    """A file to take locks on (`flock`) that nobody else can open: whoever can read a file can hold a lock on it.
+
+    Raises:
+        UserError: it belongs to another user than this process, or than the folder that it is in.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO):
+            raise not_ones_own(path) from None
+        raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid not in (os.geteuid(), path.parent.stat().st_uid):
+        os.close(descriptor)
+        raise not_ones_own(path)
+    if stat.S_IMODE(status.st_mode) != 0o600:
+        with suppress(PermissionError):  # the folder's owner's, of an earlier version
+            os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "r+b")
+
+
+def not_ones_own(path: Path) -> UserError:
+    return UserError(
+        "this lock is not a file of yours: whose it is could keep you waiting for ever",
+        path,
+        "work in a folder of your own, or remove the lock where you trust its owner",
+    )
+
+
+def current_umask() -> int:
+    mask = os.umask(0o077)  # there is no other way to read it
+    os.umask(mask)
+    return mask
+
+
+def appending(path: Path) -> IO[bytes]:
+    """A file to append to, its owner's alone: for what another program or server says, which may hold a secret."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
 def remove(path: Path) -> None:

@@ -38,8 +38,11 @@ def sample(
     shards: Annotated[int, typer.Option(min=1, help="Into how many the samples are cut.")] = 1,
 ) -> None:
     """Sample a model on a suite of benchmarks with vLLM; a killed shard resumes."""
+    from deepscaler import settings
     from deepscaler.evaluation import sample as module
+    from deepscaler.training.watch.budget import require_sampling
 
+    require_sampling(scale, settings.project_root() / settings.site().work / scale)
     module.sample(
         scale=scale, system=system, model=model, benchmarks=benchmarks, shard=shard, shards=shards, output=output
     )

@@ -10,7 +10,7 @@ from deepscaler.cli.options import ScaleName, verb
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
-    for function in (plan, status, preflight):
+    for function in (plan, approve, status, preflight):
         verb(app)(function)
 
 
@@ -34,6 +34,16 @@ def plan(
     from deepscaler.reporting.compute import plan as module
 
     print(module.plan(scale=scale, changes=what_if or [], from_run=from_run, as_json=json))
+
+
+def approve(
+    scale: ScaleName,
+    gpu_hours: Annotated[float, typer.Option("--gpu-hours", help="All that the scale may use, as `plan` gives it.")],
+) -> None:
+    """Approve what a scale may spend; nothing is trained or sampled on GPUs beyond it."""
+    from deepscaler import settings
+
+    print(f"approved: {gpu_hours:g} GPU-hours for scale {scale} [{settings.approve(scale, gpu_hours)}]")
 
 
 def status(scale: ScaleName) -> None:

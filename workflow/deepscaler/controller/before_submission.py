@@ -16,8 +16,11 @@ from typing import Any
 
 from deepscaler.controller import slurm_requests, stale_locks
 from deepscaler.controller.slurm_requests import GROUP, NAMES, SETTINGS_FILES, Submission
+from deepscaler.cost.planned import SAMPLING, TRAINING
 from deepscaler.errors import UserError
 from deepscaler.settings import site
+from deepscaler.settings.load import project_root
+from deepscaler.training.watch import budget
 
 
 def check_cluster(workflow: Any) -> None:
@@ -103,6 +106,18 @@ def adapt_plugin(executor: Any) -> None:
     report_failed_groups(executor)
     if site().memory_per_cpu:
         ask_for_memory_per_cpu()
+
+
+def check_budget(workflow: Any) -> None:
+    """Is what these jobs will spend approved? Asked before the first one starts, wherever they run."""
+    from snakemake.exceptions import WorkflowError
+
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in (TRAINING, SAMPLING)]
+    try:
+        for scale in sorted({job.wildcards.scale for job in jobs}):
+            budget.require_plan(scale, project_root() / site().work / scale)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def pin_min_job_age() -> None:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from deepscaler.files import lock_file
 from deepscaler.training.launch import reaper
 from deepscaler.training.run import writer_lock
 
@@ -50,10 +51,10 @@ def announce(locks: Iterable[str | Path], notes: Path = NOTES, *, token: str | N
     name = f"{uuid.uuid4().hex}.json"
     aside, note = notes / f".{name}", notes / name
     notes.mkdir(parents=True, exist_ok=True)
-    handle = aside.open("w", encoding="utf-8")
+    handle = lock_file(aside)
     held.append(handle)
     known = {"started": started(os.getpid()), "token": token, "locks": [fingerprint(Path(path)) for path in locks]}
-    json.dump({**writer_lock.identity(), **known}, handle)
+    handle.write(json.dumps({**writer_lock.identity(), **known}).encode())
     handle.flush()
     writer_lock.try_lock(handle)
     aside.rename(note)  # seen by others only when it is held

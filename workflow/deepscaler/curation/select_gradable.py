@@ -20,6 +20,8 @@ ASKED_PART = re.compile(rf"\(?\b(?:a|i|1)\)\s+{ASK}.+?\(?\b(?:b|ii|2)\)\s+{ASK}"
 
 TokenCount = Callable[[str], int]
 """Tokens of a problem's whole prompt, chat template included."""
+SpecialToken = Callable[[str], str | None]
+"""A special token of the model's that a problem's text holds: it would end the user's turn in the prompt."""
 
 
 def select_gradable(
@@ -29,11 +31,13 @@ def select_gradable(
     removed: Path,
     settings: SelectGradable,
     count_tokens: TokenCount,
+    special_token: SpecialToken,
 ) -> None:
     """Write the training set, and what was removed with the reason."""
     rows = records.read(problems, records.PROBLEM).to_pylist()
     reasons = [
         ungradable(row["problem"], row["answer"], settings.mode)
+        or live(row["problem"], special_token)
         or too_long(row["problem"], count_tokens, settings.max_prompt_tokens)
         for row in progress(rows, what="selecting", unit="problem")
     ]
@@ -59,6 +63,10 @@ def ungradable(problem: str, answer: str, mode: Mode) -> str | None:
     if ASKED_PART.search(problem) or PART.search(answer):
         return "several parts"
     return f"not gradable: {reason}"
+
+
+def live(problem: str, special_token: SpecialToken) -> str | None:
+    return f"holds the special token {token!r}" if (token := special_token(problem)) else None
 
 
 def too_long(problem: str, count_tokens: TokenCount, most: int) -> str | None:

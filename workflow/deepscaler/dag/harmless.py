@@ -68,10 +68,9 @@ PLANNED: Harmless = dict.fromkeys(("title", "note"), PRINTED) | dict.fromkeys(
 )
 """For the plan's hours: kind, parameters, distillation, the think rule and the context count."""
 
-LANGUAGE_MODEL: Harmless = {
-    "key_variable": "where the key is, not whom it asks",
-    **dict.fromkeys(("requests_per_minute", "concurrency", "timeout_seconds", "longest_wait_seconds"), PACE),
-}
+LANGUAGE_MODEL: Harmless = dict.fromkeys(
+    ("requests_per_minute", "concurrency", "timeout_seconds", "longest_wait_seconds"), PACE
+)
 CURATION_STEPS = ("extract_answers", "deduplicate", "decontaminate", "select_gradable")
 
 
@@ -164,5 +163,5 @@ SCORING: Harmless = {
 """For its scores."""
 TABLE: Harmless = {key: reason for key, reason in SCORING.items() if key not in ("base", "evaluation.systems")}
 """For its tables."""
-LEDGER: Harmless = NAMES | {"curation": ELSEWHERE, "budget.approved_gpu_hours": "what may be spent, not what is bought"}
+LEDGER: Harmless = NAMES | {"curation": ELSEWHERE}
 """For its ledger, which sets what was used beside what the plan expects."""

@@ -14,7 +14,8 @@ from deepscaler.settings.scale import Need
 
 FETCHING = ("fetch_source", "fetch_benchmark", "fetch_model", "extract_answers")
 """Rules that need the internet: at `paper`, answers are extracted by a model behind an API."""
-MULTI_NODE = ("nodes", "tasks", "tasks_per_gpu", "mpi")
+MULTI_NODE = ("nodes", "tasks", "tasks_per_gpu", "mpi", "slurm_extra")
+WHOLE_NODES = "--exclusive"
 
 
 def needs(scale_name: str, rule: str) -> Need:
@@ -85,6 +86,7 @@ def request(scale_name: str, rule: str, segment: str | None = None) -> dict[str,
         asked |= {"gres": f"{kind}:{gpus_per_node}", "gpus": nodes * gpus_per_node}
     if nodes > 1:
         asked |= {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"}
+        asked |= {"slurm_extra": WHOLE_NODES} if site().exclusive else {}
     return {key: value for key, value in asked.items() if value is not None}
 
 

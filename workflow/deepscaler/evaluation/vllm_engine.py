@@ -10,6 +10,7 @@ from typing import Any, Literal
 from deepscaler.errors import JobError
 from deepscaler.models import bfloat16
 from deepscaler.settings.scale import Engine
+from deepscaler.training.launch.ray_access import ENGINES_LOOPBACK
 
 # Of the CPU build: one thread and no pinning (the miniature's matrices are too small to share, and two threads that
 # meet after every one of them stand still when another job has their core: 1/10 of the speed was seen), and the engine
@@ -22,7 +23,12 @@ CPU_ENVIRONMENT = {
 }
 ROOM = ("cache_mb", "memory_utilisation")
 """What decides how many requests fit at a time, and no answer. dag/harmless.py names them too."""
-ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    **ENGINES_LOOPBACK,
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def start(model: Path, settings: EngineSettings) -> Any:
     try:
         from vllm import LLM
 
-        return LLM(str(model), **settings.arguments())
+        return LLM(str(model), trust_remote_code=False, **settings.arguments())
     except ImportError as error:
         raise JobError(f"vLLM cannot be imported: {error}", None, "is this the environment of envs/?") from None
     except (RuntimeError, ValueError, OSError) as error:

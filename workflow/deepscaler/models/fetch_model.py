@@ -8,7 +8,7 @@ from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import remove, replace, write_json
 from deepscaler.models.kept import keep, kept_folder, put_back
 from deepscaler.models.manifest import manifest_for
-from deepscaler.models.templates import load_tokenizer
+from deepscaler.models.try_tokenizer import tried_template
 from deepscaler.settings.models import Published
 
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
@@ -66,7 +66,7 @@ def check_usable(folder: Path, entry: Published) -> None:
     """Refuse what would fail, or score 0, only after hours: no weights, no tokenizer, another chat template."""
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise UserError(f"{entry.repository} has no config.json or no safetensors weights", folder)
-    template = load_tokenizer(folder).chat_template
+    template = tried_template(folder, entry.prompting)
     if not template:
         raise UserError(f"{entry.repository} has no chat template", folder)
     digest = hashlib.sha256(template.encode()).hexdigest()

@@ -30,13 +30,24 @@ def prompt_text(tokenizer: Any, problem: str, prompting: Prompting) -> str:
 
 
 def prompt_token_ids(tokenizer: Any, problem: str, prompting: Prompting) -> list[int]:
-    """The prompt's token ids. The template writes the special tokens itself, so none are added a second time."""
+    """The prompt's token ids. The template writes the special tokens itself, so none are added a second time.
+
+    UserError where the problem holds one: it would end the user's turn, and what follows would be anyone's.
+    """
+    if token := special_token_in(tokenizer, problem):
+        raise UserError(f"a problem holds the special token {token!r}: {problem[:60]!r}", None, "leave it out")
     text = prompt_text(tokenizer, problem, prompting)
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
+def special_token_in(tokenizer: Any, problem: str) -> str | None:
+    """A special token of the model's that a problem's text would be read as, or None."""
+    special = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return next((token for token in special if token and token in problem), None)
+
+
 def load_tokenizer(folder: Path | str) -> Any:
-    """The tokenizer of a local model folder, or a UserError when it is missing or broken."""
+    """The tokenizer of a local model folder, or a UserError when it is missing or broken. No code of a model is run."""
     if not any((Path(folder) / name).is_file() for name in VOCABULARIES):  # transformers would make an empty one
         raise UserError("no tokenizer can be loaded: none of its files is there", folder, "expected tokenizer.json")
     for path in sorted(Path(folder).glob("*.json")):
@@ -45,7 +56,6 @@ def load_tokenizer(folder: Path | str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        # a model's own code is never run, nor is anyone asked whether it may be
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

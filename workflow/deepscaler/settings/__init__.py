@@ -1,5 +1,6 @@
 """Every YAML file of config/ as a typed model: what is not known is refused, with its file and the nearest name."""
 
+from deepscaler.settings.approvals import approve, approved_gpu_hours
 from deepscaler.settings.load import (
     benchmarks,
     load_recipe,
@@ -13,6 +14,8 @@ from deepscaler.settings.load import (
 )
 
 __all__ = [
+    "approve",
+    "approved_gpu_hours",
     "benchmarks",
     "load_recipe",
     "load_scale",

@@ -1,6 +1,7 @@
 """The strict base of all settings, and pydantic's complaints turned into one line for people."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -8,15 +9,20 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from deepscaler.errors import DeepscalerError, UserError, nearest
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A name that becomes a folder, a wildcard and a word of a command: lower case letters, digits, `.`, `_` and `-`."""
-WORD_PATTERN = r"^[a-z0-9.]+$"
+WORD_PATTERN = r"^[a-z0-9][a-z0-9.]{0,99}$"
 Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN)]
 """The name of a stage or a suite, which files join with `-` to a number or to a system: no `_` and `-`."""
+SLURM_PATTERN = r"^[A-Za-z0-9_.,@+][A-Za-z0-9_.,@+-]*$"
+"""An account, a partition (or several), a quality of service, a type of GPU."""
+REPOSITORY_PATTERN = r"(?!\.)[\w.-]+/(?!\.)[\w.-]+"
+REVISION_PATTERN = r"[0-9A-Za-z_][\w.-]*"
 ALLOWED = {
     NAME_PATTERN: "a name begins with a lower case letter or a digit; then `.`, `_` and `-` may stand in it too",
     WORD_PATTERN: "the name of a stage or a suite has lower case letters, digits and `.` only",
+    SLURM_PATTERN: "letters, digits and the characters _ . , @ + - only",
 }
 
 
@@ -26,8 +32,21 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
 
 
+def check_repository(repository: str | None, revision: str | None, files: Iterable[str]) -> None:
+    """Refuse, with a ValueError, names of a repository that would be read, or written to, somewhere else."""
+    own = (repository or "").startswith(("file:///", "/"))
+    if repository and not own and not re.fullmatch(REPOSITORY_PATTERN, repository):
+        raise ValueError(f"a repository is `owner/name`, or a folder as `file:///…`, not {repository!r}")
+    if revision and not re.fullmatch(REVISION_PATTERN, revision):
+        raise ValueError(f"a revision is a commit or a tag, not {revision!r}")
+    for name in files:
+        if not name or name.startswith("/") or ".." in name.split("/") or set(name) & set("\\\0\n\r"):
+            raise ValueError(f"a file's name is a path within the repository, not {name!r}")
+
+
 def check_origin(kind: str, repository: str | None, revision: str | None, files: Mapping[str, str | None]) -> None:
     """Refuse, with a ValueError, a source or test set that is fetched but does not name what to fetch."""
+    check_repository(repository, revision, files)
     if kind != "synthetic" and not (repository and files):
         raise ValueError("what is fetched needs `repository` and `files`")
     if kind == "github" and not revision:

@@ -1,11 +1,11 @@
 """Where problems come from, and how they become training data: config/sources.yaml and a scale's `curation`."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from deepscaler.reward.verdicts import Mode
-from deepscaler.settings.base import Name, Strict, check_origin
+from deepscaler.settings.base import Name, Strict, check_origin, check_repository
 from deepscaler.settings.grading import Grading
 
 
@@ -69,6 +69,11 @@ class PinnedSource(Strict):
     files: dict[str, str]
     """Data file → SHA-256."""
 
+    @model_validator(mode="after")
+    def stays_within_its_repository(self) -> Self:
+        check_repository(self.repository, self.revision, self.files)
+        return self
+
 
 class PinFile(Strict):
     pins: dict[Name, PinnedSource]
@@ -89,14 +94,11 @@ def with_pin(source: Source, pin: PinnedSource | None) -> Source:
 
 
 class LanguageModel(Strict):
-    """A chat model behind an API, what it may cost, and how hard it is driven."""
+    """A chat model behind an API, what it may cost, and how hard it is driven. Where it is asked is the site's."""
 
     api: Literal["openai", "gemini"]
     """`openai` is any endpoint that speaks OpenAI's chat completions, vLLM's too."""
     model: str
-    base_url: str | None = None
-    key_variable: str
-    """Environment variable that holds the key. Where it is unset, only cached replies are used."""
     temperature: float = Field(ge=0)
     max_output_tokens: int = Field(gt=0)
     votes: int = Field(ge=1)
@@ -113,6 +115,16 @@ class LanguageModel(Strict):
     """Of one job, reruns included. Before a request its highest possible price is held back."""
     dollars_per_million_input: float = Field(ge=0)
     dollars_per_million_output: float = Field(ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def asks_where_the_site_says(cls, values: Any) -> Any:
+        """A scale that someone hands over must not say whom a key of its reader's is sent to."""
+        for key in ("base_url", "key_variable"):
+            if isinstance(values, dict) and key in values:
+                api = values.get("api", "openai")
+                raise ValueError(f"`{key}` is the site's: set language_models.{api}.{key} in config/site.local.yaml")
+        return values
 
 
 class ExtractAnswers(Strict):
@@ -135,12 +147,17 @@ class Embedding(Strict):
 
     model: str
     revision: str
-    package: str | None
+    package: str | None = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """A Python package that carries the same weights; used where it is installed, after its digest is checked."""
     weights_sha256: str
     """Of model.safetensors."""
     batch_tokens: int = Field(gt=0)
     """Tokens of a batch, padding included."""
+
+    @model_validator(mode="after")
+    def is_of_the_hub(self) -> Self:
+        check_repository(self.model, self.revision, ())
+        return self
 
 
 class Deduplicate(Strict):

@@ -126,7 +126,7 @@ def site() -> Site:
     local = path.with_name("site.local.yaml")
     if local.exists():
         values = merge(values, read_yaml(local))
-    for key in Site.model_fields:
+    for key in Site.model_fields.keys() - {"language_models"}:
         variable = os.environ.get(f"DEEPSCALER_{key.upper()}")
         if variable is not None:
             values[key] = variable or None  # set and empty: left open

@@ -1,11 +1,11 @@
 """The systems of the table, each published, distilled here, trained here, or reported by others: config/models.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deepscaler.reward.verdicts import ThinkRule
-from deepscaler.settings.base import Name, Strict, Word
+from deepscaler.settings.base import Name, Strict, Word, check_repository
 from deepscaler.settings.distillation import Distillation
 
 
@@ -48,6 +48,11 @@ class Published(Strict):
     paper: dict[Name, float] = {}
     """What the paper's table says of it, by column, in percent."""
     note: str | None = None
+
+    @model_validator(mode="after")
+    def stays_within_its_repository(self) -> Self:
+        check_repository(self.repository, self.revision, self.files)
+        return self
 
 
 class Distilled(Strict):

@@ -1,6 +1,6 @@
 """A scale: which models, data and sizes, on which machines. config/scales/*.yaml."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -101,8 +101,15 @@ class Need(Strict):
 
 
 class Budget(Strict):
-    approved_gpu_hours: float = Field(ge=0)
     dollars_per_gpu_hour: float = Field(ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def is_approved_elsewhere(cls, values: Any) -> Any:
+        """A scale that someone hands over must not approve itself."""
+        if isinstance(values, dict) and "approved_gpu_hours" in values:
+            raise ValueError("`approved_gpu_hours` is no setting: run `deepscaler approve --scale NAME --gpu-hours N`")
+        return values
 
 
 class Scale(Strict):

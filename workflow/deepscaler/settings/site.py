@@ -1,32 +1,80 @@
 """What differs from one computer or cluster to the next: config/site.yaml."""
 
-from typing import Literal
+from ipaddress import ip_address
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from deepscaler.settings.base import Strict
+from pydantic import Field, StringConstraints, field_validator
+
+from deepscaler.settings.base import SLURM_PATTERN, Strict
+
+FEATURES = r"^[A-Za-z0-9_.(\[][A-Za-z0-9_.,:&|*()\[\]@=+-]*$"
+"""sbatch's --constraint may join features by & and |, count them by * and group them."""
+Word = Annotated[str, StringConstraints(pattern=SLURM_PATTERN)]
+
+
+class ChatService(Strict):
+    """Where a scale's language models of one `api` are asked, and whose key is sent there."""
+
+    base_url: str | None
+    """None is the address of the api's own company."""
+    key_variable: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Environment variable that holds the key. Where it is unset, only cached replies are used."""
+
+    @field_validator("base_url")
+    @classmethod
+    def keeps_the_key_secret(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if "@" in parts.netloc:
+            raise ValueError("an address holds no name and no password; the key comes from `key_variable`")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+            raise ValueError("an address begins with https://, or with http:// on this computer (localhost) alone")
+        return value
+
+
+def is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 class Site(Strict):
-    """Each key can be given as an environment variable too: DEEPSCALER_WORK, DEEPSCALER_ACCOUNT, …"""
+    """Each key that is one word can be an environment variable too: DEEPSCALER_WORK, DEEPSCALER_ACCOUNT, …"""
 
     work: str
     """Root of all that is large: data, weights, samples. A scratch file system on a cluster."""
+
+    @field_validator("work")
+    @classmethod
+    def is_a_path(cls, value: str) -> str:
+        if not value or value.startswith("-") or "\0" in value:
+            raise ValueError("`work` must be a folder's path; one that begins with - would be taken for an option")
+        return value
+
     hub: str | None = None
     """A folder with repositories in the hub's layout, read instead of the network; see deepscaler.hub."""
-    account: str | None = None
+    account: Word | None = None
     """Whom SLURM bills; None leaves it to the cluster's default."""
-    cpu_partition: str | None = None
-    gpu_partition: str | None = None
+    cpu_partition: Word | None = None
+    gpu_partition: Word | None = None
     """None leaves it to the cluster's default partition, which seldom has GPUs."""
-    qos: str | None = None
-    gpu_constraint: str | None = None
+    qos: Word | None = None
+    gpu_constraint: Annotated[str, StringConstraints(pattern=FEATURES)] | None = None
     """A node feature that GPU jobs insist on, e.g. `a100_80gb` where 40 GB cards have the same type name."""
-    gpu_model: str | None
+    gpu_model: Word | None
     """The type name of the GPUs in the cluster's gres, as `sinfo -o %G` prints it; None where they have no type."""
     memory_per_cpu: bool
     """Ask SLURM for memory as a share of each core, where a cluster refuses to be asked for a node's."""
     slurm_extra: str | None = None
     """Further options of sbatch for every job, e.g. `--reservation=spring`."""
+    exclusive: bool | None = None
+    """Whether training on several nodes has them to itself: its ports know no password (SECURITY.md)."""
     network: Literal["nodes", "login"]
     """Where the internet is reached: from every node, or from the login node alone, which then fetches."""
     image: str | None = None
     """An Apptainer image built from envs/gpu.def, in which jobs run under `--sdm apptainer`."""
+    language_models: dict[Literal["openai", "gemini"], ChatService] = {}
+    """A language model's `api` → where it is asked."""

@@ -60,9 +60,9 @@ def read_extending(folder: str, name: str, kind: str, depth: int = 0, where: obj
 
     `where` is the file that asks for this one.
     """
+    if name not in names_in(folder):  # nor a path to another folder
+        raise refuse_unknown(kind, str(name), names_in(folder), where or f"config/{folder}")
     path = file_of(folder, name)
-    if not path.exists():
-        raise refuse_unknown(kind, name, names_in(folder), where or f"config/{folder}")
     if depth > MAX_EXTENDS:
         raise UserError("`extends` goes in a circle", path)
     values = read_yaml(path)

@@ -6,6 +6,7 @@ It runs as a job of one node of the stage's kind, and by hand anywhere. It start
 versions come from package metadata, GPUs from nvidia-smi. Each check is in the module of `readiness` for its subject.
 """
 
+import math
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from deepscaler.training.readiness.node import check_disk, check_node, check_wri
 from deepscaler.training.readiness.sampling import check_sampling
 from deepscaler.training.readiness.software import check_compilers, check_versions
 from deepscaler.training.readiness.weights import check_weights
-from deepscaler.training.watch.budget import gpu_hours_used, to_approve
+from deepscaler.training.watch.budget import allowed, gpu_hours_used, how_to_approve, to_approve
 
 
 def preflight(*, scale_name: str, segment_id: str | None = None, output: Path | None = None) -> None:
@@ -91,12 +92,13 @@ def checks_for_sampling(scale_name: str) -> Iterator[Check]:
 
 
 def check_budget(scale_name: str, root: Path) -> Iterator[Check]:
-    approved = settings.load_scale(scale_name).budget.approved_gpu_hours
+    approved = allowed(scale_name)
     planned = planned_gpu_hours(scale_name)[TOTAL, ""].expected
     used = gpu_hours_used(scale_name, root / scale_name)
+    if math.isinf(approved):
+        return
     words = f"{amount(approved)} GPU-hours approved, {amount(planned)} planned"
     if approved >= planned or 0 < used < approved:
         yield Check("ok", words)
     else:
-        hint = f"budget.approved_gpu_hours in config/scales/{scale_name}.yaml; {to_approve(planned):g} would do"
-        yield Check("missing", words, hint)
+        yield Check("missing", words, how_to_approve(scale_name, to_approve(planned)))

@@ -12,7 +12,7 @@ from typing import Any
 from deepscaler import dag, reward
 from deepscaler.dag.chain import Segment
 from deepscaler.errors import JobError, UserError
-from deepscaler.files import link, read_jsonl, remove, sha256, write_jsonl
+from deepscaler.files import current_umask, link, read_jsonl, remove, sha256, write_jsonl
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.settings import load_recipe, load_scale
 from deepscaler.settings.recipe import Recipe
@@ -70,7 +70,8 @@ def train_segment(
 def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep | None) -> None:
     """Run OpenRLHF from the newest whole state to the segment's last step."""
     check_prompts(folder, segment, recipe_of(scale_name))
-    drop_broken_states(folder, segment)
+    deepspeed_states.refuse_others(folder.states)
+    drop_broken_states(folder, segment, read=True)
     state = deepspeed_states.choose_state(folder.states)
     check_layout(state, segment.stage, dag.layout(scale_name, segment.stage), folder)
     weights = folder.path / ".hf.part"
@@ -113,8 +114,8 @@ def launch_of(scale_name: str, segment: Segment, folder: RunFolder, paths: Segme
     )
 
 
-def drop_broken_states(folder: RunFolder, segment: Segment) -> None:
-    for line in deepspeed_states.drop_broken(folder.states, segment.first, segment.last):
+def drop_broken_states(folder: RunFolder, segment: Segment, *, read: bool = False) -> None:
+    for line in deepspeed_states.drop_broken(folder.states, segment.first, segment.last, read=read):
         report(line)
 
 
@@ -147,8 +148,9 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
     aside = folder.path / ".export.part"
     remove(aside)
     aside.mkdir()
+    readable = 0o666 & ~current_umask()  # upstream leaves the weights to their owner alone, whatever the umask
     for path in checkpoint.model_files(folder.hf):
-        path.chmod(0o644)  # upstream leaves the weights readable to their owner alone
+        path.chmod(readable)
         link(str(path), str(aside / path.name))
     rows = steps_of(read_rows(folder.metrics), segment.first, segment.last)
     write_jsonl(aside / checkpoint.METRICS, map(without_times, rows))

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepscaler.curation.llm.endpoints import Endpoint, Question, Rejected, Transient, connect
+from deepscaler.curation.llm.endpoints import Answered, Endpoint, Question, Rejected, Transient, connect
 from deepscaler.curation.llm.replies import Replies
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import digest_of
 from deepscaler.progress import progress
+from deepscaler.settings import site
 from deepscaler.settings.curation import LanguageModel
+from deepscaler.settings.site import ChatService
 
 MILLION = 1_000_000
 HOPELESS = 25
@@ -35,19 +37,20 @@ class BudgetSpent(Exception):
 def ask_all(questions: list[Question], settings: LanguageModel, cache: Path, what: str = "asking") -> list[Reply]:
     """A reply to each question, in order; what `cache` has is not asked again.
 
-    Without a key (see `key_variable`) only the cache answers. Questions beyond the budget, and those that the server
-    refuses, have no text but a reason. A JobError when questions failed in every try: all other replies are kept, so
-    that running again asks for these alone.
+    Without a key (the site's `key_variable`) only the cache answers. Questions beyond the budget, and those that the
+    server refuses, have no text but a reason. A JobError when questions failed in every try: all other replies are
+    kept, so that running again asks for these alone.
     """
-    replies = Replies(cache)
+    service = service_of(settings.api)
+    key = os.environ.get(service.key_variable)
+    replies = Replies(cache, key)
     keys = [key_of(question, settings) for question in questions]
     missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in replies.texts}
-    key = os.environ.get(settings.key_variable)
     if missing and not key:
-        none = f"no key in ${settings.key_variable} and nothing cached"
+        none = f"no key in ${service.key_variable} and nothing cached"
         reasons = dict.fromkeys(missing, none)
     elif missing and key:
-        reasons = asyncio.run(Asking(settings, key, replies, missing, what).run())
+        reasons = asyncio.run(Asking(settings, connect(settings, service, key), replies, missing, what).run())
     else:
         reasons = {}
     asked = sum(1 for name in missing if name in replies.texts)
@@ -56,6 +59,14 @@ def ask_all(questions: list[Question], settings: LanguageModel, cache: Path, wha
         f", ${replies.dollars:.4f}"
     )
     return [Reply(replies.texts.get(name), reasons.get(name)) for name in keys]
+
+
+def service_of(api: str) -> ChatService:
+    """Where the site has an `api` asked."""
+    services = {str(name): service for name, service in site().language_models.items()}
+    if api not in services:
+        raise UserError(f"language_models.{api} is not set", "config/site.yaml", "its base_url and its key_variable")
+    return services[api]
 
 
 def key_of(question: Question, settings: LanguageModel) -> str:
@@ -69,11 +80,12 @@ class Asking:
     """One run over the questions that the cache lacks."""
 
     def __init__(
-        self, settings: LanguageModel, key: str, replies: Replies, questions: dict[str, Question], what: str
+        self, settings: LanguageModel, endpoint: Endpoint, replies: Replies, questions: dict[str, Question], what: str
     ) -> None:
         from aiolimiter import AsyncLimiter
 
-        self.settings, self.key, self.replies, self.questions, self.what = settings, key, replies, questions, what
+        self.settings, self.endpoint, self.replies = settings, endpoint, replies
+        self.questions, self.what = questions, what
         self.limiter = AsyncLimiter(1, 60 / settings.requests_per_minute)
         self.paused_until = 0.0
         self.reasons: dict[str, str] = {}
@@ -82,31 +94,30 @@ class Asking:
 
     async def run(self) -> dict[str, str]:
         """Ask; the questions without a reply, and why."""
-        endpoint = connect(self.settings, self.key)
         waiting = iter(self.questions.items())
         with progress(total=len(self.questions), what=self.what, unit="question") as bar:
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self.settings.concurrency, len(self.questions))):
-                        group.create_task(self.work(endpoint, waiting, bar.update))
+                        group.create_task(self.work(waiting, bar.update))
             except ExceptionGroup as several:
                 raise several.exceptions[0] from None
             finally:
-                await endpoint.close()
+                await self.endpoint.close()
         if self.failed:
             reason = next(iter(self.failed.values()))
             raise JobError(
                 f"{len(self.failed)} of {len(self.questions)} questions failed in every try, the first: {reason}",
-                self.settings.base_url or self.settings.api,
+                self.endpoint.address,
                 "run it again: the other replies are kept",
             )
         return self.reasons
 
-    async def work(self, endpoint: Endpoint, waiting: "Iterator[tuple[str, Question]]", done: object) -> None:
+    async def work(self, waiting: "Iterator[tuple[str, Question]]", done: object) -> None:
         """Take questions until there are none; `waiting` is shared by all workers."""
         for key, question in waiting:
             try:
-                await self.try_often(endpoint, key, question)
+                await self.try_often(key, question)
                 self.hopeless = 0
             except BudgetSpent:
                 self.reasons[key] = "the budget is spent"
@@ -118,12 +129,12 @@ class Asking:
                 if self.hopeless >= HOPELESS:
                     raise JobError(
                         f"{self.hopeless} questions in a row failed in every try, the last: {failure.reason}",
-                        self.settings.base_url or self.settings.api,
+                        self.endpoint.address,
                         "run it again when the server answers: the replies so far are kept",
                     ) from None
             done(1)  # type: ignore[operator]
 
-    async def try_often(self, endpoint: Endpoint, key: str, question: Question) -> None:
+    async def try_often(self, key: str, question: Question) -> None:
         """Ask one question until there is a reply, the tries are used up, or the budget is."""
         from tenacity import (
             AsyncRetrying,
@@ -147,16 +158,16 @@ class Asking:
             reraise=True,
         ):
             with attempt:
-                await self.try_once(endpoint, key, question)
+                await self.try_once(key, question)
 
-    async def try_once(self, endpoint: Endpoint, key: str, question: Question) -> None:
+    async def try_once(self, key: str, question: Question) -> None:
         """One request, within the rate and the budget; its reply is on disk when this returns."""
         await asyncio.sleep(max(0.0, self.paused_until - time.monotonic()))
         async with self.limiter:
             price = self.within_budget(question)
             self.replies.ask(key, price)
         try:
-            answered = await endpoint.ask(question)
+            answered = await self.endpoint.ask(question)
         except Transient as failure:
             if failure.wait is not None:  # the server's word is for all of us
                 wait = min(failure.wait, self.settings.longest_wait_seconds)
@@ -169,7 +180,7 @@ class Asking:
         self.replies.add(
             key,
             answered.text,
-            self.price(answered.input_tokens, answered.output_tokens),
+            self.billed(answered, price),
             model=self.settings.model,
             input_tokens=answered.input_tokens,
             output_tokens=answered.output_tokens,
@@ -187,6 +198,19 @@ class Asking:
         """What a request can cost at most: no tokenizer makes more tokens than there are bytes."""
         size = len((question.instruction + question.text).encode())
         return self.price(size, self.settings.max_output_tokens)
+
+    def billed(self, answered: Answered, highest: float) -> float:
+        """What a reply cost by the server's count of tokens; `highest`, which was held back, where it gives none.
+
+        A reply has tokens, and so has its question: a count of 0 or less is none. More than `highest` is believed, up
+        to all that may be spent: it ends the asking.
+        """
+        counts = (answered.input_tokens, answered.output_tokens)
+        if not all(isinstance(count, int) and not isinstance(count, bool) and count > 0 for count in counts):
+            return highest
+        bound = MILLION * MILLION  # no request has so many tokens; an integer may be too large for a float
+        cost = self.price(*(min(int(count), bound) for count in counts))
+        return cost if cost <= highest else min(cost, max(highest, self.settings.max_dollars))
 
     def price(self, inputs: int, outputs: int) -> float:
         settings = self.settings

@@ -2,17 +2,20 @@
 
 import email.utils
 import time
-import urllib.parse
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from deepscaler.errors import UserError
 from deepscaler.hub import first_line
+from deepscaler.redaction import redacted
 from deepscaler.settings.curation import LanguageModel
+from deepscaler.settings.site import ChatService
 
 WRONG_SETTINGS = frozenset({401, 402, 403, 404, 405})
 """Statuses that every other request would get too: a wrong key, model or address, no credit."""
 BUSY = frozenset({408, 409, 425, 429})
+OPENAI = "https://api.openai.com/v1"
+GEMINI = "https://generativelanguage.googleapis.com"
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,9 @@ class Question:
 @dataclass(frozen=True)
 class Answered:
     text: str
-    input_tokens: int
-    output_tokens: int
+    input_tokens: Any
+    """As the server says; None where it does not."""
+    output_tokens: Any
 
 
 class Transient(Exception):
@@ -44,28 +48,34 @@ class Rejected(Exception):
 
 
 class Endpoint(Protocol):
+    address: str
+    """For messages."""
+
     async def ask(self, question: Question) -> Answered: ...
 
     async def close(self) -> None: ...
 
 
-def connect(settings: LanguageModel, key: str) -> Endpoint:
-    return OpenAIEndpoint(settings, key) if settings.api == "openai" else GeminiEndpoint(settings, key)
+def connect(settings: LanguageModel, service: ChatService, key: str) -> Endpoint:
+    return (OpenAIEndpoint if settings.api == "openai" else GeminiEndpoint)(settings, service, key)
 
 
 class OpenAIEndpoint:
     """POST {base_url}/chat/completions"""
 
-    def __init__(self, settings: LanguageModel, key: str) -> None:
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+    def __init__(self, settings: LanguageModel, service: ChatService, key: str) -> None:
+        from openai import AsyncOpenAI
 
-        self.settings = settings
+        from deepscaler.curation.llm.transport import bounded_client
+
+        self.settings, self.service, self.key = settings, service, key
+        self.address = service.base_url or settings.api
         self.client = AsyncOpenAI(
             api_key=key,
-            base_url=settings.base_url,
+            base_url=service.base_url or OPENAI,  # else the client would follow $OPENAI_BASE_URL
             timeout=settings.timeout_seconds,
             max_retries=0,
-            http_client=DefaultAsyncHttpxClient(follow_redirects=False),
+            http_client=bounded_client(settings.timeout_seconds, longest_reply(settings)),
         )
 
     async def ask(self, question: Question) -> Answered:
@@ -85,11 +95,13 @@ class OpenAIEndpoint:
         except openai.APITimeoutError:
             raise Transient("no reply in time", charged=True) from None
         except openai.APIConnectionError as error:
-            raise Transient(f"connection lost: {first_line(error.__cause__ or error)}", charged=True) from None
+            reason = redacted(first_line(error.__cause__ or error), self.key)
+            raise Transient(f"connection lost: {reason}", charged=True) from None
         except openai.APIStatusError as error:
-            raise by_status(error.status_code, first_line(error), error.response.headers, self.settings) from None
+            reason = redacted(first_line(error), self.key)
+            raise by_status(error.status_code, reason, error.response.headers, self.service, self.address) from None
         except (openai.APIError, ValueError) as error:
-            raise Transient(f"reply is not the API's: {first_line(error)}", charged=True) from None
+            raise Transient(f"reply is not the API's: {redacted(first_line(error), self.key)}", charged=True) from None
 
     async def close(self) -> None:
         await self.client.close()
@@ -99,29 +111,34 @@ def read_openai(reply: Any) -> Answered:
     """A chat completion's text and usage; a reply of any other shape is transient."""
     try:
         text = reply.choices[0].message.content
-        usage = reply.usage
-        counts = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
+        counts = (getattr(reply.usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
     except (AttributeError, IndexError, TypeError):
         raise Transient("reply has no choices", charged=True) from None
     if not isinstance(text, str) or not text.strip():
         raise Transient("reply is empty", charged=True)
-    return Answered(text, int(counts[0] or 0), int(counts[1] or 0))
+    return Answered(text, *counts)
 
 
 class GeminiEndpoint:
     """google-genai's generate_content"""
 
-    def __init__(self, settings: LanguageModel, key: str) -> None:
+    def __init__(self, settings: LanguageModel, service: ChatService, key: str) -> None:
         from google import genai
         from google.genai import types
-        from openai import DefaultAsyncHttpxClient  # httpx's client, which google-genai takes, too
 
-        self.settings = settings
-        self.http = DefaultAsyncHttpxClient(follow_redirects=False)
-        options = types.HttpOptions(
-            base_url=settings.base_url, timeout=int(settings.timeout_seconds * 1000), httpx_async_client=self.http
+        from deepscaler.curation.llm.transport import bounded_client
+
+        self.settings, self.service, self.key = settings, service, key
+        self.address = service.base_url or settings.api
+        self.client = genai.Client(
+            api_key=key,
+            vertexai=False,
+            http_options=types.HttpOptions(
+                base_url=service.base_url or GEMINI,  # else the client would follow $GOOGLE_GEMINI_BASE_URL
+                timeout=int(settings.timeout_seconds * 1000),
+                httpx_async_client=bounded_client(settings.timeout_seconds, longest_reply(settings)),
+            ),
         )
-        self.client = genai.Client(api_key=key, http_options=options)
 
     async def ask(self, question: Question) -> Answered:
         from google.genai import errors, types
@@ -138,12 +155,14 @@ class GeminiEndpoint:
             )
         except errors.APIError as error:
             headers = getattr(error.response, "headers", {})
-            raise by_status(error.code, first_line(error), headers, self.settings) from None
+            reason = redacted(first_line(error), self.key)
+            raise by_status(error.code, reason, headers, self.service, self.address) from None
         except TimeoutError:
             raise Transient("no reply in time", charged=True) from None
         except Exception as error:  # the transport's errors differ with the transport that google-genai picks
             timed_out = "timeout" in type(error).__name__.lower()
-            reason = "no reply in time" if timed_out else f"connection lost: {first_line(error)}"
+            lost = f"connection lost: {redacted(first_line(error), self.key)}"
+            reason = "no reply in time" if timed_out else lost
             raise Transient(reason, charged=True) from None
         usage = reply.usage_metadata
         text = reply.text if reply.candidates else None
@@ -151,26 +170,30 @@ class GeminiEndpoint:
             raise Rejected(f"blocked: {reply.prompt_feedback.block_reason}")
         if not text or not text.strip():
             raise Transient("reply is empty", charged=True)
-        outputs = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0) if usage else 0
-        return Answered(text, (usage.prompt_token_count or 0) if usage else 0, outputs)
+        if not usage or not usage.candidates_token_count or (usage.thoughts_token_count or 0) < 0:
+            return Answered(text, None, None)
+        outputs = usage.candidates_token_count + (usage.thoughts_token_count or 0)
+        return Answered(text, usage.prompt_token_count, outputs)
 
     async def close(self) -> None:
         await self.client.aio.aclose()
-        await self.http.aclose()
 
 
-def by_status(status: int, reason: str, headers: Any, settings: LanguageModel) -> Exception:
+def longest_reply(settings: LanguageModel) -> int:
+    """Bytes of a whole reply; a token is rarely more than a dozen characters, each of which JSON may write as six."""
+    return (1 << 20) + 100 * settings.max_output_tokens
+
+
+def by_status(status: int, reason: str, headers: Any, service: ChatService, address: str) -> Exception:
     """What an HTTP status means for this request and for all others."""
+    if 300 <= status < 400:
+        hint = "it is not followed: the key and the problems would go there too; set the site's `base_url`"
+        return UserError(f"the endpoint sends requests elsewhere ({status})", address, hint)
     if status in BUSY or status >= 500:
         return Transient(f"{status}: {reason[:200]}", retry_after(headers))
-    if 300 <= status < 400:
-        target = urllib.parse.urlsplit(headers.get("location", "") if headers else "").netloc
-        hint = "no redirect is followed, for the questions and the key are for the named server: see `base_url`"
-        what = f"the endpoint answers {status}, a redirect to {target or 'nowhere'}"
-        return UserError(what, settings.base_url or settings.api, hint)
     if status in WRONG_SETTINGS:
-        hint = f"see `model`, `base_url` and ${settings.key_variable}"
-        return UserError(f"the endpoint answers {status}: {reason[:200]}", settings.base_url or settings.api, hint)
+        hint = f"see `model`, the site's `language_models` and ${service.key_variable}"
+        return UserError(f"the endpoint answers {status}: {reason[:200]}", address, hint)
     return Rejected(f"{status}: {reason[:200]}")
 
 

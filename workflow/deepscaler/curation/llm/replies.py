@@ -1,9 +1,9 @@
 """Replies of a language model on disk, found again by the content of the request, and what they cost.
 
-One file of JSON lines a job, only ever appended to, each line synced: a kill loses nothing but an incomplete last line,
-whose reply is asked for again. Before a request its highest price is written, after it what it cost; tries that failed
-but may have been charged are lines too. So a budget holds over reruns and kills: requests without a reply at a kill
-count as paid.
+One file of JSON lines a job, its owner's alone, only ever appended to, each line synced: a kill loses nothing but an
+incomplete last line, whose reply is asked for again. Before a request its highest price is written, after it what it
+cost; tries that failed but may have been charged are lines too. So a budget holds over reruns and kills: requests
+without a reply at a kill count as paid.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.errors import JobError
+from deepscaler.redaction import redacted
 
 
 @dataclass
@@ -20,6 +21,8 @@ class Replies:
     """The file, read when made."""
 
     path: Path
+    secret: str | None = None
+    """The key that is sent with each request; a server that sends it back does not get it into the file."""
     texts: dict[str, str] = field(default_factory=dict)
     """Key of a request → its reply."""
     requests: int = 0
@@ -65,14 +68,17 @@ class Replies:
         self.append({"key": key, "text": text, "dollars": dollars, **about})
 
     def append(self, record: dict[str, Any]) -> None:
-        line = json.dumps(record, ensure_ascii=True).encode()
+        line = json.dumps({name: self.clean(value) for name, value in record.items()}, ensure_ascii=True).encode()
         self.append_bytes(line + b"\n")
         self.take(line)
+
+    def clean(self, value: Any) -> Any:
+        return redacted(value, self.secret) if isinstance(value, str) else value
 
     def append_bytes(self, line: bytes) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 os.write(descriptor, line)
                 os.fsync(descriptor)

@@ -209,11 +209,12 @@ def disk_json(price: Price) -> Json:
 
 
 def budget_json(scale: str, hours: Range) -> Json:
-    approved = settings.load_scale(scale).budget.approved_gpu_hours
+    on_cpu = settings.load_scale(scale).device == "cpu"
+    approved = None if on_cpu else settings.approved_gpu_hours(scale)
     return {
-        "approved_gpu_hours": approved,
+        "approved_gpu_hours": approved,  # null where none need to be
         "to_approve": to_approve(hours.expected),
-        "approved": approved >= hours.expected,
+        "approved": approved is None or approved >= hours.expected,
         "dollars_per_gpu_hour": settings.load_scale(scale).budget.dollars_per_gpu_hour,
     }
 

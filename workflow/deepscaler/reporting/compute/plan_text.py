@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from deepscaler.training.watch.budget import how_to_approve
+
 Json = dict[str, Any]
 
 
@@ -77,11 +79,9 @@ def total_lines(data: Json) -> list[str]:
         f"({span(dollars)}), {wall['expected'] / 24:.1f} days without queues, {disk['total']:,} GB of disk.",
         f"Finished samples are kept by hard links; a file system without them takes {disk['samples']:,} GB more.",
     ]
-    if data["training"]["stages"] and not budget["approved"]:
-        lines.append(
-            f"Approved are {budget['approved_gpu_hours']:g}; to start, set budget.approved_gpu_hours to "
-            f"{budget['to_approve']:g} in config/scales/{data['scale']}.yaml."
-        )
+    if not budget["approved"]:
+        how = how_to_approve(data["scale"], budget["to_approve"])
+        lines.append(f"Approved are {budget['approved_gpu_hours']:g}; to start: {how}")
     return lines
 
 
@@ -143,8 +143,6 @@ def processor_lines(data: Json) -> list[str]:
     lines.append(
         f"In all: {data['jobs']} jobs, {minutes['expected']:.0f} minutes ({span(minutes)}), added up over jobs."
     )
-    if not data["budget"]["approved"]:
-        lines.append(f"To start, set budget.approved_gpu_hours to {data['budget']['to_approve']:g}.")
     if data["comparison"]:
         lines += comparison_lines(data["comparison"])
     return lines

@@ -16,7 +16,7 @@ from deepscaler.dag.chain import Segment
 from deepscaler.errors import UserError
 from deepscaler.text import amount, duration, printable
 from deepscaler.training.watch import metrics
-from deepscaler.training.watch.budget import gpu_hours_used
+from deepscaler.training.watch.budget import allowed, gpu_hours_used
 from deepscaler.training.watch.health import HealthMonitor
 from deepscaler.training.watch.metrics import Row
 from deepscaler.training.watch.timeline import timeline
@@ -66,6 +66,7 @@ class Status:
     rows: list[Row]
     gpu_hours: float
     approved: float
+    """Infinite where none need to be."""
     planned: float
     notes: list[str]
 
@@ -98,7 +99,7 @@ def read_status(scale_name: str) -> Status:
         finished=finished,
         rows=rows,
         gpu_hours=gpu_hours_used(scale_name, work),
-        approved=scale.budget.approved_gpu_hours,
+        approved=allowed(scale_name),
         planned=planned_gpu_hours(scale_name)[TOTAL, ""].expected,
         notes=findings[-3:],
     )
@@ -173,7 +174,8 @@ def stage_table(found: Status) -> "RenderableType":
 
 
 def ledger_line(found: Status) -> str:
-    line = f"GPU-hours: {amount(found.gpu_hours)} used of {amount(found.approved)} approved"
+    of = "" if math.isinf(found.approved) else f" of {amount(found.approved)} approved"
+    line = f"GPU-hours: {amount(found.gpu_hours)} used{of}"
     line += f" (planned in all, with evaluation: {amount(found.planned)})"
     left = found.seconds_left
     if found.current is not None and left is not None:

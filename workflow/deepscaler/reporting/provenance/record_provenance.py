@@ -70,9 +70,13 @@ def files_of_results(folder: Path, output: Path) -> set[str]:
 
 
 def copy_source(target: Path) -> None:
-    """The workflow and its settings as they are now, beside the results."""
+    """The workflow and its settings as they are now, beside the results; not what is this computer's own.
+
+    `*.local.yaml`, which git ignores, names accounts, paths and servers that are nobody else's business.
+    """
     root = settings.project_root()
-    files = [root / "Snakefile", *root.glob("workflow/rules/*.smk"), *root.glob("config/**/*.yaml")]
+    own = [path for path in root.glob("config/**/*.yaml") if not path.name.endswith(".local.yaml")]
+    files = [root / "Snakefile", *root.glob("workflow/rules/*.smk"), *own]
     with writing(target) as aside:
         for path in files:
             copy = aside / path.relative_to(root)

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from deepscaler.errors import JobError
+from deepscaler.files import appending
 from deepscaler.job_log import last_useful_line
 from deepscaler.training.launch import ray_access, ray_on_slurm, reaper
 from deepscaler.training.launch.spec import Launch, RayCluster
@@ -92,7 +93,7 @@ def cpu_environment(cores: int, environment: dict[str, str]) -> dict[str, str]:
 
 
 def start_driver(launch: Launch, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
-    with launch.driver_log.open("ab") as log:
+    with appending(launch.driver_log) as log:
         return subprocess.Popen(
             [sys.executable, "-m", "deepscaler.training.launch.driver", *launch.flags],
             stdin=subprocess.DEVNULL,

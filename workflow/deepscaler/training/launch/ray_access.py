@@ -26,14 +26,17 @@ DROPPED = {
     "RAY_REDIS_ADDRESS",
 }
 """What would lead to another Ray, or have Ray ask someone else whether a token is good."""
-LOOPBACK = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's only way to take 127.0.0.1 for its node's address
+ENGINES_LOOPBACK = {
     "VLLM_HOST_IP": "127.0.0.1",
     "VLLM_LOOPBACK_IP": "127.0.0.1",
     "GLOO_SOCKET_IFNAME": "lo",
     "NCCL_SOCKET_IFNAME": "lo",
 }
-"""Where there is one node nothing needs another interface."""
+"""Where there is one node nothing needs another interface. Sampling always has one."""
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's only way to take 127.0.0.1 for its node's address
+    **ENGINES_LOOPBACK,
+}
 
 
 def token_variables() -> dict[str, str]:

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from deepscaler.errors import JobError, UserError
+from deepscaler.files import appending
 from deepscaler.job_log import last_useful_line
 from deepscaler.training.launch import reaper
 from deepscaler.training.launch.spec import Launch, RayCluster
@@ -98,7 +99,7 @@ class Node:
         command = node_command(launch, host, sys.executable, role)
         # the reaper must not signal srun; and SLURM makes a TMPDIR that a node lacks, which nobody would remove
         own = {key: value for key, value in environment.items() if key not in (reaper.VARIABLE, "TMPDIR")}
-        with self.log.open("ab") as handle:
+        with appending(self.log) as handle:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=handle, stderr=subprocess.STDOUT, env=own
             )

@@ -19,6 +19,8 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
    micro-batch's gradient is then used. DeepSpeed has a mode for this case, `managed_gradient_accumulation: false`.
 7. **Means.** Loss, KL and entropy of a micro-batch are logged as its part of the update's mean, and then averaged over
    micro-batches, which divides them by their number once more.
+8. **Weights.** The group over which vLLM gets them starts from a pickle in a store without a password. NCCL's id comes
+   through Ray instead (weight_group.py), in the engine's own process too (engine_process.py).
 
 Seeds and order of the rollouts are in `rollouts`.
 """
@@ -35,17 +37,26 @@ STRATEGY = "openrlhf.utils.deepspeed.deepspeed"
 ACTOR = "openrlhf.trainer.ray.ppo_actor"
 GENERATOR = "openrlhf.trainer.ppo_utils.samples_generator"
 AGENT = "openrlhf.utils.agent"
+GROUPS = "openrlhf.utils.distributed_util"
+ENGINE_ARGUMENTS = "vllm.engine.arg_utils"
+EXTENSION = "openrlhf.trainer.ray.vllm_worker_wrap.WorkerWrap"
+OWN_EXTENSION = "deepscaler.training.openrlhf.engine_process.WorkerWrap"
 MADE_FOR = "0.11.2"
 PARTS_OF_MEANS = {"policy_loss", "kl", "entropy_loss"}
 PASSES = 64
 """How often a prompt file may be read, where dynamic filtering consumes more prompts than it has."""
 
 
+installed = False
+
+
 def install() -> None:
-    """Patch OpenRLHF's modules when they are imported, in a process that a segment started."""
+    """Patch OpenRLHF's modules when they are imported, once, in a process that a segment started."""
+    global installed
     bounds = Bounds.from_environment()
-    if bounds is None:
+    if bounds is None or installed:
         return
+    installed = True
     progress = Progress(bounds.first)
     when_imported(STRATEGY, refuse_other_versions)
     when_imported(AGENT, refuse_other_versions)
@@ -55,6 +66,8 @@ def install() -> None:
     when_imported(ACTOR, log_means_of_updates)
     when_imported(GENERATOR, lambda module: rollouts.send_seeds(module, bounds, progress))
     when_imported(AGENT, rollouts.use_seeds)
+    when_imported(GROUPS, hand_id_over_by_ray)
+    when_imported(ENGINE_ARGUMENTS, extend_engines)
 
 
 def refuse_other_versions(module: Any) -> None:
@@ -170,6 +183,28 @@ def log_means_of_updates(module: Any) -> None:
         return status
 
     module.ActorPPOTrainer.ppo_train = with_means
+
+
+def hand_id_over_by_ray(module: Any) -> None:
+    """The overlay for CPUs, which has no NCCL, replaces this by a group over gloo, where no pickle is read."""
+    from deepscaler.training.openrlhf.weight_group import make_group
+
+    refuse_other_versions(module)
+    if module.stateless_init_process_group.__module__ == module.__name__:  # upstream's, not yet the overlay's
+        module.stateless_init_process_group = make_group
+
+
+def extend_engines(module: Any) -> None:
+    """Have vLLM's workers import upstream's extension by way of the hooks, and no code that lies with a model."""
+    post_init = module.EngineArgs.__post_init__
+
+    def with_hooks(self: Any) -> None:
+        if self.worker_extension_cls == EXTENSION:
+            self.worker_extension_cls = OWN_EXTENSION
+            self.trust_remote_code = False
+        post_init(self)
+
+    module.EngineArgs.__post_init__ = with_hooks
 
 
 def mark_complete(args: Any, step: int) -> None:

@@ -1,19 +1,30 @@
 """DeepSpeed's saved states of a segment: which are whole, which one to go on from, which to drop.
 
-    {folder}/_actor/global_step{N}/   a state; `complete.json` is written last, with every file's size
+    {folder}/_actor/global_step{N}/   a state; `complete.json` is written last, with every file's size and SHA-256
     {folder}/_actor/latest            the name of the state that DeepSpeed loads
 
 A kill or a full disk can leave a state half-written, or `latest` without its state. So what counts as a state is one
 whose files all have their recorded size and, being zip archives, their directory at the end.
+
+DeepSpeed unpickles what it loads, which runs what is in it. So before a state is loaded its files must have their
+recorded SHA-256, and be nobody else's: whoever can write to them could run commands here. Who hands over a whole folder
+can also write the digests: SECURITY.md.
 """
 
 import json
+import os
 import shutil
+import stat
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from deepscaler.files import link, remove, write_json, write_text
+from deepscaler.errors import UserError
+from deepscaler.files import link, remove, sha256, write_json, write_text
 
 MARKER = "complete.json"
 PREFIX = "global_step"
@@ -32,19 +43,23 @@ class State:
         return cls(path / "_actor" / f"{PREFIX}{step}", step)
 
     def mark_complete(self, ranks: int, zero_stage: int) -> None:
-        """Record that all ranks have written all files."""
-        sizes = {path.name: path.stat().st_size for path in sorted(self.folder.iterdir()) if path.name != MARKER}
-        write_json(self.folder / MARKER, {"step": self.step, "ranks": ranks, "zero_stage": zero_stage, "files": sizes})
+        """Record that all ranks have written all files, and what they wrote."""
+        paths = sorted(path for path in self.folder.glob("[!.]*") if path.name != MARKER)
+        files = {path.name: {"bytes": path.stat().st_size, "sha256": digest} for path, digest in digests_of(paths)}
+        write_json(self.folder / MARKER, {"step": self.step, "ranks": ranks, "zero_stage": zero_stage, "files": files})
 
     def defect(self) -> str | None:
-        """Why the state cannot be loaded, or None."""
+        """Why the state cannot be loaded, as far as names and sizes show, or None. UserError without digests."""
         try:
-            files = json.loads((self.folder / MARKER).read_text(encoding="utf-8"))["files"]
+            sizes = {name: file["bytes"] for name, file in self.files().items()}
         except FileNotFoundError:
             return "was not written to its end"
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return f"has an unreadable {MARKER}"
-        for name, size in files.items():
+        for path in self.folder.glob("[!.]*"):  # a file server may keep hidden ones
+            if path.name not in sizes and path.name != MARKER:
+                return f"has {path.name}, which was not saved with it"
+        for name, size in sizes.items():
             path = self.folder / name
             if not path.exists():
                 return f"lacks {name}"
@@ -54,6 +69,25 @@ class State:
                 return f"has a damaged {name}"
         return None
 
+    def change(self) -> str | None:
+        """Which file does not hold what was saved, or None. Reads everything: seconds for each 10 GB."""
+        files = self.files()
+        for path, digest in digests_of([self.folder / name for name in sorted(files)]):
+            if digest != files[path.name]["sha256"]:
+                return f"has another {path.name} than was saved"
+        return None
+
+    def files(self) -> dict[str, dict[str, Any]]:
+        """File name → its `bytes` and `sha256`."""
+        files: dict[str, dict[str, Any]] = json.loads((self.folder / MARKER).read_text(encoding="utf-8"))["files"]
+        if any(isinstance(file, int) for file in files.values()):  # a size alone
+            raise UserError(
+                "this state has no digests, since an earlier version saved it: it is neither loaded nor removed",
+                self.folder,
+                "go on with the version that saved it, or delete the folder to start the segment anew",
+            )
+        return files
+
     def layout(self) -> tuple[int, int]:
         """The number of GPUs and the ZeRO stage that wrote it, and alone can load it."""
         marker = json.loads((self.folder / MARKER).read_text(encoding="utf-8"))
@@ -61,6 +95,29 @@ class State:
 
     def bytes(self) -> int:
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+
+def digests_of(paths: list[Path]) -> Iterator[tuple[Path, str]]:
+    """Each file with its SHA-256, on several cores: a state is tens of gigabytes."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        yield from zip(paths, pool.map(sha256, paths), strict=True)
+
+
+def refuse_others(path: Path) -> None:
+    """UserError where something below `path` is another user's, can be written by everyone, or is a link."""
+    if not path.exists():
+        return
+    with tempfile.TemporaryFile(dir=path) as own:
+        owners = {os.geteuid(), os.fstat(own.fileno()).st_uid}  # they differ where a file server maps root
+    for entry in (path, *path.rglob("*")):
+        status = entry.lstat()
+        if status.st_uid in owners and not stat.S_ISLNK(status.st_mode) and not status.st_mode & stat.S_IWOTH:
+            continue
+        raise UserError(
+            "a state that others can write to is not loaded: DeepSpeed would run what they put into it",
+            entry,
+            "see that all below it is yours alone to write, or delete the folder to start the segment anew",
+        )
 
 
 def states_in(path: Path) -> list[State]:
@@ -73,10 +130,14 @@ def states_in(path: Path) -> list[State]:
     return sorted(found, key=lambda state: state.step)
 
 
-def drop_broken(path: Path, first: int, last: int) -> list[str]:
+def drop_broken(path: Path, first: int, last: int, *, read: bool = False) -> list[str]:
     """Remove every state that is not whole or not of steps first … last; returns a line for each.
 
-    They must go: upstream's rotation counts them, and would delete the last good state to make room.
+    They must go: upstream's rotation counts them, and would delete the last good state to make room. With `read` the
+    newest is read too, until one holds what was saved.
+
+    Raises:
+        UserError: what the segment before left has been changed; without it the optimizer would start anew.
     """
     messages = []
     for state in states_in(path):
@@ -84,6 +145,11 @@ def drop_broken(path: Path, first: int, last: int) -> list[str]:
         if defect:
             messages.append(f"the state of step {state.step} {defect}; removed")
             remove(state.folder)
+    while read and (states := states_in(path)) and (change := states[-1].change()):
+        if states[-1].step == first > 0:
+            raise UserError(f"the state that the segment before left {change}", states[-1].folder)
+        messages.append(f"the state of step {states[-1].step} {change}; removed")
+        remove(states[-1].folder)
     return messages
 
 

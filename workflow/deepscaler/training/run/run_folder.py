@@ -23,7 +23,7 @@ from deepscaler.files import digest_of, link, read_json, remove, sha256, write_j
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.training.run import checkpoint
 from deepscaler.training.run.checkpoint import MANIFEST
-from deepscaler.training.run.deepspeed_states import State, adopt, states_in
+from deepscaler.training.run.deepspeed_states import State, adopt, refuse_others, states_in
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,8 @@ def prepare(folder: RunFolder, inputs: dict[str, object], segment: Segment, pare
     link(str(prompts.resolve()), str(folder.prompts))
     if before:
         state = state_at(before, segment.first)
+        if not State.at(folder.states, segment.first).folder.exists():
+            require_unchanged(state)
         adopt(state, folder.states)
     write_json(folder.path / "run.json", {**inputs, "before": before.path.name if before else None})
 
@@ -129,6 +131,13 @@ def folder_before(runs: Path, parent: Path) -> RunFolder:
         parent,
         f"delete {parent.parent} to train that segment again (looked in {runs})",
     )
+
+
+def require_unchanged(state: State) -> None:
+    """UserError where a state is not what was saved, or others can write to it."""
+    refuse_others(state.folder)
+    if change := state.change():
+        raise UserError(f"the state that the segment before left {change}", state.folder)
 
 
 def state_at(before: RunFolder, step: int) -> State:

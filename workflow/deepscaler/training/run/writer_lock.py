@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.errors import JobError, UserError
-from deepscaler.files import read_json, write_json
+from deepscaler.files import lock_file, read_json, write_json
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -36,7 +36,7 @@ def only_writer(
     `work` says in messages what is done there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = (folder / "writer.lock").open("a")
+    handle = lock_file(folder / "writer.lock")
     try:
         wait_for(handle, folder, report, work)
         write_json(folder / "writer.json", identity())

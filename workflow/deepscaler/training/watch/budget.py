@@ -1,15 +1,16 @@
-"""Nothing is trained above the approved GPU-hours: `budget.approved_gpu_hours` of a scale.
+"""Nothing is trained or sampled on GPUs above the GPU-hours that someone approved (settings/approvals.py).
 
 Before the first step the whole plan must be approved. After it, each job must fit into what is left: hours are counted
-from the steps that are on disk, so a run slower than planned stops at a checkpoint before it exceeds the budget.
+from the steps that are on disk, so a run slower than planned stops at a checkpoint before it exceeds the budget. A
+scale on CPUs costs no GPU and needs no approval.
 """
 
 from collections.abc import Iterator
-from math import ceil, floor, log10
+from math import ceil, floor, inf, isinf, log10
 from pathlib import Path
 
 from deepscaler import dag, settings
-from deepscaler.cost.planned import TOTAL, planned_gpu_hours, segment_gpu_hours
+from deepscaler.cost.planned import SAMPLING, TOTAL, planned_gpu_hours, segment_gpu_hours
 from deepscaler.errors import UserError
 from deepscaler.text import amount
 from deepscaler.training.watch.metrics import SECONDS, Row, read_rows
@@ -18,17 +19,10 @@ from deepscaler.training.watch.timeline import timeline
 
 def require_approval(scale_name: str, segment: str, work: Path) -> None:
     """Raise UserError, naming the number to approve, where a segment may not start. `work` is {work}/{scale}."""
-    approved = settings.load_scale(scale_name).budget.approved_gpu_hours
-    planned = planned_gpu_hours(scale_name)[TOTAL, ""]
+    require_plan(scale_name, work)
+    approved, planned = allowed(scale_name), planned_gpu_hours(scale_name)[TOTAL, ""]
     used = gpu_hours_used(scale_name, work)
     left = steps_left(scale_name, segment, work)
-    if used == 0 and planned.expected > approved:
-        raise refusal(
-            scale_name,
-            f"training is planned at {amount(planned.expected)} GPU-hours ({amount(planned.low)} to "
-            f"{amount(planned.high)}), and {amount(approved)} are approved",
-            planned.expected,
-        )
     needed = used + left * segment_gpu_hours(scale_name, segment)
     if used > 0 and left > 0 and needed > approved:
         raise refusal(
@@ -36,6 +30,44 @@ def require_approval(scale_name: str, segment: str, work: Path) -> None:
             f"segment {segment} would bring the total to {amount(needed)} GPU-hours ({amount(used)} are used), "
             f"and {amount(approved)} are approved",
             max(needed, planned.expected),
+        )
+
+
+def allowed(scale_name: str) -> float:
+    """The GPU-hours that a scale may use."""
+    on_cpu = settings.load_scale(scale_name).device == "cpu"
+    return inf if on_cpu else settings.approved_gpu_hours(scale_name)
+
+
+def require_plan(scale_name: str, work: Path) -> None:
+    """Raise UserError where nothing has been trained yet and the plan, sampling included, is not approved."""
+    approved = allowed(scale_name)
+    if isinf(approved):
+        return
+    planned = planned_gpu_hours(scale_name)[TOTAL, ""]
+    if planned.expected > approved and gpu_hours_used(scale_name, work) == 0:
+        raise refusal(
+            scale_name,
+            f"scale {scale_name!r} is planned at {amount(planned.expected)} GPU-hours ({amount(planned.low)} to "
+            f"{amount(planned.high)}), and {amount(approved)} are approved",
+            planned.expected,
+        )
+
+
+def require_sampling(scale_name: str, work: Path) -> None:
+    """Raise UserError where a scale's samples may not be drawn. `work` is {work}/{scale}."""
+    require_plan(scale_name, work)
+    approved = allowed(scale_name)
+    if isinf(approved):
+        return
+    used = gpu_hours_used(scale_name, work) if settings.load_scale(scale_name).training else 0.0
+    needed = used + planned_gpu_hours(scale_name)[SAMPLING, ""].expected
+    if needed > approved:
+        raise refusal(
+            scale_name,
+            f"sampling would bring the total to {amount(needed)} GPU-hours ({amount(used)} are used), and "
+            f"{amount(approved)} are approved",
+            needed,
         )
 
 
@@ -50,9 +82,13 @@ def refusal(scale_name: str, what: str, hours: float) -> UserError:
     number = to_approve(hours)
     return UserError(
         what,
-        f"config/scales/{scale_name}.yaml",
-        f"look at `deepscaler plan --scale {scale_name}`, then set budget.approved_gpu_hours to {number:g}",
+        None,
+        f"look at `deepscaler plan --scale {scale_name}`, then {how_to_approve(scale_name, number)}",
     )
+
+
+def how_to_approve(scale_name: str, hours: float) -> str:
+    return f"`deepscaler approve --scale {scale_name} --gpu-hours {hours:g}`"
 
 
 def to_approve(hours: float) -> float:
