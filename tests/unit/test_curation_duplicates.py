@@ -72,6 +72,7 @@ def run_deduplicate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[
         review=folder / "review.csv",
         settings=own_settings.changed(own_settings.CURATION.deduplicate, **changes),
         embedding=own_settings.CURATION.embedding,
+        wording=own_settings.CURATION.wording,
         judge=judge,
     )
     stay = records.read(folder / "out.parquet", records.PROBLEM).column("id").to_pylist()
@@ -168,6 +169,7 @@ def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dic
         report=folder / "report.csv",
         settings=own_settings.changed(own_settings.CURATION.decontaminate, **changes),
         embedding=own_settings.CURATION.embedding,
+        wording=own_settings.CURATION.wording,
     )
     stay = records.read(folder / "out.parquet", records.PROBLEM).column("id").to_pylist()
     removed = records.read(folder / "removed.parquet", records.REMOVED).to_pylist()
@@ -221,6 +223,7 @@ def test_the_report_does_not_depend_on_the_last_digits_of_similarities(tmp_path:
             report=tmp_path / "report.csv",
             settings=own_settings.CURATION.decontaminate,
             embedding=own_settings.CURATION.embedding,
+            wording=own_settings.CURATION.wording,
         )
         written.append((tmp_path / "report.csv").read_bytes())
     assert written[0].count(b"removed") == 12

@@ -73,6 +73,7 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         review=folder / "review.csv",
         settings=mini.curation.deduplicate,
         embedding=mini.curation.embedding,
+        wording=mini.curation.wording,
     )
     decontaminate(
         problems=folder / "deduplicated.parquet",
@@ -83,6 +84,7 @@ def curated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         report=folder / "contamination.csv",
         settings=mini.curation.decontaminate,
         embedding=mini.curation.embedding,
+        wording=mini.curation.wording,
     )
     select_gradable(
         problems=folder / "decontaminated.parquet",

@@ -92,6 +92,7 @@ def deduplicate(
         review=review,
         settings=curation.deduplicate,
         embedding=curation.embedding,
+        wording=curation.wording,
         threads=threads,
         mirror=settings.site().hub,
         judge=judge_by(model, replies_file(scale, "deduplicate")) if model else None,
@@ -121,6 +122,7 @@ def decontaminate(
         report=report,
         settings=curation.decontaminate,
         embedding=curation.embedding,
+        wording=curation.wording,
         threads=threads,
         mirror=settings.site().hub,
     )
