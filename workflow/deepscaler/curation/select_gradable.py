@@ -13,9 +13,11 @@ from deepscaler.settings.curation import SelectGradable
 
 STEP = "select_gradable"
 PROOF = re.compile(r"^\W*(?:prove|show)\b|\b(?:prove|show) that\b", re.IGNORECASE)
-PART = re.compile(r"(?m)(?:^|\s)\(?(?:a|i|1)\)\s.+?(?:^|\s)\(?(?:b|ii|2)\)\s", re.DOTALL)
+FIRST_PART = re.compile(r"(?:^|(?<=\s))\(?(?:a|i|1)\)\s", re.MULTILINE)
+SECOND_PART = re.compile(r"(?:^|(?<=\s))\(?(?:b|ii|2)\)\s", re.MULTILINE)
 ASK = r"(?:find|compute|determine|calculate|evaluate|prove|show|what|which|how|is|are|does|do)\b"
-ASKED_PART = re.compile(rf"\(?\b(?:a|i|1)\)\s+{ASK}.+?\(?\b(?:b|ii|2)\)\s+{ASK}", re.IGNORECASE | re.DOTALL)
+FIRST_ASKED = re.compile(rf"\b(?:a|i|1)\)\s{{1,40}}{ASK}", re.IGNORECASE)
+SECOND_ASKED = re.compile(rf"\b(?:b|ii|2)\)\s{{1,40}}{ASK}", re.IGNORECASE)
 """Parts that each ask: numbered conditions are no parts."""
 
 TokenCount = Callable[[str], int]
@@ -56,9 +58,15 @@ def ungradable(problem: str, answer: str, mode: Mode) -> str | None:
         return None
     if PROOF.search(problem):
         return "proof"
-    if ASKED_PART.search(problem) or PART.search(answer):
+    if follows(FIRST_ASKED, SECOND_ASKED, problem) or follows(FIRST_PART, SECOND_PART, answer):
         return "several parts"
     return f"not gradable: {reason}"
+
+
+def follows(first: re.Pattern[str], second: re.Pattern[str], text: str) -> bool:
+    """Whether a match of `second` stands behind the first one of `first`, with text between."""
+    begun = first.search(text)
+    return bool(begun and second.search(text, begun.end() + 1))
 
 
 def too_long(problem: str, count_tokens: TokenCount, most: int) -> str | None:
