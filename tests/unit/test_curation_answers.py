@@ -4,6 +4,7 @@ import pytest
 from deepscaler.curation.answers import Choices, choice_letter, marked_value, split_choices, tidy
 from deepscaler.curation.extract_answers import NEEDS_CHOICES, read_answer
 from deepscaler.curation.normalise import canonical, numerals, words
+from deepscaler.reward.pool import GradingPool
 from hypothesis import given
 from hypothesis import strategies as st
 from own_settings import CURATION
@@ -23,6 +24,8 @@ STYLES = [
 ]
 
 EXTRACTION = CURATION.extract_answers
+POOL = GradingPool()
+"""Forks a worker where two boxes differ as texts; ended with the tests' process."""
 
 
 def choices_of(text: str) -> Choices | None:
@@ -128,7 +131,7 @@ LISTED = "What is $1+1$? " + STYLES[0]
     ("given", "answer", "origin", "second"),
     [
         (row("Q", "017", r"\boxed{17}"), "17", "given", "17"),
-        (row("Q", None, r"first \boxed{3}, then \boxed{4}"), "4", "boxed", None),
+        (row("Q", None, r"first \boxed{4}, so $x = \boxed{4.0}$"), "4.0", "boxed", None),
         (row(LISTED, None, r"$\boxed{\textbf{(B)}\ 5}$"), "5", "choice", None),
         (row(LISTED, None, r"so \boxed{B}."), "5", "choice", None),
         (row(LISTED, "D", None), "9", "choice", None),
@@ -137,7 +140,7 @@ LISTED = "What is $1+1$? " + STYLES[0]
     ],
 )
 def test_answers_of_a_row(given: dict[str, str], answer: str, origin: str, second: str | None) -> None:
-    reading = read_answer(given, EXTRACTION)
+    reading = read_answer(given, EXTRACTION, POOL)
     assert (reading.answer, reading.origin, reading.second) == (answer, origin, second)
     assert "textbf" not in reading.problem
 
@@ -152,7 +155,7 @@ def test_answers_of_a_row(given: dict[str, str], answer: str, origin: str, secon
     ],
 )
 def test_rows_without_an_answer(given: dict[str, str], reason: str) -> None:
-    reading = read_answer(given, EXTRACTION)
+    reading = read_answer(given, EXTRACTION, POOL)
     assert (reading.answer, reading.reason) == (None, reason)
 
 
