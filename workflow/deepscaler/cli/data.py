@@ -138,7 +138,7 @@ def select_gradable(
     """Keep what the reward can grade and the prompt's limit holds: the training set."""
     from deepscaler.curation import select_gradable as module
     from deepscaler.dag.systems import prompting_entry
-    from deepscaler.models.templates import load_tokenizer, prompt_token_ids
+    from deepscaler.models.templates import load_tokenizer, prompt_token_ids, special_tokens
 
     curation = curation_of(scale)
     base = settings.load_scale(scale).base
@@ -151,6 +151,7 @@ def select_gradable(
         removed=removed,
         settings=curation.select_gradable,
         count_tokens=lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
+        reserved=special_tokens(tokenizer),
     )
 
 

@@ -8,13 +8,10 @@ ends it there. `select_gradable` looks for those of the base model's own tokeniz
 import re
 
 ENGINE_MARKUP = re.compile(
-    r"<\s?/?\s?(?:image|video|audio|img|pad|unk|bos|eos|mask|cls|sep|s|think|answer|tool_call|tool_response"
-    r"|start_of_turn|end_of_turn|start_of_image|end_of_image|box|quad|ref|object)(?:_pad|_soft_token)?\s?/?\s?>"
-    r"|<[|\uff5c][^<>|\uff5c\n]{1,64}[|\uff5c]>"
-    r"|<(?:extra_id|fim|repo|file|gh|issue|jupyter|commit|reserved|unused|special)_?[a-z0-9_]{0,32}>"
-    r"|\[/?(?:INST|IMG|IMG_BREAK|IMG_END|TOOL_CALLS|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS|MASK|PAD|CLS|SEP|UNK)\]"
-    r"|<</?SYS>>",
-    re.IGNORECASE,
+    r"<(?:image|video|audio)(?:_pad|_soft_token)?>|<(?:start|end)_of_(?:turn|image)>|</?(?:img|think|tool_call|tool_response)>"
+    r"|<[|\uff5c][^<>|\uff5c\n]{1,64}[|\uff5c]>|</?s>|<(?:pad|unk|bos|eos|mask)>"
+    r"|<(?:extra_id|fim|reserved|unused)_[a-z0-9_]{1,32}>|<</?SYS>>"
+    r"|\[/?(?:INST|IMG|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|SYSTEM_PROMPT)\]"
 )
 """The markers of images, video and sound, of turns and of thinking in the model families that the engines serve."""
 

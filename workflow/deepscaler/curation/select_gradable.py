@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from deepscaler import records
@@ -31,11 +31,16 @@ def select_gradable(
     removed: Path,
     settings: SelectGradable,
     count_tokens: TokenCount,
+    reserved: Collection[str] = (),
 ) -> None:
-    """Write the training set, and what was removed with the reason."""
+    """Write the training set, and what was removed with the reason.
+
+    `reserved` are the tokenizer's special tokens, which it reads as such wherever their text stands.
+    """
     rows = records.read(problems, records.PROBLEM).to_pylist()
     reasons = [
         ungradable(row["problem"], row["answer"], settings.mode)
+        or special(row["problem"], reserved)
         or too_long(row["problem"], count_tokens, settings.max_prompt_tokens)
         for row in progress(rows, what="selecting", unit="problem")
     ]
@@ -67,6 +72,11 @@ def follows(first: re.Pattern[str], second: re.Pattern[str], text: str) -> bool:
     """Whether a match of `second` stands behind the first one of `first`, with text between."""
     begun = first.search(text)
     return bool(begun and second.search(text, begun.end() + 1))
+
+
+def special(problem: str, reserved: Collection[str]) -> str | None:
+    found = next((token for token in reserved if token in problem), None)
+    return f"holds {found}, a special token of the model" if found else None
 
 
 def too_long(problem: str, count_tokens: TokenCount, most: int) -> str | None:

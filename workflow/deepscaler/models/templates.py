@@ -47,3 +47,9 @@ def load_tokenizer(folder: Path | str) -> Any:
         raise UserError(
             f"no tokenizer can be loaded: {first}", folder, "tokenizer.json and tokenizer_config.json belong there"
         ) from None
+
+
+def special_tokens(tokenizer: Any) -> list[str]:
+    """The texts that a tokenizer reads as one of its special tokens, wherever they stand."""
+    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return sorted({*tokenizer.all_special_tokens, *added})

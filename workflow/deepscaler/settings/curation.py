@@ -41,6 +41,8 @@ class Source(Strict):
     """Column → the values with which a row belongs to the source; others are another source's, and not read."""
     between: dict[str, tuple[int, int]] = {}
     """Column → the first and last value with which a row belongs to the source."""
+    wrong: dict[str, str] = {}
+    """Row, by its id without the source's name → in what way it is wrong. It leaves, for that reason."""
     made: Made | None = None
     """Of a synthetic source."""
     licence: str
