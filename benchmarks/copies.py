@@ -52,7 +52,7 @@ def choices(text: str, answer: str, state: random.Random) -> Copy | None:
     return f"{text}\n${listed}$", answer
 
 
-WORDS = dict(zip("2 3 4 5 6 7 8 9".split(), "two three four five six seven eight nine".split(), strict=True))
+WORDS = {"2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven", "8": "eight", "9": "nine"}
 
 
 def numbers(text: str, answer: str, state: random.Random) -> Copy | None:
@@ -80,7 +80,7 @@ def units(text: str, answer: str, state: random.Random) -> Copy | None:
     return (changed, answer) if changed != text else None
 
 
-NAMES = "Aisha Bodo Carmen Dmitri Esra Farid Greta Hanako Ivo Jamila Kofi Leila Mateo Nia Oskar Priya Quentin".split()
+NEW_NAMES = "Aisha Bodo Carmen Dmitri Esra Farid Greta Hanako Ivo Jamila Kofi Leila Mateo Nia Oskar Priya Quentin"
 PEOPLE = re.compile(
     r"\b(Alice|Bob|Ben|John|Emily|Tom|Jim|Mary|Sam|Joe|Kate|Sarah|Mike|David|Anna|Jack|Jane|Bill|Amy|Dan|Tim|Susan|"
     r"Peter|James|Lisa|Steve|Charlie|Carl|Rachel|Jen|Jenny|Megan|Linda|Betty|Cathy|Paul|George|Ann|Chris|Max|Alex|"
@@ -96,7 +96,7 @@ def names(text: str, answer: str, state: random.Random) -> Copy | None:
     found = list(dict.fromkeys(PEOPLE.findall(text)))
     if not found:
         return None
-    others = dict(zip(found, state.sample(NAMES, min(len(found), len(NAMES))), strict=False))
+    others = dict(zip(found, state.sample(NEW_NAMES.split(), min(len(found), 17)), strict=False))
     changed = PEOPLE.sub(lambda name: others.get(name.group(), name.group()), text)
     if state.random() < 0.5:
         changed = re.sub(r"\b(he|she|his|her|him|He|She|His)\b", lambda word: PRONOUNS[word.group()], changed)
@@ -105,7 +105,7 @@ def names(text: str, answer: str, state: random.Random) -> Copy | None:
 
 def typos(text: str, answer: str, state: random.Random) -> Copy | None:
     """Slips in one word of eight, two at least: letters swapped, lost, doubled or hit beside."""
-    words = [found for found in re.finditer(r"(?<![\\A-Za-z])[A-Za-z]{4,}", text)]
+    words = list(re.finditer(r"(?<![\\A-Za-z])[A-Za-z]{4,}", text))
     if len(words) < 4:
         return None
     changed = text
@@ -161,7 +161,8 @@ def without_figure(text: str, answer: str, state: random.Random) -> Copy | None:
 
 SIGNS = (
     *((r"\\leq?(?![a-z])", "≤"), (r"\\geq?(?![a-z])", "≥"), (r"\\cdot(?![a-z])", "·"), (r"\\times(?![a-z])", "×")),
-    *((r"\\pi(?![a-z])", "π"), (r"\\angle(?![a-z])", "∠"), (r"\\triangle(?![a-z])", "△"), (r"\^\\circ|\^\{\\circ\}", "°")),
+    *((r"\\pi(?![a-z])", "π"), (r"\\angle(?![a-z])", "∠"), (r"\\triangle(?![a-z])", "△")),
+    (r"\^\\circ|\^\{\\circ\}", "°"),
     *((r"\\sqrt\{(\w+)\}", r"√\1"), (r"\\[cl]?dots", "…"), (r"\\theta(?![a-z])", "θ"), (r"\\neq?(?![a-z])", "≠")),
     *((r"\\infty(?![a-z])", "∞"), (r"\\alpha(?![a-z])", "α"), (r"-", "−"), (r"'", "’"), (r"\\in(?![a-z])", "∈")),
 )  # fmt: skip

@@ -162,9 +162,8 @@ def wordings(data: Path, sizes: list[int]) -> None:
         assert isinstance(pairs, similar.Pairs)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         growth = f", growth {np.log(cpu / before[1]) / np.log(size / before[0]):.2f}" if before else ""
-        print(
-            f"{size:>9,} problems: {cpu:7.1f} s CPU, {wall:7.1f} s, peak {peak:,.0f} MB, {len(pairs.rows)} pairs{growth}"
-        )
+        took = f"{cpu:7.1f} s CPU, {wall:7.1f} s, peak {peak:,.0f} MB"
+        print(f"{size:>9,} problems: {took}, {len(pairs.rows)} pairs{growth}")
         before = (size, cpu)
 
 
@@ -215,9 +214,7 @@ def main() -> None:
             folder = given.folder or Path(aside)
             folder.mkdir(parents=True, exist_ok=True)
             if given.recall:
-                recall.recall(
-                    given.data, given.vectors, given.each, given.seed, given.beside, given.threads, folder
-                )
+                recall.recall(given.data, given.vectors, given.each, given.seed, given.beside, given.threads, folder)
             else:
                 recall.precision(given.data, given.vectors, given.threads, folder)
     elif given.what == "wording":

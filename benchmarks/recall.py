@@ -89,7 +89,9 @@ def plant(data: Path, folder: Path, each: int, seed: int) -> None:
         source = ACROSS if number % 2 else original.split("/")[0]
         row = problem(number, source, text, answer, kind, original)
         sources[source].append(row if number % 2 else {**row, "id": f"{source}/{WITHIN}-{number:05d}"})
-    sources[TESTED] = [problem(number, TESTED, *rest, kind, original) for number, (kind, original, *rest) in enumerate(wanted)]
+    sources[TESTED] = [
+        problem(number, TESTED, *rest, kind, original) for number, (kind, original, *rest) in enumerate(wanted)
+    ]
     for rank, (name, some) in enumerate(sources.items()):
         records.write(folder / "in.parquet", some, records.PROBLEM)
         extract_answers.extract_answers(
@@ -182,7 +184,7 @@ def found_in(folder: Path) -> dict[tuple[str, str], list[bool]]:
 
 
 def recall(data: Path, vectors: Path, each: int, seed: int, beside: Path | None, threads: int, folder: Path) -> None:
-    """Print how many of the planted copies leave, by kind; beside another checkout, in the same run, where one is given."""
+    """Print how many of the planted copies leave, by kind; beside another checkout, on the same copies, if given."""
     plant(data, folder, each, seed)
     columns = {}
     if beside:
@@ -213,8 +215,14 @@ def precision(data: Path, vectors: Path, threads: int, folder: Path) -> None:
     """Print what leaves of the real data but for exact duplicates, each with its twin, and the siblings that stay."""
     plant(data, folder, 0, 0)
     run(folder, vectors, threads)
-    everything = {row["id"]: row for path in folder.glob("source-*.parquet") for row in records.read(path, records.PROBLEM).to_pylist()}
-    everything |= {row["id"]: row for row in records.read(folder / "benchmarks.parquet", records.BENCHMARK_PROBLEM).to_pylist()}
+    everything = {
+        row["id"]: row
+        for path in folder.glob("source-*.parquet")
+        for row in records.read(path, records.PROBLEM).to_pylist()
+    }
+    everything |= {
+        row["id"]: row for row in records.read(folder / "benchmarks.parquet", records.BENCHMARK_PROBLEM).to_pylist()
+    }
     for name in ("duplicates", "contaminated"):
         left = records.read(folder / f"{name}.parquet", records.REMOVED).to_pylist()
         print(f"\n## {name}: {len(left)}; {dict(Counter(row['reason'] for row in left))}")
@@ -222,13 +230,19 @@ def precision(data: Path, vectors: Path, threads: int, folder: Path) -> None:
             if row["reason"] != deduplicate.EXACT:
                 twin = everything[row["twin"]]
                 print(f"{row['reason']} {row['score']:.3f}: {row['id']} | {twin['id']}")
-                print(f"   [{row['answer']}] {short(row)}\n   [{twin.get('answer') or twin.get('answers')}] {short(twin)}")
+                print(
+                    f"   [{row['answer']}] {short(row)}\n   [{twin.get('answer') or twin.get('answers')}] {short(twin)}"
+                )
     with (folder / "contamination.csv").open(encoding="utf-8") as handle:
         kept = [row for row in csv.DictReader(handle) if row["decision"] != "removed"]
     print(f"\n## kept beside a benchmark's problem: {dict(Counter(row['decision'] for row in kept))}")
     for row in kept:
-        print(f"{row['decision']} {row['similarity']} {row['shared_runs']} {row.get('wording', '')}: {row['id']} | {row['benchmark_id']}")
-        print(f"   [{row['answer']}] {row['problem'][:LIMIT]!r}\n   [{row['benchmark_answers']}] {row['benchmark_problem'][:LIMIT]!r}")
+        print(
+            f"{row['decision']} {row['similarity']} {row['shared_runs']} {row.get('wording', '')}: {row['id']} | {row['benchmark_id']}"
+        )
+        print(
+            f"   [{row['answer']}] {row['problem'][:LIMIT]!r}\n   [{row['benchmark_answers']}] {row['benchmark_problem'][:LIMIT]!r}"
+        )
 
 
 def short(row: Row) -> str:

@@ -18,10 +18,11 @@ from deepscaler.curation.deduplicate import (
     deduplicate,
     exact_twins,
     final_twin,
+    near_matches,
     near_twins,
 )
 from deepscaler.curation.embed import Embedder, batches, read_vectors, write_vectors
-from deepscaler.curation.similar import Pairs, earlier_pairs, similar_pairs
+from deepscaler.curation.similar import earlier_pairs, similar_pairs
 from deepscaler.errors import UserError
 
 pytestmark = pytest.mark.timeout(1800)  # importing sentence-transformers takes minutes on a machine that is busy
@@ -130,8 +131,7 @@ def test_a_judge_decides_near_the_threshold(tmp_path: Path) -> None:
 
 
 def test_of_a_chain_only_the_middle_leaves() -> None:
-    pairs = Pairs(np.array([1, 2]), np.array([0, 1]), np.array([0.95, 0.93]))
-    assert near_twins(pairs, 0.9, {}) == {1: Twin(0, 0.95, NEAR)}
+    assert near_twins([(1, Twin(0, 0.95, NEAR)), (2, Twin(1, 0.93, NEAR))]) == {1: Twin(0, 0.95, NEAR)}
 
 
 def test_a_twin_is_always_one_that_stays() -> None:
@@ -185,7 +185,7 @@ def test_contamination_is_found_by_text_by_runs_and_by_embedding(tmp_path: Path)
     assert reasons["a/1"][0] == "t/0001"
     assert "10-grams" in reasons["a/1"][1]
     assert reasons["a/1"][1].endswith("other answer"), "the same numbers, and another last step"
-    assert reasons["a/2"] == ("t/0002", "in t, found by embedding")
+    assert reasons["a/2"] == ("t/0002", "in t, found by embedding and wording")
     assert stay == ["b/5", "b/6"]
     assert {row["decision"] for row in report[: len(removed)]} == {"removed"}
     siblings = {(row["id"], row["benchmark_id"]) for row in report if row["decision"] == "sibling"}
@@ -292,7 +292,8 @@ def test_a_crowd_of_equals_stays_within_memory(monkeypatch: pytest.MonkeyPatch) 
     vectors = np.ones((500, 4), dtype=np.float32) / 2
     pairs = earlier_pairs(vectors, 0.9, 64)
     assert np.bincount(pairs.rows).max() == 64
-    assert set(near_twins(pairs, 0.9, {}).values()) == {Twin(0, 1.0, NEAR)}
+    matches = near_matches(pairs, own_settings.CURATION.deduplicate, {})
+    assert set(near_twins(matches).values()) == {Twin(0, 1.0, NEAR)}
 
 
 def test_batches_hold_every_text_once_within_their_budget() -> None:

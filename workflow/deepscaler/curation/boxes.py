@@ -5,6 +5,7 @@ r"""All boxes of a solution, in one pass, and whether they say one thing.
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 LONGEST_SOLUTION = 2_000_000
 """Characters that are looked at: the last ones, where the answer is."""
@@ -30,9 +31,9 @@ def boxes(text: str) -> list[Box]:
     open_braces: list[tuple[int, int] | None] = []
     for sign in SIGN.finditer(text):
         if sign.group() == "}":
-            if open_braces and (begun := open_braces.pop()):
-                if not (found and found[-1].start > begun[0]):
-                    found.append(Box(begun[0], sign.end(), text[begun[1] : sign.start()]))
+            begun = open_braces.pop() if open_braces else None
+            if begun and not (found and found[-1].start > begun[0]):  # which would hold a box
+                found.append(Box(begun[0], sign.end(), text[begun[1] : sign.start()]))
         elif sign.group() == "{":
             open_braces.append(None)
         elif sign.group(1):
@@ -45,7 +46,7 @@ def boxes(text: str) -> list[Box]:
 def listed_together(text: str, found: list[Box]) -> bool:
     """Whether nothing but `or`, `and` and punctuation stands between boxes, so that all of them are the answer."""
     text = text[-LONGEST_SOLUTION:]
-    return all(BETWEEN.fullmatch(text[one.end : other.start]) for one, other in zip(found, found[1:], strict=False))
+    return all(BETWEEN.fullmatch(text[one.end : other.start]) for one, other in pairwise(found))
 
 
 def holds_several(answer: str) -> bool:

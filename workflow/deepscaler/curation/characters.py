@@ -29,28 +29,22 @@ FOREIGN = re.compile(r"[\u0400-\u052f\u0531-\u0587\u13a0-\u13fd\uab70-\uabbf]")
 """Cyrillic, Armenian and Cherokee: the scripts with letters that pass for Latin ones."""
 ALONE = frozenset("οϲϳΑΒΕΖΗΙΚΜΝΟΡΤΥΧ")
 """Greek letters that mathematics does not use beside Latin ones, since no one could tell them from these."""
-FUNCTIONS = frozenset("sin cos tan cot sec csc log ln lim max min mod arg det gcd lcm".split())
+FUNCTION = re.compile(r"sin|cos|tan|cot|sec|csc|log|ln|lim|max|min|mod|arg|det|gcd|lcm")
 WORD = re.compile(r"[^\W\d_]+")
 FRACTION = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
 
+COMMANDS = """
+×times ·cdot ⋅cdot ÷div ±pm √sqrt ∞infty ≤leq ⩽leq ≥geq ⩾geq ≠neq ≡equiv ≈approx ∠angle △triangle ∆triangle ⊥perp
+∥parallel ∑sum ∏prod ∫int ∂partial ∈in ∉notin ∅emptyset ∪cup ∩cap ⊂subset ⊆subseteq →rightarrow ⇒Rightarrow ⌊lfloor
+⌋rfloor ⌈lceil ⌉rceil ∀forall ∃exists …ldots ⋯cdots
+"""
+PLAIN_SIGNS = "−- –- —- ‐- ‑- ∕/ ⁄/ ∗* ∣| ∼~ ‘' ’' ′' “\" ”\""
 SIGNS = str.maketrans(
-    {
-        **{"×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "±": r"\pm ", "√": r"\sqrt ", "∞": r"\infty "},
-        **{"≤": r"\leq ", "⩽": r"\leq ", "≥": r"\geq ", "⩾": r"\geq ", "≠": r"\neq ", "≡": r"\equiv ", "≈": r"\approx "},
-        **{"∠": r"\angle ", "△": r"\triangle ", "∆": r"\triangle ", "⊥": r"\perp ", "∥": r"\parallel ", "°": r"^\circ "},
-        **{"∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ", "∂": r"\partial ", "∈": r"\in ", "∉": r"\notin ", "∅": r"\emptyset "},
-        **{"∪": r"\cup ", "∩": r"\cap ", "⊂": r"\subset ", "⊆": r"\subseteq ", "→": r"\rightarrow ", "⇒": r"\Rightarrow "},
-        **{"⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "∀": r"\forall ", "∃": r"\exists "},
-        **{"−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "∕": "/", "⁄": "/", "∗": "*", "∣": "|", "∼": "~"},
-        **{"‘": "'", "’": "'", "“": '"', "”": '"', "′": "'", "″": "''", "…": r"\ldots ", "⋯": r"\cdots "},
-    }
-)  # fmt: skip
-GREEK_NAMES = {
-    **dict(zip("αβγδεζηθικλμνξπρστυφχψω", ("alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi "
-        "rho sigma tau upsilon phi chi psi omega").split(), strict=True)),
-    **dict(zip("ΓΔΘΛΞΠΣΥΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split(), strict=True)),
-}  # fmt: skip
-GREEK_SIGNS = str.maketrans({letter: rf"\{name} " for letter, name in GREEK_NAMES.items()})
+    {sign[0]: rf"\{sign[1:]} " for sign in COMMANDS.split()}
+    | {sign[0]: sign[1] for sign in PLAIN_SIGNS.split()}
+    | {"°": r"^\circ ", "″": "''"}
+)
+GREEK_LETTERS = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ"
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵃᵇᵏᵐˣʸ]+")
 UNSEEN = frozenset(("Cf", "Cc", "Cs", "Mn", "Me"))
 """Unicode's categories of format and control characters and of marks on letters."""
@@ -58,8 +52,16 @@ KEPT = frozenset("\n\t\r\u0338")
 """Blanks, and the stroke that makes a sign its opposite."""
 FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters of no width or ink."""
-SHOWN = 40
 LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓₙₘₖᵢⱼ]+")
+SHOWN = 40
+
+
+def greek_command(letter: str) -> str:
+    name = unicodedata.name(letter).split()[-1].replace("LAMDA", "LAMBDA")
+    return rf"\{name.title() if letter.isupper() else name.lower()} "
+
+
+GREEK_SIGNS = str.maketrans({letter: greek_command(letter) for letter in GREEK_LETTERS})
 
 
 def folded(text: str) -> str:
@@ -83,7 +85,7 @@ def as_latin(word: re.Match[str]) -> str:
     """A word of Latin and Greek letters as Latin, but for `sinα`."""
     text = word.group()
     latin = "".join(one for one in text if one.isascii())
-    return text.translate(GREEK) if len(latin) > 1 and latin not in FUNCTIONS and latin != text else text
+    return text.translate(GREEK) if len(latin) > 1 and latin != text and not FUNCTION.fullmatch(latin) else text
 
 
 def foreign_script(text: str) -> str | None:

@@ -110,9 +110,7 @@ def alike(rows: list[dict[str, Any]], settings: Deduplicate, wording: Wording) -
     return allowed(rows, pairs, [numerals(text) or (str(index),) for index, text in enumerate(texts)], settings)
 
 
-def allowed(
-    rows: list[dict[str, Any]], pairs: Pairs, found: list[tuple[str, ...]], settings: Deduplicate
-) -> Pairs:
+def allowed(rows: list[dict[str, Any]], pairs: Pairs, found: list[tuple[str, ...]], settings: Deduplicate) -> Pairs:
     """Pairs of two sources, and those of one that `within_source` allows; `found` are the rows' numerals."""
     import numpy as np
 

@@ -1,8 +1,8 @@
 """Text that an engine or a tokenizer takes for markup: a problem that holds it is not what the model would read.
 
-OpenRLHF splits prompts at `<image>` and asks the chat template for a picture, which ends the run (datasets/
-prompts_dataset.py). Tokenizers turn the literal text of a special token into that token: an end of turn within a problem
-ends it there. `select_gradable` looks for those of the base model's own tokenizer besides.
+OpenRLHF splits prompts at `<image>` and asks the chat template for a picture, which ends the run (its
+datasets/prompts_dataset.py). Tokenizers turn the literal text of a special token into that token: an end of turn within
+a problem ends it there. `select_gradable` looks for those of the base model's own tokenizer besides.
 """
 
 import re

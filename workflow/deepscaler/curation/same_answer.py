@@ -1,7 +1,7 @@
 r"""Whether two problems have one answer, whatever their last step makes of it.
 
-`\frac{3}{8}` is 11 where the other problem ends in "m and n are relatively prime. Find m + n", 5371 is 371 where it asks
-for the remainder by 1000, and `2a + 1` is `2t + 1` where the variable has another letter.
+`\frac{3}{8}` is 11 where the other problem ends in "m and n are relatively prime. Find m + n", 5371 is 371 where it
+asks for the remainder by 1000, and `2a + 1` is `2t + 1` where the variable has another letter.
 """
 
 import re
@@ -15,7 +15,9 @@ from deepscaler.settings.grading import Grading
 Asked = tuple[str, list[str]]
 """A problem and the answers that are right for it."""
 
-SUM_ASKED = re.compile(r"\b(?:find|is|compute|determine|evaluate|of) (?:\d{1,6} )?x(?: \+ (?:\d{1,6} )?x){1,5}(?! [x+*^-])")
+SUM_ASKED = re.compile(
+    r"\b(?:find|is|compute|determine|evaluate|of) (?:\d{1,6} )?x(?: \+ (?:\d{1,6} )?x){1,5}(?! [x+*^-])"
+)
 REMAINDER_ASKED = re.compile(r"\bremainder when [^.?]{1,300}?\bdivided by (\d{3,6})\b")
 """By less, a remainder is some other problem's answer by chance."""
 NUMERAL = re.compile(r"\d{1,12}")
@@ -31,7 +33,7 @@ def same_answers(pairs: Sequence[tuple[Asked, Asked]], grading: Grading) -> list
         return []
     with GradingPool(seconds=grading.seconds, memory_mb=grading.memory_mb) as pool:
         verdicts = pool.grade_pairs((golds, answer, STRICT) for (_, golds), (_, answers) in pairs for answer in answers)
-        agreed = [any([next(verdicts).correct for _ in answers]) for _, (_, answers) in pairs]
+        agreed = [True in [next(verdicts).correct for _ in answers] for _, (_, answers) in pairs]
     return [
         same or same_but_for_letters(one[1], other[1]) or same_but_for_form(one, other) or same_but_for_form(other, one)
         for same, (one, other) in zip(agreed, pairs, strict=True)
@@ -53,4 +55,6 @@ def same_but_for_form(contest: Asked, plain: Asked) -> bool:
     if SUM_ASKED.search(text) and any(parts and sum(parts) in wanted for parts in found):
         return True
     asked = REMAINDER_ASKED.search(text)
-    return bool(asked and int(asked[1])) and any(len(parts) == 1 and parts[0] % int(asked[1]) in wanted for parts in found)
+    return bool(asked and int(asked[1])) and any(
+        len(parts) == 1 and parts[0] % int(asked[1]) in wanted for parts in found
+    )

@@ -6,12 +6,12 @@ r"""A problem without what a copyist changes: figures, names, variables, the way
 import re
 from collections.abc import Iterator
 
-from deepscaler.curation.characters import folded
+from deepscaler.curation.characters import FUNCTION, folded
 from deepscaler.curation.normalise import tokens, without_figures
 
-NUMBERS = {word: str(value) for value, word in enumerate("zero one two three four five six seven eight nine ten".split())}
-PRONOUNS = frozenset("he she his her him hers himself herself they their them".split())
-FUNCTIONS = frozenset("sin cos tan cot sec csc log ln lim max min mod det gcd lcm".split())
+NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
+NUMBERS = {word: str(value) for value, word in enumerate(NUMBER_WORDS.split())}
+PRONOUN = re.compile(r"s?he|her|his|him|hers|they|their|them|(?:him|her|them)sel(?:f|ves)")
 THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\}|\\[,! ])(?=\d{3}(?!\d))")
 BARE_FRACTION = re.compile(r"\\[dtc]?frac\s?(\d|\{[^{}]{1,60}\})\s?(\d)")
 NAME = re.compile(r"(?<=[^.!?:] )[A-Z][a-z]+(?![A-Za-z])")
@@ -61,9 +61,9 @@ def as_written_by_all(token: str, formula: bool) -> Iterator[str]:
     elif is_product(token, formula):
         yield from (MARK + letter for letter in token)
     else:
-        yield "they" if token in PRONOUNS else NUMBERS.get(token, token)
+        yield "they" if PRONOUN.fullmatch(token) else NUMBERS.get(token, token)
 
 
 def is_product(word: str, formula: bool) -> bool:
-    """Whether a word is variables side by side: in a formula a short one, elsewhere a lone letter but for the article."""
-    return len(word) <= LONGEST_PRODUCT and word not in FUNCTIONS if formula else len(word) == 1 and word != "a"
+    """Whether a word is variables side by side: in a formula a short one, elsewhere a lone letter."""
+    return len(word) <= LONGEST_PRODUCT and not FUNCTION.fullmatch(word) if formula else len(word) == 1 and word != "a"

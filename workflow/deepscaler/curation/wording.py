@@ -1,7 +1,7 @@
 """Pairs of problems that are worded alike, however they are typeset: by the runs of letters of their skeletons.
 
 A run of `ngram` letters counts by its rarity: log(1 + texts / texts that have it). What two texts share is the weight
-of their common runs over the weight of the lighter text's: 1 where one holds the whole other, whatever stands around it.
+of their common runs over the weight of the lighter text's: 1 where one holds the whole other, whatever is around it.
 Runs that more than `common` of the texts have find no pair, but count once a pair is found; so the work grows with the
 texts' number times `common` of it, and matrices stay sparse.
 """
@@ -57,7 +57,9 @@ def weighted_runs(texts: list[str], settings: Wording) -> Runs:
     from scipy.sparse import csr_array
 
     found = [runs_of(skeleton(text), settings.ngram) for text in progress(texts, what="reading", unit="problem")]
-    known, columns, counts = np.unique(np.concatenate([*found, runs_of("", 1)]), return_inverse=True, return_counts=True)
+    known, columns, counts = np.unique(
+        np.concatenate([*found, runs_of("", 1)]), return_inverse=True, return_counts=True
+    )
     weights = np.log1p(len(texts) / np.maximum(counts, 1))
     starts = np.cumsum([0, *map(len, found)])
     matrix = csr_array((np.sqrt(weights)[columns], columns, starts), shape=(len(texts), len(known)))
