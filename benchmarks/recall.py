@@ -237,12 +237,10 @@ def precision(data: Path, vectors: Path, threads: int, folder: Path) -> None:
         kept = [row for row in csv.DictReader(handle) if row["decision"] != "removed"]
     print(f"\n## kept beside a benchmark's problem: {dict(Counter(row['decision'] for row in kept))}")
     for row in kept:
-        print(
-            f"{row['decision']} {row['similarity']} {row['shared_runs']} {row.get('wording', '')}: {row['id']} | {row['benchmark_id']}"
-        )
-        print(
-            f"   [{row['answer']}] {row['problem'][:LIMIT]!r}\n   [{row['benchmark_answers']}] {row['benchmark_problem'][:LIMIT]!r}"
-        )
+        scores = (row["decision"], row["similarity"], row["shared_runs"], row.get("wording", ""))
+        print(*scores, row["id"], "|", row["benchmark_id"])
+        print(f"   [{row['answer']}] {short(row)}")
+        print(f"   [{row['benchmark_answers']}] {row['benchmark_problem'][:LIMIT]!r}")
 
 
 def short(row: Row) -> str:

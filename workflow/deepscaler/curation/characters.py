@@ -18,17 +18,12 @@ LOOKALIKES = str.maketrans(
         **dict(zip("ᴀʙᴄᴅᴇғɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢɑɡıȷɩ", "abcdefghijklmnoprstuvwyzagiji", strict=True)),  # Latin
     }
 )
-GREEK = str.maketrans(
-    {
-        **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),
-        **dict(zip("αγεικνορτυχϲϳ", "ayeiknoptuxcj", strict=True)),
-    }
-)
-"""Greek is looked through only within a word that has Latin letters too: alone, it is mathematics."""
+GREEK_CAPITALS = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧοϲϳ", "ABEZHIKMNOPTYXocj")
+"""Of Greek, what mathematics does not use, since no one could tell it from a Latin letter."""
+GREEK = str.maketrans("αγεικνρτυχ", "ayeiknptux")
+"""Looked through only within a word that has Latin letters too: alone, they are mathematics."""
 FOREIGN = re.compile(r"[\u0400-\u052f\u0531-\u0587\u13a0-\u13fd\uab70-\uabbf]")
 """Cyrillic, Armenian and Cherokee: the scripts with letters that pass for Latin ones."""
-ALONE = frozenset("οϲϳΑΒΕΖΗΙΚΜΝΟΡΤΥΧ")
-"""Greek letters that mathematics does not use beside Latin ones, since no one could tell them from these."""
 FUNCTION = re.compile(r"sin|cos|tan|cot|sec|csc|log|ln|lim|max|min|mod|arg|det|gcd|lcm")
 WORD = re.compile(r"[^\W\d_]+")
 FRACTION = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
@@ -71,7 +66,7 @@ def folded(text: str) -> str:
     text = RAISED.sub(lambda run: "^{" + plain(run.group()) + "}", text)
     text = LOWERED.sub(lambda run: "_{" + plain(run.group()) + "}", text)
     text = plain(FRACTION.sub(" ", text).translate(SIGNS)).translate(SIGNS)
-    text = WORD.sub(as_latin, text.translate(LOOKALIKES))
+    text = WORD.sub(as_latin, text.translate(LOOKALIKES | GREEK_CAPITALS))
     return text.translate(GREEK_SIGNS)
 
 
@@ -93,7 +88,7 @@ def foreign_script(text: str) -> str | None:
     if text.isascii():
         return None
     for word in WORD.findall(text):
-        if FOREIGN.search(word) or (ALONE.intersection(word) and any(one.isascii() for one in word)):
+        if FOREIGN.search(word) or (word.translate(GREEK_CAPITALS) != word and any(one.isascii() for one in word)):
             return f"mixed scripts: {word[:SHOWN]!a}"
     unseen = next((one for one in text if category(one) == "Cf" or one in FILLERS), None)
     return f"unseen character: {unicodedata.name(unseen, hex(ord(unseen)))}" if unseen else None
