@@ -64,10 +64,11 @@ class Overlap:
         if self.sibling and settings.siblings == "keep":
             return []
         agree = self.exact or self.shared == 1 or self.same_answer or self.same_numbers or settings.siblings == "remove"
+        threshold = settings.threshold_same_answer if self.same_answer else settings.threshold
         ways = (
             ("exact text", self.exact),
             (f"{settings.ngram}-grams", agree and self.shared >= settings.ngram_share),
-            ("embedding", agree and self.similarity >= settings.threshold),
+            ("embedding", agree and self.similarity >= threshold),
             ("wording", (self.same_answer or self.same_formulas) and self.worded(settings)),
         )
         return [name for name, found in ways if found]
@@ -160,7 +161,7 @@ def shared_runs(
 def near_pairs(
     texts: list[str], test_texts: list[str], vectors: "Vectors", test_vectors: "Vectors", settings: Decontaminate
 ) -> Iterable[tuple[tuple[int, int], float]]:
-    floor, most = min(settings.report_from, settings.threshold), settings.neighbours
+    floor, most = min(settings.report_from, settings.threshold_same_answer), settings.neighbours
     if settings.same_numbers:
         keys = numeral_keys([*texts, *test_texts])
         return listed(similar_pairs(vectors, test_vectors, floor, most, keys[: len(texts)], keys[len(texts) :]))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from deepscaler import records
 from deepscaler.curation.embed import embed, write_vectors
-from deepscaler.curation.normalise import canonical, numerals
+from deepscaler.curation.normalise import PICTURE, canonical, numerals
 from deepscaler.curation.review import write_review
 from deepscaler.curation.same_answer import same_answers
 from deepscaler.curation.similar import Pairs, earlier_pairs
+from deepscaler.curation.skeleton import formulas, skeleton
 from deepscaler.curation.wording import earlier_wordings
 from deepscaler.settings.curation import Deduplicate, Embedding, Wording
 
@@ -96,7 +97,7 @@ def candidates(rows: list[dict[str, Any]], vectors: "np.ndarray[Any, Any]", sett
     keys = numeral_keys([row["problem"] for row in rows]) if settings.same_numbers else None
     floor = min(settings.threshold - settings.margin, settings.threshold_same_answer)
     pairs = earlier_pairs(vectors, floor, settings.neighbours, keys)
-    return allowed(rows, pairs, [numerals(row["problem"]) for row in rows], settings)
+    return allowed(rows, pairs, [numbers_of(row["problem"]) for row in rows], settings)
 
 
 def alike(rows: list[dict[str, Any]], settings: Deduplicate, wording: Wording) -> Pairs:
@@ -107,10 +108,10 @@ def alike(rows: list[dict[str, Any]], settings: Deduplicate, wording: Wording) -
         keys = numeral_keys(texts)
         pairs = pairs.where(keys[pairs.rows] == keys[pairs.columns])
     # a problem without any numeral is too easily another one of its source with the same answer
-    return allowed(rows, pairs, [numerals(text) or (str(index),) for index, text in enumerate(texts)], settings)
+    return allowed(rows, pairs, [numbers_of(text) or [str(index)] for index, text in enumerate(texts)], settings)
 
 
-def allowed(rows: list[dict[str, Any]], pairs: Pairs, found: list[tuple[str, ...]], settings: Deduplicate) -> Pairs:
+def allowed(rows: list[dict[str, Any]], pairs: Pairs, found: list[list[str]], settings: Deduplicate) -> Pairs:
     """Pairs of two sources, and those of one that `within_source` allows; `found` are the rows' numerals."""
     import numpy as np
 
@@ -119,10 +120,14 @@ def allowed(rows: list[dict[str, Any]], pairs: Pairs, found: list[tuple[str, ...
     sources = np.array([row["source"] for row in rows], dtype=object)
     keep = np.array(sources[pairs.rows] != sources[pairs.columns], dtype=bool)
     if settings.within_source == "same answer":
-        counts = [sorted(numbers) for numbers in found]
-        inside = [i for i in np.flatnonzero(~keep) if counts[pairs.rows[i]] == counts[pairs.columns[i]]]
+        inside = [i for i in np.flatnonzero(~keep) if found[pairs.rows[i]] == found[pairs.columns[i]]]
         keep[inside] = agree(rows, [(pairs.rows[index], pairs.columns[index]) for index in inside], settings)
     return pairs.where(keep)
+
+
+def numbers_of(problem: str) -> list[str]:
+    """The numerals of a problem, however they are written, and those of its figures, in rising order."""
+    return sorted([*numerals(skeleton(problem)), *numerals(" ".join(PICTURE.findall(problem)))])
 
 
 def agree(rows: list[dict[str, Any]], pairs: Iterable[tuple[int, int]], settings: Deduplicate) -> list[bool]:
@@ -167,10 +172,15 @@ def agreeing(
         (int(row), Twin(int(column), float(score), reason))
         for some, reason in ((below, SIMILAR), (worded, REWORDED))
         for row, column, score in zip(some.rows, some.columns, some.scores, strict=True)
-        if (row, column) not in refused
+        if (row, column) not in refused and may_be_one(rows[row], rows[column])
     ]
     same = agree(rows, [(row, twin.index) for row, twin in found], settings)
     return [match for match, agrees in zip(found, same, strict=True) if agrees]
+
+
+def may_be_one(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Within a source most of those that differ in a formula are two problems with the same answer by chance."""
+    return row["source"] != other["source"] or formulas(row["problem"]) == formulas(other["problem"])
 
 
 def near_twins(matches: list[Match]) -> dict[int, Twin]:

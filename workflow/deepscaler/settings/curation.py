@@ -179,6 +179,9 @@ class Deduplicate(Strict):
 
 class Decontaminate(Strict):
     threshold: float = Field(gt=0, le=1)
+    """Cosine similarity from which a pair counts, where its answers or its numbers agree."""
+    threshold_same_answer: float = Field(gt=0, le=1)
+    """The same, where its answers agree."""
     same_numbers: bool
     ngram: int = Field(ge=2)
     """Words of a run that both problems have."""
