@@ -8,19 +8,20 @@ import re
 import unicodedata
 from unicodedata import category
 
-LOOKALIKES = str.maketrans(
-    {
-        **dict(zip("асԁеһіјԛорѕԝхуѵґԍкмнтвьӏ", "acdehijqopswxyvrgkmhtbbl", strict=True)),  # Cyrillic
-        **dict(zip("АВСЕНІЈКМОРԚЅТԜХУѴӀԌ", "ABCEHIJKMOPQSTWXYVIG", strict=True)),
-        **dict(zip("զցհոօքսյ", "qghnopuj", strict=True)),  # Armenian
-        **dict(zip("ՕՍՏ", "OUS", strict=True)),
-        **dict(zip("ᎪᏴᏟᎠᎬᏀᎻᏆᎫᏦᏞᎷᏢᏒᏚᎢᏙᎳᏃ", "ABCDEGHIJKLMPRSTVWZ", strict=True)),  # Cherokee
-        **dict(zip("ᴀʙᴄᴅᴇғɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢɑɡıȷɩ", "abcdefghijklmnoprstuvwyzagiji", strict=True)),  # Latin
-    }
-)
-GREEK_CAPITALS = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧοϲϳ", "ABEZHIKMNOPTYXocj")
+
+def table(letters: str, written: str) -> dict[int, str]:
+    """For `str.translate`: each of `letters` as what stands at its place in `written`."""
+    return {ord(letter): other for letter, other in zip(letters, written, strict=True)}
+
+
+LATIN_LOOKALIKES = table("ᴀʙᴄᴅᴇғɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢɑɡıȷɩ", "abcdefghijklmnoprstuvwyzagiji")
+CYRILLIC = table("асԁеһіјԛорѕԝхуѵґԍкмнтвьӏАВСЕНІЈКМОРԚЅТԜХУѴӀԌ", "acdehijqopswxyvrgkmhtbblABCEHIJKMOPQSTWXYVIG")
+ARMENIAN = table("զցհոօքսյՕՍՏ", "qghnopujOUS")
+CHEROKEE = table("ᎪᏴᏟᎠᎬᏀᎻᏆᎫᏦᏞᎷᏢᏒᏚᎢᏙᎳᏃ", "ABCDEGHIJKLMPRSTVWZ")
+GREEK_CAPITALS = table("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧοϲϳ", "ABEZHIKMNOPTYXocj")
 """Of Greek, what mathematics does not use, since no one could tell it from a Latin letter."""
-GREEK = str.maketrans("αγεικνρτυχ", "ayeiknptux")
+LOOKALIKES = LATIN_LOOKALIKES | CYRILLIC | ARMENIAN | CHEROKEE | GREEK_CAPITALS
+GREEK = table("αγεικνρτυχ", "ayeiknptux")
 """Looked through only within a word that has Latin letters too: alone, they are mathematics."""
 FOREIGN = re.compile(r"[\u0400-\u052f\u0531-\u0587\u13a0-\u13fd\uab70-\uabbf]")
 """Cyrillic, Armenian and Cherokee: the scripts with letters that pass for Latin ones."""
@@ -34,10 +35,10 @@ COMMANDS = """
 ⌋rfloor ⌈lceil ⌉rceil ∀forall ∃exists …ldots ⋯cdots
 """
 PLAIN_SIGNS = "−- –- —- ‐- ‑- ∕/ ⁄/ ∗* ∣| ∼~ ‘' ’' ′' “\" ”\""
-SIGNS = str.maketrans(
-    {sign[0]: rf"\{sign[1:]} " for sign in COMMANDS.split()}
-    | {sign[0]: sign[1] for sign in PLAIN_SIGNS.split()}
-    | {"°": r"^\circ ", "″": "''"}
+SIGNS = (
+    {ord(sign[0]): rf"\{sign[1:]} " for sign in COMMANDS.split()}
+    | {ord(sign[0]): sign[1] for sign in PLAIN_SIGNS.split()}
+    | {ord("°"): r"^\circ ", ord("″"): "''"}
 )
 GREEK_LETTERS = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ"
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵃᵇᵏᵐˣʸ]+")
@@ -56,7 +57,7 @@ def greek_command(letter: str) -> str:
     return rf"\{name.title() if letter.isupper() else name.lower()} "
 
 
-GREEK_SIGNS = str.maketrans({letter: greek_command(letter) for letter in GREEK_LETTERS})
+GREEK_SIGNS = {ord(letter): greek_command(letter) for letter in GREEK_LETTERS}
 
 
 def folded(text: str) -> str:
@@ -66,7 +67,7 @@ def folded(text: str) -> str:
     text = RAISED.sub(lambda run: "^{" + plain(run.group()) + "}", text)
     text = LOWERED.sub(lambda run: "_{" + plain(run.group()) + "}", text)
     text = plain(FRACTION.sub(" ", text).translate(SIGNS)).translate(SIGNS)
-    text = WORD.sub(as_latin, text.translate(LOOKALIKES | GREEK_CAPITALS))
+    text = WORD.sub(as_latin, text.translate(LOOKALIKES))
     return text.translate(GREEK_SIGNS)
 
 
