@@ -109,7 +109,7 @@ def decontaminate(
     report: Annotated[Path, typer.Option(help="CSV to write: overlapping pairs side by side.")],
     threads: Threads = 1,
 ) -> None:
-    """Remove what a benchmark holds too: by exact text, by shared runs of words, by embedding."""
+    """Remove what a benchmark holds too: by exact text, by shared runs of words, by wording, by embedding."""
     from deepscaler.curation import decontaminate as module
 
     curation = curation_of(scale)

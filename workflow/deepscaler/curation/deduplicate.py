@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def candidates(rows: list[dict[str, Any]], vectors: "np.ndarray[Any, Any]", sett
     keys = numeral_keys([row["problem"] for row in rows]) if settings.same_numbers else None
     floor = min(settings.threshold - settings.margin, settings.threshold_same_answer)
     pairs = earlier_pairs(vectors, floor, settings.neighbours, keys)
-    return allowed(rows, pairs, [numbers_of(row["problem"]) for row in rows], settings)
+    return allowed(rows, pairs, settings)
 
 
 def alike(rows: list[dict[str, Any]], settings: Deduplicate, wording: Wording) -> Pairs:
@@ -107,12 +108,14 @@ def alike(rows: list[dict[str, Any]], settings: Deduplicate, wording: Wording) -
     if settings.same_numbers:
         keys = numeral_keys(texts)
         pairs = pairs.where(keys[pairs.rows] == keys[pairs.columns])
-    # a problem without any numeral is too easily another one of its source with the same answer
-    return allowed(rows, pairs, [numbers_of(text) or [str(index)] for index, text in enumerate(texts)], settings)
+    return allowed(rows, pairs, settings, numberless=False)
 
 
-def allowed(rows: list[dict[str, Any]], pairs: Pairs, found: list[list[str]], settings: Deduplicate) -> Pairs:
-    """Pairs of two sources, and those of one that `within_source` allows; `found` are the rows' numerals."""
+def allowed(rows: list[dict[str, Any]], pairs: Pairs, settings: Deduplicate, *, numberless: bool = True) -> Pairs:
+    """Pairs of two sources, and those of one that `within_source` allows.
+
+    `numberless` says whether two problems without any number count as having the same ones.
+    """
     import numpy as np
 
     if settings.within_source == "always":
@@ -120,8 +123,14 @@ def allowed(rows: list[dict[str, Any]], pairs: Pairs, found: list[list[str]], se
     sources = np.array([row["source"] for row in rows], dtype=object)
     keep = np.array(sources[pairs.rows] != sources[pairs.columns], dtype=bool)
     if settings.within_source == "same answer":
-        inside = [i for i in np.flatnonzero(~keep) if found[pairs.rows[i]] == found[pairs.columns[i]]]
-        keep[inside] = agree(rows, [(pairs.rows[index], pairs.columns[index]) for index in inside], settings)
+        numbers = cache(lambda index: numbers_of(rows[index]["problem"]))
+        inside = [
+            number
+            for number in np.flatnonzero(~keep)
+            if numbers(pairs.rows[number]) == numbers(pairs.columns[number])
+            and (numberless or numbers(pairs.rows[number]))
+        ]
+        keep[inside] = agree(rows, [(pairs.rows[number], pairs.columns[number]) for number in inside], settings)
     return pairs.where(keep)
 
 

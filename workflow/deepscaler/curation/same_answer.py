@@ -55,6 +55,5 @@ def same_but_for_form(contest: Asked, plain: Asked) -> bool:
     if SUM_ASKED.search(text) and any(parts and sum(parts) in wanted for parts in found):
         return True
     asked = REMAINDER_ASKED.search(text)
-    return bool(asked and int(asked[1])) and any(
-        len(parts) == 1 and parts[0] % int(asked[1]) in wanted for parts in found
-    )
+    modulus = int(asked[1]) if asked else 0
+    return modulus > 0 and any(len(parts) == 1 and parts[0] % modulus in wanted for parts in found)
