@@ -1,4 +1,8 @@
-"""Curation's two costs: embedding problems, and searching them for similar pairs.
+"""What curation finds and what it costs: known copies, embedding problems, searching them for similar pairs.
+
+python benchmarks/curation.py --recall --data FOLDER      copies made by rule, planted in real data: how many are found
+python benchmarks/curation.py --precision --data FOLDER   what leaves real data, beside what it is a copy of, to be read
+python benchmarks/curation.py wording 10000 40000         comparing wordings: time, memory, growth
 
 python benchmarks/curation.py embedding PROBLEMS.json     ours beside plain SentenceTransformer.encode, in turns
 python benchmarks/curation.py search 10000 20000 40000    exact search: time, memory, growth
@@ -10,14 +14,24 @@ this process; wall seconds are of the clock.
 
 import argparse
 import json
+import os
+import random
+import re
 import resource
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import recall
 from deepscaler.curation import embed, similar
+
+try:
+    from deepscaler.curation import wording
+except ImportError:  # an older checkout, for --beside
+    wording = None  # type: ignore[assignment]
 from deepscaler.settings import load_scale
 from tqdm import tqdm
 
@@ -133,9 +147,52 @@ def approximate(size: int) -> None:
         )
 
 
+def wordings(data: Path, sizes: list[int]) -> None:
+    settings = load_scale("paper").curation
+    assert settings
+    real = [row["problem"] for some in recall.read_sources(data).values() for row in some if row["problem"]]
+    before = None
+    for size in sizes:
+        texts = problems_like(real, size)
+        wall, cpu, pairs = timed(
+            lambda texts=texts: wording.earlier_wordings(
+                texts, settings.deduplicate.wording_same_answer, settings.wording
+            )
+        )
+        assert isinstance(pairs, similar.Pairs)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        growth = f", growth {np.log(cpu / before[1]) / np.log(size / before[0]):.2f}" if before else ""
+        took = f"{cpu:7.1f} s CPU, {wall:7.1f} s, peak {peak:,.0f} MB"
+        print(f"{size:>9,} problems: {took}, {len(pairs.rows)} pairs{growth}")
+        before = (size, cpu)
+
+
+def problems_like(real: list[str], size: int) -> list[str]:
+    """Real problems, and as many more as are wanted: real ones with other numbers and every third word another's."""
+    state = random.Random(size)
+    vocabulary = [word for text in real[::7] for word in text.split()]
+
+    def other(text: str) -> str:
+        words = [word if state.random() < 0.67 else state.choice(vocabulary) for word in text.split()]
+        return re.sub(r"\d", lambda _: str(state.randrange(10)), " ".join(words))
+
+    return real[:size] + [other(state.choice(real)) for _ in range(size - len(real))]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    what = parser.add_subparsers(dest="what", required=True)
+    known = os.environ.get("DEEPSCALER_SHARED")
+    parser.add_argument("--recall", action="store_true")
+    parser.add_argument("--precision", action="store_true")
+    parser.add_argument("--run", type=Path, help="a folder that --recall has planted: both steps by this code")
+    parser.add_argument("--data", type=Path, default=Path(known) / "data" if known else None, help="see recall.py")
+    parser.add_argument("--vectors", type=Path, default=Path("vectors.npz"), help="file that keeps embeddings")
+    parser.add_argument("--each", type=int, default=25, help="copies of each kind")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--beside", type=Path, help="another checkout, measured on the same copies")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="where tables are written and kept")
+    what = parser.add_subparsers(dest="what")
     one = what.add_parser("embedding")
     one.add_argument("problems", type=Path)
     one.add_argument("--count", type=int, default=200)
@@ -143,12 +200,26 @@ def main() -> None:
     one.add_argument("--threads", type=int, default=2)
     two = what.add_parser("search")
     two.add_argument("sizes", type=int, nargs="+")
+    four = what.add_parser("wording")
+    four.add_argument("sizes", type=int, nargs="+")
     three = what.add_parser("approximate")
     three.add_argument("size", type=int)
     given = parser.parse_args()
     quiet = lambda **options: tqdm(disable=True)  # noqa: E731
     embed.progress = similar.progress = quiet  # type: ignore[assignment]
-    if given.what == "embedding":
+    if given.run:
+        recall.run(given.run, given.vectors, given.threads)
+    elif given.recall or given.precision:
+        with TemporaryDirectory(prefix="deepscaler-recall-") as aside:
+            folder = given.folder or Path(aside)
+            folder.mkdir(parents=True, exist_ok=True)
+            if given.recall:
+                recall.recall(given.data, given.vectors, given.each, given.seed, given.beside, given.threads, folder)
+            else:
+                recall.precision(given.data, given.vectors, given.threads, folder)
+    elif given.what == "wording":
+        wordings(given.data, given.sizes)
+    elif given.what == "embedding":
         embedding(given.problems, given.count, given.rounds, given.threads)
     elif given.what == "search":
         search(given.sizes)

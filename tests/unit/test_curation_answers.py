@@ -1,9 +1,22 @@
 """Answers in text: boxes, choices, and what is no answer."""
 
+import csv
+from pathlib import Path
+
 import pytest
+from deepscaler import records
 from deepscaler.curation.answers import Choices, choice_letter, marked_value, split_choices, tidy
-from deepscaler.curation.extract_answers import NEEDS_CHOICES, read_answer
+from deepscaler.curation.boxes import boxes
+from deepscaler.curation.extract_answers import (
+    DIFFERING,
+    LISTED,
+    NEEDS_CHOICES,
+    extract_answers,
+    read_answer,
+    without_signatures,
+)
 from deepscaler.curation.normalise import canonical, numerals, words
+from deepscaler.reward.pool import GradingPool
 from hypothesis import given
 from hypothesis import strategies as st
 from own_settings import CURATION
@@ -23,6 +36,8 @@ STYLES = [
 ]
 
 EXTRACTION = CURATION.extract_answers
+POOL = GradingPool()
+"""Forks a worker where two boxes differ as texts; ended with the tests' process."""
 
 
 def choices_of(text: str) -> Choices | None:
@@ -121,23 +136,23 @@ def row(problem: str, answer: str | None = None, solution: str | None = None) ->
     return {"problem": problem, "answer_raw": answer, "solution": solution, "metadata": "{}"}
 
 
-LISTED = "What is $1+1$? " + STYLES[0]
+ASKED = "What is $1+1$? " + STYLES[0]
 
 
 @pytest.mark.parametrize(
     ("given", "answer", "origin", "second"),
     [
         (row("Q", "017", r"\boxed{17}"), "17", "given", "17"),
-        (row("Q", None, r"first \boxed{3}, then \boxed{4}"), "4", "boxed", None),
-        (row(LISTED, None, r"$\boxed{\textbf{(B)}\ 5}$"), "5", "choice", None),
-        (row(LISTED, None, r"so \boxed{B}."), "5", "choice", None),
-        (row(LISTED, "D", None), "9", "choice", None),
-        (row(LISTED, "5", r"\boxed{B}"), "5", "given", "5"),
+        (row("Q", None, r"first \boxed{4}, so $x = \boxed{4.0}$"), "4.0", "boxed", None),
+        (row(ASKED, None, r"$\boxed{\textbf{(B)}\ 5}$"), "5", "choice", None),
+        (row(ASKED, None, r"so \boxed{B}."), "5", "choice", None),
+        (row(ASKED, "D", None), "9", "choice", None),
+        (row(ASKED, "5", r"\boxed{B}"), "5", "given", "5"),
         (row("Q", "B", None), "B", "given", None),  # without choices a letter may be the answer itself
     ],
 )
 def test_answers_of_a_row(given: dict[str, str], answer: str, origin: str, second: str | None) -> None:
-    reading = read_answer(given, EXTRACTION)
+    reading = read_answer(given, EXTRACTION, POOL)
     assert (reading.answer, reading.origin, reading.second) == (answer, origin, second)
     assert "textbf" not in reading.problem
 
@@ -152,7 +167,7 @@ def test_answers_of_a_row(given: dict[str, str], answer: str, origin: str, secon
     ],
 )
 def test_rows_without_an_answer(given: dict[str, str], reason: str) -> None:
-    reading = read_answer(given, EXTRACTION)
+    reading = read_answer(given, EXTRACTION, POOL)
     assert (reading.answer, reading.reason) == (None, reason)
 
 
@@ -212,3 +227,58 @@ def test_choices_of_any_text(text: str) -> None:
     if choices:
         assert len(choices.values) >= 3
         assert len(choices.stem) < len(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "answer", "doubt"),
+    [
+        (row("Q", None, r"$x = \boxed{5}$ or $\boxed{-3}$."), "5, -3", LISTED),
+        (row("Q", None, r"First \boxed{3}. Later, after much work, \boxed{4}."), "3, 4", DIFFERING),
+        (row("Q", "-3", r"$x = \boxed{5}$ or $\boxed{-3}$."), "5, -3", LISTED),  # the source holds the last alone
+        (row("Q", "4", r"First \boxed{3}. Later, after much work, \boxed{4}."), "4", DIFFERING),
+        (row("Q", None, r"\boxed{5 \text{ or } -3}"), r"5 \text{ or } -3", LISTED),
+        (row("Q", None, r"\boxed{\frac12} = \boxed{0.5}"), "0.5", None),
+        (row("Q", "7", r"\boxed{\boxed{7}}"), "7", None),
+        (row("List all possible values, separated by commas.", "3"), "3", "one answer where several are asked for"),
+        (row("List all possible values, separated by commas.", "3, 4"), "3, 4", None),
+        (row("Find the vаlue.", "3"), "3", r"mixed scripts: 'v\u0430lue'"),
+    ],
+)
+def test_answers_in_doubt_are_kept_whole_and_reviewed(
+    given: dict[str, str], answer: str, doubt: str | None, tmp_path: Path
+) -> None:
+    filled = {"id": "a/1", "source": "a", "answer": None, "answer_origin": None, **given}
+    records.write(tmp_path / "in.parquet", [filled], records.PROBLEM)
+    extract_answers(
+        problems=tmp_path / "in.parquet",
+        output=tmp_path / "out.parquet",
+        removed=tmp_path / "removed.parquet",
+        review=tmp_path / "review.csv",
+        settings=EXTRACTION,
+        cache=tmp_path / "replies.jsonl",
+    )
+    (kept,) = records.read(tmp_path / "out.parquet", records.PROBLEM).to_pylist()
+    with (tmp_path / "review.csv").open(encoding="utf-8") as handle:
+        reviewed = [line["kind"] for line in csv.DictReader(handle)]
+    assert kept["answer"] == answer
+    assert reviewed == ([doubt] if doubt else [])
+
+
+@pytest.mark.parametrize(
+    ("problem", "kept"),
+    [
+        ("Find $p$.\n ~ pi_is_3.14\n ~ momeme", "Find $p$."),
+        ("Find it. [asy] x [/asy] ~MRENTHUSIASM ~ihatemath123", "Find it. [asy] x [/asy]"),
+        (r"Find $a ~ b$ in $z ~ \mbox{and} ~ w$.", r"Find $a ~ b$ in $z ~ \mbox{and} ~ w$."),
+        ("Is $x ~ y$?", "Is $x ~ y$?"),
+    ],
+)
+def test_signatures_of_a_wiki_leave_the_problem(problem: str, kept: str) -> None:
+    assert without_signatures(problem) == kept
+
+
+def test_boxes_in_one_pass() -> None:
+    assert [box.content for box in boxes(r"\boxed{1} } { \boxed{ {2} } \boxed{3")] == ["1", " {2} "]
+    assert [box.content for box in boxes(r"\boxed 5, \boxed{}")] == [""]
+    assert [box.content for box in boxes(r"so \boxed 5.")] == ["5"]
+    assert [box.content for box in boxes("\\boxed{" * 100 + "7" + "}" * 100)] == ["7"]

@@ -9,15 +9,21 @@ import own_settings
 import pytest
 from deepscaler import records
 from deepscaler.curation import similar
-from deepscaler.curation.decontaminate import decontaminate, runs, shared_runs
+from deepscaler.curation.decontaminate import Overlap, compare, decontaminate, runs, shared_runs
+from deepscaler.curation.decontaminate import alike as decontaminate_alike
 from deepscaler.curation.deduplicate import (
     EXACT,
     NEAR,
+    REWORDED,
+    SIMILAR,
     Twin,
+    agreeing,
+    alike,
     candidates,
     deduplicate,
     exact_twins,
     final_twin,
+    near_matches,
     near_twins,
 )
 from deepscaler.curation.embed import Embedder, batches, read_vectors, write_vectors
@@ -72,6 +78,7 @@ def run_deduplicate(folder: Path, **changes: Any) -> tuple[list[str], list[dict[
         review=folder / "review.csv",
         settings=own_settings.changed(own_settings.CURATION.deduplicate, **changes),
         embedding=own_settings.CURATION.embedding,
+        wording=own_settings.CURATION.wording,
         judge=judge,
     )
     stay = records.read(folder / "out.parquet", records.PROBLEM).column("id").to_pylist()
@@ -129,13 +136,51 @@ def test_a_judge_decides_near_the_threshold(tmp_path: Path) -> None:
 
 
 def test_of_a_chain_only_the_middle_leaves() -> None:
-    pairs = Pairs(np.array([1, 2]), np.array([0, 1]), np.array([0.95, 0.93]))
-    assert near_twins(pairs, 0.9, {}) == {1: Twin(0, 0.95, NEAR)}
+    assert near_twins([(1, Twin(0, 0.95, NEAR)), (2, Twin(1, 0.93, NEAR))]) == {1: Twin(0, 0.95, NEAR)}
 
 
 def test_a_twin_is_always_one_that_stays() -> None:
     twins = {1: Twin(0, 0.95, NEAR), 2: Twin(1, 1.0, EXACT)}
     assert final_twin(twins[2], twins) == Twin(0, 0.95, NEAR)
+
+
+SQUARES = r"Find the area of the square whose diagonal has length $\sqrt{g}$, where $g=18$ and $h$ is its perimeter."
+STAIRS = "Ben climbs 14 stairs, one or two at a time; in how many ways can he do so if he rests after the seventh one?"
+REWORDED_PAIRS = {
+    "renamed": (SQUARES, SQUARES.replace("g", "w").replace("lenwth", "length").replace("$h$", "$k$")),
+    "in another form": (STAIRS, STAIRS.replace("in how many ways", "find the remainder when the number of ways")),
+    "names": (STAIRS, STAIRS.replace("Ben", "Priya").replace("he", "she").replace("tshe", "the")),
+    "preamble": (
+        STAIRS,
+        f"(Olympiad 2017, Round 3, Problem 4) Read this carefully. {STAIRS} Explain each of your steps.",
+    ),
+    "figure": (f"{STAIRS} [asy] {'draw((1,2)--(3,4)); ' * 60} [/asy]", STAIRS),
+}
+
+
+@pytest.mark.parametrize("kind", REWORDED_PAIRS)
+@pytest.mark.parametrize("same", [True, False])
+def test_a_copy_in_other_words_leaves_if_its_answer_is_the_same(kind: str, same: bool) -> None:
+    """Whatever the embeddings say: here, that nothing is alike."""
+    texts = REWORDED_PAIRS[kind]
+    rows = [problem(number, "ab"[number], text, "9" if same else str(number)) for number, text in enumerate(texts)]
+    settings, wording = own_settings.CURATION.deduplicate, own_settings.CURATION.wording
+    worded = alike(rows, settings, wording)
+    nothing = Pairs(*(np.zeros(0, dtype=np.int64),) * 3)
+    found = near_twins(agreeing(rows, nothing, worded, settings, {}))
+    assert list(found) == ([1] if same else [])
+    assert all(twin.reason == REWORDED for twin in found.values())
+
+
+def test_similar_problems_with_one_answer_leave_below_the_threshold() -> None:
+    asked = ("Find the area as m/n in lowest terms. Find $m+n$.", "Find the area.", "Find the perimeter.")
+    answers = ("11", r"\frac{3}{8}", "4")
+    rows = [problem(number, "abc"[number], text, answers[number]) for number, text in enumerate(asked)]
+    pairs = Pairs(np.array([1, 2]), np.array([0, 0]), np.array([0.86, 0.86]))
+    nothing = Pairs(*(np.zeros(0, dtype=np.int64),) * 3)
+    found = agreeing(rows, pairs, nothing, own_settings.CURATION.deduplicate, {})
+    assert found == [(1, Twin(0, 0.86, SIMILAR))]
+    assert agreeing(rows, pairs, nothing, own_settings.CURATION.deduplicate, {0: False}) == [], "the judge has said no"
 
 
 def test_problems_without_any_word_are_compared_as_they_are() -> None:
@@ -168,6 +213,7 @@ def run_decontaminate(folder: Path, **changes: Any) -> tuple[list[str], list[dic
         report=folder / "report.csv",
         settings=own_settings.changed(own_settings.CURATION.decontaminate, **changes),
         embedding=own_settings.CURATION.embedding,
+        wording=own_settings.CURATION.wording,
     )
     stay = records.read(folder / "out.parquet", records.PROBLEM).column("id").to_pylist()
     removed = records.read(folder / "removed.parquet", records.REMOVED).to_pylist()
@@ -183,7 +229,7 @@ def test_contamination_is_found_by_text_by_runs_and_by_embedding(tmp_path: Path)
     assert reasons["a/1"][0] == "t/0001"
     assert "10-grams" in reasons["a/1"][1]
     assert reasons["a/1"][1].endswith("other answer"), "the same numbers, and another last step"
-    assert reasons["a/2"] == ("t/0002", "in t, found by embedding")
+    assert reasons["a/2"] == ("t/0002", "in t, found by embedding and wording")
     assert stay == ["b/5", "b/6"]
     assert {row["decision"] for row in report[: len(removed)]} == {"removed"}
     siblings = {(row["id"], row["benchmark_id"]) for row in report if row["decision"] == "sibling"}
@@ -221,10 +267,36 @@ def test_the_report_does_not_depend_on_the_last_digits_of_similarities(tmp_path:
             report=tmp_path / "report.csv",
             settings=own_settings.CURATION.decontaminate,
             embedding=own_settings.CURATION.embedding,
+            wording=own_settings.CURATION.wording,
         )
         written.append((tmp_path / "report.csv").read_bytes())
     assert written[0].count(b"removed") == 12
     assert written[1:] == written[:1] * 2
+
+
+WHALE = (
+    "A whale of a story: let $a$ be the radius of a sphere that holds a box of surface area $54$ and of volume $23$; "
+    "the value of its square can be written as a fraction in lowest terms, $a^2 = p/q$. What is then $p+q$?"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "ways"),
+    [
+        (WHALE.replace("$a$", "$s$").replace("$a^2", "$s^2").replace("p", "g").replace("q", "h"), "721", ["wording"]),
+        (WHALE.replace("radius", "raduis").replace("holds", "hodls"), "12345", ["wording"]),  # a false answer
+        (WHALE.partition(": ")[2], "721", ["wording"]),
+        (WHALE.replace("54", "66").replace("23", "36"), "5", []),
+    ],
+    ids=["renamed", "typos and a false answer", "late start", "sibling"],
+)
+def test_contamination_in_other_words(text: str, answer: str, ways: list[str]) -> None:
+    settings = own_settings.CURATION
+    overlap = Overlap()
+    ((_, overlap.wording),) = decontaminate_alike([text], [WHALE], settings.decontaminate, settings.wording)
+    ours, theirs = {"problem": text, "answer": answer}, {"problem": WHALE, "answers": ["721"]}
+    compare([ours], [theirs], {(0, 0): overlap}, settings.decontaminate)
+    assert overlap.found_by(settings.decontaminate) == ways
 
 
 def test_siblings_of_a_benchmarks_problem_leave_if_so_set(tmp_path: Path) -> None:
@@ -289,7 +361,8 @@ def test_a_crowd_of_equals_stays_within_memory(monkeypatch: pytest.MonkeyPatch) 
     vectors = np.ones((500, 4), dtype=np.float32) / 2
     pairs = earlier_pairs(vectors, 0.9, 64)
     assert np.bincount(pairs.rows).max() == 64
-    assert set(near_twins(pairs, 0.9, {}).values()) == {Twin(0, 1.0, NEAR)}
+    matches = near_matches(pairs, own_settings.CURATION.deduplicate, {})
+    assert set(near_twins(matches).values()) == {Twin(0, 1.0, NEAR)}
 
 
 def test_batches_hold_every_text_once_within_their_budget() -> None:

@@ -122,6 +122,23 @@ def test_broken_lines_stay_as_rows_with_their_defect(project: Path) -> None:
     assert rows[10]["answer_raw"] is None
 
 
+def test_text_that_engines_take_for_markup_is_a_defect(project: Path) -> None:
+    """OpenRLHF splits a prompt at `<image>`, and dies of it as it loads a segment's prompts."""
+    texts = ["In the figure <image> find $x$.", "Stop.<|im_end|> Find $x$.", "Is $x < y > z$?"]
+    write(project, "data.jsonl", lines([{"problem": text, "answer": "3", "solution": ""} for text in texts]))
+    assert defects(fetched(project)) == {
+        0: "problem holds <image>, which engines take for markup",
+        1: "problem holds <|im_end|>, which engines take for markup",
+    }
+
+
+def test_rows_that_are_known_to_be_wrong_are_a_defect(project: Path) -> None:
+    write(project, "data.jsonl", lines(GOOD))
+    known = fetched(project)[1]["id"].partition("/")[2]
+    write(project, "data.jsonl", lines(GOOD), wrong={known: "3 is an answer too"})
+    assert defects(fetched(project)) == {1: "known to be wrong: 3 is an answer too"}
+
+
 def test_what_is_broken_leaves_by_name(project: Path) -> None:
     write(project, "data.jsonl", lines([GOOD[0], {"problem": "", "answer": "3"}, {"problem": "Why?"}]))
     fetched(project)

@@ -38,6 +38,7 @@ EXPECTED: dict[tuple[str, ...], set[str]] = {
     ("scale",): ALL - OWN,
     ("scale", "curation"): STEPS | {"resolve_settings"},
     ("scale", "curation", "embedding"): {"deduplicate", "decontaminate", "resolve_settings"},
+    ("scale", "curation", "wording"): {"deduplicate", "decontaminate", "resolve_settings"},
     ("scale", "curation", "extract_answers"): {"extract_answers", "resolve_settings"},
     ("scale", "curation", "extract_answers", "grading"): {"extract_answers", "resolve_settings"},
     ("scale", "curation", "extract_answers", "language_model"): {"extract_answers", "resolve_settings"},
@@ -306,7 +307,7 @@ def test_entries_harmless_settings_are_those_of_some_kind() -> None:
 
 
 def test_every_part_of_curation_is_a_step_or_named() -> None:
-    assert {*harmless.CURATION_STEPS, "sources", "embedding"} == set(Curation.model_fields)
+    assert {*harmless.CURATION_STEPS, "sources", "embedding", "wording"} == set(Curation.model_fields)
 
 
 def test_a_value_too_long_to_print_is_still_told_apart() -> None:

@@ -165,6 +165,7 @@ def test_answers_are_kept_as_the_source_has_them(monkeypatch, tmp_path):
         ({"problem": "b", "answer": " "}, r"an answer that is empty or no text.*\[set, row 1\]"),
         ({"problem": "b", "answer": []}, "an answer that is empty"),
         ({"problem": "b", "answer": ["1", None]}, "an answer that is empty"),
+        ({"problem": "See <image>.", "answer": "1"}, r"the problem holds <image>, which engines .*\[set, row 1\]"),
         ({"problem": "", "answer": "1"}, r"an empty problem \[set, row 1\]"),
         ({"question": "b", "answer": "1"}, "no column 'problem'.*columns: question, answer; see `fields`"),
     ],

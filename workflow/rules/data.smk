@@ -82,7 +82,7 @@ rule deduplicate:
     resources:
         **request("deduplicate"),
     params:
-        **decided_by("deduplicate", 30),
+        **decided_by("deduplicate", 40),
     message:
         "Removing duplicates by MiniLM embeddings"
     shell:
@@ -144,7 +144,7 @@ rule decontaminate:
     resources:
         **request("decontaminate"),
     params:
-        **decided_by("decontaminate", 20),
+        **decided_by("decontaminate", 30),
     message:
         "Removing what overlaps with a benchmark"
     shell:

@@ -92,6 +92,7 @@ def deduplicate(
         review=review,
         settings=curation.deduplicate,
         embedding=curation.embedding,
+        wording=curation.wording,
         threads=threads,
         mirror=settings.site().hub,
         judge=judge_by(model, replies_file(scale, "deduplicate")) if model else None,
@@ -108,7 +109,7 @@ def decontaminate(
     report: Annotated[Path, typer.Option(help="CSV to write: overlapping pairs side by side.")],
     threads: Threads = 1,
 ) -> None:
-    """Remove what a benchmark holds too: by exact text, by shared runs of words, by embedding."""
+    """Remove what a benchmark holds too: by exact text, by shared runs of words, by wording, by embedding."""
     from deepscaler.curation import decontaminate as module
 
     curation = curation_of(scale)
@@ -121,6 +122,7 @@ def decontaminate(
         report=report,
         settings=curation.decontaminate,
         embedding=curation.embedding,
+        wording=curation.wording,
         threads=threads,
         mirror=settings.site().hub,
     )
@@ -136,7 +138,7 @@ def select_gradable(
     """Keep what the reward can grade and the prompt's limit holds: the training set."""
     from deepscaler.curation import select_gradable as module
     from deepscaler.dag.systems import prompting_entry
-    from deepscaler.models.templates import load_tokenizer, prompt_token_ids, special_token_in
+    from deepscaler.models.templates import load_tokenizer, prompt_token_ids, special_tokens
 
     curation = curation_of(scale)
     base = settings.load_scale(scale).base
@@ -149,7 +151,7 @@ def select_gradable(
         removed=removed,
         settings=curation.select_gradable,
         count_tokens=lambda problem: len(prompt_token_ids(tokenizer, problem, prompting)),
-        special_token=lambda problem: special_token_in(tokenizer, problem),
+        reserved=special_tokens(tokenizer),
     )
 
 

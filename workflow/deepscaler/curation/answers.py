@@ -7,25 +7,34 @@ The sum is $\boxed{\textbf{(B)}\ 2}$.                                           
 import re
 from dataclasses import dataclass
 
+from deepscaler.curation.boxes import boxes
 from deepscaler.curation.normalise import PICTURE
-from deepscaler.reward.response import boxed_answer
 
 LETTERS = "ABCDEFGH"
-FONT = r"\\(?:textbf|mathbf|mathrm|textrm|textsf|text|mbox|bf|rm)\s*"
+BLANKS = r"\s{0,8}"
+FONT = rf"\\(?:textbf|mathbf|mathrm|textrm|textsf|text|mbox|bf|rm){BLANKS}"
 LETTER = rf"([{LETTERS}])"
 SPACE = r"(?:\\?[~\s:]|\\[,;])*"
 # (A), \textbf{(A)}, \textbf{(A) }, (\mathrm{A}), \mathrm{\textbf{(A)}\ }, (\textbf{A}); on a line of its own, A) or A.
-PARENTHESISED = rf"(?:{FONT}\{{?\s*){{0,2}}\(\s*(?:{FONT}\{{?\s*)?{LETTER}\s*\}}?\s*\){SPACE}(?:\}}{SPACE}){{0,2}}"
-MARK = re.compile(rf"{PARENTHESISED}|(?m:^)\s*{LETTER}\s*[.)]\s+")
-ASKS_FOR_LETTER = re.compile(
-    r"\(?\s*\b(?:enter|type|write|give|answer|your answer|list)\b[^.]*\bletter\b.*$", re.I | re.S
+PARENTHESISED = (
+    rf"(?:{FONT}(?:\{{{BLANKS})?){{0,2}}\({BLANKS}(?:{FONT}(?:\{{{BLANKS})?)?"
+    rf"{LETTER}{BLANKS}\}}?{BLANKS}\){SPACE}(?:\}}{SPACE}){{0,2}}"
 )
+MARK = re.compile(rf"{PARENTHESISED}|(?m:^)[^\S\n]*{LETTER}{BLANKS}[.)]\s+")
+ASKS = re.compile(r"\b(?:enter|type|write|give|answer|your answer|list)\b", re.IGNORECASE)
+ONE_LETTER = re.compile(r"\bletter\b", re.IGNORECASE)
+SENTENCE = re.compile(r"[^.]+")
 SEVERAL = re.compile(r"\bletters\b|\bseparated by commas\b|\blist(?:ing)? (?:the|your) choices\b", re.IGNORECASE)
-EDGE = re.compile(
-    r"^(?:\\q?quad|\\indent|\\hspace\{[^}]*\}|\\[\s,;:!]|\\\\|\$\s*\$|[~\s,;])+"
-    r"|(?:\\q?quad|\\[,;:!\]]|\\\\|\\|\$\s*\$|[~\s,;])+$"
+LEADING = re.compile(
+    r"\\q?quad|\\indent|\\hspace\{[^}]{0,40}\}|\\[\s,;:!]|\\\\|\$\s{0,40}\$|[~\s,;]",
 )
-LONE_LETTER = re.compile(rf"^(?:{FONT})?[{{(\s]*(?:{FONT})?[{{(\s]*{LETTER}[)}}\s.]*$")
+TRAILING = (r"\qquad", r"\quad", r"\:", r"\!", r"\]", "\\", "~", ",", ";")
+"""Ends of a choice that are none of it, beside spaces and a pair of dollars."""
+LONGEST_ANSWER = 100
+"""Characters of an answer that may be a letter, and of what stands around one."""
+LONGEST_TRIMMED = 4096
+"""Characters of a choice that is cleaned: longer ones are none, whatever the settings."""
+LONE_LETTER = re.compile(rf"^(?:{FONT})?[{{(\s]{{0,8}}(?:{FONT})?[{{(\s]{{0,8}}{LETTER}[)}}\s.]*$")
 LEADING_MARK = re.compile(rf"^{PARENTHESISED}")
 
 
@@ -47,20 +56,30 @@ def split_choices(problem: str, *, fewest: int, longest: int) -> Choices | None:
     if len(marks) < fewest:
         return None
     tail = text[marks[-1].end() :]
-    asked = ASKS_FOR_LETTER.search(tail)
-    ends = [*(mark.start() for mark in marks[1:]), marks[-1].end() + (asked.start() if asked else len(tail))]
+    ends = [*(mark.start() for mark in marks[1:]), marks[-1].end() + before_request(tail)]
     values = {letter_of(mark): trim(problem[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)}
     if SEVERAL.search(tail) or not all(is_choice(value, longest) for value in values.values()):
         return None
-    stem = re.sub(r"(?:\\q?quad|\\\\|\\\[|\s)+$", "", problem[: marks[0].start()])
+    stem = without_end(problem[: marks[0].start()], (r"\qquad", r"\quad", r"\\", r"\["))
     if stem.endswith("$") and stem.count("$") % 2:
         stem = stem[:-1].rstrip()
     return Choices(stem, values) if stem else None
 
 
+def before_request(tail: str) -> int:
+    """Where a request for the letter of the right choice begins in the text behind the last mark; its end without."""
+    for sentence in SENTENCE.finditer(tail):
+        asked = ASKS.search(sentence.group())
+        letters = [found.start() for found in ONE_LETTER.finditer(sentence.group())]
+        if asked and letters and letters[-1] > asked.end():
+            before = tail[: sentence.start() + asked.start()].rstrip()
+            return len(before) - before.endswith("(")
+    return len(tail)
+
+
 def stands_alone(text: str, start: int) -> bool:
     """Whether a mark is one, and not the argument in f(A)."""
-    before = text[:start]
+    before = text[max(0, start - 4) : start]
     return not before[-1:].isalnum() or before.endswith("quad")
 
 
@@ -84,9 +103,11 @@ def letter_of(mark: re.Match[str]) -> str:
 
 def trim(value: str) -> str:
     """A choice's text without the spaces, dollars and commas around it."""
+    if len(value) > LONGEST_TRIMMED:
+        return value.strip()
     before = None
     while before != value:
-        before, value = value, EDGE.sub("", value.strip())
+        before, value = value, without_end(without_start(value.strip()), TRAILING, dollars=True)
         if value.count("$") % 2:  # the list's own opening or closing dollar
             value = value.removeprefix("$") if value.startswith("$") else value.removesuffix("$")
         elif len(value) > 1 and value[0] == value[-1] == "$" and value.count("$") == 2:
@@ -96,9 +117,31 @@ def trim(value: str) -> str:
     return value
 
 
+def without_start(text: str) -> str:
+    at = 0
+    while found := LEADING.match(text, at):
+        at = found.end()
+    return text[at:]
+
+
+def without_end(text: str, signs: tuple[str, ...], *, dollars: bool = False) -> str:
+    """The text without the blanks and signs at its end, and without pairs of dollars that hold nothing."""
+    end = len(text)
+    while end:
+        if text[end - 1].isspace():
+            end -= 1
+        elif sign := next((sign for sign in signs if text.endswith(sign, 0, end)), None):
+            end -= len(sign)
+        elif dollars and text[end - 1] == "$" and text[: end - 1].rstrip().endswith("$"):
+            end = len(text[: end - 1].rstrip()) - 1
+        else:
+            break
+    return text[:end]
+
+
 def choice_letter(answer: str) -> str | None:
     r"""The letter of an answer that is nothing but a letter: `B`, `(B)`, `\textbf{(B)}`."""
-    match = LONE_LETTER.match(answer)
+    match = LONE_LETTER.match(answer) if len(answer) <= LONGEST_ANSWER else None
     return match.group(1) if match else None
 
 
@@ -112,8 +155,8 @@ def marked_value(answer: str) -> str | None:
 def tidy(answer: str) -> str:
     """An answer as it will be graded: without the dollars, box and full stop around it, and without leading zeros."""
     answer = answer.strip()
-    if answer.startswith("\\boxed") and (content := boxed_answer(answer, "strict")):
-        answer = content.strip()
+    if answer.startswith("\\boxed") and (found := boxes(answer)):
+        answer = found[-1].content.strip()
     answer = answer.rstrip(".").strip() if not answer.endswith("..") else answer
     if len(answer) > 1 and answer[0] == answer[-1] == "$" and "$" not in answer[1:-1]:
         answer = answer[1:-1].strip()

@@ -1,4 +1,4 @@
-"""Training problems that a benchmark holds too: by exact text, by shared runs of words, by embedding."""
+"""Training problems that a benchmark holds too: by exact text, by shared runs of words, by wording, by embedding."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from deepscaler import records
 from deepscaler.curation.deduplicate import numeral_keys
 from deepscaler.curation.embed import embed, read_vectors
-from deepscaler.curation.normalise import PICTURE, canonical, numerals, words
+from deepscaler.curation.normalise import canonical, numerals, words
 from deepscaler.curation.review import write_review
-from deepscaler.curation.similar import similar_pairs
-from deepscaler.reward.pool import GradingPool
-from deepscaler.reward.verdicts import STRICT
-from deepscaler.settings.curation import Decontaminate, Embedding
+from deepscaler.curation.same_answer import same_answers
+from deepscaler.curation.similar import Pairs, similar_pairs
+from deepscaler.curation.skeleton import formulas, skeleton
+from deepscaler.curation.wording import shared_wordings
+from deepscaler.settings.curation import Decontaminate, Embedding, Wording
 
 if TYPE_CHECKING:
     from deepscaler.curation.embed import Vectors
@@ -23,7 +24,8 @@ STEP = "decontaminate"
 DIGITS = 4
 """Of a similarity or a share, in the report and in its order."""
 COLUMNS = (
-    *("decision", "found_by", "similarity", "shared_runs", "same_answer", "same_numbers", "id", "benchmark_id"),
+    *("decision", "found_by", "similarity", "shared_runs", "wording", "same_answer", "same_numbers"),
+    *("id", "benchmark_id"),
     *("answer", "benchmark_answers", "problem", "benchmark_problem"),
 )
 
@@ -36,24 +38,38 @@ class Overlap:
     shared: float = 0.0
     """Share of the benchmark problem's n-grams that the training problem has."""
     similarity: float = 0.0
+    wording: float = 0.0
+    """What they share of their letters, without figures, names and variables."""
     same_answer: bool = False
-    """Whether the strict grader takes the answers for the same."""
+    """Whether the strict grader takes the answers for the same, but for their form."""
     same_numbers: bool = False
     """Whether there are numerals, and all of them the same."""
+    same_formulas: bool = False
+    """Whether there are formulas, and all of them the same but for their variables."""
 
     @property
     def sibling(self) -> bool:
-        """Of one template, but another problem: answers and numbers both differ."""
-        return not (self.exact or self.shared == 1 or self.same_answer or self.same_numbers)
+        """Of one template, but another problem: answers, numbers and formulas differ."""
+        agree = self.same_answer or self.same_numbers or self.same_formulas
+        return not (self.exact or self.shared == 1 or agree)
+
+    def worded(self, settings: Decontaminate) -> bool:
+        """Whether the wording is so near that, with what else agrees, it is the same problem."""
+        if self.same_answer and self.same_numbers:
+            return self.wording >= settings.wording
+        return self.wording >= settings.wording_alone
 
     def found_by(self, settings: Decontaminate) -> list[str]:
         """The ways in which the pair counts as contamination."""
         if self.sibling and settings.siblings == "keep":
             return []
+        agree = self.exact or self.shared == 1 or self.same_answer or self.same_numbers or settings.siblings == "remove"
+        threshold = settings.threshold_same_answer if self.same_answer else settings.threshold
         ways = (
             ("exact text", self.exact),
-            (f"{settings.ngram}-grams", self.shared >= settings.ngram_share),
-            ("embedding", self.similarity >= settings.threshold),
+            (f"{settings.ngram}-grams", agree and self.shared >= settings.ngram_share),
+            ("embedding", agree and self.similarity >= threshold),
+            ("wording", (self.same_answer or self.same_formulas) and self.worded(settings)),
         )
         return [name for name, found in ways if found]
 
@@ -68,6 +84,7 @@ def decontaminate(
     report: Path,
     settings: Decontaminate,
     embedding: Embedding,
+    wording: Wording,
     threads: int = 1,
     mirror: str | None = None,
 ) -> None:
@@ -88,6 +105,8 @@ def decontaminate(
     test_embedded = embed(test_texts, embedding, threads, mirror)
     for pair, score in near_pairs(texts, test_texts, embedded, test_embedded, settings):
         overlaps[pair].similarity = score
+    for pair, share in alike(texts, test_texts, settings, wording):
+        overlaps[pair].wording = share
     compare(rows, tests, overlaps, settings)
     contaminated = {pair: overlap for pair, overlap in overlaps.items() if overlap.found_by(settings)}
     worst = strongest_of_each(contaminated)
@@ -142,12 +161,24 @@ def shared_runs(
 def near_pairs(
     texts: list[str], test_texts: list[str], vectors: "Vectors", test_vectors: "Vectors", settings: Decontaminate
 ) -> Iterable[tuple[tuple[int, int], float]]:
-    floor, most = min(settings.report_from, settings.threshold), settings.neighbours
+    floor, most = min(settings.report_from, settings.threshold_same_answer), settings.neighbours
     if settings.same_numbers:
         keys = numeral_keys([*texts, *test_texts])
-        pairs = similar_pairs(vectors, test_vectors, floor, most, keys[: len(texts)], keys[len(texts) :])
-    else:
-        pairs = similar_pairs(vectors, test_vectors, floor, most)
+        return listed(similar_pairs(vectors, test_vectors, floor, most, keys[: len(texts)], keys[len(texts) :]))
+    return listed(similar_pairs(vectors, test_vectors, floor, most))
+
+
+def alike(
+    texts: list[str], test_texts: list[str], settings: Decontaminate, wording: Wording
+) -> Iterable[tuple[tuple[int, int], float]]:
+    pairs = shared_wordings(texts, test_texts, settings.wording, wording)
+    if settings.same_numbers:
+        keys = numeral_keys([*texts, *test_texts])
+        pairs = pairs.where(keys[pairs.rows] == keys[len(texts) :][pairs.columns])
+    return listed(pairs)
+
+
+def listed(pairs: Pairs) -> Iterable[tuple[tuple[int, int], float]]:
     for index, test, score in zip(pairs.rows, pairs.columns, pairs.scores, strict=True):
         yield (int(index), int(test)), float(score)
 
@@ -158,21 +189,23 @@ def compare(
     overlaps: dict[tuple[int, int], Overlap],
     settings: Decontaminate,
 ) -> None:
-    """Whether the problems of each pair agree in their answers, and in their numbers."""
-    if not overlaps:
-        return
+    """Whether the problems of each pair agree in their answers, numbers and formulas."""
     for (index, test), overlap in overlaps.items():
-        found = sorted(numerals(PICTURE.sub(" ", tests[test]["problem"])))
-        overlap.same_numbers = bool(found) and found == sorted(numerals(PICTURE.sub(" ", rows[index]["problem"])))
-    with GradingPool(seconds=settings.grading.seconds, memory_mb=settings.grading.memory_mb) as pool:
-        items = ((tests[test]["answers"], rows[index]["answer"], STRICT) for index, test in overlaps)
-        for overlap, verdict in zip(overlaps.values(), pool.grade_pairs(items), strict=True):
-            overlap.same_answer = verdict.correct
+        one, other = rows[index]["problem"], tests[test]["problem"]
+        numbers, signs = sorted(numerals(skeleton(one))), formulas(one)
+        overlap.same_numbers = bool(numbers) and numbers == sorted(numerals(skeleton(other)))
+        overlap.same_formulas = len(signs) >= settings.fewest_signs and signs == formulas(other)
+    asked = [
+        ((tests[test]["problem"], tests[test]["answers"]), (rows[index]["problem"], [rows[index]["answer"]]))
+        for index, test in overlaps
+    ]
+    for overlap, same in zip(overlaps.values(), same_answers(asked, settings.grading), strict=True):
+        overlap.same_answer = same
 
 
 def strength(overlap: Overlap) -> tuple[bool, bool, float]:
     """For comparisons; rounded, as the last digits of a similarity depend on the threads that embedded the texts."""
-    return overlap.exact, overlap.same_answer, round(max(overlap.shared, overlap.similarity), DIGITS)
+    return overlap.exact, overlap.same_answer, round(max(overlap.shared, overlap.similarity, overlap.wording), DIGITS)
 
 
 def strongest_of_each(overlaps: dict[tuple[int, int], Overlap]) -> dict[int, int]:
@@ -186,7 +219,7 @@ def strongest_of_each(overlaps: dict[tuple[int, int], Overlap]) -> dict[int, int
 
 def as_removed(row: dict[str, Any], test: dict[str, Any], overlap: Overlap, settings: Decontaminate) -> dict[str, Any]:
     ways = overlap.found_by(settings)
-    score = 1.0 if overlap.exact else max(overlap.shared, overlap.similarity)
+    score = 1.0 if overlap.exact else max(overlap.shared, overlap.similarity, overlap.wording)
     other = "" if overlap.same_answer else "; other answer"
     return {
         **row,
@@ -215,6 +248,7 @@ def report_rows(
             "found_by": " and ".join(ways),
             "similarity": f"{overlap.similarity:.{DIGITS}f}" if overlap.similarity else "",
             "shared_runs": f"{overlap.shared:.{DIGITS}f}" if overlap.shared else "",
+            "wording": f"{overlap.wording:.{DIGITS}f}" if overlap.wording else "",
             "same_answer": "yes" if overlap.same_answer else "no",
             "same_numbers": "yes" if overlap.same_numbers else "no",
             "id": rows[index]["id"],

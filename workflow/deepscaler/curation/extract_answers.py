@@ -4,22 +4,34 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from deepscaler import records
 from deepscaler.curation.answers import Choices, choice_letter, marked_value, split_choices, tidy
+from deepscaler.curation.boxes import boxes, holds_several, listed_together
+from deepscaler.curation.characters import foreign_script
 from deepscaler.curation.fetch_source import DEFECT
+from deepscaler.curation.normalise import canonical
 from deepscaler.curation.review import write_review
 from deepscaler.reward.pool import GradingPool
-from deepscaler.reward.response import boxed_answer
+from deepscaler.reward.verdicts import STRICT
 from deepscaler.settings.curation import ExtractAnswers
 
 STEP = "extract_answers"
 NEEDS_CHOICES = re.compile(
     r"\bwhich (?:one )?of (?:the following|these)\b|\bof the following\b|\bof the \w+ below\b|\bclosest to\b", re.I
 )
+
+ASKS_FOR_SEVERAL = re.compile(r"\bseparated by commas?\b|\b(?:enter|list|find) all (?:the )?possible\b", re.IGNORECASE)
+LIST = re.compile(r",|\b(?:and|or)\b|\\cup|\\pm|\\infty")
+SIGNATURE = re.compile(r"\s~\s?[A-Za-z][\w.]{2,40}\s*$")
+"""Of a contest wiki's author, at a problem's end."""
+SIGNATURES = 10
+TAIL = 64
+"""Characters of a text's end that a signature lies in."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class Reading:
     """The answer by another way, for comparison."""
     reason: str | None = None
     """Why there is no answer."""
+    doubt: str | None = None
+    """Why a person should look at the answer that there is."""
 
 
 def extract_answers(
@@ -44,7 +58,8 @@ def extract_answers(
     Where two ways give different answers, the row goes to `review`, for people; the source's own answer is kept.
     """
     rows = records.read(problems, records.PROBLEM).to_pylist()
-    readings = [read_answer(row, settings) for row in rows]
+    with closing(GradingPool(seconds=settings.grading.seconds, memory_mb=settings.grading.memory_mb)) as pool:
+        readings = [read_answer(row, settings, pool) for row in rows]
     readings = ask_for_missing(rows, readings, settings, cache)
     kept = [with_answer(row, reading) for row, reading in zip(rows, readings, strict=True) if reading.answer]
     left = [
@@ -52,24 +67,21 @@ def extract_answers(
         for row, reading in zip(rows, readings, strict=True)
         if not reading.answer
     ]
-    write_review(review, disagreements(rows, readings, settings))
+    write_review(review, [*disagreements(rows, readings, settings), *doubtful(rows, readings)])
     records.write(removed, left, records.REMOVED)
     records.write(output, kept, records.PROBLEM)
     print(f"{len(kept)} of {len(rows)} have an answer: {counted(reading.origin for reading in readings)}")
     print(f"{len(left)} set aside: {counted(row['reason'] for row in left)}")
 
 
-def read_answer(row: dict[str, Any], settings: ExtractAnswers) -> Reading:
+def read_answer(row: dict[str, Any], settings: ExtractAnswers, pool: GradingPool) -> Reading:
     """The answer that a row itself gives."""
-    problem = row["problem"]
     if defect := json.loads(row["metadata"]).get(DEFECT):
-        return Reading(problem or "", reason=f"defect: {defect}")
+        return Reading(row["problem"] or "", reason=f"defect: {defect}")
+    problem = without_signatures(row["problem"])
     choices = split_choices(problem, fewest=settings.min_choices, longest=settings.max_choice_characters)
-    found = [
-        resolved(text, origin, choices)
-        for text, origin in ((row["answer_raw"], "given"), (boxed_answer(row["solution"] or "", "strict"), "boxed"))
-        if text
-    ]
+    boxed, doubt = boxed_answers(row["solution"] or "", choices, pool)
+    found = [resolved(row["answer_raw"], "given", choices), *boxed] if row["answer_raw"] else boxed
     good = [(answer, raw, origin) for answer, raw, origin in found if answer]
     stem = choices.stem if choices else problem
     if not good:
@@ -79,7 +91,49 @@ def read_answer(row: dict[str, Any], settings: ExtractAnswers) -> Reading:
     answer, raw, origin = good[0]
     if len(answer) > settings.max_answer_characters:
         return Reading(stem, reason="no answer: a whole solution in its place")
-    return Reading(stem, answer, raw, origin, good[1][0] if len(good) > 1 else None)
+    second = good[1][0] if len(good) > 1 else None
+    if doubt == LISTED and second and origin == "given" and answer in second.split(", "):
+        answer, second = second, answer  # the source holds one of the answers that its solution lists
+    if not doubt and ASKS_FOR_SEVERAL.search(stem) and not LIST.search(answer):
+        doubt = "one answer where several are asked for"
+    return Reading(stem, answer, raw, origin, second, doubt=doubt or foreign_script(stem))
+
+
+LISTED, DIFFERING = "a solution that lists several answers", "a solution with boxes that differ"
+
+
+def boxed_answers(
+    solution: str, choices: Choices | None, pool: GradingPool
+) -> tuple[list[tuple[str | None, str, str]], str | None]:
+    """What a solution's boxes say, as one answer: all of them where they differ; and in what way that is in doubt."""
+    found = boxes(solution)
+    if not found:
+        return [], None
+    said = [resolved(box.content, "boxed", choices) for box in found]
+    distinct: list[tuple[str | None, str, str]] = []
+    for one in said:
+        if one[0] and not any(same(one[0], other[0] or "", pool) for other in distinct):
+            distinct.append(one)
+    if len(distinct) < 2:
+        one = said[-1] if said[-1][0] or not distinct else distinct[-1]
+        return [one], LISTED if one[0] and holds_several(one[0]) else None
+    joined = ", ".join(answer for answer, _, _ in distinct if answer)
+    raw = " ".join(raw for _, raw, _ in distinct)
+    return [(joined, raw, distinct[-1][2])], LISTED if listed_together(solution, found) else DIFFERING
+
+
+def same(one: str, other: str, pool: GradingPool) -> bool:
+    return canonical(one) == canonical(other) or next(pool.grade_pairs([(other, one, STRICT)])).correct
+
+
+def without_signatures(problem: str) -> str:
+    """A problem without the names that a wiki's authors left behind it."""
+    for _ in range(SIGNATURES):
+        found = SIGNATURE.search(problem, max(0, len(problem) - TAIL))
+        if not found:
+            break
+        problem = problem[: found.start()].rstrip()
+    return problem
 
 
 def resolved(text: str, origin: str, choices: Choices | None) -> tuple[str | None, str, str]:
@@ -143,12 +197,12 @@ def disagreements(
     both = [
         (row, reading)
         for row, reading in zip(rows, readings, strict=True)
-        if reading.answer and reading.second and reading.answer != reading.second
+        if reading.answer and reading.second and reading.answer != reading.second and not reading.doubt
     ]
     if not both:
         return []
     with GradingPool(seconds=settings.grading.seconds, memory_mb=settings.grading.memory_mb) as pool:
-        verdicts = pool.grade_pairs((reading.answer or "", reading.second or "", "strict") for _, reading in both)
+        verdicts = pool.grade_pairs((reading.answer or "", reading.second or "", STRICT) for _, reading in both)
         return [
             {
                 "kind": "answers differ within a row",
@@ -160,6 +214,19 @@ def disagreements(
             for (row, reading), verdict in zip(both, verdicts, strict=True)
             if not verdict.correct
         ]
+
+
+def doubtful(rows: list[dict[str, Any]], readings: list[Reading]) -> Iterable[dict[str, Any]]:
+    """Rows that are kept, but for a person to look at."""
+    for row, reading in zip(rows, readings, strict=True):
+        if reading.answer and reading.doubt:
+            yield {
+                "kind": reading.doubt,
+                "id": row["id"],
+                "answer": reading.answer,
+                "other_answer": reading.second,
+                "problem": reading.problem,
+            }
 
 
 def counted(words: Iterable[str | None]) -> str:

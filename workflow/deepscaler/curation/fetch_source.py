@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler import hub, records, settings
+from deepscaler.curation.markup import engine_markup
 from deepscaler.curation.rows import Row, read_rows
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import remove, sha256
@@ -97,8 +98,17 @@ def as_problems(source: str, entry: Source, rows: list[Row]) -> list[dict[str, A
         digest = hashlib.sha256((problem["problem"] or problem["metadata"]).encode()).hexdigest()[:16]
         seen[digest] += 1
         suffix = f"-{seen[digest]}" if seen[digest] > 1 else ""
-        problems.append({**problem, "id": f"{source}/{digest}{suffix}"})
+        problems.append(known_wrong(entry, {**problem, "id": f"{source}/{digest}{suffix}"}))
     return problems
+
+
+def known_wrong(entry: Source, problem: dict[str, Any]) -> dict[str, Any]:
+    """The row, with its defect where the settings know it for wrong."""
+    known = entry.wrong.get(problem["id"].partition("/")[2])
+    metadata = json.loads(problem["metadata"])
+    if known is None or DEFECT in metadata:
+        return problem
+    return {**problem, "metadata": json.dumps({DEFECT: f"known to be wrong: {known}"} | metadata, ensure_ascii=True)}
 
 
 def check_columns(source: str, entry: Source, rows: list[Row]) -> None:
@@ -125,6 +135,8 @@ def as_problem(source: str, entry: Source, row: Row) -> dict[str, Any]:
             defects.append(f"{ours_name} {error}")
     if not values["problem"] and not defects:
         defects.append("problem is empty" if fields.problem in row.values else "problem is missing")
+    if markup := engine_markup(values["problem"] or ""):
+        defects.append(f"problem holds {markup}, which engines take for markup")
     metadata: dict[str, Any] = {DEFECT: "; ".join(defects)} if defects else {}
     metadata |= {key: value for key, value in row.values.items() if key not in ours or defects}
     return {

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from deepscaler import records
@@ -13,14 +13,15 @@ from deepscaler.settings.curation import SelectGradable
 
 STEP = "select_gradable"
 PROOF = re.compile(r"^\W*(?:prove|show)\b|\b(?:prove|show) that\b", re.IGNORECASE)
-PART = re.compile(r"(?m)(?:^|\s)\(?(?:a|i|1)\)\s.+?(?:^|\s)\(?(?:b|ii|2)\)\s", re.DOTALL)
+FIRST_PART = re.compile(r"(?:^|(?<=\s))\(?(?:a|i|1)\)\s", re.MULTILINE)
+SECOND_PART = re.compile(r"(?:^|(?<=\s))\(?(?:b|ii|2)\)\s", re.MULTILINE)
 ASK = r"(?:find|compute|determine|calculate|evaluate|prove|show|what|which|how|is|are|does|do)\b"
-ASKED_PART = re.compile(rf"\(?\b(?:a|i|1)\)\s+{ASK}.+?\(?\b(?:b|ii|2)\)\s+{ASK}", re.IGNORECASE | re.DOTALL)
+FIRST_ASKED = re.compile(rf"\b(?:a|i|1)\)\s{{1,40}}{ASK}", re.IGNORECASE)
+SECOND_ASKED = re.compile(rf"\b(?:b|ii|2)\)\s{{1,40}}{ASK}", re.IGNORECASE)
 """Parts that each ask: numbered conditions are no parts."""
 
 TokenCount = Callable[[str], int]
 """Tokens of a problem's whole prompt, chat template included."""
-SpecialToken = Callable[[str], str | None]
 """A special token of the model's that a problem's text holds: it would end the user's turn in the prompt."""
 
 
@@ -31,13 +32,16 @@ def select_gradable(
     removed: Path,
     settings: SelectGradable,
     count_tokens: TokenCount,
-    special_token: SpecialToken,
+    reserved: Collection[str] = (),
 ) -> None:
-    """Write the training set, and what was removed with the reason."""
+    """Write the training set, and what was removed with the reason.
+
+    `reserved` are the tokenizer's special tokens, which it reads as such wherever their text stands.
+    """
     rows = records.read(problems, records.PROBLEM).to_pylist()
     reasons = [
         ungradable(row["problem"], row["answer"], settings.mode)
-        or live(row["problem"], special_token)
+        or special(row["problem"], reserved)
         or too_long(row["problem"], count_tokens, settings.max_prompt_tokens)
         for row in progress(rows, what="selecting", unit="problem")
     ]
@@ -60,13 +64,20 @@ def ungradable(problem: str, answer: str, mode: Mode) -> str | None:
         return None
     if PROOF.search(problem):
         return "proof"
-    if ASKED_PART.search(problem) or PART.search(answer):
+    if follows(FIRST_ASKED, SECOND_ASKED, problem) or follows(FIRST_PART, SECOND_PART, answer):
         return "several parts"
     return f"not gradable: {reason}"
 
 
-def live(problem: str, special_token: SpecialToken) -> str | None:
-    return f"holds the special token {token!r}" if (token := special_token(problem)) else None
+def follows(first: re.Pattern[str], second: re.Pattern[str], text: str) -> bool:
+    """Whether a match of `second` stands behind the first one of `first`, with text between."""
+    begun = first.search(text)
+    return bool(begun and second.search(text, begun.end() + 1))
+
+
+def special(problem: str, reserved: Collection[str]) -> str | None:
+    found = next((token for token in reserved if token in problem), None)
+    return f"holds {found}, a special token of the model" if found else None
 
 
 def too_long(problem: str, count_tokens: TokenCount, most: int) -> str | None:

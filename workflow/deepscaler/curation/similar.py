@@ -33,6 +33,10 @@ class Pairs:
         numbers = np.array(indices, dtype=np.int64)
         return Pairs(numbers[self.rows], numbers[self.columns], self.scores)
 
+    def where(self, keep: "Array") -> "Pairs":
+        """Those of the pairs for which `keep` [pairs] holds."""
+        return Pairs(self.rows[keep], self.columns[keep], self.scores[keep])
+
 
 def similar_pairs(
     rows: "Array",

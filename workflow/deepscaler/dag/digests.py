@@ -139,11 +139,11 @@ def extract_answers(scale_name: str) -> Decided:
 
 def deduplicate(scale_name: str) -> Decided:
     """The order of the sources too: of two duplicates the one of the earlier source stays."""
-    return scale_settings(scale_name, harmless.curation("deduplicate", "embedding", "sources"))
+    return scale_settings(scale_name, harmless.curation("deduplicate", "embedding", "wording", "sources"))
 
 
 def decontaminate(scale_name: str) -> Decided:
-    own = scale_settings(scale_name, harmless.curation("decontaminate", "embedding"))
+    own = scale_settings(scale_name, harmless.curation("decontaminate", "embedding", "wording"))
     return {**own, **suite_settings(scale_name, "table")}
 
 

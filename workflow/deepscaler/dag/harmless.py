@@ -76,7 +76,7 @@ CURATION_STEPS = ("extract_answers", "deduplicate", "decontaminate", "select_gra
 
 def curation(step: str, *also: str) -> Harmless:
     """Of a scale, for one step of its curation, which draws no random numbers; `also` counts beside the step itself."""
-    others = [name for name in (*CURATION_STEPS, "sources", "embedding") if name not in (step, *also)]
+    others = [name for name in (*CURATION_STEPS, "sources", "embedding", "wording") if name not in (step, *also)]
     return RUNNING | {
         "seed": "nothing is drawn",
         "device": MACHINES,

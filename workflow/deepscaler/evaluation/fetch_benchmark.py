@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler import hub, records, settings
+from deepscaler.curation.markup import engine_markup
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import remove
 from deepscaler.miniature.problems import BENCHMARK_SEED, draw_benchmark
@@ -62,6 +63,9 @@ def problems(benchmark: str, entry: Benchmark, rows: list[dict[str, Any]]) -> It
         text = row[fields.problem]
         if not isinstance(text, str) or not text.strip():
             raise UserError("an empty problem", where)
+        if markup := engine_markup(text):
+            hint = "a benchmark without one of its problems is another: correct its data file"
+            raise UserError(f"the problem holds {markup}, which engines take for markup", where, hint)
         yield {
             "id": f"{benchmark}/{index:04d}",
             "benchmark": benchmark,

@@ -40,10 +40,15 @@ def prompt_token_ids(tokenizer: Any, problem: str, prompting: Prompting) -> list
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
+def special_tokens(tokenizer: Any) -> list[str]:
+    """The texts that a tokenizer reads as one of its special tokens, wherever they stand."""
+    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return sorted({token for token in (*tokenizer.all_special_tokens, *added) if token})
+
+
 def special_token_in(tokenizer: Any, problem: str) -> str | None:
     """A special token of the model's that a problem's text would be read as, or None."""
-    special = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
-    return next((token for token in special if token and token in problem), None)
+    return next((token for token in special_tokens(tokenizer) if token in problem), None)
 
 
 def load_tokenizer(folder: Path | str) -> Any:

@@ -41,6 +41,8 @@ class Source(Strict):
     """Column → the values with which a row belongs to the source; others are another source's, and not read."""
     between: dict[str, tuple[int, int]] = {}
     """Column → the first and last value with which a row belongs to the source."""
+    wrong: dict[str, str] = {}
+    """Row, by its id without the source's name → in what way it is wrong. It leaves, for that reason."""
     made: Made | None = None
     """Of a synthetic source."""
     licence: str
@@ -160,11 +162,26 @@ class Embedding(Strict):
         return self
 
 
+class Wording(Strict):
+    """How problems are compared by their letters, without figures, names and variables (curation/wording.py)."""
+
+    ngram: int = Field(ge=2, le=8)
+    """Letters of a run."""
+    common: float = Field(gt=0, le=1)
+    """Share of the texts that may have a run by which pairs are found."""
+    candidate: float = Field(ge=0, le=1)
+    """Share of the sought overlap that such runs alone must make."""
+
+
 class Deduplicate(Strict):
     threshold: float = Field(gt=0, le=1)
     """Cosine similarity from which two problems are taken for one."""
     margin: float = Field(ge=0, lt=1)
     """Pairs this near to the threshold, on either side, go to the review file (and to the judge)."""
+    threshold_same_answer: float = Field(gt=0, le=1)
+    """Cosine similarity from which two problems with the same answer are taken for one."""
+    wording_same_answer: float = Field(gt=0, le=1)
+    """Share of a text's letters that another must have for the two to be one, where their answers are the same."""
     neighbours: int = Field(gt=0)
     """Pairs kept of a problem, the most similar."""
     same_numbers: bool
@@ -179,11 +196,20 @@ class Deduplicate(Strict):
 
 class Decontaminate(Strict):
     threshold: float = Field(gt=0, le=1)
+    """Cosine similarity from which a pair counts, where its answers or its numbers agree."""
+    threshold_same_answer: float = Field(gt=0, le=1)
+    """The same, where its answers agree."""
     same_numbers: bool
     ngram: int = Field(ge=2)
     """Words of a run that both problems have."""
     ngram_share: float = Field(gt=0, le=1)
     """Share of the benchmark problem's runs that must be found in the training problem."""
+    wording: float = Field(gt=0, le=1)
+    """Share of a text's letters that the other must have, where both answers and numbers agree."""
+    wording_alone: float = Field(gt=0, le=1)
+    """The same, where only the answers do, or only the formulas."""
+    fewest_signs: int = Field(gt=0)
+    """Numerals, signs, commands and variables of a problem whose formulas say something of it."""
     siblings: Literal["keep", "remove"]
     """What happens to a training problem whose numbers and answer both differ from the benchmark problem's that it is
     near to: one of the same template, which a training split may hold. Reported in any case."""
@@ -206,6 +232,7 @@ class Curation(Strict):
 
     sources: list[Name]
     embedding: Embedding
+    wording: Wording
     extract_answers: ExtractAnswers
     deduplicate: Deduplicate
     decontaminate: Decontaminate

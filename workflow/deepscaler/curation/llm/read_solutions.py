@@ -5,10 +5,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepscaler.curation.boxes import boxes
 from deepscaler.curation.llm.client import Reply, ask_all
 from deepscaler.curation.llm.endpoints import Question
 from deepscaler.curation.normalise import canonical
-from deepscaler.reward.response import boxed_answer
 from deepscaler.settings.curation import LanguageModel
 
 INSTRUCTION = r"""You are given a competition problem and its official solution. State the final answer that the
@@ -61,7 +61,8 @@ def read_reply(reply: Reply, longest: int) -> ReadAnswer:
     """The boxed answer of a reply; prose without a box is no answer."""
     if reply.text is None:
         return ReadAnswer(None, reply.reason)
-    answer = (boxed_answer(reply.text, "strict") or "").strip()
+    found = boxes(reply.text)
+    answer = found[-1].content.strip() if found else ""
     if not answer:
         return ReadAnswer(None, "the reply has no box")
     if NO_ANSWER.fullmatch(answer):
