@@ -65,3 +65,16 @@ def test_a_table_of_another_shape_is_refused(tmp_path: Path) -> None:
         records.read(path, records.PROBLEM)
     with pytest.raises(UserError, match="no such table"):
         records.read(tmp_path / "absent.parquet", records.PROBLEM)
+
+
+def test_a_place_where_nothing_can_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match=r"can't be written: Not a directory|can't be written: File exists"):
+        files.write_text(tmp_path / "file" / "below.txt", "x")
+    with pytest.raises(UserError, match="can't be written"):
+        files.write_text(tmp_path / ("y" * 250), "")  # a name that is too long once it is written aside
+
+
+def test_a_folder_is_no_json_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="can't be read: Is a directory"):
+        files.read_json(tmp_path)

@@ -10,7 +10,6 @@ from deepscaler.reporting.claims.counts import by_chance, summary
 from deepscaler.reporting.claims.results import Estimate
 from deepscaler.settings.claims import Claim, ProblemCount, claims
 from numpy.typing import NDArray
-from synthetic_run import claim
 
 RUNS = 4000
 PROBLEMS, SAMPLES = 30, 16

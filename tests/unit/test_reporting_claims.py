@@ -24,7 +24,7 @@ from synthetic_run import claim, claim_file, plain
 WORDS = {"three-times-as-long", "base-wrong-over-right", "third-of-tokens", "third-of-tokens-8k", "days", "doubling",
          "speed-16k-from-start", "cost-per-hour", "beats-rstar", "beats-o1-math",
          "average-gain-at-8k", "average-gain-at-16k", "average-gain-at-24k"}  # fmt: skip
-"""Claims whose number the paper says in words, rounds with "about", or does not say: half of a gain, a stage's share."""
+"""Claims whose number the paper has in words, rounds by "about", or does not say (half of a gain, a stage's share)."""
 ALSO = {
     "average-gain-printed": "8.1", "drop-at-8k": "6%", "drop-at-8k-printed": "6%", "lengths-imply-base": "28.8",
     "second-switch": "1520", "steps-16k": "480", "gpus-8k": "8 个", "gpus-16k": "32 个", "gpus-24k": "32 个",

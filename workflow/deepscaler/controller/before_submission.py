@@ -9,8 +9,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deepscaler.controller import slurm_requests, stale_locks
+from deepscaler.controller import language_model_keys, slurm_requests, stale_locks
 from deepscaler.errors import UserError
+
+
+def check_language_models(workflow: Any) -> None:
+    """Are the keys there for the models that the jobs to be run will ask? Raises WorkflowError, as `check_cluster`."""
+    from snakemake.exceptions import WorkflowError
+
+    jobs = [
+        (job.rule.name, job.wildcards_dict["scale"])
+        for job in workflow.dag.needrun_jobs()
+        if "scale" in job.wildcards_dict
+    ]
+    try:
+        language_model_keys.check_keys(jobs)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def check_cluster(workflow: Any) -> None:

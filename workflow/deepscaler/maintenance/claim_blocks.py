@@ -107,7 +107,7 @@ def chances_of(claim: Claim) -> Chances:
 
 
 def kept_estimate(claim: Claim) -> Estimate | None:
-    """What the kept run of the miniature measured: as its claims say, or, of a claim that is newer, as its table does."""
+    """What the kept run of the miniature measured: by its claims, or by its table, of a claim that is newer."""
     results = reference("mini")
     where = results.folder / "claims.csv"
     for row in results.claims:

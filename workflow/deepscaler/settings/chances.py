@@ -1,4 +1,4 @@
-"""What the chances of config/claims.yaml are computed from: what varies between runs, and what a claim must not hold of."""
+"""From what the chances of config/claims.yaml are computed: what varies between runs, and what claims rule out."""
 
 from typing import Literal, Self
 
@@ -48,7 +48,7 @@ class TrainingVaries(Strict):
 
 
 class Varies(Strict):
-    """What differs from run to run. Errors of the miniature are measured; those of the larger scales follow from this."""
+    """What differs from run to run: of the miniature as measured, of the larger scales as these values make it."""
 
     within_share: float = Field(gt=0, le=1)
     """Of the variance of an answer, right or wrong: the share between the samples of a problem."""

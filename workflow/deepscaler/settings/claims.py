@@ -176,7 +176,7 @@ class Claim(Strict):
     errors: float = Field(ge=0)
     """Of `at_least`, `at_most`: the measured value must differ from `expected` by this many of its standard errors."""
     honest: float | None = None
-    """What an honest re-run would measure, where that is not `expected` and can't be computed from the paper's table."""
+    """What an honest re-run would measure, where neither `expected` nor the paper's table says it."""
     rules_out: Null | None = None
     """What must not meet the claim; None where a model five points worse is all that could."""
     unit: str

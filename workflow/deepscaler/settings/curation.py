@@ -96,7 +96,7 @@ class LanguageModel(Strict):
     model: str
     base_url: str | None = None
     key_variable: str
-    """Environment variable that holds the key. Where it is unset, only cached replies are used."""
+    """Environment variable that holds the key. Where it is unset, cached replies must answer everything."""
     temperature: float = Field(ge=0)
     max_output_tokens: int = Field(gt=0)
     votes: int = Field(ge=1)

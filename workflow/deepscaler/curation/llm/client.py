@@ -35,21 +35,22 @@ class BudgetSpent(Exception):
 def ask_all(questions: list[Question], settings: LanguageModel, cache: Path, what: str = "asking") -> list[Reply]:
     """A reply to each question, in order; what `cache` has is not asked again.
 
-    Without a key (see `key_variable`) only the cache answers. Questions beyond the budget, and those that the server
-    refuses, have no text but a reason. A JobError when questions failed in every try: all other replies are kept, so
-    that running again asks for these alone.
+    Without a key (see `key_variable`) the cache must answer all: what it lacks is a UserError, since going on with less
+    would lose problems in silence. Questions beyond the budget, and those that the server refuses, have no text but a
+    reason. A JobError when questions failed in every try: all other replies are kept, so that running again asks for
+    these alone.
     """
     replies = Replies(cache)
     keys = [key_of(question, settings) for question in questions]
     missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in replies.texts}
     key = os.environ.get(settings.key_variable)
     if missing and not key:
-        none = f"no key in ${settings.key_variable} and nothing cached"
-        reasons = dict.fromkeys(missing, none)
-    elif missing and key:
-        reasons = asyncio.run(Asking(settings, key, replies, missing, what).run())
-    else:
-        reasons = {}
+        raise UserError(
+            f"{what}: {len(missing)} questions for {settings.model} have no reply yet, and the key is not set",
+            cache,
+            f"set ${settings.key_variable}, or take the model out of the scale: what it would have said is then missing",
+        )
+    reasons = asyncio.run(Asking(settings, key, replies, missing, what).run()) if missing and key else {}
     asked = sum(1 for name in missing if name in replies.texts)
     print(
         f"{what}: {len(set(keys)) - len(missing)} replies cached, {asked} asked for; in all {replies.requests} requests"

@@ -46,7 +46,7 @@ class Chances:
 
     @property
     def discriminates(self) -> bool | None:
-        """Whether the claim may count: by its null, or, where it has none, by the worse model. None where none applies."""
+        """Whether the claim may count, by its null or, where it has none, by the worse model; None by neither."""
         decisive = self.worse_met if self.null_met is None else self.null_met
         return None if decisive is None else decisive <= LIMIT
 

@@ -1,4 +1,4 @@
-"""How many claims are met, counted apart by what a verdict on them says; for the report and for whoever runs the verb."""
+"""How many claims are met, counted apart by what a verdict on them says: for the report, and on the terminal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

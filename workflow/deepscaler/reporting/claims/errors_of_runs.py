@@ -1,7 +1,7 @@
 """By how much a value of the larger scales will vary from run to run: computed, since no run has measured it yet.
 
 From the number of problems and samples, the paper's rates, and what `varies` of config/claims.yaml assumes. An error is
-that of another run on the same problems, within them; `paired_error` alone is of other problems too. In the claim's unit.
+that of another run on the same problems, within them; `paired` alone is of other problems too. In the claim's unit.
 """
 
 from dataclasses import dataclass
@@ -100,6 +100,8 @@ class RunErrors:
     def of_tokens(self, measure: TokenCell) -> float:
         """Of a mean length, or of the ratio of two."""
         answers = sum(test.size for test in tests(measure.column)) * self.samples
+        if measure.answers == "truncated":
+            return self.of_rate(self.stated_here(measure), measure.column, self.samples)
         right = rate(measure.system, measure.column) / 100
         share = {"right": right, "wrong": 1 - right, "all": 1.0}[measure.answers]
         deviation = self.varies.answer_tokens[measure.answers]
