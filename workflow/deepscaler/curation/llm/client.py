@@ -48,7 +48,7 @@ def ask_all(questions: list[Question], settings: LanguageModel, cache: Path, wha
         raise UserError(
             f"{what}: {len(missing)} questions for {settings.model} have no reply yet, and the key is not set",
             cache,
-            f"set ${settings.key_variable}, or take the model out of the scale: what it would have said is then missing",
+            f"set ${settings.key_variable}, or take the model out of the scale: what it would say is then missing",
         )
     reasons = asyncio.run(Asking(settings, key, replies, missing, what).run()) if missing and key else {}
     asked = sum(1 for name in missing if name in replies.texts)

@@ -16,12 +16,12 @@ from deepscaler.reporting.report.examples import examples
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
-    1: "Pass@1 on AIME 2024 along training, 16 samples a problem. The band is the 95 % interval of sampling, problems "
+    1: "Pass@1 on {aime} along training, 16 samples a problem. The band is the 95 % interval of sampling, problems "
     "being the same at every step; dotted lines: the switches to longer contexts.",
     2: "Mean response length and training reward of each step, and their moving average, begun anew with each stage.",
     3: "The same over the last third of the first stage.",
     4: "Share of a step's responses that were cut off at the stage's limit.",
-    5: "Pass@1 on AIME 2024 against model size, with the 95 % interval of other problems and other samples.",
+    5: "Pass@1 on {aime} against model size, with the 95 % interval of other problems and other samples.",
 }
 SECTIONS = (
     ("table", "Pass@1"),
@@ -49,7 +49,7 @@ def write_report(*, scale: str, folder: Path, work: Path, output: Path) -> None:
         description=settings.load_scale(scale).description,
         sections=SECTIONS,
         table=score_table(results),
-        figures=list(figures(folder)),
+        figures=list(figures(scale, folder)),
         claims=claim_groups(results.claims),
         counts=counts(results.claims),
         without_verdict=without_verdict(results.claims),
@@ -165,12 +165,14 @@ def score_table(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def figures(folder: Path) -> Any:
+def figures(scale: str, folder: Path) -> Any:
     """(number, caption, picture as a data address) of the figures that there are."""
+    aime = column_titles(scale).get("aime_2024", "AIME 2024")
     for index, caption in CAPTIONS.items():
         path = folder / "figures" / f"figure-{index}.png"
         if path.is_file():
-            yield index, caption, "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+            picture = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+            yield index, caption.format(aime=aime), picture
 
 
 def record(folder: Path) -> dict[str, Any]:
