@@ -16,6 +16,7 @@ from deepscaler.errors import JobError, UserError, refuse_unknown
 from deepscaler.files import write_text
 from deepscaler.maintenance.claim_blocks import CLAIM_BLOCKS
 from deepscaler.maintenance.markdown import markdown, reference
+from deepscaler.maintenance.miniature_blocks import MINIATURE_BLOCKS
 from deepscaler.reporting.claims.results import number
 from deepscaler.reporting.compute.plan import plan
 from deepscaler.reporting.figures.size_figure import parameters, size_text
@@ -169,5 +170,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "scales": scales,
     "mini-compute": mini_compute,
     **CLAIM_BLOCKS,
+    **MINIATURE_BLOCKS,
 }
 """What can be filled in."""
