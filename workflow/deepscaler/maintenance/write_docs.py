@@ -17,6 +17,7 @@ from deepscaler.files import write_text
 from deepscaler.maintenance.claim_blocks import CLAIM_BLOCKS
 from deepscaler.maintenance.markdown import markdown, reference
 from deepscaler.maintenance.miniature_blocks import MINIATURE_BLOCKS
+from deepscaler.maintenance.status_blocks import STATUS_BLOCKS
 from deepscaler.reporting.claims.results import number
 from deepscaler.reporting.compute.plan import plan
 from deepscaler.reporting.figures.size_figure import parameters, size_text
@@ -171,5 +172,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "mini-compute": mini_compute,
     **CLAIM_BLOCKS,
     **MINIATURE_BLOCKS,
+    **STATUS_BLOCKS,
 }
 """What can be filled in."""

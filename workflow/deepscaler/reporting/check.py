@@ -13,6 +13,7 @@ import yaml
 from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import writing
+from deepscaler.reporting import kept_run
 from deepscaler.reporting.claims.claim_values import declared_results
 from deepscaler.reporting.claims.errors import combined_error
 from deepscaler.reporting.claims.results import Results, Row, number
@@ -48,7 +49,7 @@ def check(*, scale: str, folder: Path, reference: Path) -> None:
 
 
 def keep(*, folder: Path, reference: Path) -> None:
-    """Make a run's small results the reference."""
+    """Make a run's small results the reference; it was made on this machine."""
     if not (folder / "table.csv").is_file():
         raise UserError("there are no results to keep", folder)
     with writing(reference) as aside:
@@ -56,6 +57,7 @@ def keep(*, folder: Path, reference: Path) -> None:
             copy = aside / path.relative_to(folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
+        kept_run.write(aside / kept_run.NAME, kept_run.describe(folder))
 
 
 def settings_differ(fresh: Results, kept: Results) -> Iterator[str]:
@@ -120,12 +122,14 @@ def outside_in_both(fresh: Results, kept: Results) -> Iterator[str]:
 
 
 def outside(results: Results) -> list[Row]:
-    return [row for row in results.claims if row["verdict"] == "outside"]
+    """What is outside, but for illustrations, which chance decides."""
+    return [row for row in results.claims if row["verdict"] == "outside" and row.get("kind") != "illustrative"]
 
 
 def byte_equality(folder: Path, reference: Path) -> Iterator[str]:
     """Which of the kept files this run has byte for byte; docs/ARTIFACT.md says which must be, and why."""
-    names = sorted(path.relative_to(reference) for path in reference.rglob("*") if path.is_file())
+    files = [path for path in reference.rglob("*") if path.is_file() and path.name != kept_run.NAME]
+    names = sorted(path.relative_to(reference) for path in files)
     pairs = [(str(name), folder / name) for name in names if (folder / name).is_file()]
     equal = [name for name, path in pairs if path.read_bytes() == (reference / name).read_bytes()]
     other = [name for name, _ in pairs if name not in equal]
