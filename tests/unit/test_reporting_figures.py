@@ -177,5 +177,5 @@ def test_a_legend_of_several_panels_shows_every_colour(run: Path) -> None:
 def test_systems_of_one_size_have_a_place_each_and_no_axis_of_sizes(run: Path) -> None:
     axes = figures.draw(5, "mini", data_of(run / "results/mini", 5)).axes[0]
     assert axes.get_xscale() == "linear"
-    assert [label.get_text() for label in axes.get_xticklabels()][0] == "mini base"
+    assert axes.get_xticklabels()[0].get_text() == "mini base"
     assert "all of one size" in axes.get_xlabel()
