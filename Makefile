@@ -25,7 +25,7 @@ unexport BASH_ENV ENV CDPATH
 
 ##@ Run
 .PHONY: mini
-mini: $(VENV)/installed ## the whole pipeline on two CPU cores, into results/mini/: six to twelve minutes if they are free
+mini: $(VENV)/installed ## the whole pipeline on two CPU cores, into results/mini/, in minutes: see `make plan SCALE=mini`
 	@workflow/alone.sh $(BIN)/snakemake --profile $(PROFILE) --nolock mini
 
 .PHONY: plan
@@ -33,7 +33,7 @@ plan: $(VENV)/installed ## what a scale costs before it starts: GPU-hours, dolla
 	@$(BIN)/deepscaler plan --scale $(SCALE)
 
 .PHONY: dag
-dag: $(VENV)/installed ## what a scale would run, as a list of jobs; runs nothing (SCALE=paper)
+dag: $(VENV)/installed ## what a scale would run, counted by rule; runs nothing (SCALE=paper)
 	@$(BIN)/snakemake $(SCALE) --dry-run --quiet rules
 
 .PHONY: picture
@@ -154,7 +154,7 @@ clean: ## remove caches and what is cheap to make again; results, checkpoints an
 .PHONY: clean-mini
 clean-mini: ## remove mini's results, checkpoints and samples, after confirmation
 	@[ -t 0 ] || { echo "This asks for confirmation: start it from a terminal."; exit 1; }
-	@read -r -p "Remove results/mini, work/mini and logs/mini? They cost six to twelve minutes. [y/N] " answer; \
+	@read -r -p "Remove results/mini, work/mini and logs/mini? They cost minutes (make plan SCALE=mini). [y/N] " answer; \
 		[[ $$answer == [yY]* ]] && rm -rf results/mini work/mini logs/mini
 
 .PHONY: help

@@ -28,6 +28,7 @@ onerror:
 
 onstart:
     before_submission.check_budget(workflow)
+    before_submission.check_language_models(workflow)
     if workflow.executor_plugin.name == "slurm":
         before_submission.check_cluster(workflow)
     elif workflow.executor_plugin.name == "local":
@@ -57,6 +58,17 @@ rule paper:
         "results/table.csv",
     message:
         "The paper's results are in results/paper/ and results/table.csv"
+
+
+for own in [name for name in SCALES if name not in ("mini", "released", "paper")]:  # a file of config/scales/ is enough
+
+    rule:
+        name:
+            own
+        input:
+            results_of(own),
+        message:
+            "The results of a scale of your own are in results/"
 
 
 if workflow.is_main_process:  # a job's own Snakemake has a command line that nobody typed

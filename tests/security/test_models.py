@@ -11,7 +11,7 @@ from deepscaler.curation.select_gradable import special
 from deepscaler.errors import UserError
 from deepscaler.miniature.tokenizer import CHAT_TEMPLATE, USER, build_tokenizer
 from deepscaler.models import try_tokenizer
-from deepscaler.models.templates import load_tokenizer, prompt_token_ids, special_tokens
+from deepscaler.models.templates import load_tokenizer, prompt_token_ids, special_token_in, special_tokens
 from deepscaler.models.try_tokenizer import tried_template
 from deepscaler.settings.models import Prompting
 

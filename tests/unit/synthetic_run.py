@@ -23,7 +23,7 @@ from deepscaler.reporting.provenance.record_provenance import record_provenance
 from deepscaler.reporting.provenance.resolve_settings import resolve_settings
 from deepscaler.reward.response import grade_response
 from deepscaler.reward.verdicts import MODES
-from deepscaler.settings.claims import Claim
+from deepscaler.settings.claims import Claim, claims
 from deepscaler.training.collect_metrics import collect_metrics
 from deepscaler.training.watch import metrics
 
@@ -231,8 +231,28 @@ def make_reports(folder: Path) -> None:
 def claim(**change: object) -> Claim:
     """A claim that needs no results, with what is changed in it."""
     base = {"id": "x", "statement": "s", "section": "p", "scales": ["mini"], "measure": {"of": "paper", "value": 1},
-            "expected": 10, "reason": "r"}  # fmt: skip
+            "expected": 10, "reason": "r", **EVERY_CLAIM}  # fmt: skip
     return Claim.model_validate(base | change)
+
+
+EVERY_CLAIM = {"counts": "as a measurement", "comparison": "within", "tolerance": 0, "errors": 0, "unit": ""}
+
+
+def claim_file(entries: list[dict[str, object]], scales: tuple[str, ...] = ("mini",)) -> dict[str, object]:
+    """The content of a file of claims: what the repository's own assumes, and these."""
+    effort = {"command": "make mini", "human_minutes": 1, "machine_hours": 1, "machine": "laptop"}
+    return {
+        "effort": dict.fromkeys(scales, effort),
+        "arithmetic": effort | {"machine_hours": 0},
+        "varies": claims().varies.model_dump(mode="json"),
+        "every_claim": {"counts": "as a measurement"},
+        "claims": entries,
+    }
+
+
+def plain(entry: Claim) -> dict[str, object]:
+    """A claim as it stands in a file."""
+    return entry.model_dump(mode="json", exclude_none=True)
 
 
 def data_of(results: Path, number: int) -> list[Path]:

@@ -127,14 +127,14 @@ def test_tries_that_may_have_been_charged_count(tmp_path: Path) -> None:
     assert Replies(cache).requests == 2
 
 
-def test_without_a_key_only_the_cache_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_the_cache_must_answer_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "replies.jsonl"
     with serving() as server:
         ask_all(QUESTIONS[:2], model(server.url), cache)
         monkeypatch.delenv("TEST_KEY")
-        replies = ask_all(QUESTIONS[:3], model(server.url), cache)
-    assert [bool(reply.text) for reply in replies] == [True, True, False]
-    assert replies[2].reason == "no key in $TEST_KEY and nothing cached"
+        assert all(reply.text for reply in ask_all(QUESTIONS[:2], model(server.url), cache))
+        with pytest.raises(UserError, match=r"1 questions for .* have no reply yet, and the key is not set.*TEST_KEY"):
+            ask_all(QUESTIONS[:3], model(server.url), cache)
 
 
 def test_a_wrong_key_is_one_line_at_once(tmp_path: Path) -> None:

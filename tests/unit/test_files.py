@@ -65,3 +65,16 @@ def test_a_table_of_another_shape_is_refused(tmp_path: Path) -> None:
         records.read(path, records.PROBLEM)
     with pytest.raises(UserError, match="no such file"):
         records.read(tmp_path / "absent.parquet", records.PROBLEM)
+
+
+def test_a_place_where_nothing_can_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match=r"can't be written: Not a directory|can't be written: File exists"):
+        files.write_text(tmp_path / "file" / "below.txt", "x")
+    with pytest.raises(UserError, match="can't be written: No such file or directory"):
+        files.write_text("/proc/nowhere/x", "")
+
+
+def test_a_folder_is_no_json_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="can't be read: Is a directory"):
+        files.read_json(tmp_path)

@@ -92,11 +92,11 @@ def test_a_claim_outside_is_found(kept: Path) -> None:
 def test_a_claim_outside_in_the_reference_too_is_reported_but_no_difference(
     kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    row = "id,expected,unit,measured,verdict\nmini-16k-gains,≤ 0.01,p,1,outside\n"
+    row = "id,expected,unit,measured,verdict\nmini-gain-after-8k,≤ 0.01,p,1,outside\n"
     for folder in ("results/mini", "results/reference/mini"):
         (kept / folder / "claims.csv").write_text(row, encoding="utf-8")
     held(kept)
-    assert "outside in the reference too: mini-16k-gains" in capsys.readouterr().out
+    assert "outside in the reference too: mini-gain-after-8k" in capsys.readouterr().out
 
 
 def test_equal_bytes_and_equal_numbers_are_listed_apart(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:

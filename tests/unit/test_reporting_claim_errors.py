@@ -14,7 +14,7 @@ from deepscaler.reporting.claims.check_claims import check_claims
 from deepscaler.settings import claims as claim_settings
 from numpy.typing import NDArray
 from scipy import stats
-from synthetic_run import claim, grades_of, make_tables, scores_of
+from synthetic_run import claim, claim_file, grades_of, make_tables, plain, scores_of
 
 Grade = dict[str, Any]
 BENCHMARKS = 5
@@ -25,11 +25,9 @@ LENGTH = {"of": "tokens", "system": "mini-base", "column": "average", "answers":
 
 def checked(run: Path, measure: dict[str, object], **entry: object) -> dict[str, str]:
     """The row of claims.csv of a claim that measures this."""
-    effort = {"command": "make mini", "human_minutes": 1, "machine_hours": 1, "machine": "laptop"}
     path, output = run / "claims.yaml", run / "claims.csv"
-    made = claim(measure=measure, **entry).model_dump(mode="json", exclude_none=True)
-    content = {"effort": {"mini": effort}, "arithmetic": effort, "claims": [made]}
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    made = plain(claim(measure=measure, **entry))
+    path.write_text(yaml.safe_dump(claim_file([made])), encoding="utf-8")
     check_claims(scale="mini", claims_file=path, folder=run / "results/mini", output=output)
     (row,) = csv.DictReader(output.read_text(encoding="utf-8").splitlines())
     return row

@@ -15,7 +15,7 @@ from deepscaler.errors import UserError
 from deepscaler.reporting.claims.check_claims import check_claims
 from deepscaler.reporting.claims.claim_values import claim_value
 from deepscaler.reporting.claims.results import Results
-from synthetic_run import claim
+from synthetic_run import claim, claim_file, plain
 
 
 def value_of(run: Path, **wanted: object) -> float:
@@ -110,15 +110,15 @@ def test_training_values_are_means_of_steps_in_a_row(run: Path) -> None:
 def test_other_measures(run: Path) -> None:
     assert value_of(run, of="steps") == 36
     assert value_of(run, of="steps", stage="8k") == 12
-    assert value_of(run, of="problems") == 4
+    assert value_of(run, of="problems", which="all") == 4
     assert value_of(run, of="completeness") == 100
     assert value_of(run, of="compute", rule="train_segment", quantity="core_hours") == pytest.approx(
         2 * 400 / 3600, abs=1e-3
     )
-    last = value_of(run, of="curve", stage="24k")
+    last = value_of(run, of="curve", stage="24k", at="end")
     assert last == pytest.approx(value_of(run, of="table", system="deepscaler-24k", column="aime_2024"), abs=1e-3)
-    assert value_of(run, of="curve", stage="8k", at="maximum") >= value_of(run, of="curve", stage="8k")
-    assert value_of(run, of="curve", stage="8k", by=6) != value_of(run, of="curve", stage="8k")
+    assert value_of(run, of="curve", stage="8k", at="maximum") >= value_of(run, of="curve", stage="8k", at="end")
+    assert value_of(run, of="curve", stage="8k", at="end", by=6) != value_of(run, of="curve", stage="8k", at="end")
     assert value_of(run, of="compute", rule="train_segment", stage="8k", quantity="wall_hours") == pytest.approx(
         200 / 3600, abs=1e-3
     )
@@ -128,7 +128,8 @@ def test_other_measures(run: Path) -> None:
 
 
 def test_significance_is_of_an_improvement(run: Path) -> None:
-    better = value_of(run, of="significance", system="deepscaler-24k", against="mini-base")
+    compared = {"of": "significance", "system": "deepscaler-24k", "against": "mini-base"}
+    better = value_of(run, **compared, column="average")
     assert better < 0.01
     path = run / "results/mini/comparisons.csv"
     rows = list(csv.DictReader(path.open(encoding="utf-8")))
@@ -138,8 +139,8 @@ def test_significance_is_of_an_improvement(run: Path) -> None:
         writer = csv.DictWriter(handle, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    assert value_of(run, of="significance", system="deepscaler-24k", against="mini-base") == 1
-    assert value_of(run, of="significance", system="deepscaler-24k", against="mini-base", column="math_500") == 1
+    assert value_of(run, **compared, column="average") == 1
+    assert value_of(run, **compared, column="math_500") == 1
 
 
 def test_what_is_not_there_is_not_run(run: Path) -> None:
@@ -152,8 +153,6 @@ def test_what_is_not_there_is_not_run(run: Path) -> None:
 
 
 def test_verdicts(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    effort = {"mini": {"command": "make mini", "human_minutes": 1, "machine_hours": 1, "machine": "laptop"}}
-    effort |= {"paper": effort["mini"]}
     steps = {"of": "steps"}
     entries = [
         claim(id="right", measure=steps, expected=36),
@@ -163,23 +162,18 @@ def test_verdicts(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
         claim(id="sum", expected=1),
     ]
     path = tmp_path / "claims.yaml"
-    path.write_text(
-        yaml.safe_dump(
-            {
-                "effort": effort,
-                "arithmetic": effort["mini"] | {"machine_hours": 0},
-                "claims": [e.model_dump(mode="json", exclude_none=True) for e in entries],
-            }
-        ),
-        encoding="utf-8",
-    )
+    path.write_text(yaml.safe_dump(claim_file([plain(e) for e in entries], ("mini", "paper"))), encoding="utf-8")
     check_claims(scale="mini", claims_file=path, folder=run / "results/mini", output=tmp_path / "claims.csv")
     rows = list(csv.DictReader((tmp_path / "claims.csv").open(encoding="utf-8")))
     assert [(row["id"], row["verdict"], row["measured"], row["machine_hours"]) for row in rows] == [
         ("right", "met", "36", "1"), ("wrong", "outside", "36", "1"), ("elsewhere", "not run", "", "1"),
-        ("never", "not run", "", ""), ("sum", "met", "1", "0"),
+        ("never", "not measurable", "", ""), ("sum", "met", "1", "0"),
     ]  # fmt: skip
-    assert "outside: wrong: expected 35, measured 36" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "Claims: measured: 1 met, 1 outside; by the paper's arithmetic: 1 met, 0 outside; 1 not run; 1 not measurable"
+    )
+    assert "  outside: wrong: expected 35, measured 36" in lines
 
 
 def test_a_scores_file_that_is_no_json_is_an_error_for_people(run: Path) -> None:

@@ -19,11 +19,12 @@ from deepscaler.settings.claims import (
     claims,
 )
 from deepscaler.settings.models import Published
-from synthetic_run import claim
+from synthetic_run import claim, claim_file, plain
 
 WORDS = {"three-times-as-long", "base-wrong-over-right", "third-of-tokens", "third-of-tokens-8k", "days", "doubling",
-         "speed-16k-from-start", "cost-per-hour"}  # fmt: skip
-"""Claims whose number the paper says in words, or rounds with "about"."""
+         "speed-16k-from-start", "cost-per-hour", "beats-rstar", "beats-o1-math",
+         "average-gain-at-8k", "average-gain-at-16k", "average-gain-at-24k"}  # fmt: skip
+"""Claims whose number the paper has in words, rounds by "about", or does not say (half of a gain, a stage's share)."""
 ALSO = {
     "average-gain-printed": "8.1", "drop-at-8k": "6%", "drop-at-8k-printed": "6%", "lengths-imply-base": "28.8",
     "second-switch": "1520", "steps-16k": "480", "gpus-8k": "8 个", "gpus-16k": "32 个", "gpus-24k": "32 个",
@@ -150,12 +151,9 @@ def test_expectation_is_written_for_people() -> None:
     ],
 )
 def test_a_wrong_claim_is_refused_with_its_file(tmp_path: Path, change: dict[str, object], message: str) -> None:
-    entry = claim().model_dump(exclude_none=True, mode="json") | change
-    effort = {"mini": {"command": "make mini", "human_minutes": 1, "machine_hours": 1, "machine": "laptop"}}
+    entry = plain(claim()) | change
     path = tmp_path / "claims.yaml"
-    path.write_text(
-        yaml.safe_dump({"effort": effort, "arithmetic": effort["mini"], "claims": [entry]}), encoding="utf-8"
-    )
+    path.write_text(yaml.safe_dump(claim_file([entry])), encoding="utf-8")
     with pytest.raises(UserError) as raised:
         claims(path)
     assert message in str(raised.value)
@@ -163,6 +161,17 @@ def test_a_wrong_claim_is_refused_with_its_file(tmp_path: Path, change: dict[str
 
 
 def test_two_claims_of_one_name_are_refused() -> None:
-    effort = {"mini": {"command": "c", "human_minutes": 1, "machine_hours": 1, "machine": "m"}}
     with pytest.raises(ValueError, match="two claims are called 'x'"):
-        ClaimFile.model_validate({"effort": effort, "arithmetic": effort["mini"], "claims": [claim(), claim()]})
+        ClaimFile.model_validate(claim_file([plain(claim()), plain(claim())]))
+
+
+def test_a_claim_says_only_what_differs_from_every_claim() -> None:
+    entry = plain(claim())
+    del entry["tolerance"], entry["comparison"]
+    content = claim_file([entry | {"counts": "for nothing"}])
+    content["every_claim"] = {"counts": "as a check", "comparison": "at_least", "tolerance": 3}
+    [made] = ClaimFile.model_validate(content).claims
+    assert (made.counts, made.comparison, made.tolerance) == ("for nothing", "at_least", 3)
+    content["every_claim"] = {"counts": "as a check", "comparison": "at_least"}
+    with pytest.raises(ValueError, match="tolerance"):
+        ClaimFile.model_validate(content)

@@ -13,6 +13,7 @@ from deepscaler.reporting.figures import figures, style
 from deepscaler.reporting.figures.draw_figure import draw_figure
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.lines import Line2D
 from synthetic_run import data_of
 
 NUMBERS = sorted(figures.FIGURES)
@@ -168,3 +169,18 @@ def test_a_failing_cell_is_one_line_and_its_notebook_is_kept_aside(run: Path) ->
         )
     assert [path.name for path in executed.parent.iterdir()] == ["f.failed.ipynb"]
     assert not png.exists()
+
+
+def test_a_legend_of_several_panels_shows_every_colour(run: Path) -> None:
+    figure = figures.draw(2, "mini", data_of(run / "results/mini", 2))
+    (legend,) = figure.legends
+    drawn = {line.get_color() for axes in figure.axes for line in axes.get_lines() if line.get_label() != "each step"}
+    assert {style.BLUE, style.ORANGE} <= drawn
+    assert {style.BLUE, style.ORANGE} <= {line.get_color() for line in legend.findobj(Line2D)}
+
+
+def test_systems_of_one_size_have_a_place_each_and_no_axis_of_sizes(run: Path) -> None:
+    axes = figures.draw(5, "mini", data_of(run / "results/mini", 5)).axes[0]
+    assert axes.get_xscale() == "linear"
+    assert axes.get_xticklabels()[0].get_text() == "mini base"
+    assert "all of one size" in axes.get_xlabel()

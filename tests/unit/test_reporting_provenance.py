@@ -180,3 +180,8 @@ def test_without_a_record_there_is_a_hint(run: Path, capsys: pytest.CaptureFixtu
     (run / CRATE).unlink()
     with pytest.raises(UserError, match="no record of provenance"):
         traced(run, capsys)
+
+
+def test_a_column_without_a_row_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match=r"`--column` needs a `--row`.*mini-base, deepscaler-8k"):
+        traced(run, capsys, column="aime_2024")

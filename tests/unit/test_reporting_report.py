@@ -23,6 +23,8 @@ def test_it_holds_everything(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for part in ("DeepScaleR 24K", "Figure 5.", "not run", "train_segment", "mini-aime", "Completions", "openrlhf"):
         assert part in text, part
+    for what in ("measured", "by the paper&#39;s arithmetic", "by construction", "chance alone would put"):
+        assert what in text, what
     assert text.count("data:image/png;base64,") == 5
     assert text.count('<details class="example"') >= 8
 

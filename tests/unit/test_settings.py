@@ -291,6 +291,21 @@ def test_environment_variables_override_the_site_file(checkout: Path, monkeypatc
     assert settings.site().work == "/scratch/someone"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DEEPSCALER_ACOUNT", "me", r"unknown variable \$DEEPSCALER_ACOUNT .*did you mean \$DEEPSCALER_ACCOUNT\?"),
+        ("DEEPSCALER_NETWORK", "logn", r"network.*\[\$DEEPSCALER_NETWORK\]"),
+    ],
+)
+def test_a_wrong_variable_is_named(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=said):
+        settings.site()
+
+
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("kl:\n  coefficient: 0.001\n  estimator: k3\n  coefficient: 0.002\n")

@@ -34,3 +34,23 @@ def test_it_stops_at_preflight_with_a_list_and_nothing_half_made(root: Path, tmp
     made = [path for folder in ("work", "results") for path in (tmp_path / folder).rglob("*") if path.is_file()]
     assert made == []
     assert [path.name for path in (tmp_path / "logs" / "paper").iterdir()] == ["preflight"]
+
+
+@pytest.mark.timeout(300)
+def test_a_missing_key_stops_it_before_the_first_job(root: Path, tmp_path: Path) -> None:
+    for name in ("config", "envs", "workflow/rules", "workflow/notebooks"):
+        shutil.copytree(root / name, tmp_path / name)
+    shutil.copyfile(root / "Snakefile", tmp_path / "Snakefile")
+    model = "{ api: openai, model: reader, key_variable: READER_KEY }"
+    (tmp_path / "config/scales/asking.yaml").write_text(
+        f"extends: mini\ncuration: {{ extract_answers: {{ language_model: {model} }} }}\n", encoding="utf-8"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("DEEPSCALER_")}
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "asking"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 1
+    assert "extract_answers asks reader, and $READER_KEY is not set" in done.stderr
+    assert not (tmp_path / "work").exists()
+    assert not (tmp_path / "logs").exists()

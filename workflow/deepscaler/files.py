@@ -34,9 +34,13 @@ def writing(path: Path | str) -> Iterator[Path]:
 
     Raises:
         JobError: the disk is full.
+        UserError: nothing can be written there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_writable(path, error) from None
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         yield aside
@@ -45,7 +49,17 @@ def writing(path: Path | str) -> Iterator[Path]:
         remove(aside)
         if isinstance(error, OSError) and error.errno in FULL:
             raise JobError(f"could not write: {os.strerror(error.errno)}", path, "make room and run it again") from None
+        if isinstance(error, OSError) and error.filename == str(aside):
+            raise not_writable(path, error) from None
         raise
+
+
+def not_writable(path: Path, error: OSError) -> Exception:
+    """A full disk fails the job; a folder that is none, or belongs to others, is what the user gave."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in FULL:
+        return JobError(f"could not write: {reason}", path, "make room and run it again")
+    return UserError(f"can't be written: {reason}", path)
 
 
 def replace(source: Path, target: Path) -> None:

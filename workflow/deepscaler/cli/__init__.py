@@ -22,7 +22,8 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(prepare)
-    for module in (data, models, training, evaluation, reporting, reward, site, planning, project):
+    # the help has a panel for each kind of verb, in the order in which they come: what people type first
+    for module in (planning, site, training, reporting, reward, data, models, evaluation, project):
         module.register(app)
     return app
 

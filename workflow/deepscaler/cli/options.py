@@ -20,6 +20,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
+from deepscaler.settings.rules import RULES
+
+PEOPLE_VERBS, RULE_VERBS = "For people", "Rules of the workflow, which Snakemake calls"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 ScaleName = Annotated[str, typer.Option("--scale", help="A scale: a file of config/scales/, without its suffix.")]
@@ -57,7 +60,8 @@ def verb(app: typer.Typer) -> Callable[[Function], Function]:
     """Add a function to the app as the verb of its own name."""
 
     def add(function: Function) -> Function:
-        app.command(function.__name__, cls=Verb)(function)
+        panel = RULE_VERBS if function.__name__ in RULES else PEOPLE_VERBS
+        app.command(function.__name__, cls=Verb, rich_help_panel=panel)(function)
         return function
 
     return add

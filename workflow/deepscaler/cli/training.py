@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from deepscaler.cli.options import Output, ScaleName, verb
+from deepscaler.cli.options import PEOPLE_VERBS, Output, ScaleName, verb
 
 Segment = Annotated[str, typer.Option("--segment", help="A segment of the scale's chain, such as 8k-1.")]
 
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
         verb(app)(function)
     checkpoint = typer.Typer(help="Checkpoints: what they are and where they came from.", no_args_is_help=True)
     checkpoint.command("verify")(verify_checkpoint)
-    app.add_typer(checkpoint, name="checkpoint")
+    app.add_typer(checkpoint, name="checkpoint", rich_help_panel=PEOPLE_VERBS)
 
 
 def schedule_prompts(

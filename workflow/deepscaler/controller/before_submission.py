@@ -14,13 +14,28 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from deepscaler.controller import slurm_requests, stale_locks
+from deepscaler.controller import language_model_keys, slurm_requests, stale_locks
 from deepscaler.controller.slurm_requests import GROUP, NAMES, SETTINGS_FILES, Submission
 from deepscaler.cost.planned import SAMPLING, TRAINING
 from deepscaler.errors import UserError
 from deepscaler.settings import site
 from deepscaler.settings.load import project_root
 from deepscaler.training.watch import budget
+
+
+def check_language_models(workflow: Any) -> None:
+    """Are the keys there for the models that the jobs to be run will ask? Raises WorkflowError, as `check_cluster`."""
+    from snakemake.exceptions import WorkflowError
+
+    jobs = [
+        (job.rule.name, job.wildcards_dict["scale"])
+        for job in workflow.dag.needrun_jobs()
+        if "scale" in job.wildcards_dict
+    ]
+    try:
+        language_model_keys.check_keys(jobs)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def check_cluster(workflow: Any) -> None:

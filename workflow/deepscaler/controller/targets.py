@@ -39,7 +39,7 @@ def check_targets(arguments: Sequence[str], rules: Iterable[str]) -> None:
         if name is not None and PurePath(word).parent == PurePath("results", name, "scores"):
             check_scores(name, word)
     for word in takewhile(lambda argument: not argument.startswith("-"), arguments[1:]):
-        if word.replace("_", "").isalnum() and word not in known:
+        if "/" not in word and word not in known:
             guess = nearest(word, known)
             hint = f"did you mean {guess!r}?" if guess else f"scales: {', '.join(scale_names())}; or a file: results/…"
             raise UserError(f"no rule or scale {word!r}", "the command line", hint)

@@ -48,9 +48,11 @@ def write_card(path: Path, scale: str, rows: list[dict[str, Any]], selection: Se
 def body(scale: str, rows: list[dict[str, Any]], selection: SelectGradable) -> str:
     counts = Counter(row["source"] for row in rows)
     origins = Counter(row["answer_origin"] for row in rows)
+    synthetic = all(settings.sources()[name].kind == "synthetic" for name in counts)
+    what = "synthetic problems, chains of digits (docs/miniature.md)," if synthetic else "competition problems"
     sections = [
         f"# Training problems of DeepScaleR, `{scale}`",
-        f"{len(rows):,} competition problems with answers that a rule can grade, made by the steps `fetch_source`, "
+        f"{len(rows):,} {what} with answers that a rule can grade, made by the steps `fetch_source`, "
         "`extract_answers`, `deduplicate`, `decontaminate` and `select_gradable`. What each step removed, and why, is "
         "in `removed.parquet`; the counts are in `curation.csv`.",
         f"Answers: {', '.join(f'{count:,} {origin}' for origin, count in origins.most_common())}. Every one is "
@@ -62,7 +64,7 @@ def body(scale: str, rows: list[dict[str, Any]], selection: SelectGradable) -> s
         source_table(counts),
         "The problems stay their owners'; the licence of the whole is that of its strictest part.",
     ]
-    if not all(entry.kind == "synthetic" for entry in (settings.sources()[name] for name in counts)):
+    if not synthetic:
         sections += ["## Beside the published data set", comparison(len(rows))]
     return "\n\n".join(sections) + "\n"
 

@@ -22,7 +22,6 @@ SECOND_ASKED = re.compile(rf"\b(?:b|ii|2)\)\s{{1,40}}{ASK}", re.IGNORECASE)
 
 TokenCount = Callable[[str], int]
 """Tokens of a problem's whole prompt, chat template included."""
-"""A special token of the model's that a problem's text holds: it would end the user's turn in the prompt."""
 
 
 def select_gradable(

@@ -99,6 +99,8 @@ def legend(scale: str, rows: Sequence[Row], compared: bool) -> str:
     notes = [f"Bold: the best of a column. Underlined: sampled here, graded by the `{grader}` grader."]
     if compared:
         notes.append("In parentheses: the paper's number.")
+    if all(settings.benchmarks()[name].kind == "synthetic" for name in suite(scale)):
+        notes.append("The sets are chains of digits, each in the column of one of the paper's: docs/miniature.md.")
     notes += [
         f"{REPORTED} {row.title}: reported, not run ({row.entry.source})."
         for row in rows

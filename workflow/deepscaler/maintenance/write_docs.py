@@ -7,19 +7,21 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from deepscaler import settings
 from deepscaler.errors import JobError, UserError, refuse_unknown
 from deepscaler.files import write_text
-from deepscaler.reporting.claims.check_claims import Finding, expectation, value_text
-from deepscaler.reporting.claims.claim_values import claim_value
-from deepscaler.reporting.claims.results import Results, number
+from deepscaler.maintenance.claim_blocks import CLAIM_BLOCKS
+from deepscaler.maintenance.markdown import markdown, reference
+from deepscaler.maintenance.miniature_blocks import MINIATURE_BLOCKS
+from deepscaler.maintenance.status_blocks import STATUS_BLOCKS
+from deepscaler.reporting.claims.results import number
 from deepscaler.reporting.compute.plan import plan
 from deepscaler.reporting.figures.size_figure import parameters, size_text
-from deepscaler.settings.claims import Claim, Constant, claims
+from deepscaler.settings.claims import claims
 
 BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 PENDING = "*Not run yet.*\n"
@@ -58,11 +60,6 @@ def filled(path: Path) -> str:
     if text.count("<!-- begin ") != len(BLOCK.findall(text)):
         raise UserError("a block is not closed", path, "<!-- begin NAME --> needs its <!-- end NAME -->")
     return BLOCK.sub(fill, text)
-
-
-def reference(scale: str) -> Results:
-    """The run of a scale that is kept for comparison."""
-    return Results(scale, settings.project_root() / "results" / "reference" / scale)
 
 
 def mini_table() -> str:
@@ -166,86 +163,6 @@ def mini_compute() -> str:
     return markdown(["rule", "stage", "jobs", "minutes", "peak memory (GB)"], rows)
 
 
-def effort() -> str:
-    """Scale by scale: the command, and what it takes."""
-    efforts = {"the paper's arithmetic": claims().arithmetic}
-    efforts |= {f"scale `{scale}`": effort for scale, effort in claims().effort.items()}
-    rows = [
-        [what, str(count_of(what)), f"`{e.command}`", f"{e.human_minutes:g}", f"{e.machine_hours:g} ({e.machine})"]
-        for what, e in efforts.items()
-    ]
-    return markdown(["checked by", "claims", "command", "human minutes", "machine hours"], rows)
-
-
-def count_of(what: str) -> int:
-    """Claims that are checked at a scale, or by arithmetic alone."""
-    arithmetic = [claim for claim in claims().claims if is_arithmetic(claim)]
-    if not what.startswith("scale"):
-        return len(arithmetic)
-    return sum(what.split("`")[1] in claim.scales for claim in claims().claims) - len(arithmetic)
-
-
-def claims_of(belongs: Callable[[Claim], bool]) -> Callable[[], str]:
-    """A table of some claims, with what the reference runs measured."""
-
-    def block() -> str:
-        rows = [claim_row(claim) for claim in claims().claims if belongs(claim)]
-        return markdown(["claim", "where", "scales", "expected", "why this tolerance", "measured", "verdict"], rows)
-
-    return block
-
-
-def unmeasured() -> str:
-    """A table of what the paper states and nothing here measures."""
-    rows = [
-        [f"**{claim.id}** {claim.statement}", claim.section, claim.note or ""]
-        for claim in claims().claims
-        if is_unmeasured(claim)
-    ]
-    return markdown(["statement", "where", "why it is not measured"], rows)
-
-
-def claim_row(claim: Claim) -> list[str]:
-    note = f"<br>{claim.note}" if claim.note else ""
-    scales = "any" if is_arithmetic(claim) else " ".join(f"`{scale}`" for scale in claim.scales) or "none"
-    first = [f"**{claim.id}** {claim.statement}{note}", claim.section, scales]
-    return [*first, expectation(claim), claim.reason, *found_in_reference(claim)]
-
-
-def found_in_reference(claim: Claim) -> tuple[str, str]:
-    """(measured, verdict) of the reference run of the first scale that has one; arithmetic needs none."""
-    if is_arithmetic(claim):
-        finding = Finding(claim, claim_value(reference(claim.scales[0]), claim.measure))
-        return value_text(finding), finding.verdict
-    rows = [row for scale in claim.scales for row in reference(scale).claims if row["id"] == claim.id]
-    return next(((row["measured"], row["verdict"]) for row in rows if row["measured"]), ("–", "not run"))
-
-
-def markdown(head: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-
-
-def is_arithmetic(claim: Claim) -> bool:
-    return isinstance(claim.measure, Constant)
-
-
-def is_mini(claim: Claim) -> bool:
-    return "mini" in claim.scales and not is_arithmetic(claim)
-
-
-def is_released(claim: Claim) -> bool:
-    return "released" in claim.scales and "mini" not in claim.scales
-
-
-def is_paper(claim: Claim) -> bool:
-    return claim.scales == ["paper"]
-
-
-def is_unmeasured(claim: Claim) -> bool:
-    return not claim.scales
-
-
 BLOCKS: dict[str, Callable[[], str]] = {
     "mini-table": mini_table,
     "mini-results": mini_results,
@@ -253,11 +170,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "mini-size": mini_size,
     "scales": scales,
     "mini-compute": mini_compute,
-    "effort": effort,
-    "claims-mini": claims_of(is_mini),
-    "claims-released": claims_of(is_released),
-    "claims-paper": claims_of(is_paper),
-    "claims-arithmetic": claims_of(is_arithmetic),
-    "claims-unmeasured": unmeasured,
+    **CLAIM_BLOCKS,
+    **MINIATURE_BLOCKS,
+    **STATUS_BLOCKS,
 }
-"""What can be filled in; a claim is in exactly one of the five tables."""
+"""What can be filled in."""

@@ -13,7 +13,7 @@ from typing import Any
 from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import writing
-from deepscaler.reporting import equality
+from deepscaler.reporting import equality, kept_run
 from deepscaler.reporting.claims.claim_values import declared_results
 from deepscaler.reporting.claims.errors import combined_error
 from deepscaler.reporting.claims.results import Results, Row, number
@@ -51,7 +51,7 @@ def check(*, scale: str, folder: Path, reference: Path) -> None:
 
 
 def keep(*, folder: Path, reference: Path) -> None:
-    """Make a run's small results the reference."""
+    """Make a run's small results the reference; it was made on this machine."""
     if not (folder / "table.csv").is_file():
         raise UserError("there are no results to keep", folder)
     with writing(reference) as aside:
@@ -59,6 +59,7 @@ def keep(*, folder: Path, reference: Path) -> None:
             copy = aside / path.relative_to(folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
+        kept_run.write(aside / kept_run.NAME, kept_run.describe(folder))
 
 
 def settings_differ(fresh: Results, kept: Results) -> Iterator[str]:
@@ -125,7 +126,8 @@ def outside_in_both(fresh: Results, kept: Results) -> Iterator[str]:
 
 
 def outside(results: Results) -> list[Row]:
-    return [row for row in results.claims if row["verdict"] == "outside"]
+    """What is outside, but for illustrations, which chance decides."""
+    return [row for row in results.claims if row["verdict"] == "outside" and row.get("kind") != "illustrative"]
 
 
 def byte_equality(fresh: Results, kept: Results) -> Iterator[str]:

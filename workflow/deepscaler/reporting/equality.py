@@ -12,7 +12,7 @@ from pathlib import Path
 from deepscaler.files import sha256
 from deepscaler.training.watch.metrics import TIMES
 
-OF_THEIR_RUN = ("compute.csv", "claims.csv", "report.html", "ro-crate-metadata.json", "source")
+OF_THEIR_RUN = ("compute.csv", "claims.csv", "report.html", "ro-crate-metadata.json", "source", "kept.yaml")
 """Files and folders of results/{scale} that speak of times: the ledger, claims about it, the page, the crate."""
 WITHOUT_SECONDS = "training.csv"
 TIME_COLUMNS = ("time", "seconds")

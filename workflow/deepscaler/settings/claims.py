@@ -2,12 +2,13 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from deepscaler.errors import UserError
 from deepscaler.settings.base import Name, Strict, validate
+from deepscaler.settings.chances import Null, Varies
 from deepscaler.settings.load import project_root, read_yaml, scale_names
 
 Series = Literal["reward", "response_length", "truncated"]
@@ -53,7 +54,7 @@ class TrainingValue(Value):
     series: Series
     at: Literal["start", "end", "minimum", "maximum"]
     """The first or last `steps` steps, or the lowest or highest mean of `steps` steps in a row."""
-    steps: int = Field(default=100, gt=0)
+    steps: int = Field(gt=0)
 
 
 class CurveValue(Value):
@@ -62,7 +63,7 @@ class CurveValue(Value):
     of: Literal["curve"]
     stage: Name | None
     """None is the base model."""
-    at: Literal["end", "maximum"] = "end"
+    at: Literal["end", "maximum"]
     by: int | None = None
     """Only the stage's first `by` steps."""
 
@@ -78,7 +79,7 @@ class ProblemCount(Value):
     """Problems that curation ended with: all of them (curation.csv), or those whose text should not be there."""
 
     of: Literal["problems"]
-    which: Literal["all", "repeated", "in_benchmarks"] = "all"
+    which: Literal["all", "repeated", "in_benchmarks"]
     """`repeated` elsewhere among them, or word by word `in_benchmarks`, whatever its blanks and case."""
 
 
@@ -104,7 +105,7 @@ class Significance(Value):
     of: Literal["significance"]
     system: Name
     against: Name
-    column: str = "average"
+    column: str
 
 
 class MalformedRight(Value):
@@ -151,6 +152,14 @@ class Line(Strict):
     """Which panel of the figure; None for figures 1 and 5."""
 
 
+Kind = Literal["measured", "arithmetic", "by construction", "illustrative", "not measurable"]
+KINDS: dict[str, Kind] = {
+    "as a measurement": "measured",
+    "as a check": "by construction",
+    "for nothing": "illustrative",
+}
+
+
 class Claim(Strict):
     id: Name
     statement: str
@@ -159,12 +168,18 @@ class Claim(Strict):
     scales: list[Name]
     """Where it can be checked; none of what is not measured."""
     measure: Measure
+    counts: Literal["as a measurement", "as a check", "for nothing"]
+    """A check is met by construction, by whatever finishes; `for nothing`: an illustration, met by chance too often."""
     expected: float
-    comparison: Literal["within", "at_least", "at_most"] = "within"
-    tolerance: float = Field(default=0, ge=0)
-    errors: float = Field(default=0, ge=0)
+    comparison: Literal["within", "at_least", "at_most"]
+    tolerance: float = Field(ge=0)
+    errors: float = Field(ge=0)
     """Of `at_least`, `at_most`: the measured value must differ from `expected` by this many of its standard errors."""
-    unit: str = ""
+    honest: float | None = None
+    """What an honest re-run would measure, where neither `expected` nor the paper's table says it."""
+    rules_out: Null | None = None
+    """What must not meet the claim; None where a model five points worse is all that could."""
+    unit: str
     reason: str
     """Why the tolerance is what it is."""
     note: str | None = None
@@ -180,6 +195,15 @@ class Claim(Strict):
         if isinstance(self.measure, Unmeasured) and not self.note:
             raise ValueError(f"claim {self.id!r}: the note must say why nothing is measured")
         return self
+
+    @property
+    def kind(self) -> "Kind":
+        """How it counts: a claim is of exactly one kind."""
+        if isinstance(self.measure, Unmeasured):
+            return "not measurable"
+        if isinstance(self.measure, Constant):
+            return "arithmetic"
+        return KINDS[self.counts]
 
     @property
     def needs_error(self) -> bool:
@@ -216,7 +240,18 @@ class ClaimFile(Strict):
     """Scale → its effort."""
     arithmetic: Effort
     """What it takes to check the paper's own arithmetic."""
+    varies: Varies
+    every_claim: dict[str, str | float]
+    """What holds of each claim that does not say otherwise."""
     claims: list[Claim]
+
+    @model_validator(mode="before")
+    @classmethod
+    def claims_say_what_every_claim_does(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("every_claim"), dict):
+            return data
+        claims = [data["every_claim"] | one if isinstance(one, dict) else one for one in data.get("claims") or []]
+        return data | {"claims": claims}
 
     @model_validator(mode="after")
     def names_are_known_and_unique(self) -> "ClaimFile":

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from deepscaler.errors import UserError, refuse_unknown
+from deepscaler.errors import UserError, nearest, refuse_unknown
 from deepscaler.files import digest_of
 from deepscaler.settings.base import validate
 from deepscaler.settings.benchmarks import Benchmark, BenchmarkFile
@@ -126,11 +126,35 @@ def site() -> Site:
     local = path.with_name("site.local.yaml")
     if local.exists():
         values = merge(values, read_yaml(local))
-    for key in Site.model_fields.keys() - {"language_models"}:
-        variable = os.environ.get(f"DEEPSCALER_{key.upper()}")
-        if variable is not None:
-            values[key] = variable or None  # set and empty: left open
-    return validate(Site, values, local if local.exists() else path)
+    files = validate(Site, values, local if local.exists() else path)
+    given = from_environment([key for key in Site.model_fields if key != "language_models"])
+    names = ", ".join(f"${PREFIX}{key.upper()}" for key in given)
+    return validate(Site, {**values, **given}, names) if given else files
+
+
+PREFIX = "DEEPSCALER_"
+
+
+def from_environment(keys: list[str]) -> dict[str, str | None]:
+    """Keys that variables set, in priority to files; one that is nearly a key's is a slip, and refused."""
+    known = [f"{PREFIX}{key.upper()}" for key in keys]
+    for name in os.environ:
+        unknown = name.startswith(PREFIX) and name not in (*known, *OTHER_VARIABLES)
+        if unknown and (guess := nearest(name, [*known, *OTHER_VARIABLES])):
+            raise UserError(f"unknown variable ${name}", "the environment", f"did you mean ${guess}?")
+    # set and empty: left open
+    return {key: os.environ[name] or None for key, name in zip(keys, known, strict=True) if name in os.environ}
+
+
+OTHER_VARIABLES = tuple(
+    f"{PREFIX}{name}"
+    for name in (
+        *("ROOT", "RUN", "LOCK_WAIT", "LAUNCH", "RAY", "SEGMENT", "FORK_SERVER", "THINK_RULE"),
+        *("SHARED", "MINI_RUN", "KILLS"),
+        *("REWARD_MODE", "REWARD_SECONDS", "REWARD_MEMORY_MB", "REWARD_WORKERS"),
+    )
+)
+"""Variables that are no settings of the site: of launches, the reward's processes, and tests."""
 
 
 def settings_digest(*values: Any) -> str:

@@ -37,9 +37,10 @@ class BudgetSpent(Exception):
 def ask_all(questions: list[Question], settings: LanguageModel, cache: Path, what: str = "asking") -> list[Reply]:
     """A reply to each question, in order; what `cache` has is not asked again.
 
-    Without a key (the site's `key_variable`) only the cache answers. Questions beyond the budget, and those that the
-    server refuses, have no text but a reason. A JobError when questions failed in every try: all other replies are
-    kept, so that running again asks for these alone.
+    Without a key (the site's `key_variable`) the cache must answer all: what it lacks is a UserError, since going on
+    with less would lose problems in silence. Questions beyond the budget, and those that the server refuses, have no
+    text but a reason. A JobError when questions failed in every try: all other replies are kept, so that running again
+    asks for these alone.
     """
     service = service_of(settings.api)
     key = os.environ.get(service.key_variable)
@@ -47,12 +48,14 @@ def ask_all(questions: list[Question], settings: LanguageModel, cache: Path, wha
     keys = [key_of(question, settings) for question in questions]
     missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in replies.texts}
     if missing and not key:
-        none = f"no key in ${service.key_variable} and nothing cached"
-        reasons = dict.fromkeys(missing, none)
-    elif missing and key:
+        raise UserError(
+            f"{what}: {len(missing)} questions for {settings.model} have no reply yet, and the key is not set",
+            cache,
+            f"set ${service.key_variable}, or take the model out of the scale: what it would say is then missing",
+        )
+    reasons = {}
+    if missing and key:
         reasons = asyncio.run(Asking(settings, connect(settings, service, key), replies, missing, what).run())
-    else:
-        reasons = {}
     asked = sum(1 for name in missing if name in replies.texts)
     print(
         f"{what}: {len(set(keys)) - len(missing)} replies cached, {asked} asked for; in all {replies.requests} requests"

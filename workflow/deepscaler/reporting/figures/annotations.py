@@ -1,12 +1,13 @@
 """Annotations that several figures share: stage boundaries, the paper's values, the legend."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepscaler import dag, settings
 from deepscaler.reporting.figures import style
 from deepscaler.settings.claims import Claim, Series, TableCell, claims
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -56,10 +57,23 @@ def claims_at(scale: str) -> list[Claim]:
     return [claim for claim in claims().claims if scale in claim.scales]
 
 
-def legend_below(figure: "Figure", axes: "Axes") -> None:
-    """One legend for all panels, under them, where it covers nothing."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
+def legend_below(figure: "Figure", *panels: "Axes") -> None:
+    """One legend for all panels, under them, where it covers nothing; what differs by panel is shown in its colours."""
+    from matplotlib.legend_handler import HandlerTuple
+
+    named: dict[str, list[Artist]] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, []).append(handle)
+    alike = {label: len({colour_of(handle) for handle in handles}) == 1 for label, handles in named.items()}
+    shown: list[Any] = [handles[0] if alike[label] else tuple(handles) for label, handles in named.items()]
+    figure.legend(shown, list(named), loc="outside lower center", ncols=len(named),
+                  handler_map={tuple: HandlerTuple(ndivide=None)})  # fmt: skip
+
+
+def colour_of(handle: "Artist") -> str:
+    """Of a line; other marks of one name are taken as alike."""
+    return str(handle.get_color()) if hasattr(handle, "get_color") else ""
 
 
 def aime_title(scale: str) -> str:

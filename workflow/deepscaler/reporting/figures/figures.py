@@ -77,7 +77,7 @@ def length_and_reward(scale: str, data: list[Path]) -> "Figure":
     for panel, (series, colour) in zip(axes, LENGTH_AND_REWARD, strict=True):
         draw_series(panel, scale, steps, series, colour, figure_number=2)
         stage_boundaries(panel, scale)
-    legend_below(figure, axes[0])
+    legend_below(figure, *axes)
     return figure
 
 
@@ -90,7 +90,7 @@ def late_first_stage(scale: str, data: list[Path]) -> "Figure":
     for panel, (series, colour) in zip(axes, LENGTH_AND_REWARD, strict=True):
         draw_series(panel, scale, steps, series, colour, figure_number=3, only=late)
         panel.margins(x=0.03)
-    legend_below(figure, axes[0])
+    legend_below(figure, *axes)
     return figure
 
 

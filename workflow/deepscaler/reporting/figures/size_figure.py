@@ -25,6 +25,9 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
     cells = {name: results.cell(name, "aime_2024") for name in settings.load_scale(scale).evaluation.systems}
     found = {name: estimate for name, estimate in cells.items() if estimate}
     figure, (axes,) = style.panels(1, height=4.2)
+    if len({parameters(scale, name) for name in found}) == 1:
+        by_system(axes, scale, found)
+        return figure
     positions = side_by_side({name: size for name in found if (size := parameters(scale, name)) is not None})
     for name, estimate in found.items():
         entry = settings.systems()[name]
@@ -46,6 +49,19 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
     axes.set_xticks([], minor=True)
     size_legend(axes, scale, crosses)
     return figure
+
+
+def by_system(axes: "Axes", scale: str, found: dict[str, Estimate]) -> None:
+    """Where all systems have one size, as in the miniature, there is no axis of sizes: a place for each system."""
+    for place, estimate in enumerate(found.values()):
+        axes.errorbar(place, estimate.value, yerr=style.half_width(estimate.standard_error), fmt="o", color=style.BLUE,
+                      capsize=2, markersize=5, elinewidth=1.1)  # fmt: skip
+    axes.set_xticks(range(len(found)), [settings.systems()[name].title for name in found])
+    axes.margins(x=0.15)
+    size = parameters(scale, next(iter(found)))
+    axes.set(xlabel="all of one size" + (f", {size_text(size)} parameters" if size else ""),
+             ylabel=f"{aime_title(scale)}, Pass@1 (%)")  # fmt: skip
+    size_legend(axes, scale, crosses=False)
 
 
 def side_by_side(sizes: dict[str, float]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Any
 from deepscaler import dag, settings
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import read_json
-from deepscaler.reporting.claims.results import Results
+from deepscaler.reporting.claims.results import Results, read_rows
 from deepscaler.reporting.file_names import name_of, path_of
 from deepscaler.reporting.provenance.lineage import CRATE, InputFilter, Lineage, Source
 from deepscaler.reporting.provenance.record_provenance import MANIFESTS
@@ -28,6 +28,8 @@ def trace(
     """
     if not table.is_file():
         raise UserError("no such file", table)
+    if column and not row:
+        raise UserError("`--column` needs a `--row`", column, f"the rows are systems: {', '.join(rows_of(table))}")
     scale = table.resolve().parent.name
     results = Results(scale, table.resolve().parent)
     cell = Cell(system_of(scale, row), column or "average") if row else None
@@ -40,6 +42,10 @@ def trace(
     if verify:
         sources = [source for _, source, repeated in walked if not repeated]
         verify_all(results, cell, sources, lineage, share, threads)
+
+
+def rows_of(table: Path) -> list[str]:
+    return [row["system"] for row in read_rows(table) if row.get("system")]
 
 
 def system_of(scale: str, row: str) -> str:

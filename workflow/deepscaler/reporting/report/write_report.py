@@ -10,6 +10,7 @@ import yaml
 from deepscaler import settings
 from deepscaler.errors import UserError
 from deepscaler.files import read_bytes, write_text
+from deepscaler.reporting.claims.counts import by_chance, counts, without_verdict
 from deepscaler.reporting.claims.results import Results, Row, number
 from deepscaler.reporting.report.examples import examples
 from deepscaler.settings.yaml_files import read_yaml
@@ -17,12 +18,12 @@ from deepscaler.text import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
-    1: "Pass@1 on AIME 2024 along training, 16 samples a problem. The band is the 95 % interval of sampling, problems "
+    1: "Pass@1 on {aime} along training, 16 samples a problem. The band is the 95 % interval of sampling, problems "
     "being the same at every step; dotted lines: the switches to longer contexts.",
     2: "Mean response length and training reward of each step, and their moving average, begun anew with each stage.",
     3: "The same over the last third of the first stage.",
     4: "Share of a step's responses that were cut off at the stage's limit.",
-    5: "Pass@1 on AIME 2024 against model size, with the 95 % interval of other problems and other samples.",
+    5: "Pass@1 on {aime} against model size, with the 95 % interval of other problems and other samples.",
 }
 SECTIONS = (
     ("table", "Pass@1"),
@@ -50,9 +51,11 @@ def write_report(*, scale: str, folder: Path, work: Path, output: Path) -> None:
         description=settings.load_scale(scale).description,
         sections=SECTIONS,
         table=score_table(results),
-        figures=list(figures(folder)),
+        figures=list(figures(scale, folder)),
         claims=claim_groups(results.claims),
-        verdicts=verdict_counts(results.claims),
+        counts=counts(results.claims),
+        without_verdict=without_verdict(results.claims),
+        by_chance=by_chance(results.claims),
         tokens=[token_row(scale, row) for row in results.tokens],
         curation=results.curation,
         compute=ledger(results),
@@ -92,15 +95,19 @@ def plain(text: str) -> str:
 
 
 def claim_groups(rows: list[Row]) -> list[tuple[str, list[Row], bool]]:
-    """(title, claims, whether it is open at first): what this run says comes first, the paper's arithmetic later."""
-    arithmetic = [row for row in rows if row["of"] == "paper"]
-    measured = [row for row in rows if row["of"] != "paper"]
+    """(title, claims, whether it is open at first): what this run says comes first, what needs no run later."""
+
+    def of(kind: str, *verdicts: str) -> list[Row]:
+        return [row for row in rows if row["kind"] == kind and row["verdict"] in verdicts]
+
     groups = [
-        ("Outside", [row for row in measured if row["verdict"] == "outside"], True),
-        ("Met", [row for row in measured if row["verdict"] == "met"], True),
-        ("The paper's own arithmetic, which needs no run", arithmetic, False),
-        ("Not run at this scale", [r for r in measured if r["verdict"] == "not run" and r["checked_at"]], False),
-        ("Not measured, with the reason", [row for row in measured if not row["checked_at"]], False),
+        ("Measured, and outside", of("measured", "outside"), True),
+        ("Measured, and met", of("measured", "met"), True),
+        ("Illustrations: chance alone decides them too often to count", of("illustrative", "met", "outside"), False),
+        ("Checks of what holds by construction", of("by construction", "met", "outside"), False),
+        ("The paper's own arithmetic, which needs no run", of("arithmetic", "met", "outside"), False),
+        ("Not run at this scale", [row for row in rows if row["verdict"] == "not run"], False),
+        ("Not measurable, with the reason", [row for row in rows if row["verdict"] == "not measurable"], False),
     ]
     return [group for group in groups if group[1]]
 
@@ -165,16 +172,14 @@ def score_table(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def figures(folder: Path) -> Any:
+def figures(scale: str, folder: Path) -> Any:
     """(number, caption, picture as a data address) of the figures that there are."""
+    aime = column_titles(scale).get("aime_2024", "AIME 2024")
     for index, caption in CAPTIONS.items():
         path = folder / "figures" / f"figure-{index}.png"
         if path.is_file():
-            yield index, caption, "data:image/png;base64," + base64.b64encode(read_bytes(path)).decode()
-
-
-def verdict_counts(claims: list[Row]) -> dict[str, int]:
-    return {verdict: sum(row["verdict"] == verdict for row in claims) for verdict in ("met", "outside", "not run")}
+            picture = "data:image/png;base64," + base64.b64encode(read_bytes(path)).decode()
+            yield index, caption.format(aime=aime), picture
 
 
 def record(folder: Path) -> dict[str, Any]:
