@@ -212,6 +212,30 @@ def test_what_decides_an_answer_draws_all_and_keeps_the_old(checkout, name):
     assert records.read(old, records.COMPLETION).to_pylist() == before
 
 
+def prompt_otherwise(checkout, **change: str) -> None:
+    path = checkout.folder / "config/models.yaml"
+    values = yaml.safe_load(path.read_text())
+    values[SYSTEM]["prompting"].update(change)
+    path.write_text(yaml.safe_dump(values))
+    load.systems.cache_clear()
+
+
+def test_another_prompt_draws_all(checkout):
+    checkout.sample(Engine())
+    prompt_otherwise(checkout, suffix="Box it.")
+    checkout.sample(engine := Engine())
+    assert len(engine.asked) == 12
+
+
+def test_another_rule_of_grading_draws_nothing(checkout, monkeypatch):
+    checkout.sample(Engine())
+    monkeypatch.setattr("deepscaler.evaluation.requests.check_think_rule", lambda tokenizer, prompting: None)
+    prompt_otherwise(checkout, think="required")
+    checkout.sample(engine := Engine())
+    assert engine.asked == []
+    assert json.loads(records.metadata(checkout.output())["protocol"])["prompting"]["think"] == "required"
+
+
 def test_other_weights_draw_all(checkout):
     checkout.sample(Engine())
     checkout.weights("1" * 64)

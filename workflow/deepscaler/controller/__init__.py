@@ -1,1 +1,1 @@
-"""What the Snakefile calls where Snakemake itself runs: targets, SLURM requests, stale locks, failed jobs."""
+"""What the Snakefile calls where Snakemake itself runs: targets, SLURM requests, stale locks, orphans, failed jobs."""

@@ -68,13 +68,13 @@ def sample(
 def what_decides(metadata: dict[str, Any], model: Path) -> dict[str, Any]:
     """Of what is recorded, all that decides an answer, but for the question, which has its own digest.
 
-    So neither the number of samples, nor this package's version and Python's (they make the question), nor where the
-    weights came from, nor the room that the engine is lent.
+    So neither the number of samples, nor the prompting, this package's version and Python's (they make the question),
+    nor where the weights came from, nor the room that the engine is lent.
     """
     files = {name: digest for name, digest in read_json(model)["files"].items() if name != METRICS}
     return {
         "model": digest_of(files),
-        "protocol": {key: value for key, value in metadata["protocol"].items() if key != "samples"},
+        "protocol": {key: value for key, value in metadata["protocol"].items() if key not in ("samples", "prompting")},
         "engine": {key: value for key, value in metadata["engine"].items() if key not in vllm_engine.ROOM},
         "versions": {key: value for key, value in metadata["versions"].items() if key not in ("python", "deepscaler")},
     }
