@@ -1,5 +1,6 @@
 """Fixtures for unit tests."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import own_settings
 import pytest
 import synthetic_run
 from deepscaler import settings
+
+# As the command line sets it: tests run beside each other, and threads that spin would slow all of them
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
 @pytest.fixture(scope="session")
