@@ -161,6 +161,10 @@ def other_settings(run: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("digest: ", "digest: 0", 1), encoding="utf-8")
 
 
+def no_tokens(run: Path) -> None:
+    edit_table(SAMPLES, records.COMPLETION, lambda rows: rows[3].update(tokens=None), run)
+
+
 def missing_row_of_grades(run: Path) -> None:
     edit_table(GRADES, records.GRADE, lambda rows: rows.pop(7), run)
 
@@ -201,9 +205,10 @@ FORGERIES: list[tuple[Callable[[Path], None], str]] = [
     (another_seed, rf"{SAMPLES}, .* sample 5: seed 7, asked for \d"),
     (exchanged_weight, r"8k-2/model.safetensors: sha256 is \w+, checkpoint.json says"),
     (exchanged_weight_and_manifest, rf"{SAMPLES}: sampled from the weights \w+, .*8k-2/checkpoint.json has"),
-    (another_parent, r"8k-1/checkpoint.json: parent is \w+, .*mini-base/model.json has"),
+    (another_parent, r"8k-1/checkpoint.json: its parent .* is not there"),
     (another_run, rf"table.csv, {SYSTEM}, aime_2024: 12.5000, its grades give"),
     (other_settings, r"settings.yaml: made under the settings 0"),
+    (no_tokens, "malformed, .*TypeError"),
     (missing_row_of_grades, rf"{GRADES}: 1 rows missing, first mini-aime-2024/0000 sample 7"),
     (missing_row_of_samples, rf"{SAMPLES}: 1 samples missing, first \('mini-aime-2024/0000', 7\)"),
     (missing_row_of_table, rf"table.csv, {SYSTEM}: the row is missing"),

@@ -154,21 +154,25 @@ def make_tables(folder: Path) -> None:
 
 def make_models(folder: Path) -> None:
     """A base model and a checkpoint for each segment, with weights that are a few random bytes."""
-    parent = make_model(work(folder) / "models/mini-base/model.json", {})
+    about = {"versions": {}, "created": "2023-11-14T22:13:20+00:00", "seed": 42}
+    model = {"system": "mini-base", "repository": None, "revision": None, **about}
+    parent = make_model(work(folder) / "models/mini-base/model.json", model)
     for segment in chain():
         prompts = work(folder) / "prompts" / f"{segment.id}.jsonl"
         prompts.parent.mkdir(exist_ok=True)
         prompts.write_text(f'{{"id": "{segment.id}"}}\n', encoding="utf-8")
-        about = {"parent": sha256(parent), "prompts_sha256": sha256(prompts)}
-        parent = make_model(work(folder) / "checkpoints" / segment.id / "checkpoint.json", about)
+        place = {"scale": SCALE, "stage": segment.stage, "segment": segment.number, "step": segment.last}
+        origin = {"parent": sha256(parent), "prompts_sha256": sha256(prompts), "recipe_digest": "0123456789ab"}
+        manifest = {**place, "total_step": segment.total_last, **origin, **about}
+        parent = make_model(work(folder) / "checkpoints" / segment.id / "checkpoint.json", manifest)
 
 
-def make_model(manifest: Path, about: dict[str, str]) -> Path:
+def make_model(manifest: Path, about: dict[str, object]) -> Path:
     folder = manifest.parent
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.safetensors").write_bytes(folder.name.encode() * 100)
     files = {file.name: sha256(file) for file in folder.iterdir()}
-    write_json(manifest, {"files": files, "seed": 42, "recipe_digest": "0123456789ab", **about})
+    write_json(manifest, {**about, "files": files})
     return manifest
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from deepscaler import dag, settings
 from deepscaler.errors import UserError
 from deepscaler.files import read_json, sha256
+from deepscaler.records import Checkpoint
 from deepscaler.reporting.file_names import path_of
 from deepscaler.reporting.provenance.lineage import Lineage, Source
 from deepscaler.reporting.provenance.record_provenance import MANIFESTS
+from deepscaler.training.run import checkpoint
 
 SHOWN = 12
 """Digits of a digest in messages."""
@@ -71,10 +73,19 @@ class Files:
                 yield from self.one(f"{name.rsplit('/', 1)[0]}/{file}", str(digest), f"{path.name} says")
 
     def link(self, name: str, parent: str, prompts: str) -> Iterator[str]:
-        manifest = read_json(path_of(name))
-        for key, other in (("parent", parent), ("prompts_sha256", prompts)):
-            if path_of(other).is_file() and manifest.get(key) != (found := self.digest(path_of(other))):
-                yield f"{name}: {key} is {str(manifest.get(key))[:SHOWN]}, {other} has {found[:SHOWN]}"
+        """Whether a checkpoint's manifest names the parent and the prompts that the settings give it."""
+        try:
+            manifest = checkpoint.read_manifest(path_of(name))
+            assert isinstance(manifest, Checkpoint)  # by its file's name
+            found = checkpoint.parent_of(path_of(name), manifest)
+        except UserError as error:
+            yield f"{name}: {error.what}"
+            return
+        if found.resolve() != path_of(parent).resolve():
+            yield f"{name}: its parent is {found}, not {parent}"
+        path = path_of(prompts)
+        if path.is_file() and manifest.prompts_sha256 != self.digest(path):
+            yield f"{name}: was trained on other prompts than {prompts}"
 
     def one(self, name: str, digest: str, who: str) -> Iterator[str]:
         path = path_of(name)

@@ -8,6 +8,7 @@ from itertools import islice
 from deepscaler import dag, settings
 from deepscaler.errors import DeepscalerError, JobError
 from deepscaler.files import sha256
+from deepscaler.hub import first_line
 from deepscaler.reporting.claims.results import Results
 from deepscaler.reporting.provenance.lineage import CRATE, Lineage, Source
 from deepscaler.reporting.provenance.verification.files import Files
@@ -87,6 +88,8 @@ def some(lines: Iterator[str]) -> Iterator[str]:
             yield f"… and {more} more of this kind"
     except DeepscalerError as error:
         yield str(error)
+    except Exception as error:  # a table of the right columns, or a file of valid JSON, may hold anything
+        yield f"malformed, so that the rest of its kind was not compared: {type(error).__name__}: {first_line(error)}"
 
 
 def settings_differ(results: Results) -> Iterator[str]:
