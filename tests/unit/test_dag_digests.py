@@ -36,7 +36,7 @@ TABLES = {"tabulate", "draw_figure", "resolve_settings"}
 
 EXPECTED: dict[tuple[str, ...], set[str]] = {
     ("scale",): ALL - OWN,
-    ("scale", "curation"): STEPS | {"resolve_settings"},
+    ("scale", "curation"): STEPS | RECORDED,
     ("scale", "curation", "embedding"): {"deduplicate", "decontaminate", "resolve_settings"},
     ("scale", "curation", "wording"): {"deduplicate", "decontaminate", "resolve_settings"},
     ("scale", "curation", "extract_answers"): {"extract_answers", "resolve_settings"},
