@@ -14,9 +14,15 @@ def check_computer(workflow: Any) -> None:
     from snakemake.exceptions import WorkflowError
 
     sampling = {job.wildcards.scale for job in workflow.dag.needrun_jobs() if job.rule.name == "sample"}
-    for scale in sorted(scale for scale in sampling if load_scale(scale).device == "gpu"):
+    for scale in sorted(filter(needs_a_look, sampling)):
         missing = [check for check in check_sampling(scale) if check.level == "missing"]
         if missing:
             what = "; ".join(f"{check.what} ({check.hint})" if check.hint else check.what for check in missing)
             hint = f"`deepscaler preflight --scale {scale}` lists all that is missing"
             raise WorkflowError(f"this computer can't sample at scale {scale!r}: {what}. Hint: {hint}")
+
+
+def needs_a_look(scale_name: str) -> bool:
+    """A scale on a GPU whose DAG has no preflight: one that trains has, with a list of its own."""
+    scale = load_scale(scale_name)
+    return scale.device == "gpu" and scale.training is None
