@@ -171,6 +171,14 @@ def test_what_reaches_sbatch_is_a_word(key: str) -> None:
     validate(Site, {**site, key: "a100_80gb"}, "config/site.local.yaml")
 
 
+def test_further_options_of_sbatch_are_options_alone() -> None:
+    site = settings.site().model_dump()
+    for value in ("x", "--nice=1; id", "--comment=$(id)", "--wrap=`id`", "--a=b\n", "--comment='a b'", "--a | id"):
+        with pytest.raises(UserError, match="slurm_extra"):
+            validate(Site, {**site, "slurm_extra": value}, "config/site.local.yaml")
+    validate(Site, {**site, "slurm_extra": "--reservation=spring --nice=100 --exclusive"}, "config/site.local.yaml")
+
+
 def test_constraints_and_lists_stay_possible() -> None:
     site = settings.site().model_dump()
     for key, value in (

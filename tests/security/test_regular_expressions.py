@@ -10,17 +10,8 @@ import deepscaler
 import pytest
 import regex_growth
 
-BEING_MENDED = {
-    "curation.answers.ASKS_FOR_LETTER",
-    "curation.answers.EDGE",
-    "curation.answers.LONE_LETTER",
-    "curation.answers.MARK",
-    "curation.select_gradable.ASKED_PART",
-    "curation.select_gradable.PART",
-}
-"""Known to be slow in this version: curation gets bounds of its own."""
-OWN_TEXT = {"training/command.py", "curation/answers.py", "curation/llm/same_problem.py"}
-"""Files that give an expression to `re` where it is used: on text of this repository, or known (see above)."""
+OWN_TEXT = {"training/command.py", "curation/llm/same_problem.py"}
+"""Files that give an expression to `re` where it is used: on text of this repository."""
 
 
 @pytest.mark.timeout(600)
@@ -28,7 +19,7 @@ def test_no_expression_is_more_than_linear() -> None:
     found = regex_growth.patterns_of(deepscaler)
     assert len(found) > 90, "the modules were not found"
     slow = {name: regex_growth.slowest(pattern, used) for name, (pattern, used) in sorted(found.items())}
-    assert {name: text for name, text in slow.items() if text and name not in BEING_MENDED} == {}
+    assert {name: text for name, text in slow.items() if text} == {}
 
 
 @pytest.mark.parametrize(

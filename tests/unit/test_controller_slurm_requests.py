@@ -166,6 +166,8 @@ def test_a_checkout_whose_logs_slurm_could_not_write() -> None:
 def test_further_options_are_every_jobs(site: pytest.MonkeyPatch) -> None:
     site.setenv("DEEPSCALER_SLURM_EXTRA", "--reservation=spring")
     forget()
-    for rule, segment in [("sample", None), ("train_segment", "16k-1"), ("tabulate", None)]:
+    for rule, segment in [("sample", None), ("train_segment", "8k-1"), ("tabulate", None)]:
         assert resources.request("paper", rule, segment)["slurm_extra"] == "--reservation=spring"
-        assert "slurm_extra" in resources.keys(rule)
+        assert resources.keys(rule).count("slurm_extra") == 1
+    whole_nodes = resources.request("paper", "train_segment", "16k-1")["slurm_extra"]
+    assert whole_nodes == "--reservation=spring --exclusive"

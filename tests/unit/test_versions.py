@@ -27,8 +27,8 @@ def test_outside_of_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_
     assert module.commit() is None
 
 
-V3 = " ".join(LEVELS["x86-64-v2"] | LEVELS["x86-64-v3"])
-V4 = f"{V3} {' '.join(LEVELS['x86-64-v4'])}"
+V3 = " ".join(sorted(LEVELS["x86-64-v2"] | LEVELS["x86-64-v3"]))
+V4 = f"{V3} {' '.join(sorted(LEVELS['x86-64-v4']))}"
 
 
 @pytest.mark.parametrize(

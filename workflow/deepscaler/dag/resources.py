@@ -50,7 +50,7 @@ def keys(rule: str) -> list[str]:
     if is_gpu_rule(rule):
         names += ["gres", "gpus"]
     if rule == "train_segment":
-        names += MULTI_NODE
+        names += [key for key in MULTI_NODE if key not in names]
     return names
 
 
@@ -86,7 +86,8 @@ def request(scale_name: str, rule: str, segment: str | None = None) -> dict[str,
         asked |= {"gres": f"{kind}:{gpus_per_node}", "gpus": nodes * gpus_per_node}
     if nodes > 1:
         asked |= {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"}
-        asked |= {"slurm_extra": WHOLE_NODES} if site().exclusive else {}
+        if site().exclusive:
+            asked["slurm_extra"] = " ".join(filter(None, (asked["slurm_extra"], WHOLE_NODES)))
     return {key: value for key, value in asked.items() if value is not None}
 
 

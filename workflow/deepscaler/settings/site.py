@@ -10,6 +10,8 @@ from deepscaler.settings.base import SLURM_PATTERN, Strict
 
 FEATURES = r"^[A-Za-z0-9_.(\[][A-Za-z0-9_.,:&|*()\[\]@=+-]*$"
 """sbatch's --constraint may join features by & and |, count them by * and group them."""
+OPTIONS = r"^--[a-z][a-z-]*(=[A-Za-z0-9_.,:@%/+-]+)?( --[a-z][a-z-]*(=[A-Za-z0-9_.,:@%/+-]+)?)*$"
+"""The SLURM plugin writes further options into a shell's line as they are."""
 Word = Annotated[str, StringConstraints(pattern=SLURM_PATTERN)]
 
 
@@ -68,8 +70,8 @@ class Site(Strict):
     """The type name of the GPUs in the cluster's gres, as `sinfo -o %G` prints it; None where they have no type."""
     memory_per_cpu: bool
     """Ask SLURM for memory as a share of each core, where a cluster refuses to be asked for a node's."""
-    slurm_extra: str | None = None
-    """Further options of sbatch for every job, e.g. `--reservation=spring`."""
+    slurm_extra: Annotated[str, StringConstraints(pattern=OPTIONS)] | None = None
+    """Further options of sbatch for every job, e.g. `--reservation=spring --nice=100`."""
     exclusive: bool | None = None
     """Whether training on several nodes has them to itself: its ports know no password (SECURITY.md)."""
     network: Literal["nodes", "login"]
