@@ -249,5 +249,5 @@ def test_a_note_of_locks_removes_no_other_file(tmp_path: Path) -> None:
         (notes / f"{number}.json").write_text(text, encoding="utf-8")
         os.utime(notes / f"{number}.json", (1, 1))
     os.mkfifo(notes / "pipe.json")
-    stale_locks.remove_stale(notes)
+    stale_locks.remove_stale(notes, locks)
     assert [path.exists() for path in (*victims, lock)] == [True, True, True, False]

@@ -10,7 +10,8 @@ from deepscaler.errors import UserError
 from deepscaler.settings import load
 from synthetic_run import checkout
 
-MODEL = "{ api: openai, model: reader, key_variable: READER_KEY }"
+MODEL = "{ api: openai, model: reader }"
+SITE = "language_models: { openai: { base_url: null, key_variable: READER_KEY } }\n"
 JOBS = [("sample", "asking"), ("extract_answers", "asking"), ("deduplicate", "asking")]
 
 
@@ -20,6 +21,7 @@ def asking(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     folder = checkout(root, tmp_path)
     text = f"extends: mini\ncuration: {{ extract_answers: {{ language_model: {MODEL} }} }}\n"
     (folder / "config/scales/asking.yaml").write_text(text, encoding="utf-8")
+    (folder / "config/site.local.yaml").write_text(SITE, encoding="utf-8")
     monkeypatch.setenv("DEEPSCALER_ROOT", str(folder))
     monkeypatch.chdir(folder)
     load.load_scale.cache_clear()

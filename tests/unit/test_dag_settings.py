@@ -51,6 +51,7 @@ READ: dict[str, dict[str, str]] = {
     "train_segment": dict.fromkeys(
         ("scale.training.layout.*", "scale.training.keep_states", "scale.resources.*"), MACHINES
     ),
+    "fetch_model": {"models.*.prompting.*": "the template is tried with it, and refused or not; it makes no byte"},
     "sample": {"scale.evaluation.engine.*.cache_mb": "how many requests fit at a time (vllm_engine.ROOM)"},
     "grade_samples": {
         **dict.fromkeys(("models.*.sampling.*", "scale.evaluation.context", "scale.evaluation.max_new_tokens"), ASKED),
@@ -239,7 +240,7 @@ def test_rules_that_read_the_claims_have_them_as_an_input(root: Path) -> None:
     for path in package.rglob("*.py"):
         if re.search(r"import .*\bclaims\b", path.read_text(encoding="utf-8")):
             asked.add(path.parent.name)
-    assert asked == {"claims", "compute", "figures"}
+    assert asked == {"claims", "compute", "figures", "verification"}
     text = (root / "workflow/rules/report.smk").read_text(encoding="utf-8")
     rules = dict(re.findall(r"^rule (\w+):(.*?)(?=^rule |\Z)", text, re.MULTILINE | re.DOTALL))
     readers = {rule for rule, body in rules.items() if '"config/claims.yaml"' in body}

@@ -76,5 +76,5 @@ def test_a_place_where_nothing_can_be_written_is_said_in_one_line(tmp_path: Path
 
 
 def test_a_folder_is_no_json_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="can't be read: Is a directory"):
+    with pytest.raises(UserError, match="not a regular file"):
         files.read_json(tmp_path)

@@ -113,7 +113,7 @@ def test_other_measures(run: Path) -> None:
     assert value_of(run, of="problems", which="all") == 4
     assert value_of(run, of="completeness") == 100
     assert value_of(run, of="compute", rule="train_segment", quantity="core_hours") == pytest.approx(
-        2 * 400 / 3600, abs=1e-3
+        400 / 3600, abs=1e-3
     )
     last = value_of(run, of="curve", stage="24k", at="end")
     assert last == pytest.approx(value_of(run, of="table", system="deepscaler-24k", column="aime_2024"), abs=1e-3)

@@ -36,7 +36,7 @@ def test_figure_1_shows_every_point_with_its_band_and_the_stage_boundaries(run: 
     (axes,) = figure.axes
     curve = next(line for line in axes.lines if line.get_label() == "measured")
     assert list(curve.get_xdata()) == [0, 6, 12, 24, 36]
-    assert curve.get_ydata()[0] == pytest.approx(18.59375)
+    assert curve.get_ydata()[0] == pytest.approx(19.375)
     switches = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]
     assert switches == [12, 24]
     assert axes.collections, "the band"

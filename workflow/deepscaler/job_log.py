@@ -13,6 +13,7 @@ LONGEST = 400
 """Characters of a log's line."""
 ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+LINE_BREAKS = re.compile(r"[\r\n]+")
 DRAWING = re.compile(r"[\u2500-\u257f]+")
 """Lines, corners and crossings of boxes; not the blocks that bars are made of."""
 WORKER = re.compile(r"^(?:\([^()]*pid=\d+[^()]*\)\s?)+")
@@ -78,7 +79,7 @@ def tail(log: Path) -> list[str]:
 
 def plain_lines(text: str) -> list[str]:
     """The lines of a log without what is there for the eye: colours, redrawn bars, boxes, names of Ray's workers."""
-    lines = (printable(CONTROL.sub("", ESCAPE.sub("", line))).strip() for line in re.split(r"[\r\n]+", text))
+    lines = (printable(CONTROL.sub("", ESCAPE.sub("", line))).strip() for line in LINE_BREAKS.split(text))
     return [line for line in (WORKER.sub("", line).strip() for line in unboxed(lines)) if line]
 
 
@@ -112,33 +113,41 @@ class Ending:
 
 MORE_MEMORY = "give it more memory (resources.{rule}.mem_mb of the scale), or run fewer jobs beside it"
 RESUMES = "type the same command again: it goes on from what is kept"
-SAID: tuple[tuple[str, str, str], ...] = (
+SAID: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
-        r"DUE TO TIME LIMIT|\bTIMEOUT\b|DEADLINE",
+        re.compile(r"DUE TO TIME LIMIT|\bTIMEOUT\b|DEADLINE"),
         "its wall time ran out",
         f"{RESUMES}; resources.{{rule}}.minutes sets it",
     ),
-    (r"DUE TO PREEMPTION|\bPREEMPTED\b", "preempted by another job", RESUMES),
-    (r"DUE TO NODE FAILURE|\bNODE_FAIL\b|\bBOOT_FAIL\b", "its node failed", RESUMES),
-    (r"oom[-_]kill|\bOUT_OF_MEMORY\b|[Oo]ut of memory: Killed|OutOfMemory handler", "out of memory", MORE_MEMORY),
+    (re.compile(r"DUE TO PREEMPTION|\bPREEMPTED\b"), "preempted by another job", RESUMES),
+    (re.compile(r"DUE TO NODE FAILURE|\bNODE_FAIL\b|\bBOOT_FAIL\b"), "its node failed", RESUMES),
     (
-        r"CUDA out of memory|torch\.(cuda\.)?OutOfMemoryError",
-        "the GPU's memory is full",
-        "see that nothing else holds it; lower max_tokens_per_gpu of the stage, or the engine's share of it",
-    ),
-    (
-        r"^(\w*MemoryError\b|.*(Cannot allocate memory|DefaultCPUAllocator: can't allocate))",
+        re.compile(r"oom[-_]kill|\bOUT_OF_MEMORY\b|[Oo]ut of memory: Killed|OutOfMemory handler"),
         "out of memory",
         MORE_MEMORY,
     ),
     (
-        r"No space left on device|ENOSPC",
+        re.compile(r"CUDA out of memory|torch\.(cuda\.)?OutOfMemoryError"),
+        "the GPU's memory is full",
+        "see that nothing else holds it; lower max_tokens_per_gpu of the stage, or the engine's share of it",
+    ),
+    (
+        re.compile(r"^(\w*MemoryError\b|.*(Cannot allocate memory|DefaultCPUAllocator: can't allocate))"),
+        "out of memory",
+        MORE_MEMORY,
+    ),
+    (
+        re.compile(r"No space left on device|ENOSPC"),
         "a disk is full",
         f"make room (`df -h`, also /dev/shm and /tmp), then {RESUMES}",
     ),
-    (r"Disk quota exceeded|EDQUOT", "your disk quota is used up", f"make room (`quota -s`), then {RESUMES}"),
-    (r"Input/output error|Stale file handle|Transport endpoint", "its file system failed", RESUMES),
-    (r"CANCELLED AT|\bCANCELLED\b", "cancelled in SLURM", RESUMES),
+    (
+        re.compile(r"Disk quota exceeded|EDQUOT"),
+        "your disk quota is used up",
+        f"make room (`quota -s`), then {RESUMES}",
+    ),
+    (re.compile(r"Input/output error|Stale file handle|Transport endpoint"), "its file system failed", RESUMES),
+    (re.compile(r"CANCELLED AT|\bCANCELLED\b"), "cancelled in SLURM", RESUMES),
 )
 """What SLURM, the kernel or a library writes → (cause, advice). SLURM's own words come first: they say why."""
 SIGNALS = {
@@ -154,6 +163,9 @@ SIGNALS = {
     signal.SIGABRT: ("a crash in compiled code", f"{RESUMES}; if it does not pass, the log's end is for its authors"),
 }
 STATUS = re.compile(r"(?:died with <Signals\.(SIG\w+)|non-zero exit status (\d+)|exit code:? (\d+))")
+OF_SHELL = re.compile(
+    r"^\S*bash: line \d+:\s+\d+ (Killed|Terminated|Segmentation fault|Bus error|Illegal instruction|Aborted)"
+)
 LAST = 40
 """Lines at a log's end in which its ending is looked for."""
 
@@ -166,7 +178,7 @@ def ending(log: Path | None, rule: str, said: str = "", scheduler_log: Path | No
     lines = [line for path in (log, scheduler_log) if path for line in tail(path)[-LAST:]]
     killed = signal_in(said) or next((found for line in lines if (found := signal_of_shell(line))), None)
     for pattern, cause, advice in SAID:
-        if re.search(pattern, said) or any(re.search(pattern, line) for line in lines if not NOISE.match(line)):
+        if pattern.search(said) or any(pattern.search(line) for line in lines if not NOISE.match(line)):
             how = f"{named(killed)}: {cause}" if killed else cause
             return Ending(how, advice.format(rule=rule))
     if killed:
@@ -191,9 +203,7 @@ def signal_in(said: str) -> signal.Signals | None:
 
 def signal_of_shell(line: str) -> signal.Signals | None:
     """The signal in bash's own line on a child: `bash: line 1: 14221 Killed    deepscaler sample …`."""
-    found = re.match(
-        r"^\S*bash: line \d+:\s+\d+ (Killed|Terminated|Segmentation fault|Bus error|Illegal instruction|Aborted)", line
-    )
+    found = OF_SHELL.match(line)
     names = {
         "Killed": 9,
         "Terminated": 15,

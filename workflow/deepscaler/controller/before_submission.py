@@ -22,6 +22,9 @@ from deepscaler.settings import site
 from deepscaler.settings.load import project_root
 from deepscaler.training.watch import budget
 
+MEMORY, CORES = re.compile(r" --mem (\d+)"), re.compile(r" --cpus-per-task=(\d+)")
+"""In the plugin's sbatch call."""
+
 
 def check_language_models(workflow: Any) -> None:
     """Are the keys there for the models that the jobs to be run will ask? Raises WorkflowError, as `check_cluster`."""
@@ -185,7 +188,7 @@ def ask_for_memory_per_cpu() -> None:
 
     def with_memory_per_cpu(*arguments: Any, **named: Any) -> str:
         call: str = get_submit_command(*arguments, **named)
-        memory, cores = re.search(r" --mem (\d+)", call), re.search(r" --cpus-per-task=(\d+)", call)
+        memory, cores = MEMORY.search(call), CORES.search(call)
         if not (memory and cores):
             return call
         share = math.ceil(int(memory[1]) / int(cores[1]))  # a job has one task a node

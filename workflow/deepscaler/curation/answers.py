@@ -35,6 +35,7 @@ LONGEST_ANSWER = 100
 LONGEST_TRIMMED = 4096
 """Characters of a choice that is cleaned: longer ones are none, whatever the settings."""
 LONE_LETTER = re.compile(rf"^(?:{FONT})?[{{(\s]{{0,8}}(?:{FONT})?[{{(\s]{{0,8}}{LETTER}[)}}\s.]*$")
+LEADING_ZERO = re.compile(r"0\d+")
 LEADING_MARK = re.compile(rf"^{PARENTHESISED}")
 
 
@@ -160,6 +161,6 @@ def tidy(answer: str) -> str:
     answer = answer.rstrip(".").strip() if not answer.endswith("..") else answer
     if len(answer) > 1 and answer[0] == answer[-1] == "$" and "$" not in answer[1:-1]:
         answer = answer[1:-1].strip()
-    if re.fullmatch(r"0\d+", answer):
+    if LEADING_ZERO.fullmatch(answer):
         answer = answer.lstrip("0") or "0"
     return answer

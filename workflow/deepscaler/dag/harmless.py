@@ -163,5 +163,5 @@ SCORING: Harmless = {
 """For its scores."""
 TABLE: Harmless = {key: reason for key, reason in SCORING.items() if key not in ("base", "evaluation.systems")}
 """For its tables."""
-LEDGER: Harmless = NAMES | {f"curation.{name}": ELSEWHERE for name in (*CURATION_STEPS, "embedding")}
+LEDGER: Harmless = NAMES | {f"curation.{name}": ELSEWHERE for name in (*CURATION_STEPS, "embedding", "wording")}
 """For its ledger, which sets what was used beside what the plan expects: the number of sources too."""

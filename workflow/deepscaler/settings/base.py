@@ -17,8 +17,8 @@ Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN)]
 """The name of a stage or a suite, which files join with `-` to a number or to a system: no `_` and `-`."""
 SLURM_PATTERN = r"^[A-Za-z0-9_.,@+][A-Za-z0-9_.,@+-]*$"
 """An account, a partition (or several), a quality of service, a type of GPU."""
-REPOSITORY_PATTERN = r"(?!\.)[\w.-]+/(?!\.)[\w.-]+"
-REVISION_PATTERN = r"[0-9A-Za-z_][\w.-]*"
+REPOSITORY = re.compile(r"(?!\.)[\w.-]+/(?!\.)[\w.-]+")
+REVISION = re.compile(r"[0-9A-Za-z_][\w.-]*")
 ALLOWED = {
     NAME_PATTERN: "a name begins with a lower case letter or a digit; then `.`, `_` and `-` may stand in it too",
     WORD_PATTERN: "the name of a stage or a suite has lower case letters, digits and `.` only",
@@ -35,9 +35,9 @@ class Strict(BaseModel):
 def check_repository(repository: str | None, revision: str | None, files: Iterable[str]) -> None:
     """Refuse, with a ValueError, names of a repository that would be read, or written to, somewhere else."""
     own = (repository or "").startswith(("file:///", "/"))
-    if repository and not own and not re.fullmatch(REPOSITORY_PATTERN, repository):
+    if repository and not own and not REPOSITORY.fullmatch(repository):
         raise ValueError(f"a repository is `owner/name`, or a folder as `file:///…`, not {repository!r}")
-    if revision and not re.fullmatch(REVISION_PATTERN, revision):
+    if revision and not REVISION.fullmatch(revision):
         raise ValueError(f"a revision is a commit or a tag, not {revision!r}")
     for name in files:
         if not name or name.startswith("/") or ".." in name.split("/") or set(name) & set("\\\0\n\r"):

@@ -1,7 +1,6 @@
 """From Snakemake's log records to the display."""
 
 import logging
-import re
 from typing import Any
 
 from deepscaler.controller.console.display import Display, title_of
@@ -102,7 +101,7 @@ class Handler:
         elif record.levelno >= logging.WARNING:
             self.display.note(text, "yellow")
         elif text.startswith(SHOWN):
-            self.display.note(re.sub(r"\s+", " ", text))
+            self.display.note(" ".join(text.split()))
 
 
 def begin(workflow: Any) -> None:

@@ -15,6 +15,7 @@ BAR = re.compile(rf"^(?:([^:|]+): )?(?: *\d+%\|[^|]*\| )?{NUMBER}/{NUMBER} ?([\w
 """deepscaler.progress, and tqdm's own, which downloads print."""
 FACTOR = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 BYTES = ("B", "iB")
+PACE = re.compile(r"^[\d.]+[kMG]i?B/s$")
 
 
 @dataclass(frozen=True)
@@ -89,4 +90,4 @@ def speed(rate: str) -> str:
     parts = rate.split(", ", 1)
     if len(parts) == 2:
         return parts[1].strip()
-    return parts[0].strip() if re.match(r"^[\d.]+[kMG]i?B/s$", parts[0].strip()) else ""
+    return parts[0].strip() if PACE.match(parts[0].strip()) else ""

@@ -13,7 +13,7 @@ from deepscaler.evaluation import markdown, tabulate
 from deepscaler.evaluation.score import scores_of
 from deepscaler.evaluation.table_rows import AVERAGE, Row, table_columns, table_rows, write_csv
 from deepscaler.files import read_json, read_text, write_json
-from deepscaler.reporting.claims.check_claims import FIELDS, as_row, findings
+from deepscaler.reporting.claims.check_claims import as_row, findings
 from deepscaler.reporting.claims.results import Results
 from deepscaler.reporting.file_names import path_of
 from deepscaler.settings.claims import claims
@@ -126,8 +126,7 @@ class Numbers:
     def claims_differ(self) -> Iterator[str]:
         """claims.csv against the results, by the claims of this checkout."""
         file = claims(settings.project_root() / "config" / "claims.yaml")
-        rows = (as_row(self.scale, file, finding) for finding in findings(self.results, file))
-        fresh = [dict(zip(FIELDS, row, strict=True)) for row in rows]
+        fresh = [as_row(self.scale, file, finding) for finding in findings(self.results, file)]
         yield from self.table_differs("claims.csv", fresh, "the results give")
 
     def table_differs(self, name: str, fresh: list[Cells], source: str) -> Iterator[str]:
