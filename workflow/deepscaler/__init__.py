@@ -1,7 +1,7 @@
 """DeepScaleR as a reproducible workflow: curation, reward, GRPO training, evaluation and evidence.
 
 Modules may import only what stands above them in this list:
-redaction, errors, files, foreign, text, environment, caches, job_log, progress, records, reward, settings,
+redaction, errors, files, folders, foreign, text, environment, caches, job_log, progress, records, reward, settings,
 download_errors, hub, versions, dag, miniature, models, curation, cost, training, evaluation, reporting, controller,
 maintenance, cli.
 """

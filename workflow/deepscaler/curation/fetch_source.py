@@ -13,6 +13,7 @@ from deepscaler.curation.markup import engine_markup
 from deepscaler.curation.rows import Row, read_rows
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import remove, sha256
+from deepscaler.folders import listed
 from deepscaler.miniature.sources import write_source
 from deepscaler.settings.curation import Source
 from deepscaler.text import printable
@@ -59,7 +60,7 @@ def bring(source: str, entry: Source, into: Path) -> hub.Snapshot:
     if entry.made:
         remove(into)
         write_source(source, into, entry.made)
-        return hub.Snapshot(f"seed {entry.made.seed}", {name: sha256(into / name) for name in hub.listed(into)}, "none")
+        return hub.Snapshot(f"seed {entry.made.seed}", {name: sha256(into / name) for name in listed(into)}, "none")
     return hub.fetch(pin_of(entry), into, settings.site().hub)
 
 
