@@ -173,6 +173,48 @@ def missing_row_of_samples(run: Path) -> None:
     edit_table(SAMPLES, records.COMPLETION, lambda rows: rows.pop(7), run)
 
 
+def infinite(run: Path) -> None:
+    """A number that every other is near to, measured by the larger of the two."""
+    edit_csv(run / TABLE, SYSTEM, average="1e999")
+
+
+def infinite_score(run: Path) -> None:
+    edit_json(run / SCORES, "benchmarks", "mini-math-500", "pass_at_1", value=float("inf"))
+
+
+def edit_lines(path: Path, *cells: str) -> None:
+    """Put a cell at each line's end."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("".join(f"{line},{cell}\n" for line, cell in zip(lines, cells, strict=False)), encoding="utf-8")
+
+
+def column_twice(run: Path) -> None:
+    """People read the first of two columns of one name, parsers the last."""
+    path = run / TABLE
+    with path.open(encoding="utf-8", newline="") as handle:
+        header, *rows = csv.reader(handle)
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows([["average", *header], *(["99.9", *row] for row in rows)])
+
+
+def lookalike_column(run: Path) -> None:
+    edit_lines(run / TABLE, "\u0430verage", *["99.9"] * 20)
+
+
+def cells_beyond_the_header(run: Path) -> None:
+    edit_lines(run / "results/mini/claims.csv", "", *["99.9"] * 999)
+    path = run / "results/mini/claims.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace(",\n", "\n", 1), encoding="utf-8")
+
+
+def edited_settings(run: Path) -> None:
+    """Settings that read otherwise, under the digest of the true ones."""
+    path = run / "results/mini/settings.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("temperature: 0.6", "temperature: 0.0"), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != text
+
+
 def missing_row_of_table(run: Path) -> None:
     path = run / TABLE
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -208,6 +250,12 @@ FORGERIES: list[tuple[Callable[[Path], None], str]] = [
     (another_parent, r"8k-1/checkpoint.json: its parent .* is not there"),
     (another_run, rf"table.csv, {SYSTEM}, aime_2024: 12.5000, its grades give"),
     (other_settings, r"settings.yaml: made under the settings 0"),
+    (infinite, rf"table.csv, {SYSTEM}, average: 1e999, its grades give \d"),
+    (infinite_score, rf"scores/{SYSTEM}-table.json, benchmarks, mini-math-500, pass_at_1: inf, its grades give"),
+    (column_twice, r"table.csv: columns that are not the workflow's: average"),
+    (lookalike_column, "table.csv: columns that are not the workflow's: \\\\u0430verage|\u0430verage"),
+    (cells_beyond_the_header, r"claims.csv: cells beyond the last column"),
+    (edited_settings, r"settings.yaml, settings, .*temperature: 0.0, this checkout has"),
     (no_tokens, "malformed, .*TypeError"),
     (missing_row_of_grades, rf"{GRADES}: 1 rows missing, first mini-aime-2024/0000 sample 7"),
     (missing_row_of_samples, rf"{SAMPLES}: 1 samples missing, first \('mini-aime-2024/0000', 7\)"),
@@ -230,12 +278,42 @@ def test_a_forgery_is_found_and_named(
     assert any(re.search(named, line) for line in lines), lines
 
 
-@pytest.mark.parametrize("forge", [average, error, flipped_grade, exchanged_weight, another_seed])
+@pytest.mark.parametrize(
+    "forge", [average, infinite, column_twice, error, flipped_grade, exchanged_weight, another_seed]
+)
 def test_the_cell_alone_is_enough(run: Path, forge: Callable[[Path], None]) -> None:
     forge(run)
     record_anew(run)
     with pytest.raises(JobError):
         verify(run, row=SYSTEM, column="average")
+
+
+def test_another_table_is_not_certified_in_the_place_of_the_first(run: Path) -> None:
+    """A copy with other numbers, which the record knows."""
+    other = run / "results/mini/table-final.csv"
+    other.write_text((run / TABLE).read_text(encoding="utf-8").replace(".", ".9"), encoding="utf-8")
+    content = json.loads((run / CRATE).read_text(encoding="utf-8"))
+    content["@graph"].append({"@id": other.name, "name": f"results/mini/{other.name}", "sha256": sha256(other)})
+    (run / CRATE).write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match=r"is of a table\.csv"):
+        trace(table=other, row=None, column=None, verify=True, share=0.001)
+
+
+def test_a_handed_tokenizer_cannot_hold_up_the_verification(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A chat template is a program; all that describes it was made anew by whoever wrote it."""
+    from deepscaler.miniature.tokenizer import build_tokenizer
+    from deepscaler.models import try_tokenizer
+
+    folder = run / "work/mini/models/mini-base"
+    build_tokenizer("").save_pretrained(folder)
+    loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(loops)
+    monkeypatch.setattr(try_tokenizer, "SECONDS", 5)
+    with pytest.raises(JobError):
+        verify(run, share=0.001, row="mini-base", column="average")
+    assert "does not come to an end" in capsys.readouterr().out
 
 
 def test_what_a_share_proves_is_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

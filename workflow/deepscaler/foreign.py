@@ -7,6 +7,7 @@ times. So its texts are first read as references, and what they would take is ad
 import csv
 import io
 from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,16 @@ def too_large(path: Path | str) -> UserError:
 
 def csv_rows(path: Path | str, delimiter: str = ",") -> Iterator[dict[str, str]]:
     """The rows of a CSV file with a header, a text for each of its columns, or a UserError."""
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="", delimiter=delimiter)
+    lines = csv_cells(path, delimiter)
+    header = next(lines, [])
+    for cells in lines:
+        yield dict(zip(header, chain(cells, repeat(""))))  # noqa: B905  (as long as the header)
+
+
+def csv_cells(path: Path | str, delimiter: str = ",") -> Iterator[list[str]]:
+    """The lines of a CSV file as they are, the header first, blank ones left out; a UserError where it is none."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter)
     try:
-        for row in reader:
-            row.pop(None, None)
-            yield row
+        yield from filter(None, reader)
     except csv.Error as error:
         raise UserError(f"not CSV: {error} (after line {reader.line_num})", path) from None

@@ -30,12 +30,14 @@ def trace(
         raise UserError("no such file", table)
     if column and not row:
         raise UserError("`--column` needs a `--row`", column, f"the rows are systems: {', '.join(rows_of(table))}")
+    if verify and table.resolve().name != "table.csv":
+        raise UserError("`--verify` is of a table.csv and what lies beside it", table, "name the scale's table.csv")
     scale = table.resolve().parent.name
     results = Results(scale, table.resolve().parent)
     cell = Cell(system_of(scale, row), column or "average") if row else None
     belongs, lineage = input_filter(scale, cell), Lineage.read(results.folder / CRATE)
     if cell:
-        print(describe(results, cell))
+        print(printable(describe(results, cell)))
     walked = list(lineage.walk(name_of(str(table.resolve())), belongs))
     for depth, source, repeated in walked:
         print(printable(line_of(depth, source, repeated)))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,6 +60,7 @@ class Numbers:
             for cells in self.results.table
             if cells.get("system") == system
         ]
+        yield from shape_differs("table.csv", self.results.folder / "table.csv", self.table_of([row]))
         yield from rows_differ("table.csv", stored, fresh, "its grades give")
 
     def scores_differ(self, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -73,7 +75,7 @@ class Numbers:
             except DeepscalerError as error:
                 yield f"{name}: its grades give no scores: {error.what}"
                 continue
-            yield from values_differ(name, read_json(path), fresh)
+            yield from values_differ(name, read_json(path), fresh, "its grades give")
 
     def tables_differ(self) -> Iterator[str]:
         """The tables that `tabulate` makes of the scores."""
@@ -132,6 +134,7 @@ class Numbers:
     def table_differs(self, name: str, fresh: list[Cells], source: str) -> Iterator[str]:
         path = self.results.folder / name
         if path.is_file():
+            yield from shape_differs(name, path, fresh)
             yield from rows_differ(name, list(foreign.csv_rows(path)), fresh, source)
         else:
             yield f"{name}: is gone"
@@ -142,6 +145,17 @@ def cells_of(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> list[Cel
     with TemporaryDirectory(prefix="deepscaler-verify-") as folder:
         write_csv(Path(folder) / "table.csv", rows, columns)
         return list(csv.DictReader(io.StringIO(read_text(Path(folder) / "table.csv"), newline="")))
+
+
+def shape_differs(name: str, path: Path, fresh: Sequence[Cells]) -> Iterator[str]:
+    """Columns too many, twice or elsewhere, and cells beyond them: people would see numbers that nobody computed."""
+    header, *rows = [*foreign.csv_cells(path)] or [[]]
+    if fresh and header != list(fresh[0]):
+        twice = sorted({column for column in header if header.count(column) > 1})
+        others = [column for column in header if column not in fresh[0]] + twice
+        yield f"{name}: columns that are not the workflow's: {', '.join(others)[:200] or 'in another order'}"
+    if any(len(row) > len(header) for row in rows):
+        yield f"{name}: cells beyond the last column"
 
 
 def rows_differ(name: str, stored: list[Cells], fresh: list[Cells], source: str) -> Iterator[str]:
@@ -167,16 +181,16 @@ def named(row: Cells) -> str:
     return ", ".join(row[key] for key in keys)
 
 
-def values_differ(name: str, stored: Any, fresh: Any, where: str = "") -> Iterator[str]:
+def values_differ(name: str, stored: Any, fresh: Any, source: str, where: str = "") -> Iterator[str]:
     """Values of JSON that differ, by their place."""
     if isinstance(stored, dict) and isinstance(fresh, dict) and stored.keys() == fresh.keys():
         for key in fresh:
-            yield from values_differ(name, stored[key], fresh[key], f"{where}, {key}")
+            yield from values_differ(name, stored[key], fresh[key], source, f"{where}, {key}")
     elif isinstance(stored, list) and isinstance(fresh, list) and len(stored) == len(fresh):
         for number, (one, other) in enumerate(zip(stored, fresh, strict=True)):
-            yield from values_differ(name, one, other, f"{where} {number}")
+            yield from values_differ(name, one, other, source, f"{where} {number}")
     elif stored != fresh and not same(str(stored), str(fresh)):
-        yield f"{name}{where}: {str(stored)[:60]}, its grades give {str(fresh)[:60]}"
+        yield f"{name}{where}: {str(stored)[:60]}, {source} {str(fresh)[:60]}"
 
 
 def same(one: str, other: str) -> bool:
@@ -186,4 +200,6 @@ def same(one: str, other: str) -> bool:
         first, second = float(one), float(other)
     except ValueError:
         return False
+    if not math.isfinite(first - second):
+        return False  # by whose measure every number is near
     return abs(first - second) <= TOLERANCE * max(abs(first), abs(second))

@@ -1,5 +1,6 @@
 """Completions against what was asked of the engine, and grades against the completions, which are graded again."""
 
+import importlib.util
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,11 +11,13 @@ from deepscaler.errors import UserError
 from deepscaler.evaluation.grade_samples import complete, graded, origin
 from deepscaler.evaluation.requests import Protocol, protocol_of, read_problems, seed_of
 from deepscaler.evaluation.sample import identity
-from deepscaler.files import parse_json
-from deepscaler.models.templates import load_tokenizer, prompt_token_ids
+from deepscaler.files import digest_of, parse_json, sha256
+from deepscaler.models.templates import VOCABULARIES, load_tokenizer, prompt_token_ids
+from deepscaler.models.try_tokenizer import tried_template
 from deepscaler.reporting.file_names import path_of
 from deepscaler.reporting.provenance.verification.files import manifest_name
 from deepscaler.reward.pool import GradingPool
+from deepscaler.training.run.checkpoint import model_files
 
 Row = dict[str, Any]
 ASIDE = ("killed", "refused")
@@ -32,6 +35,8 @@ class Regrading:
     of: int = 0
     without_tokenizer: list[str] = field(default_factory=list)
     """Systems whose prompts could not be made again."""
+    tried: set[str] = field(default_factory=set)
+    """Digests of tokenizers that come to an end, with what they are asked."""
 
     def draw(self, rows: list[Row]) -> list[Row]:
         """A random share of the completions, in their order; another one at every verification."""
@@ -106,7 +111,11 @@ class Sampled:
         self, completions: list[Row], problems: dict[str, Row], protocol: Protocol, regrading: Regrading
     ) -> Iterator[str]:
         """Completions that no request of these settings can have given: seeds, prompts, lengths."""
-        prompts = self.prompt_lengths(problems, protocol)
+        try:
+            prompts = self.prompt_lengths(problems, protocol, regrading)
+        except UserError as error:
+            yield f"{manifest_name(self.scale, self.system)}: {error.what}"
+            return
         if not prompts:
             regrading.without_tokenizer.append(self.system)
         for row in completions:
@@ -127,13 +136,20 @@ class Sampled:
                 if found != expected:
                     yield f"{self.shards[0]}, {identifier} sample {row['sample']}: {key} {found}, asked for {expected}"
 
-    def prompt_lengths(self, problems: dict[str, Row], protocol: Protocol) -> dict[str, int]:
-        """Tokens of each problem's prompt; empty where the model's tokenizer is not at hand."""
+    def prompt_lengths(self, problems: dict[str, Row], protocol: Protocol, regrading: Regrading) -> dict[str, int]:
+        """Tokens of each problem's prompt; empty where the model's tokenizer is not at hand.
+
+        It was handed over with the samples: UserError where it can't be used, or does not come to an end.
+        """
         folder = path_of(manifest_name(self.scale, self.system)).parent
-        try:
-            tokenizer = load_tokenizer(folder)
-        except (UserError, ImportError):
+        if not importlib.util.find_spec("transformers") or not any((folder / name).is_file() for name in VOCABULARIES):
             return {}
+        files = sorted(path for path in model_files(folder) if path.suffix != ".safetensors")
+        digest = digest_of([protocol.prompting.model_dump(), {path.name: sha256(path) for path in files}])
+        if digest not in regrading.tried:
+            tried_template(folder, protocol.prompting)
+            regrading.tried.add(digest)
+        tokenizer = load_tokenizer(folder)
         return {
             name: len(prompt_token_ids(tokenizer, row["problem"], protocol.prompting)) for name, row in problems.items()
         }

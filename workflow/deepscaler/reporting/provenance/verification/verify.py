@@ -1,5 +1,6 @@
 """`deepscaler trace --verify`: a folder of results against its record, its settings, its samples and itself."""
 
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from deepscaler.hub import first_line
 from deepscaler.reporting.claims.results import Results
 from deepscaler.reporting.provenance.lineage import CRATE, Lineage, Source
 from deepscaler.reporting.provenance.verification.files import Files
-from deepscaler.reporting.provenance.verification.numbers import Numbers
+from deepscaler.reporting.provenance.verification.numbers import Numbers, values_differ
 from deepscaler.reporting.provenance.verification.samples import Regrading, Sampled
 from deepscaler.settings.yaml_files import read_yaml
 from deepscaler.text import printable
@@ -22,8 +23,9 @@ SHOWN = 20
 NOT_PROVED = """\
 Not proved, for whoever hands over these files could make all of them anew, the record too, which nobody has signed:
 who ran this and when; that the completions came from these weights, and their token counts; that the weights came from
-this training, and the metrics; that the benchmarks hold the published problems. Sampling, training and fetching again
-would show it. For the rest compare the record's digest with one that its authors gave you: sha256 {digest}"""
+this training, and the metrics; that the benchmarks hold the published problems. Doing all of it again in a new
+work folder would show it (this one gives back what it keeps). For the rest compare the record's digest with one that
+its authors gave you: sha256 {digest}"""
 
 
 @dataclass(frozen=True)
@@ -97,5 +99,13 @@ def settings_differ(results: Results) -> Iterator[str]:
     path = results.folder / "settings.yaml"
     if not path.is_file():
         yield "settings.yaml: is gone"
-    elif (found := read_yaml(path).get("digest")) != (ours := settings.settings_digest(dag.resolved(results.scale))):
+        return
+    said, resolved = read_yaml(path), dag.resolved(results.scale)
+    if (found := said.get("digest")) != (ours := settings.settings_digest(resolved)):
         yield f"settings.yaml: made under the settings {found}, those of this checkout are {ours}"
+        return
+    expected = {"settings": resolved, "seed": settings.load_scale(results.scale).seed}
+    stored, fresh = (
+        json.loads(json.dumps(values, default=str)) for values in ({k: said.get(k) for k in expected}, expected)
+    )
+    yield from values_differ("settings.yaml", stored, fresh, "this checkout has")
