@@ -171,6 +171,13 @@ def test_a_failing_cell_is_one_line_and_its_notebook_is_kept_aside(run: Path) ->
     assert not png.exists()
 
 
+def test_legends_stand_below_and_say_which_interval(run: Path) -> None:
+    figure = figures.draw(5, "mini", data_of(run / "results/mini", 5))
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["measured here, 95 % interval over problems"]
+    assert figure.axes[0].get_legend() is None
+
+
 def test_a_legend_of_several_panels_shows_every_colour(run: Path) -> None:
     figure = figures.draw(2, "mini", data_of(run / "results/mini", 2))
     (legend,) = figure.legends
