@@ -72,7 +72,7 @@ mkdir -p "$parent" 2>/dev/null && [ -w "$parent" ] || [ -w "$venv" ] ||
 # (the lock is for its owner alone: whoever can read a lock can hold it)
 lock=$here/../.snakemake/setup.lock mask=$(umask)
 umask 077
-if { mkdir -p "$here/../.snakemake" && exec 9>>"$lock"; } 2>/dev/null && [ -O "$lock" ] && chmod 600 "$lock"; then
+if [ ! -p "$lock" ] && { mkdir -p "$here/../.snakemake" && exec 9>>"$lock"; } 2>/dev/null && [ -O "$lock" ] && chmod 600 "$lock"; then
     flock 9 2>/dev/null || true
 fi
 umask "$mask"

@@ -12,7 +12,7 @@ take() { # take [--nonblock]
     local mask
     mask=$(umask)
     umask 077 # whoever can read a lock can hold it
-    if [ -L "$lock" ] || ! exec 9>>"$lock" || ! [ -O "$lock" ]; then
+    if [ -L "$lock" ] || { [ -e "$lock" ] && [ ! -f "$lock" ]; } || ! exec 9>>"$lock" || ! [ -O "$lock" ]; then
         echo "$lock is not a file of yours: whose it is could keep you waiting for ever." >&2
         exit 2
     fi

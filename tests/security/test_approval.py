@@ -1,6 +1,8 @@
 """A scale that someone hands over spends nothing before its reader has approved it, and cannot approve itself."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,13 +10,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deepscaler import settings
+from deepscaler import dag, settings
 from deepscaler.cli import build
 from deepscaler.cost.planned import SAMPLING, TOTAL, planned_gpu_hours
 from deepscaler.errors import UserError
 from deepscaler.settings.base import validate
 from deepscaler.settings.scale import Budget
 from deepscaler.training.watch import budget
+from deepscaler.training.watch.metrics import SECONDS
 from typer.testing import CliRunner
 
 
@@ -100,3 +103,33 @@ def test_no_job_is_started_before(checkout: Path) -> None:
     assert "deepscaler approve --scale released" in done.stdout + done.stderr
     assert not (checkout / "logs").exists()
     assert not (checkout / "work").exists()
+
+
+@pytest.mark.parametrize("seconds", [1e-9, -1e9, float("nan"), float("inf")])
+def test_a_handed_work_folder_approves_nothing(seconds: float, checkout: Path) -> None:
+    """Its metrics say that all steps were made, at a price of their own."""
+    segment = dag.segments("paper")[0]
+    folder = checkout / "work/paper/checkpoints" / segment.id
+    folder.mkdir(parents=True)
+    steps = range(segment.first + 1, segment.last + 1)
+    rows = [{"segment": segment.id, "stage": segment.stage, "step": step, SECONDS: seconds} for step in steps]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    work = checkout / "work/paper"
+    for check in (
+        lambda: budget.require_plan("paper", work),
+        lambda: budget.require_approval("paper", segment.id, work),
+        lambda: budget.require_sampling("paper", work),
+    ):
+        with pytest.raises(UserError, match=r"0 are approved|can't be counted"):
+            check()
+
+
+@pytest.mark.parametrize("parameters", [".nan", "-1.5", ".inf", "0"])
+def test_a_model_of_no_size_is_no_cheap_one(parameters: str, checkout: Path) -> None:
+    """A plan that is no number is above no other."""
+    path = checkout / "config/models.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"parameters: [\d.]+", f"parameters: {parameters}", text, count=1), encoding="utf-8")
+    settings.systems.cache_clear()
+    with pytest.raises(UserError, match="parameters"):
+        settings.systems()

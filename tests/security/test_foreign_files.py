@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deepscaler import foreign, hub, records
+from deepscaler import foreign, hub, records, settings
 from deepscaler.controller import stale_locks
+from deepscaler.curation.fetch_source import within
 from deepscaler.curation.rows import read_rows
 from deepscaler.errors import UserError
+from deepscaler.evaluation.fetch_benchmark import problems
 from deepscaler.evaluation.requests import check_context
 from deepscaler.files import read_json, read_jsonl, sha256
 from deepscaler.folders import listed
@@ -93,6 +95,33 @@ def test_a_column_that_calls_itself_a_picture_is_not_opened(tmp_path: Path, feat
     assert row.values == {"problem": "q", "solution": cell}
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+@pytest.mark.parametrize("depth", [100, 900])
+def test_a_row_that_is_too_deep_to_be_written_again_leaves_alone(name: str, depth: int, tmp_path: Path) -> None:
+    rows = ['{"problem": ' + "[" * depth + "]" * depth + "}", '{"problem": "What?"}']
+    (tmp_path / name).write_text("\n".join(rows) if name == "a.jsonl" else f"[{', '.join(rows)}]")
+    deep, other = read_rows([tmp_path / name])
+    assert deep.defect
+    assert deep.defect.endswith("nested too deep")
+    assert not deep.values
+    assert not other.defect
+
+
+@pytest.mark.parametrize("year", [float("inf"), float("nan"), "9" * 5000, [], None])
+def test_a_value_that_is_no_number_is_of_no_source(year: object) -> None:
+    assert not within(year, (1983, 2023))
+
+
+@pytest.mark.parametrize(
+    "row", [{"q": "half \ud83d", "a": "1"}, {"q": "x", "a": "\ud83d"}, {"q": "x", "a": "1", "\ud83d": 1}]
+)
+def test_a_test_set_with_halves_of_characters_is_one_line(row: dict[str, str]) -> None:
+    entry = settings.benchmarks()["math-500"]
+    fields = entry.fields.model_copy(update={"problem": "q", "answers": "a"})
+    with pytest.raises(UserError, match="no Unicode text"):
+        list(problems("math-500", entry.model_copy(update={"size": 1, "fields": fields}), [row]))
+
+
 def test_types_that_are_no_plain_data_are_refused(tmp_path: Path) -> None:
     storage = pa.array([b"0123456789abcdef"], pa.binary(16))
     table = pa.table({"id": pa.ExtensionArray.from_storage(pa.uuid(), storage)})
@@ -116,6 +145,12 @@ def test_types_that_are_no_plain_data_are_refused(tmp_path: Path) -> None:
         ("a.yaml", "a: " + "9" * 10_000, read_yaml),
         ("a.yaml", "a: 2020-13-45", read_yaml),
         ("a.yaml", "a: &a [*a]", read_yaml),
+        ("a.yaml", "a: !!bool x", read_yaml),
+        ("a.yaml", "a: !!int ''", read_yaml),
+        ("a.yaml", "a: !!timestamp x", read_yaml),
+        ("a.yaml", "a: {[b]: c}", read_yaml),
+        ("a.yaml", 'title: "\\e]0;owned\\a"', read_yaml),
+        ("a.yaml", 'title: "\\u202egnol"', read_yaml),
         ("a.yaml", "a: !!python/object/apply:os.system [id]", read_yaml),
         ("a.csv", 'a,b\n"' + "x" * 200_000, lambda path: list(foreign.csv_rows(path))),
         ("a.csv", b"a,b\n\xff", lambda path: list(foreign.csv_rows(path))),

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from deepscaler.controller import stale_locks
 from deepscaler.errors import UserError
 from deepscaler.files import lock_file
+from deepscaler.training.launch import reaper
 from deepscaler.training.run.writer_lock import only_writer
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user to attack as")
@@ -85,6 +87,52 @@ def test_he_cannot_hold_a_checkouts(script: str, root: Path, open_folder: Path) 
     lock = next((folder / ".snakemake").glob("*.lock"))
     assert stat.S_IMODE(lock.stat().st_mode) == 0o600
     assert held_by_a_neighbour(lock) == "PermissionError"
+
+
+@pytest.mark.parametrize("script", ["alone.sh", "setup.sh"])
+def test_a_lock_that_is_a_pipe_keeps_nobody_waiting(script: str, root: Path, tmp_path: Path) -> None:
+    """Handed over with a checkout: to open it would wait for a reader."""
+    (tmp_path / ".snakemake").mkdir()
+    os.mkfifo(tmp_path / ".snakemake" / {"alone.sh": "alone.lock", "setup.sh": "setup.lock"}[script])
+    if script == "alone.sh":
+        (tmp_path / "workflow").mkdir()
+        shutil.copy(root / "workflow" / script, tmp_path / "workflow")
+        command = [str(tmp_path / "workflow" / script), "true"]
+    else:
+        shutil.copytree(root / "envs", tmp_path / "envs")
+        (tmp_path / "pyproject.toml").touch()
+        (tmp_path / "venv").mkdir()
+        digest = "cat uv.lock.txt cpu[-.]*txt | sha256sum | cut -c1-64 > ../venv/installed; touch ../venv/made-by-setup"
+        subprocess.run(["bash", "-c", digest], cwd=tmp_path / "envs", check=True)
+        command = [str(tmp_path / "envs" / script), "cpu", str(tmp_path / "venv")]
+    ended = subprocess.run(command, capture_output=True, timeout=60)
+    assert ended.returncode == (2 if script == "alone.sh" else 0)
+
+
+def test_a_note_that_names_a_file_for_a_process_does_not_wait(tmp_path: Path) -> None:
+    (tmp_path / "stat").symlink_to("/dev/null")
+    above = "/".join([".."] * 3) + str(tmp_path)
+    note = tmp_path / "0.json"
+    about = {"host": socket.gethostname(), "pid": f"self/{above}", "started": 1, "token": None, "locks": []}
+    note.write_text(json.dumps(about))
+    assert stale_locks.read_stale(note) == about
+    note.write_text(json.dumps(about | {"pid": [1]}))
+    assert stale_locks.read_stale(note)
+
+
+@ROOT_ONLY
+def test_a_neighbours_process_is_none_of_a_launch(tmp_path: Path) -> None:
+    """Root can read his environment; started anew and anew, he would keep the reaper at work for ever."""
+    variables = {reaper.VARIABLE: "seen-in-ps", stale_locks.RUN: "seen-in-ps"}
+    his = subprocess.Popen(["sleep", "60"], env=os.environ | variables, user=neighbour.NOBODY, group=neighbour.NOBODY)
+    try:
+        assert his.pid not in reaper.carriers("seen-in-ps")
+        assert his.pid not in reaper.carriers("seen-in-ps", stale_locks.RUN)
+        assert reaper.stop_all("seen-in-ps") == 0
+        assert his.poll() is None
+    finally:
+        his.kill()
+        his.wait()
 
 
 def test_a_note_of_a_run_that_lives_is_its_owners(tmp_path: Path) -> None:

@@ -1,19 +1,23 @@
 """A fetched model's tokenizer and chat template are others' programs; a problem's text is anyone's."""
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from deepscaler import settings
+from deepscaler import hub, settings
 from deepscaler.curation.select_gradable import special
 from deepscaler.errors import UserError
+from deepscaler.files import sha256
 from deepscaler.miniature.tokenizer import CHAT_TEMPLATE, USER, build_tokenizer
 from deepscaler.models import try_tokenizer
+from deepscaler.models.kept import put_back
 from deepscaler.models.templates import load_tokenizer, prompt_token_ids, special_token_in, special_tokens
 from deepscaler.models.try_tokenizer import tried_template
 from deepscaler.settings.models import Prompting
+from deepscaler.training.run import checkpoint
 
 PROMPTING: Prompting = settings.systems()["mini-base"].prompting
 
@@ -112,3 +116,42 @@ def test_a_fetched_folder_holds_no_code() -> None:
 
     for name in ("evil.py", "pytorch_model.bin", "model.pt", "weights.pkl", "x.so"):
         assert not any(fnmatch(name, pattern) for pattern in PATTERNS)
+
+
+@pytest.mark.parametrize("up", [1, 4])
+def test_a_kept_model_writes_nothing_outside_of_its_folder(up: int, tmp_path: Path) -> None:
+    """A `.kept` folder that was handed over: its manifest names a file that is there, and one that it would become."""
+    folder, kept = tmp_path / "work/mini/models/base", tmp_path / "work/mini/models/.kept/base-0"
+    kept.mkdir(parents=True)
+    name = "../" * up + "Snakefile"
+    source = (kept / name).resolve()
+    source.write_text("shell('id')")
+    (kept / "model.json").write_text(json.dumps({"files": {name: sha256(source)}}))
+    target = Path(os.path.normpath(folder / name))
+    folder.mkdir()
+    assert not put_back(folder, kept)
+    assert not target.exists()
+
+
+def test_a_manifest_that_names_files_outside_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of the reader")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    values = {"system": "x", "repository": None, "revision": None, "versions": {}}
+    (folder / "model.json").write_text(json.dumps(values | {"files": {"../secret": "0" * 64}}))
+    with pytest.raises(UserError, match="outside of its folder"):
+        checkpoint.verify_files(folder / "model.json")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="elsewhere the kernel refuses such links")
+def test_a_mirrors_owner_cannot_change_what_was_verified(tmp_path: Path) -> None:
+    mirror = tmp_path / "hub/owner/name"
+    mirror.mkdir(parents=True)
+    weights = mirror / "model.safetensors"
+    weights.write_bytes(b"as published")
+    os.chown(weights, 65534, 65534)
+    pin = hub.Pin("model", "owner/name", None, {"model.safetensors": None})
+    (tmp_path / "into").mkdir()
+    hub.fetch(pin, tmp_path / "into", str(tmp_path / "hub"))
+    weights.write_bytes(b"exchanged in place")
+    assert (tmp_path / "into/model.safetensors").read_bytes() == b"as published"

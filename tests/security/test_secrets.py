@@ -23,6 +23,11 @@ SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "aws/secret+value",
     "MY_SITE_PASSWORD": "correct horse",
     "GITHUB_TOKEN": "ghp_xxxxxxxx",
+    "OPENAI_APIKEY": "sk-87654321",
+    "PGPASSWORD": "of the database",
+    "GITHUB_PAT": "ghp_yyyyyyyy",
+    "MYSQL_PWD": "of another database",
+    "SSH_PASSPHRASE": "open sesame",
 }
 
 
@@ -35,6 +40,7 @@ def test_every_secret_of_the_environment_is_taken_out() -> None:
 
 def test_what_is_no_secret_stays() -> None:
     harmless = {"TOKENIZERS_PARALLELISM": "truetrue", "KEYBOARD": "qwertyuiop", "API_KEY": "1", "HOME": "/home/someone"}
+    harmless |= {"PWD": "/work/here", "OLDPWD": "/work/there", "PATH": "/usr/bin:/bin"}
     text = " ".join(harmless.values())
     assert redacted(text, environment=harmless) == text
 

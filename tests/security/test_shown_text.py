@@ -1,15 +1,19 @@
 """Text that others wrote, where people read it: terminals, logs, tables for spreadsheets, the report."""
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from deepscaler.controller.console.results import results_table
 from deepscaler.curation.review import write_review
 from deepscaler.job_log import last_useful_line
 from deepscaler.reporting.report.write_report import environment
 from deepscaler.text import cell, printable
+from deepscaler.training.run import writer_lock
+from rich.console import Console
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202egnol\u2066\u200b\r\x9b31m"
 FORBIDDEN = set("\x1b\x07\r\x9b\u202e\u2066\u200b")
@@ -52,6 +56,22 @@ def test_verbs_write_it_out(root: Path, arguments: list[str]) -> None:
 def test_the_line_of_a_failed_jobs_log(tmp_path: Path) -> None:
     (tmp_path / "job.log").write_text("ValueError: bad name \x1b]0;owned\x07\u202egnol\n", encoding="utf-8")
     assert last_useful_line(tmp_path / "job.log") == "ValueError: bad name \\u202egnol"
+
+
+def test_the_table_that_a_run_ends_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Titles stand in settings that someone may have handed over: no markup, no link, no colour of theirs."""
+    title = HOSTILE.replace("\r", "") + "[link=https://x]y[/link][/b]"
+    (tmp_path / "table.csv").write_text(f"model,average,average_standard_error\n{title},1.0,0.1\n", encoding="utf-8")
+    table = results_table("mini", tmp_path / "table.csv", 200, False)
+    Console(width=200, color_system=None).print(table)
+    said = capsys.readouterr().out
+    assert "[link=https://x]y[/link][/b]" in said
+    assert not FORBIDDEN & set(said)
+
+
+def test_who_holds_a_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "writer.json").write_text(json.dumps({"host": HOSTILE, "pid": HOSTILE}), encoding="utf-8")
+    assert not FORBIDDEN & set(writer_lock.describe_holder(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import neighbour
 import pytest
 from deepscaler.errors import UserError
+from deepscaler.files import nobody_else_writes
 from deepscaler.training.run import deepspeed_states, run_folder
 from deepscaler.training.run.deepspeed_states import State, choose_state, drop_broken, refuse_others, states_in
 
@@ -141,5 +142,30 @@ def test_weights_are_as_readable_as_the_umask_says(mask: int, tmp_path: Path, mo
         path.chmod(0o666 & ~current_umask())
         (tmp_path / "other").touch()
         assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "other").stat().st_mode)
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_a_state_that_a_colleague_could_have_written_is_not_loaded(mode: int, tmp_path: Path) -> None:
+    """Of the same group, say: he could write the digests, too."""
+    state = save(tmp_path, 3)
+    refuse_others(tmp_path)
+    (state.folder / MODEL).chmod(mode)
+    with pytest.raises(UserError, match="others can write to"):
+        refuse_others(tmp_path)
+
+
+def test_what_training_saves_is_its_owners_to_write_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        save(tmp_path / "openrlhf", 3)
+        choose_state(tmp_path / "openrlhf")
+        refuse_others(tmp_path / "openrlhf")
+        with nobody_else_writes():
+            (tmp_path / "file").touch()
+        assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
+        (tmp_path / "after").touch()
+        assert stat.S_IMODE((tmp_path / "after").stat().st_mode) == 0o664
     finally:
         os.umask(before)

@@ -58,9 +58,10 @@ def own_folder(folder: Path) -> Path:
         raise UserError(f"the folder for caches {what}: code in it would be run", folder, HINT)
     if found.st_mode & READ_BY_OTHERS:
         raise UserError("other users may enter the folder for caches: code in it would be run", folder, HINT)
-    above = folder.parent.stat()
-    if above.st_mode & stat.S_IWOTH and not above.st_mode & stat.S_ISVTX:
-        raise UserError("any user could exchange the folder for caches", folder.parent, HINT)
+    for above in folder.resolve().parents:
+        status = above.stat()
+        if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+            raise UserError("any user could exchange the folder for caches", above, HINT)
     return folder
 
 

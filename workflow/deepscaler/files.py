@@ -22,6 +22,7 @@ LARGEST = 128 << 20
 """Bytes of a file that is read as one value: its objects take some twenty times as much memory."""
 LONGEST_LINE = 32 << 20
 """Bytes of a line of JSON lines."""
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a write fails with when there is no more room."""
 
@@ -135,6 +136,17 @@ def current_umask() -> int:
     mask = os.umask(0o077)  # there is no other way to read it
     os.umask(mask)
     return mask
+
+
+@contextmanager
+def nobody_else_writes() -> Iterator[None]:
+    """What is made meanwhile, by processes that are started too, no other user can write to, whatever the umask."""
+    before = current_umask()
+    os.umask(before | OTHERS_WRITE)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def appending(path: Path) -> IO[bytes]:

@@ -6,6 +6,11 @@ from pathlib import Path
 from deepscaler.errors import UserError
 
 
+def is_within(name: str) -> bool:
+    """Whether a file's name that others wrote, as in a manifest, leads to no place outside of its folder."""
+    return bool(name) and not name.startswith("/") and ".." not in name.split("/") and "\0" not in name
+
+
 def listed(folder: Path) -> list[str]:
     """The files of a repository's folder, without what downloaders keep in hidden folders.
 

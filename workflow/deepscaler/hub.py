@@ -123,8 +123,11 @@ def from_folder(folder: Path, pin: Pin, into: Path) -> str | None:
         target = into / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
+        source = (folder / name).resolve()
         try:
-            os.link((folder / name).resolve(), target)
+            if source.stat().st_uid != os.geteuid():
+                raise PermissionError("its owner could change a link to it after it was verified")
+            os.link(source, target)
         except OSError:
             shutil.copyfile(folder / name, target)
             target.chmod(target.stat().st_mode & (folder / name).stat().st_mode)  # what is private stays private

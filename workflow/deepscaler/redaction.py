@@ -8,7 +8,10 @@ import os
 import re
 from collections.abc import Mapping
 
-NAMES = re.compile(r"(?:^|_)(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(?:_|$)", re.IGNORECASE)
+NAMES = re.compile(
+    r"(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|APIKEY|(?:^|_)KEY|_(?:PASS|PWD|PAT))S?(?:_|$)",
+    re.IGNORECASE,
+)
 SHORTEST = 8
 """Characters of a value that is taken for a secret by its variable's name: `1` or `true` would blank whole texts."""
 REDACTED = "[a secret]"

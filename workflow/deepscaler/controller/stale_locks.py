@@ -140,7 +140,7 @@ def read_stale(note: Path) -> dict[str, Any] | None:
 def lives(content: dict[str, Any]) -> bool:
     """Whether the process that left a note is still there; not this one, which may have left it before an exec."""
     pid, since = content.get("pid", 0), content.get("started")
-    return pid != os.getpid() and since is not None and started(pid) == since
+    return isinstance(pid, int) and pid != os.getpid() and since is not None and started(pid) == since
 
 
 def started(pid: int) -> int | None:

@@ -85,7 +85,7 @@ def belongs(values: dict[str, Any], entry: Source) -> bool:
 def within(value: Any, limits: tuple[int, int]) -> bool:
     try:
         return limits[0] <= int(value) <= limits[1]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

@@ -19,6 +19,8 @@ from deepscaler.files import lines_of, read_bytes
 from deepscaler.hub import first_line
 
 REPLACEMENT = "\ufffd"
+DEEPEST = 64
+"""Levels of lists and objects in a row. What can just be read might not be written again, further down the stack."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,19 @@ def json_row(line: bytes, where: str) -> Row:
 
 
 def marked(values: dict[str, Any], where: str) -> Row:
-    """A row, with its defect where bytes had to be replaced to read it."""
+    """A row, with its defect where bytes had to be replaced to read it, or without values where they are too deep."""
+    if is_deep(values):
+        return Row({}, f"{where} is nested too deep")
     broken = any(isinstance(value, str) and REPLACEMENT in value for value in values.values())
     return Row(values, f"{where} has broken UTF-8" if broken else None)
+
+
+def is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        inside = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [item for values in inside for item in values]
+    return bool(level)
 
 
 def json_list(path: Path) -> Iterator[Row]:
@@ -74,7 +86,8 @@ def json_list(path: Path) -> Iterator[Row]:
         raise UserError("not JSON: nested too deep", path) from None
     for number, value in enumerate(values, start=1):
         row = marked(value, f"item {number}") if isinstance(value, dict) else None
-        yield row or Row({"raw": json.dumps(value)}, f"item {number} is no JSON object")
+        raw = "" if is_deep(value) else json.dumps(value)
+        yield row or Row({"raw": raw}, f"item {number} is no JSON object")
 
 
 def csv_rows(path: Path) -> Iterator[Row]:

@@ -63,6 +63,8 @@ def problems(benchmark: str, entry: Benchmark, rows: list[dict[str, Any]]) -> It
         text = row[fields.problem]
         if not isinstance(text, str) or not text.strip():
             raise UserError("an empty problem", where)
+        if not is_unicode(json.dumps(row, ensure_ascii=False, default=str)):
+            raise UserError("characters that are no Unicode text", where)
         if markup := engine_markup(text):
             hint = "a benchmark without one of its problems is another: correct its data file"
             raise UserError(f"the problem holds {markup}, which engines take for markup", where, hint)
@@ -77,6 +79,15 @@ def problems(benchmark: str, entry: Benchmark, rows: list[dict[str, Any]]) -> It
                 default=str,
             ),
         }
+
+
+def is_unicode(text: str) -> bool:
+    """Not where JSON has halves of pairs of 16 bits: no file could hold them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def accepted(value: Any, where: str) -> list[str]:

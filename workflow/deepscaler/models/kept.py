@@ -11,6 +11,7 @@ from typing import Any
 
 from deepscaler.errors import UserError
 from deepscaler.files import digest_of, link, put_in_place, read_json, remove, sha256
+from deepscaler.folders import is_within
 from deepscaler.models.manifest import NAME
 
 FOLDER = ".kept"
@@ -33,9 +34,9 @@ def put_back(folder: Path, kept: Path) -> bool:
     try:
         digests = dict(read_json(kept / NAME)["files"])
         whole = bool(digests) and all(
-            sha256(place_of(name, folder, kept)) == wanted for name, wanted in digests.items()
+            is_within(name) and sha256(place_of(name, folder, kept)) == wanted for name, wanted in digests.items()
         )
-    except (UserError, OSError, KeyError, TypeError):
+    except (UserError, OSError, KeyError, TypeError, ValueError):
         return False
     if whole:
         for name in (*digests, NAME):

@@ -29,7 +29,9 @@ ALLOWED = {
 class Strict(BaseModel):
     """A settings section: unknown keys are refused, values are not coerced silently, instances are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 def check_repository(repository: str | None, revision: str | None, files: Iterable[str]) -> None:

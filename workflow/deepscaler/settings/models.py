@@ -33,7 +33,7 @@ class Published(Strict):
 
     kind: Literal["published"]
     title: str
-    parameters: float
+    parameters: float = Field(gt=0)
     """Billions."""
     repository: str
     """`owner/name` on the Hugging Face hub, or a folder in its format: `file:///…`."""
@@ -60,7 +60,7 @@ class Distilled(Strict):
 
     kind: Literal["distilled"]
     title: str
-    parameters: float
+    parameters: float = Field(gt=0)
     distillation: Distillation
     prompting: Prompting
     sampling: Sampling = Sampling()

@@ -8,6 +8,7 @@ import yaml
 
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import read_text
+from deepscaler.text import printable
 
 MAX_EXTENDS = 8
 LARGEST = 4 << 20
@@ -108,6 +109,19 @@ def check_size(text: str, path: Path) -> None:
             raise UserError("not valid settings: nested too deep, or too many values", path)
 
 
+def check_texts(value: Any, path: Path) -> None:
+    """Refuse texts that a terminal would obey, or that hide or reorder what is read: titles and names are shown."""
+    if isinstance(value, dict):
+        for key, inside in value.items():
+            check_texts(key, path)
+            check_texts(inside, path)
+    elif isinstance(value, list):
+        for inside in value:
+            check_texts(inside, path)
+    elif isinstance(value, str) and printable(value) != value:
+        raise UserError(f"a text with characters that can't be seen: {printable(value)[:80]}", path)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise UserError("missing settings file", path)
@@ -115,11 +129,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         check_size(text, path)
         values = yaml.load(text, Loader=Loader)
+        check_texts(values, path)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}, " if error.problem_mark else ""
         raise UserError(f"not valid YAML: {line}{error.problem or error.context}", path) from None
     except (yaml.YAMLError, ValueError) as error:  # a ValueError: a number or a date that is none
         raise UserError(f"not valid YAML: {error}", path) from None
+    except (LookupError, AttributeError, TypeError):  # what PyYAML raises at `!!bool x` and the like
+        raise UserError("not valid YAML: a value that is not of its tag's type", path) from None
     if values is None:
         return {}
     if not isinstance(values, dict):

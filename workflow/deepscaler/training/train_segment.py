@@ -12,7 +12,7 @@ from typing import Any
 from deepscaler import dag, reward
 from deepscaler.dag.chain import Segment
 from deepscaler.errors import JobError, UserError
-from deepscaler.files import current_umask, link, read_jsonl, remove, sha256, write_jsonl
+from deepscaler.files import current_umask, link, nobody_else_writes, read_jsonl, remove, sha256, write_jsonl
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.settings import load_recipe, load_scale
 from deepscaler.settings.recipe import Recipe
@@ -52,7 +52,7 @@ def train_segment(
     settings_digest = dag.training_digest(scale_name, segment_id)
     folder, inputs = run_folder.identify(runs, segment, settings_digest, parent_manifest, prompts)
     raise_on_signals()
-    with only_writer(folder.path, report):
+    with only_writer(folder.path, report), nobody_else_writes():
         if folder.finished():
             report(f"segment {segment.id} is finished already; its checkpoint is put in place")
         else:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from deepscaler import settings
 from deepscaler.evaluation.table_rows import AVERAGE
+from deepscaler.text import printable
 
 ERROR = "_standard_error"
 WITH_ERRORS = 110
@@ -45,7 +46,7 @@ def results_table(scale: str, path: Path, columns: int, plain: bool) -> Table | 
         name: max((value for row in rows if (value := number(row[name])) is not None), default=None) for name in names
     }
     for row in rows:
-        table.add_row(row["model"], *(cell(row, name, best[name], columns, plain) for name in names))
+        table.add_row(Text(printable(row["model"])), *(cell(row, name, best[name], columns, plain) for name in names))
     return table
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from deepscaler import settings
 from deepscaler.errors import UserError
 from deepscaler.files import read_json, sha256, write_json, writing
+from deepscaler.folders import is_within
 from deepscaler.progress import progress
 from deepscaler.reporting.file_names import name_of, path_of
 from deepscaler.reporting.provenance.jobs import RunJob, run_jobs
@@ -91,7 +92,7 @@ def digests_of(names: list[str]) -> dict[str, tuple[str, int]]:
         if name.endswith(MANIFESTS) and path_of(name).is_file():
             parent = name.rsplit("/", 1)[0]
             files = read_json(path_of(name)).get("files", {})
-            known |= {f"{parent}/{file}": digest for file, digest in files.items()}
+            known |= {f"{parent}/{file}": digest for file, digest in files.items() if is_within(file)}
     found = {}
     for name in progress(sorted({*names, *known}), what="hashing", unit="file"):
         path = path_of(name)

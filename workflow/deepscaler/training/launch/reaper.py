@@ -79,13 +79,19 @@ def start(token: str, folder: Path, lock: int | None = None) -> "subprocess.Pope
 
 
 def carriers(token: str, variable: str = VARIABLE) -> list[int]:
-    """Processes of this computer whose environment carries the token, but for this one."""
+    """This user's processes on this computer whose environment carries the token, but for this one.
+
+    Root can read everyone's. A token that `ps` shows can be carried by anyone: such processes are not the launch's, and
+    could be started anew for ever.
+    """
     needle = f"{variable}={token}".encode()
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
+            if entry.stat().st_uid != os.geteuid():
+                continue
             if needle in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
         except OSError:

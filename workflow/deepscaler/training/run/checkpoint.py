@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from deepscaler.errors import UserError
 from deepscaler.files import digest_of, link, read_json, remove, replace, sha256, write_json
+from deepscaler.folders import is_within
 from deepscaler.records import Checkpoint, ModelManifest
 
 MANIFEST = "checkpoint.json"
@@ -37,6 +38,8 @@ def verify_files(path: Path) -> Checkpoint | ModelManifest:
     """Check the digest of every file beside a manifest against the manifest's; UserError where one differs."""
     manifest = read_manifest(path)
     for name, digest in manifest.files.items():
+        if not is_within(name):
+            raise UserError(f"names a file outside of its folder: {name}", path)
         file = path.parent / name
         if not file.is_file():
             raise UserError(f"{name} is missing", path.parent)

@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.errors import UserError
-from deepscaler.files import link, remove, sha256, write_json, write_text
+from deepscaler.files import OTHERS_WRITE, link, remove, sha256, write_json, write_text
 
 MARKER = "complete.json"
 PREFIX = "global_step"
+LATEST = "latest"
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,11 @@ class State:
     def mark_complete(self, ranks: int, zero_stage: int) -> None:
         """Record that all ranks have written all files, and what they wrote."""
         paths = sorted(path for path in self.folder.glob("[!.]*") if path.name != MARKER)
+        for path in (*self.folder.parents[:2], self.folder, *paths):
+            take_write_from_others(path)  # a folder's access list counts for more than the umask
         files = {path.name: {"bytes": path.stat().st_size, "sha256": digest} for path, digest in digests_of(paths)}
         write_json(self.folder / MARKER, {"step": self.step, "ranks": ranks, "zero_stage": zero_stage, "files": files})
+        take_write_from_others(self.folder / MARKER)
 
     def defect(self) -> str | None:
         """Why the state cannot be loaded, as far as names and sizes show, or None. UserError without digests."""
@@ -104,20 +108,27 @@ def digests_of(paths: list[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def refuse_others(path: Path) -> None:
-    """UserError where something below `path` is another user's, can be written by everyone, or is a link."""
+    """UserError where something below `path` is another user's, can be written by others, or is a link."""
     if not path.exists():
         return
     with tempfile.TemporaryFile(dir=path) as own:
         owners = {os.geteuid(), os.fstat(own.fileno()).st_uid}  # they differ where a file server maps root
-    for entry in (path, *path.rglob("*")):
+    latest = path / "_actor" / LATEST  # written anew before anything is loaded
+    for entry in (path, *(entry for entry in path.rglob("*") if entry != latest)):
         status = entry.lstat()
-        if status.st_uid in owners and not stat.S_ISLNK(status.st_mode) and not status.st_mode & stat.S_IWOTH:
+        if status.st_uid in owners and not stat.S_ISLNK(status.st_mode) and not status.st_mode & OTHERS_WRITE:
             continue
         raise UserError(
             "a state that others can write to is not loaded: DeepSpeed would run what they put into it",
             entry,
-            "see that all below it is yours alone to write, or delete the folder to start the segment anew",
+            f"where you trust them: chmod -R go-w {path}; else delete the folder to start the segment anew",
         )
+
+
+def take_write_from_others(path: Path) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & OTHERS_WRITE:
+        path.chmod(mode & ~OTHERS_WRITE)
 
 
 def states_in(path: Path) -> list[State]:
@@ -162,7 +173,8 @@ def choose_state(path: Path) -> State | None:
     if not states:
         remove(path / "_actor")  # upstream would try to load what else is there
         return None
-    write_text(path / "_actor" / "latest", states[-1].folder.name)
+    write_text(path / "_actor" / LATEST, states[-1].folder.name)
+    take_write_from_others(path / "_actor" / LATEST)
     return states[-1]
 
 

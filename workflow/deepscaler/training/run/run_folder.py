@@ -20,6 +20,7 @@ from pathlib import Path
 from deepscaler.dag.chain import Segment
 from deepscaler.errors import UserError
 from deepscaler.files import digest_of, link, read_json, remove, sha256, write_json
+from deepscaler.folders import is_within
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.training.run import checkpoint
 from deepscaler.training.run.checkpoint import MANIFEST
@@ -176,7 +177,9 @@ def remove_unneeded(folder: RunFolder, last: int) -> int:
             remove(state.folder)
     remove(folder.hf)
     before = read_json(folder.path / "run.json").get("before")
-    while before:
+    seen: set[str] = set()
+    while before and is_within(before) and before not in seen:
+        seen.add(before)
         older = RunFolder(folder.path.parent / before)
         for state in states_in(older.states):
             freed += state.bytes()

@@ -19,6 +19,7 @@ from typing import Any
 
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import lock_file, read_json, write_json
+from deepscaler.text import printable
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -129,4 +130,4 @@ def describe_holder(folder: Path) -> str:
     if not holder:
         return "it has not recorded its name yet"
     job = f", SLURM job {holder['job']}" if holder.get("job") else ""
-    return f"process {holder.get('pid')} on {holder.get('host')}{job}, since {holder.get('since')}"
+    return printable(f"process {holder.get('pid')} on {holder.get('host')}{job}, since {holder.get('since')}")

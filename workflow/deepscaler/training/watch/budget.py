@@ -40,12 +40,12 @@ def allowed(scale_name: str) -> float:
 
 
 def require_plan(scale_name: str, work: Path) -> None:
-    """Raise UserError where nothing has been trained yet and the plan, sampling included, is not approved."""
+    """Raise UserError where nothing is approved, or nothing trained yet and the plan, sampling included, is not."""
     approved = allowed(scale_name)
     if isinf(approved):
         return
     planned = planned_gpu_hours(scale_name)[TOTAL, ""]
-    if planned.expected > approved and gpu_hours_used(scale_name, work) == 0:
+    if planned.expected > approved and (approved == 0 or gpu_hours_used(scale_name, work) == 0):
         raise refusal(
             scale_name,
             f"scale {scale_name!r} is planned at {amount(planned.expected)} GPU-hours ({amount(planned.low)} to "
@@ -109,7 +109,14 @@ def gpu_hours_used(scale_name: str, work: Path) -> float:
     for row in all_steps(work):
         if row.get("stage") in stages:
             layout = dag.layout(scale_name, str(row["stage"]))
-            hours += float(row.get(SECONDS) or 0.0) / 3600 * layout.nodes * layout.gpus_per_node
+            seconds = float(row.get(SECONDS) or 0.0)
+            if not 0 <= seconds < inf:
+                raise UserError(
+                    f"a step of {seconds} s: what was used can't be counted",
+                    work,
+                    "remove the metrics.jsonl that says so",
+                )
+            hours += seconds / 3600 * layout.nodes * layout.gpus_per_node
     return hours
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 from deepscaler import dag, settings
 from deepscaler.errors import UserError
 from deepscaler.files import read_json, sha256
+from deepscaler.folders import is_within
 from deepscaler.records import Checkpoint
 from deepscaler.reporting.file_names import path_of
 from deepscaler.reporting.provenance.lineage import Lineage, Source
@@ -67,7 +67,7 @@ class Files:
             yield f"{name}: lists no files"
             return
         for file, digest in files.items():
-            if Path(file).is_absolute() or ".." in Path(file).parts:
+            if not is_within(file):
                 yield f"{name}: names a file outside of its folder"
             else:
                 yield from self.one(f"{name.rsplit('/', 1)[0]}/{file}", str(digest), f"{path.name} says")
