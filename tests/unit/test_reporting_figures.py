@@ -2,6 +2,9 @@
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -152,6 +155,25 @@ def test_the_notebook_is_executed_and_kept(run: Path) -> None:
     nbformat.validate(kept)
     assert any(cell.get("outputs") for cell in kept.cells)
     assert [path.name for path in executed.parent.iterdir()] == ["f.ipynb"]
+
+
+def test_figures_that_are_drawn_at_once_do_not_meet(run: Path) -> None:
+    """Jupyter's own names for a kernel's sockets are the same in all jobs, and lie where all of them start."""
+    command = str(Path(sys.executable).with_name("deepscaler"))
+    drawing = []
+    for number in (2, 4):
+        made = {name: str(run / f"{number}.{name}") for name in ("png", "pdf", "executed")}
+        flags = [word for name, path in made.items() for word in (f"--{name}", path)]
+        data = [word for path in data_of(run / "results/mini", number) for word in ("--data", str(path))]
+        notebook = ["--notebook", str(run / f"workflow/notebooks/figure-{number}.ipynb")]
+        arguments = [command, "draw_figure", "--scale", "mini", *notebook, *data, *flags]
+        drawing.append(subprocess.Popen(arguments, cwd=run, stderr=subprocess.PIPE, text=True))
+    met: set[str] = set()
+    while any(process.poll() is None for process in drawing):
+        met |= {path.name for path in run.glob("kernel*")}
+        time.sleep(0.02)
+    assert [process.returncode for process in drawing] == [0, 0], [process.communicate()[1] for process in drawing]
+    assert met == set()
 
 
 def test_a_failing_cell_is_one_line_and_its_notebook_is_kept_aside(run: Path) -> None:
