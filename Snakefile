@@ -27,13 +27,14 @@ onerror:
 
 
 onstart:
-    before_submission.check_budget(workflow)
     before_submission.check_language_models(workflow)
+    if workflow.executor_plugin.name == "local":
+        before_local_jobs.check_computer(workflow)
+    before_submission.check_budget(workflow)
     if workflow.executor_plugin.name == "slurm":
         before_submission.check_cluster(workflow)
     elif workflow.executor_plugin.name == "local":
         orphans.await_earlier_jobs(workflow)
-        before_local_jobs.check_computer(workflow)
     console.begin(workflow)
 
 

@@ -1,5 +1,7 @@
 """What is done with Snakemake's objects before the first sbatch; tests/slurm does it with a real DAG."""
 
+import asyncio
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -149,6 +151,36 @@ def test_why_a_group_was_not_submitted_is_said(monkeypatch: pytest.MonkeyPatch) 
     executor.run_job(whole)
     [line] = said
     assert line.startswith("Error in group grades: Job submission failed: 'NoneType'")
+
+
+@pytest.mark.parametrize(
+    ("state", "no_requeue", "failed"),
+    [("PREEMPTED", True, True), ("PREEMPTED", False, False), ("RUNNING", True, False), ("CANCELLED", False, True)],
+)
+def test_a_preempted_job_counts_as_failed_where_slurm_does_not_start_it_again(
+    slurm: Any, monkeypatch: pytest.MonkeyPatch, state: str, no_requeue: bool, failed: bool
+) -> None:
+    """By the plugin's own check of its jobs, which would go on waiting for this one."""
+    slurm(state=state)
+    monkeypatch.setattr(plugin, "query_job_status", plugin.query_job_status)  # put back at the end
+    monkeypatch.setattr(plugin, "get_min_job_age", lambda: 300)
+    asked = SimpleNamespace(status_attempts=1, status_command="squeue", no_requeue=no_requeue, requeue=False)
+    executor, errors = executor_of(asked), []
+    executor.status_rate_limiter, executor.run_uuid, executor.logger = contextlib.AsyncExitStack(), "run", logger
+    executor.next_seconds_between_status_checks = 20
+    executor._preemption_warning = True  # given at the first check
+    executor._status_query_calls = executor._status_query_failures = executor._status_query_total_seconds = 0
+    executor._status_query_min_seconds, executor._status_query_max_seconds = None, 0.0
+    executor._status_query_cycle_rows = []
+    executor.report_job_error = lambda info, msg, **_: errors.append(msg)
+    before_submission.fail_preempted_jobs(executor)
+    submitted = plugin.SubmittedJobInfo(job("score"), external_jobid="7", aux={"slurm_logfile": None})
+
+    async def check() -> list[Any]:
+        return [info async for info in executor.check_active_jobs([submitted])]
+
+    assert asyncio.run(check()) == ([] if failed else [submitted])
+    assert len(errors) == failed
 
 
 def test_a_refusal_is_an_error_of_snakemakes(slurm: Any, tmp_path: Path) -> None:

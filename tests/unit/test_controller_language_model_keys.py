@@ -24,9 +24,11 @@ def asking(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     (folder / "config/site.local.yaml").write_text(SITE, encoding="utf-8")
     monkeypatch.setenv("DEEPSCALER_ROOT", str(folder))
     monkeypatch.chdir(folder)
-    load.load_scale.cache_clear()
+    for cached in (load.load_scale, load.site):
+        cached.cache_clear()
     yield folder
-    load.load_scale.cache_clear()
+    for cached in (load.load_scale, load.site):
+        cached.cache_clear()
 
 
 def test_a_missing_key_is_named_with_the_rule_and_the_scale(asking: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from deepscaler import settings
-from deepscaler.cli import build
 from deepscaler.cost.processor import estimate_processor
 from deepscaler.errors import JobError, UserError
 from deepscaler.maintenance.write_docs import BLOCKS, documents, filled, write_docs
@@ -105,23 +104,6 @@ def test_numbers_in_prose_are_those_of_the_kept_run(
     assert ledger
     plan = " ".join((root / "docs" / "plan.md").read_text(encoding="utf-8").split())
     assert numbers("predicts N of", plan) == [round(compare(estimate_processor("mini"), ledger).ratio, 2)]
-
-
-def test_every_command_of_the_readme_is_there(root: Path) -> None:
-    """Targets of make, verbs and profiles that README.md and ARTIFACT.md name."""
-    text = "".join((root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/ARTIFACT.md"))
-    makefile = (root / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"(?:^|`)make ([a-z][a-z-]+)", text, re.MULTILINE))
-    assert {"mini", "check", "plan", "dag"} <= targets
-    for target in targets:
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    # `--quiet` takes all words after it: a target there is no target
-    assert not re.search(r"--quiet rules \S", makefile)
-    verbs = set(re.findall(r"bin/deepscaler ([a-z_]+)", text))
-    assert "trace" in verbs
-    assert verbs <= {command.name for command in build().registered_commands}
-    for profile in set(re.findall(r"--profile ([a-z/]+)", text)):
-        assert (root / profile).exists(), profile
 
 
 def test_every_claim_is_in_one_table() -> None:

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -154,6 +157,25 @@ def test_the_notebook_is_executed_and_kept(run: Path) -> None:
     assert [path.name for path in executed.parent.iterdir()] == ["f.ipynb"]
 
 
+def test_figures_that_are_drawn_at_once_do_not_meet(run: Path) -> None:
+    """Jupyter's own names for a kernel's sockets are the same in all jobs, and lie where all of them start."""
+    command = str(Path(sys.executable).with_name("deepscaler"))
+    drawing = []
+    for number in (2, 4):
+        made = {name: str(run / f"{number}.{name}") for name in ("png", "pdf", "executed")}
+        flags = [word for name, path in made.items() for word in (f"--{name}", path)]
+        data = [word for path in data_of(run / "results/mini", number) for word in ("--data", str(path))]
+        notebook = ["--notebook", str(run / f"workflow/notebooks/figure-{number}.ipynb")]
+        arguments = [command, "draw_figure", "--scale", "mini", *notebook, *data, *flags]
+        drawing.append(subprocess.Popen(arguments, cwd=run, stderr=subprocess.PIPE, text=True))
+    met: set[str] = set()
+    while any(process.poll() is None for process in drawing):
+        met |= {path.name for path in run.glob("kernel*")}
+        time.sleep(0.02)
+    assert [process.returncode for process in drawing] == [0, 0], [process.communicate()[1] for process in drawing]
+    assert met == set()
+
+
 def test_a_failing_cell_is_one_line_and_its_notebook_is_kept_aside(run: Path) -> None:
     results = run / "results/mini"
     png, pdf, executed = (results / name for name in ("f.png", "f.pdf", "executed/f.ipynb"))
@@ -169,6 +191,13 @@ def test_a_failing_cell_is_one_line_and_its_notebook_is_kept_aside(run: Path) ->
         )
     assert [path.name for path in executed.parent.iterdir()] == ["f.failed.ipynb"]
     assert not png.exists()
+
+
+def test_legends_stand_below_and_say_which_interval(run: Path) -> None:
+    figure = figures.draw(5, "mini", data_of(run / "results/mini", 5))
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["measured here, 95 % interval over problems"]
+    assert figure.axes[0].get_legend() is None
 
 
 def test_a_legend_of_several_panels_shows_every_colour(run: Path) -> None:

@@ -31,7 +31,7 @@ def test_rows_add_up(run: Path) -> None:
     assert float(rows["distill_base", ""]["wall_hours"]) == pytest.approx(120 / 3600, abs=1e-4)
     assert float(rows["distill_base", ""]["cpu_hours"]) == pytest.approx(180.5 / 3600, abs=1e-4)
     assert float(rows["distill_base", ""]["peak_memory_gb"]) == 1.5, "shared pages once"
-    assert float(rows["distill_base", ""]["core_hours"]) == pytest.approx(2 * 120 / 3600, abs=1e-4)
+    assert float(rows["distill_base", ""]["core_hours"]) == pytest.approx(120 / 3600, abs=1e-4)
     assert rows["total", ""]["gpu_hours"] == "0.0000", "two CPU cores hold no GPU"
 
 
@@ -54,6 +54,17 @@ def test_what_could_not_be_measured_is_empty_and_not_zero(run: Path) -> None:
     assert rows["sample", ""]["cpu_hours"] == ""
     measured = sum(float(row["cpu_hours"] or 0) for key, row in rows.items() if key[0] != "total" and key[1] != "all")
     assert float(rows["total", ""]["cpu_hours"]) == pytest.approx(measured, abs=1e-3)
+
+
+def test_a_job_of_which_only_the_start_was_seen_was_not_measured(tmp_path: Path) -> None:
+    """As Snakemake measures a job of a fifth of a second: the 3 MB of its shell, and no processor time."""
+    folder = tmp_path / "collect_metrics"
+    folder.mkdir()
+    head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
+    row = "0.21\t0:00:00\t2.90\t3.85\t0.27\t0.62\t0.00\t0.00\t0.00\t0.00"
+    (folder / "all.tsv").write_text(f"{head}\n{row}\n", encoding="utf-8")
+    [job] = read_jobs("mini", tmp_path)
+    assert (job.seconds, job.cpu_seconds, job.peak_mb) == (0.21, None, None)
 
 
 def test_steps_before_a_kill_count(run: Path) -> None:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from deepscaler.reporting.report.write_report import plain, write_report
+from deepscaler.reporting.report.write_report import chance, heading, plain, write_report
 from synthetic_run import HOSTILE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -55,7 +55,8 @@ def test_without_results_it_still_is_a_page(run: Path) -> None:
     ("text", "shown"),
     [
         ("3", "3"),
-        ("3.0", "3"),
+        ("3.0", "3.00"),
+        ("61.0", "61.0"),
         ("3.14159", "3.14"),
         ("0.0004", "0.0004"),
         ("12345.6", "12,345.6"),
@@ -65,6 +66,25 @@ def test_without_results_it_still_is_a_page(run: Path) -> None:
 )
 def test_numbers_read_well(text: str, shown: str) -> None:
     assert plain(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("column", "title"),
+    [("peak_memory_gb", "peak memory (GB)"), ("planned_gpu_hours", "planned GPU hours"), ("pass_at_1", "Pass@1")],
+)
+def test_titles_of_columns_read_well(column: str, title: str) -> None:
+    assert heading(column) == title
+
+
+@pytest.mark.parametrize(("share", "shown"), [("0.0", "under 1 %"), ("0.004", "under 1 %"), ("0.27", "27 %")])
+def test_a_chance_is_never_said_to_be_none(share: str, shown: str) -> None:
+    assert chance(share) == shown
+
+
+def test_completions_are_of_sets_by_their_titles(page: Path) -> None:
+    shown = page.read_text(encoding="utf-8").split('<section id="examples">')[1].split("<section")[0]
+    assert "Long sums" in shown
+    assert "mini-aime-2024" not in shown
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)")

@@ -8,9 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
+from deepscaler.cli import build
 
-LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([\w-]+))?\)")
+"""A link to a page of the repository: its path (empty: the same page) and the heading in it."""
+WIDTH = 120
+SET_APART = re.compile(r"^```.*?^```|<!-- begin .*?<!-- end [^\n]*", re.MULTILINE | re.DOTALL)
+"""Code, and what `deepscaler write_docs` fills in."""
+MAKE = re.compile(r"(?:`|^(?=make [a-z-]+ *(?:#.*)?$))make ([a-z-]+)", re.MULTILINE)
+"""In a code span, or alone on a line of code."""
+VERB = re.compile(r"(?:`|^|bin/|\$ |    )deepscaler ([a-z_]+)([^`\n#]*)", re.MULTILINE)
+PROFILE = re.compile(r"--profile ([a-z][a-z/]*)")
 ROW = re.compile(r"^\| [^|]+ \| `([^`|]+)` \| (`[^|]+`) \|$", re.MULTILINE)
 
 
@@ -30,16 +40,77 @@ def tracked(root: Path) -> list[str]:
 def test_the_readme_links_every_page(root: Path) -> None:
     pages = {f"docs/{path.name}" for path in (root / "docs").glob("*.md")}
     assert len(pages) >= 11
-    assert pages - set(LINK.findall(text_of(root, "README.md"))) == set()
+    assert pages - linked(root, "README.md") == set()
     measured = {f"performance/{path.name}" for path in (root / "docs" / "performance").glob("*.md")}
-    assert measured - set(LINK.findall(text_of(root, "docs/PERFORMANCE.md"))) == set()
+    assert measured - linked(root, "docs/PERFORMANCE.md") == set()
+
+
+def linked(root: Path, name: str) -> set[str]:
+    return {target for target, _ in LINK.findall(text_of(root, name))}
 
 
 def test_every_link_leads_somewhere(root: Path, tracked: list[str]) -> None:
-    pages = [name for name in tracked if name.endswith(".md") and not name.startswith("results/")]
-    links = [(name, target) for name in pages for target in LINK.findall(text_of(root, name))]
+    links = [(name, *found) for name in pages_of(tracked) for found in LINK.findall(text_of(root, name))]
     assert len(links) > 30
-    assert [(name, target) for name, target in links if not (root / name).parent.joinpath(target).exists()] == []
+    page = {(name, target): (root / name).parent / target if target else root / name for name, target, _ in links}
+    assert [link for link, path in page.items() if not path.exists()] == []
+    to_headings = [(name, target, heading) for name, target, heading in links if heading]
+    assert len(to_headings) >= 3
+    lost = [link for link in to_headings if link[2] not in headings(page[link[:2]].read_text(encoding="utf-8"))]
+    assert lost == []
+
+
+def pages_of(tracked: list[str]) -> list[str]:
+    return [name for name in tracked if name.endswith(".md") and not name.startswith("results/")]
+
+
+def headings(text: str) -> set[str]:
+    """The anchors that a forge makes of a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def test_prose_fits_a_screen(root: Path, tracked: list[str]) -> None:
+    """But for tables, code, pictures, and addresses that can't be cut."""
+    wide = [
+        (name, line)
+        for name in pages_of(tracked)
+        for line in SET_APART.sub("", text_of(root, name)).splitlines()
+        if len(line) > WIDTH and not line.startswith(("|", "!", "    ")) and " " in line.strip()
+    ]
+    assert wide == []
+
+
+def test_every_target_of_make_that_a_document_names_exists(root: Path, tracked: list[str]) -> None:
+    makefile = text_of(root, "Makefile")
+    made = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = [(name, target) for name in pages_of(tracked) for target in MAKE.findall(text_of(root, name))]
+    assert len(named) > 20
+    assert [(name, target) for name, target in named if target not in made] == []
+
+
+def test_no_target_stands_behind_an_option_that_takes_all_words(root: Path, tracked: list[str]) -> None:
+    """Snakemake's `--sdm conda results/table.csv` is two ways of deployment, of which it does not know the second."""
+    for name in (*pages_of(tracked), "Makefile", "Snakefile"):
+        found = re.search(r"--(?:sdm|quiet|groups)(?: [\w=]+)+ (?:results/|\$)\S*", text_of(root, name))
+        assert not found, f"{name}: {found and found[0]}"
+
+
+def test_every_verb_and_option_that_a_document_names_exists(root: Path, tracked: list[str]) -> None:
+    verbs = typer.main.get_command(build()).commands
+    assert len(verbs) > 30
+    named = [(name, *found) for name in pages_of(tracked) for found in VERB.findall(text_of(root, name))]
+    assert len(named) > 40
+    for page, verb, rest in named:
+        assert verb in verbs, f"{page}: deepscaler {verb}"
+        known = {option for parameter in verbs[verb].params for option in parameter.opts} | {"--help"}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= known, f"{page}: deepscaler {verb} {rest}"
+
+
+def test_every_profile_that_a_document_names_exists(root: Path, tracked: list[str]) -> None:
+    named = {(name, profile) for name in pages_of(tracked) for profile in PROFILE.findall(text_of(root, name))}
+    assert len({profile for _, profile in named}) >= 3
+    assert [(name, profile) for name, profile in named if not (root / profile).is_dir()] == []
 
 
 def tree(readme: str) -> list[str]:
@@ -56,6 +127,7 @@ def tree(readme: str) -> list[str]:
 
 def test_the_tree_is_the_repositorys(root: Path, tracked: list[str]) -> None:
     shown = tree(text_of(root, "README.md"))
+    assert len(shown) == len(set(shown))
     assert [name for name in shown if not (root / name).exists()] == []
     folders = [Path(name).parent for name in tracked]
     top = {folder.parts[0] for folder in folders if folder.parts}

@@ -41,7 +41,9 @@ def test_a_missing_key_stops_it_before_the_first_job(root: Path, tmp_path: Path)
     for name in ("config", "envs", "workflow/rules", "workflow/notebooks"):
         shutil.copytree(root / name, tmp_path / name)
     shutil.copyfile(root / "Snakefile", tmp_path / "Snakefile")
-    model = "{ api: openai, model: reader, key_variable: READER_KEY }"
+    model = "{ api: openai, model: reader }"
+    site = "language_models: { openai: { base_url: null, key_variable: READER_KEY } }\n"
+    (tmp_path / "config/site.local.yaml").write_text(site, encoding="utf-8")
     (tmp_path / "config/scales/asking.yaml").write_text(
         f"extends: mini\ncuration: {{ extract_answers: {{ language_model: {model} }} }}\n", encoding="utf-8"
     )

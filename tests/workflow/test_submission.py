@@ -88,11 +88,11 @@ SITE = {
     "QOS": "long",
     "GPU_CONSTRAINT": "big&fast",
     "MEMORY_PER_CPU": "true",
-    "SLURM_EXTRA": "--exclusive --mail-user='a b'",
+    "SLURM_EXTRA": "--exclusive --mail-user=a@b",
 }
 OF_SITE = (
     *("-A me", "-p gpus", "-p batch", "--qos=long", "-C big&fast", "--mem-per-cpu 2000"),
-    "--exclusive --mail-user=a b",
+    "--exclusive --mail-user=a@b",
 )
 
 

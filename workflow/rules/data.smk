@@ -84,7 +84,7 @@ rule deduplicate:
     params:
         **decided_by("deduplicate", 40),
     message:
-        "Removing duplicates by MiniLM embeddings"
+        "Removing duplicates"
     shell:
         "deepscaler deduplicate"
         " --scale {wildcards.scale:q}"

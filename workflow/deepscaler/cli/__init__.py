@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import warnings
 
 import typer
 
@@ -30,6 +31,8 @@ def build() -> typer.Typer:
 
 def prepare() -> None:
     """The same surroundings for every verb and all that it starts, whoever's shell it is."""
+    # torch says so of a package that others of the environment ask for
+    warnings.filterwarnings("ignore", "The pynvml package is deprecated", FutureWarning)
     environment.settle(os.environ)
     caches.use_own_caches(os.environ)
 

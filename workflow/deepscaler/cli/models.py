@@ -30,7 +30,7 @@ def distill_base(
     output: Output,
     threads: Threads = 2,
 ) -> None:
-    """Distil the miniature's base model from scratch: about two minutes on two cores.
+    """Distil the miniature's base model from scratch: a minute or two on one core.
 
     OUTPUT is the folder's model.json; the whole folder is put in place at the end. Equal seeds and threads give equal
     weights.

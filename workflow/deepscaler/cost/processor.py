@@ -23,9 +23,9 @@ class Pace:
 
 
 PACES: dict[str, Pace] = {
-    "distill_base": Pace(8, 17_250),
-    "train_segment": Pace(14, 4550),  # launches of the driver, Ray's actors and vLLM; then rollout and update
-    "sample": Pace(11, 11_000),
+    "distill_base": Pace(8, 16_000),
+    "train_segment": Pace(14, 2750),  # launches of the driver, Ray's actors and vLLM; then rollout and update
+    "sample": Pace(11, 8600),
     "deduplicate": Pace(17),  # loads an embedding model
     "decontaminate": Pace(8.3),
     "select_gradable": Pace(5.8),
@@ -34,6 +34,9 @@ PACES: dict[str, Pace] = {
 }
 LIGHT = Pace(0.6)
 """Every other rule: start Python, read a table, write one."""
+BESIDE_TRAINING = ("sample", "grade_samples", "score")
+"""All but the last system's."""
+BESIDE_DISTILLATION = ("fetch_source", "fetch_benchmark", "extract_answers", "deduplicate", "decontaminate")
 STEP_SECONDS = 0.8
 """Of a training step beside its tokens: weight sync, Ray."""
 SAVE_SECONDS = 1
@@ -69,6 +72,18 @@ class ProcessorPrice:
     def seconds(self) -> Range:
         expected = sum(entry.seconds.expected for entry in self.rules)
         return scaled(expected)
+
+    @property
+    def elapsed(self) -> Range:
+        """Seconds on two cores, where what is sampled runs beside training, and curation beside distillation."""
+        training, distillation = self.expected("train_segment"), self.expected("distill_base")
+        sampling, curation = self.expected(*BESIDE_TRAINING), self.expected(*BESIDE_DISTILLATION)
+        evaluated = len(dag.evaluated(self.scale))
+        hidden = min(training, sampling * (evaluated - 1) / evaluated) + min(distillation, curation)
+        return scaled(self.seconds.expected - hidden)
+
+    def expected(self, *rules: str) -> float:
+        return sum(entry.seconds.expected for entry in self.rules if entry.rule in rules)
 
     def of(self, rule: str, stage: str = "") -> RulePrice:
         return next(entry for entry in self.rules if (entry.rule, entry.stage) == (rule, stage))

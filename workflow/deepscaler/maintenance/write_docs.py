@@ -113,7 +113,7 @@ def scales() -> str:
     rows = []
     for scale, effort in claims().effort.items():
         planned: dict[str, Any] = json.loads(plan(scale=scale, changes=[], from_run=None, as_json=True))
-        hours = planned["hours"] if "hours" in planned else planned["gpu_hours"]
+        hours = planned.get("elapsed_hours", planned["gpu_hours"])
         time = f"{60 * hours['expected']:.0f} minutes ({60 * hours['low']:.0f}–{60 * hours['high']:.0f})"
         if planned["device"] == "gpu":
             time = f"{hours['expected']:,.0f} A100-hours ({hours['low']:,.0f}–{hours['high']:,.0f})"

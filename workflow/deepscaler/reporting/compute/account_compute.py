@@ -108,6 +108,8 @@ def read_jobs(scale: str, folder: Path) -> Iterator[Job]:
         seconds, cpu, shared, resident = (
             benchmark_value(rows[-1], column, path) for column in ("s", "cpu_time", "max_pss", "max_rss")
         )
+        if not cpu:  # looked at once, when the job's shell had just started
+            cpu = shared = resident = None
         yield Job(rule, stage, path.stat().st_mtime, seconds or 0.0, cpu, shared or resident)
 
 

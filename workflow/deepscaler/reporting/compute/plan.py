@@ -98,6 +98,7 @@ def processor_plan(scale: str, from_run: Path | None) -> Json:
         "gpu_hours_of": "the CPU, which these jobs hold as one GPU: training and sampling",
         "dollars": hours.times(settings.load_scale(scale).budget.dollars_per_gpu_hour).rounded(0),
         "hours": price.seconds.times(1 / 3600).rounded(3),
+        "elapsed_hours": price.elapsed.times(1 / 3600).rounded(3),
         "jobs": sum(entry.jobs for entry in price.rules),
         "steps": sum(entry.steps for entry in price.rules),
         "rules": [

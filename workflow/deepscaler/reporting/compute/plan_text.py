@@ -140,11 +140,12 @@ def processor_lines(data: Json) -> list[str]:
                 "" if measured is None else f"{measured:.0f}",
             ]
         )
-    hours = data["hours"]
-    minutes = {key: value * 60 for key, value in hours.items()}
+    minutes = {key: value * 60 for key, value in data["elapsed_hours"].items()}
+    summed = data["hours"]["expected"] * 60
     lines = [f"{data['scale']} on two CPU cores", "", *table(rows, text_columns=2), ""]
     lines.append(
-        f"In all: {data['jobs']} jobs, {minutes['expected']:.0f} minutes ({span(minutes)}), added up over jobs."
+        f"In all: {data['jobs']} jobs, {minutes['expected']:.0f} minutes ({span(minutes)}), some side by side; "
+        f"added up over jobs {summed:.0f}."
     )
     if data["comparison"]:
         lines += comparison_lines(data["comparison"])

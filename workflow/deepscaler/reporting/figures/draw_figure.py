@@ -57,7 +57,9 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, object]) -> No
     from traitlets.config import Config
 
     logging.getLogger("papermill").setLevel(logging.WARNING)
-    with own_jupyter():
+    with own_jupyter() as folder:
+        # no open port on a shared machine, and sockets that no other figure's kernel has the names of
+        manager = {"transport": "ipc", "ip": str(folder / "kernel")}
         try:
             papermill.execute_notebook(
                 str(notebook),
@@ -66,15 +68,15 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, object]) -> No
                 kernel_name=KERNEL,
                 progress_bar=False,
                 execution_timeout=TIMEOUT,
-                config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port on a shared machine
+                config=Config({"KernelManager": manager}),
             )
         except PapermillExecutionError as error:
             raise JobError(f"a cell of the notebook failed: {error.ename}: {error.evalue}", notebook) from None
 
 
 @contextmanager
-def own_jupyter() -> Iterator[None]:
-    """Jupyter without the user's files: its kernel is this Python, with no start-up code and no settings of theirs.
+def own_jupyter() -> Iterator[Path]:
+    """Jupyter in a folder of its own, without the user's files: its kernel is this Python, with no start-up code.
 
     A kernel `python3` that another environment has put on JUPYTER_PATH or into the home folder would be taken first.
     """
@@ -91,7 +93,7 @@ def own_jupyter() -> Iterator[None]:
         before = {variable: os.environ.get(variable) for variable in (*own, "JUPYTER_PATH")}
         os.environ.update(own | {"JUPYTER_PATH": name})
         try:
-            yield
+            yield folder
         finally:
             for variable, value in before.items():
                 os.environ.pop(variable)

@@ -77,6 +77,7 @@ def length_and_reward(scale: str, data: list[Path]) -> "Figure":
     for panel, (series, colour) in zip(axes, LENGTH_AND_REWARD, strict=True):
         draw_series(panel, scale, steps, series, colour, figure_number=2)
         stage_boundaries(panel, scale)
+        panel.set_xlim(left=0)
     legend_below(figure, *axes)
     return figure
 
@@ -99,7 +100,7 @@ def clipped_share(scale: str, data: list[Path]) -> "Figure":
     figure, (axes,) = style.panels(1)
     draw_series(axes, scale, read_training(data[0]), "truncated", style.GREEN, figure_number=4)
     stage_boundaries(axes, scale)
-    axes.set_ylim(bottom=0)
+    axes.set(xlim=(0, None), ylim=(0, None))
     legend_below(figure, axes)
     return figure
 

@@ -27,6 +27,7 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
     figure, (axes,) = style.panels(1, height=4.2)
     if len({parameters(scale, name) for name in found}) == 1:
         by_system(axes, scale, found)
+        size_legend(figure, scale, crosses=False)
         return figure
     positions = side_by_side({name: size for name in found if (size := parameters(scale, name)) is not None})
     for name, estimate in found.items():
@@ -47,7 +48,7 @@ def accuracy_by_size(scale: str, data: list[Path]) -> "Figure":
     sizes = sorted({size for name in positions if (size := parameters(scale, name)) is not None})
     axes.set_xticks(sizes, [size_text(size) for size in sizes])
     axes.set_xticks([], minor=True)
-    size_legend(axes, scale, crosses)
+    size_legend(figure, scale, crosses)
     return figure
 
 
@@ -61,7 +62,6 @@ def by_system(axes: "Axes", scale: str, found: dict[str, Estimate]) -> None:
     size = parameters(scale, next(iter(found)))
     axes.set(xlabel="all of one size" + (f", {size_text(size)} parameters" if size else ""),
              ylabel=f"{aime_title(scale)}, Pass@1 (%)")  # fmt: skip
-    size_legend(axes, scale, crosses=False)
 
 
 def side_by_side(sizes: dict[str, float]) -> dict[str, float]:
@@ -111,17 +111,22 @@ def name_points(axes: "Axes", scale: str, positions: dict[str, float], found: di
     axes.set_ylim(max(0.0, bottom), top)
 
 
-def size_legend(axes: "Axes", scale: str, crosses: bool) -> None:
+def size_legend(figure: "Figure", scale: str, crosses: bool) -> None:
+    """Under the axes, as in the other figures: there it covers nothing."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], marker="o", color=style.BLUE, linestyle="none", label="measured here (95 %)")]
+    handles = [
+        Line2D(
+            [], [], marker="o", color=style.BLUE, linestyle="none", label="measured here, 95 % interval over problems"
+        )
+    ]
     kinds = [settings.systems()[system] for system in settings.load_scale(scale).evaluation.systems]
     if any(isinstance(entry, Reported) for entry in kinds):
         handles.append(Line2D([], [], marker="s", color=style.BLUE, markerfacecolor="white", linestyle="none",
                             label="as reported by others"))  # fmt: skip
     if crosses:
         handles.append(Line2D([], [], marker="x", color=style.ORANGE, linestyle="none", label="the paper's value"))
-    axes.legend(handles=handles, loc="best")
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 
 def size_text(billions: float) -> str:

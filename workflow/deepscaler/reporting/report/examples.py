@@ -62,8 +62,9 @@ def read_example(scale: str, work: Path, system: str, kind: str, row: dict[str, 
     tests = work / "benchmarks" / f"{row['benchmark']}.parquet"
     problem = records.rows_where(tests, records.BENCHMARK_PROBLEM, id=row["problem_id"]) if tests.is_file() else []
     text, answers = (problem[0]["problem"], ", ".join(problem[0]["answers"])) if problem else ("", "")
-    title = settings.systems()[system].title
-    return Example(kind, title, row["benchmark"], shorten(text), answers, shorten(found[0]["response"]), row)
+    title, test = settings.systems()[system].title, settings.benchmarks().get(row["benchmark"])
+    name = test.title if test else row["benchmark"]
+    return Example(kind, title, name, shorten(text), answers, shorten(found[0]["response"]), row)
 
 
 def shorten(text: str) -> str:

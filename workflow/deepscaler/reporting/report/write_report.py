@@ -21,9 +21,10 @@ CAPTIONS = {
     1: "Pass@1 on {aime} along training, 16 samples a problem. The band is the 95 % interval of sampling, problems "
     "being the same at every step; dotted lines: the switches to longer contexts.",
     2: "Mean response length and training reward of each step, and their moving average, begun anew with each stage.",
-    3: "The same over the last third of the first stage.",
+    3: "The same at the end of the first stage: its last third, or six steps where that is less.",
     4: "Share of a step's responses that were cut off at the stage's limit.",
-    5: "Pass@1 on {aime} against model size, with the 95 % interval of other problems and other samples.",
+    5: "Pass@1 on {aime} against model size, or by system where all are of one size, with the 95 % interval of other "
+    "problems and other samples.",
 }
 SECTIONS = (
     ("table", "Pass@1"),
@@ -37,6 +38,8 @@ SECTIONS = (
 )
 PAPER_COLUMNS = 7
 """Columns of table.csv that the paper's table has too."""
+HEADINGS = {"cpu": "CPU", "gpu": "GPU", "gb": "(GB)"}
+"""Words of columns' names that are written otherwise where people read them."""
 SMALL_HOURS = 10
 """Of wall time in all, below which the ledger is shown in minutes."""
 
@@ -72,7 +75,7 @@ def environment() -> Any:
 
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=shown,
                        trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    made.filters["plain"] = plain
+    made.filters |= {"plain": plain, "heading": heading, "chance": chance}
     return made
 
 
@@ -87,11 +90,23 @@ def plain(text: str) -> str:
         value = float(text)
     except ValueError:
         return text
-    if value.is_integer():
+    if value.is_integer() and "." not in text:  # a column of decimals keeps them
         return f"{value:,.0f}"
     if abs(value) < 0.01:
         return f"{value:.1g}"
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
+
+
+def heading(column: str) -> str:
+    """A column's name as a title: `peak_memory_gb` is "peak memory (GB)"."""
+    if column == "pass_at_1":
+        return "Pass@1"
+    return " ".join(HEADINGS.get(word, word) for word in column.split("_"))
+
+
+def chance(share: str) -> str:
+    """A share of runs in percent, which is never said to be none."""
+    return "under 1 %" if float(share) < 0.01 else f"{100 * float(share):.0f} %"
 
 
 def claim_groups(rows: list[Row]) -> list[tuple[str, list[Row], bool]]:
