@@ -92,8 +92,13 @@ def test_a_number_that_is_none_approves_nothing(hours: str, checkout: Path) -> N
 
 @pytest.mark.timeout(300)
 def test_no_job_is_started_before(checkout: Path) -> None:
-    """Not even a fetch: what they would fetch is for what no one has approved."""
+    """Not even a fetch: what they would fetch is for what no one has approved. The card (a stand-in) would do."""
+    smi = checkout.parent / "bin/nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh\necho 'NVIDIA A100-SXM4-80GB, 81920, 500, 580.65.06, [N/A], 8.0'\n")
+    smi.chmod(0o755)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("DEEPSCALER_")}
+    environment["PATH"] = f"{smi.parent}{os.pathsep}{environment['PATH']}"
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "released"]
     done = subprocess.run(
         command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=280, check=False
