@@ -27,10 +27,10 @@ onerror:
 
 
 onstart:
-    before_submission.check_language_models(workflow)
+    before_first_job.check_language_models(workflow)
     if workflow.executor_plugin.name == "local":
-        before_local_jobs.check_computer(workflow)
-    before_submission.check_budget(workflow)
+        before_first_job.check_computer(workflow)
+    before_first_job.check_budget(workflow)
     if workflow.executor_plugin.name == "slurm":
         before_submission.check_cluster(workflow)
     elif workflow.executor_plugin.name == "local":

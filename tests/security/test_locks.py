@@ -65,25 +65,30 @@ def test_he_cannot_hold_a_run_folders(before: str, open_folder: Path) -> None:
     assert held_by_a_neighbour(lock) == "PermissionError"
 
 
+LOCKS = {"alone.sh": "alone.lock", "setup.sh": "setup.lock"}
+
+
+def command_in(checkout: Path, script: str, root: Path) -> list[str]:
+    """A script in a checkout that has what it needs, with an environment that is already made."""
+    if script == "alone.sh":
+        (checkout / "workflow").mkdir()
+        shutil.copy(root / "workflow" / script, checkout / "workflow")
+        return [str(checkout / "workflow" / script), "true"]
+    shutil.copytree(root / "envs", checkout / "envs")
+    (checkout / "pyproject.toml").touch()
+    (checkout / "venv").mkdir()
+    digest = "cat uv.lock.txt cpu[-.]*txt | sha256sum | cut -c1-64 > ../venv/installed; touch ../venv/made-by-setup"
+    subprocess.run(["bash", "-c", digest], cwd=checkout / "envs", check=True)
+    return [str(checkout / "envs" / script), "cpu", str(checkout / "venv")]
+
+
 @ROOT_ONLY
 @pytest.mark.parametrize("script", ["alone.sh", "setup.sh"])
 def test_he_cannot_hold_a_checkouts(script: str, root: Path, open_folder: Path) -> None:
     folder = open_folder / "checkout"
-    (folder / "workflow").mkdir(parents=True)
-    (folder / ".snakemake").mkdir()
-    name = {"alone.sh": "alone.lock", "setup.sh": "setup.lock"}[script]
-    (folder / ".snakemake" / name).touch(0o644)
-    if script == "alone.sh":
-        shutil.copy(root / "workflow" / script, folder / "workflow")
-        command = [str(folder / "workflow" / script), "true"]
-    else:
-        shutil.copytree(root / "envs", folder / "envs")
-        (folder / "pyproject.toml").touch()
-        (folder / "venv").mkdir()
-        digest = "cat uv.lock.txt cpu[-.]*txt | sha256sum | cut -c1-64 > ../venv/installed; touch ../venv/made-by-setup"
-        subprocess.run(["bash", "-c", digest], cwd=folder / "envs", check=True)
-        command = [str(folder / "envs" / script), "cpu", str(folder / "venv")]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    (folder / ".snakemake").mkdir(parents=True)
+    (folder / ".snakemake" / LOCKS[script]).touch(0o644)
+    subprocess.run(command_in(folder, script, root), check=True, capture_output=True, timeout=60)
     lock = next((folder / ".snakemake").glob("*.lock"))
     assert stat.S_IMODE(lock.stat().st_mode) == 0o600
     assert held_by_a_neighbour(lock) == "PermissionError"
@@ -93,19 +98,8 @@ def test_he_cannot_hold_a_checkouts(script: str, root: Path, open_folder: Path) 
 def test_a_lock_that_is_a_pipe_keeps_nobody_waiting(script: str, root: Path, tmp_path: Path) -> None:
     """Handed over with a checkout: to open it would wait for a reader."""
     (tmp_path / ".snakemake").mkdir()
-    os.mkfifo(tmp_path / ".snakemake" / {"alone.sh": "alone.lock", "setup.sh": "setup.lock"}[script])
-    if script == "alone.sh":
-        (tmp_path / "workflow").mkdir()
-        shutil.copy(root / "workflow" / script, tmp_path / "workflow")
-        command = [str(tmp_path / "workflow" / script), "true"]
-    else:
-        shutil.copytree(root / "envs", tmp_path / "envs")
-        (tmp_path / "pyproject.toml").touch()
-        (tmp_path / "venv").mkdir()
-        digest = "cat uv.lock.txt cpu[-.]*txt | sha256sum | cut -c1-64 > ../venv/installed; touch ../venv/made-by-setup"
-        subprocess.run(["bash", "-c", digest], cwd=tmp_path / "envs", check=True)
-        command = [str(tmp_path / "envs" / script), "cpu", str(tmp_path / "venv")]
-    ended = subprocess.run(command, capture_output=True, timeout=60)
+    os.mkfifo(tmp_path / ".snakemake" / LOCKS[script])
+    ended = subprocess.run(command_in(tmp_path, script, root), capture_output=True, timeout=60)
     assert ended.returncode == (2 if script == "alone.sh" else 0)
 
 

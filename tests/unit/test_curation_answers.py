@@ -281,4 +281,6 @@ def test_boxes_in_one_pass() -> None:
     assert [box.content for box in boxes(r"\boxed{1} } { \boxed{ {2} } \boxed{3")] == ["1", " {2} "]
     assert [box.content for box in boxes(r"\boxed 5, \boxed{}")] == [""]
     assert [box.content for box in boxes(r"so \boxed 5.")] == ["5"]
+    assert [box.content for box in boxes(r"\boxed{\left\{1,2\right.} or \boxed{3}")] == [r"\left\{1,2\right.", "3"]
+    assert [box.content for box in boxes(r"\\{ \boxed{4}")] == ["4"], "two backslashes are a line break"
     assert [box.content for box in boxes("\\boxed{" * 100 + "7" + "}" * 100)] == ["7"]

@@ -10,7 +10,7 @@ from inspect import signature
 
 from deepscaler import dag, settings
 from deepscaler.controller import (
-    before_local_jobs,
+    before_first_job,
     before_submission,
     failed_jobs,
     orphans,

@@ -1,9 +1,8 @@
 """Before Snakemake's first sbatch: the checks and the waiting that need Snakemake's own objects.
 
-The only part of the package that calls Snakemake. What it uses of its internals is listed here, so that a new version
-of Snakemake or of its SLURM plugin is one file to check. Of the plugin's: the functions that its `run_job` makes an
-sbatch call with (`call_of`), `get_min_job_age`, `query_job_status`, and how it reports that a submission failed
-(`report_failed_groups`).
+What is used of the SLURM plugin's internals is listed here, so that a new version is one file to check: the functions
+that its `run_job` makes an sbatch call with (`call_of`), `get_min_job_age`, `query_job_status`, and how it reports that
+a submission failed (`report_failed_groups`).
 """
 
 import math
@@ -15,31 +14,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from deepscaler.controller import language_model_keys, slurm_requests, stale_locks
+from deepscaler.controller import slurm_requests, stale_locks
 from deepscaler.controller.slurm_requests import GROUP, NAMES, SETTINGS_FILES, Submission
-from deepscaler.cost.planned import SAMPLING, TRAINING
 from deepscaler.errors import UserError
 from deepscaler.settings import site
-from deepscaler.settings.load import project_root
-from deepscaler.training.watch import budget
 
 MEMORY, CORES = re.compile(r" --mem (\d+)"), re.compile(r" --cpus-per-task=(\d+)")
 """In the plugin's sbatch call."""
-
-
-def check_language_models(workflow: Any) -> None:
-    """Are the keys there for the models that the jobs to be run will ask? Raises WorkflowError, as `check_cluster`."""
-    from snakemake.exceptions import WorkflowError
-
-    jobs = [
-        (job.rule.name, job.wildcards_dict["scale"])
-        for job in workflow.dag.needrun_jobs()
-        if "scale" in job.wildcards_dict
-    ]
-    try:
-        language_model_keys.check_keys(jobs)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
 
 
 def check_cluster(workflow: Any) -> None:
@@ -126,18 +107,6 @@ def adapt_plugin(executor: Any) -> None:
     report_failed_groups(executor)
     if site().memory_per_cpu:
         ask_for_memory_per_cpu()
-
-
-def check_budget(workflow: Any) -> None:
-    """Is what these jobs will spend approved? Asked before the first one starts, wherever they run."""
-    from snakemake.exceptions import WorkflowError
-
-    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in (TRAINING, SAMPLING)]
-    try:
-        for scale in sorted({job.wildcards.scale for job in jobs}):
-            budget.require_plan(scale, project_root() / site().work / scale)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
 
 
 def pin_min_job_age() -> None:

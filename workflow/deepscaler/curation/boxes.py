@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from deepscaler.reward.response import is_escaped
+
 LONGEST_SOLUTION = 2_000_000
 """Characters that are looked at: the last ones, where the answer is."""
 SIGN = re.compile(r"\\(?:boxed|fbox)\s{0,8}\{|\\boxed\s{0,8}([^\s{}\\$][^\s{}\\$.,;]{0,200})|[{}]")
@@ -30,6 +32,8 @@ def boxes(text: str) -> list[Box]:
     bare: list[Box] = []
     open_braces: list[tuple[int, int] | None] = []
     for sign in SIGN.finditer(text):
+        if sign.group() in ("{", "}") and is_escaped(text, sign.start()):
+            continue
         if sign.group() == "}":
             begun = open_braces.pop() if open_braces else None
             if begun and not (found and found[-1].start > begun[0]):  # which would hold a box

@@ -21,8 +21,6 @@ CPU_ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "TORCHDYNAMO_DISABLE": "1",
 }
-NICENESS = 10
-"""On a CPU the next stage trains beside it, and all that follows waits for that stage, not for these samples."""
 ROOM = ("cache_mb", "memory_utilisation")
 """What decides how many requests fit at a time, and no answer. dag/harmless.py names them too."""
 ENVIRONMENT = {
@@ -85,7 +83,6 @@ def prepare(device: Literal["cpu", "gpu"]) -> None:
 def start(model: Path, settings: EngineSettings) -> Any:
     """A `vllm.LLM` with the weights in the folder `model`."""
     if settings.device == "cpu":
-        os.nice(NICENESS)
         bfloat16.apply()
     try:
         from vllm import LLM

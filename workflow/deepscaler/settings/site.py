@@ -21,7 +21,7 @@ class ChatService(Strict):
     base_url: str | None
     """None is the address of the api's own company."""
     key_variable: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """Environment variable that holds the key. Where it is unset, only cached replies are used."""
+    """Environment variable that holds the key. Where it is unset, kept replies must answer everything."""
 
     @field_validator("base_url")
     @classmethod
