@@ -8,8 +8,8 @@ from pathlib import Path
 from deepscaler.job_log import plain_lines
 
 TAIL_BYTES = 8 << 10
-NUMBER = r"(\d[\d,.]*)([kKMGTP]?)i?B?"
-STEP = re.compile(r"^step (\d+)/(\d+) · (.+)$")
+NUMBER = r"(\d[\d,.]{0,20})([kKMGTP]?)i?B?"
+STEP = re.compile(r"^step (\d{1,9})/(\d{1,9}) · (.+)$")
 """deepscaler.training.watch.progress_line"""
 BAR = re.compile(rf"^(?:([^:|]+): )?(?: *\d+%\|[^|]*\| )?{NUMBER}/{NUMBER} ?([\w-]*) ?\[([^\]]*)\]")
 """deepscaler.progress, and tqdm's own, which downloads print."""
