@@ -116,6 +116,8 @@ rule check_claims:
     threads: cpus("check_claims")
     resources:
         **request("check_claims"),
+    params:
+        **decided_by("check_claims", 1),
     message:
         "Comparing the results of {wildcards.scale} with the paper's claims"
     shell:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from deepscaler.cli.options import ScaleName, verb
+from deepscaler.errors import UserError
 
 
 def register(app: typer.Typer) -> None:
@@ -15,7 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    scale: ScaleName,
+    scale: Annotated[
+        str | None, typer.Option("--scale", help="A scale to price; without it, what can be done within limits.")
+    ] = None,
     what_if: Annotated[
         list[str] | None,
         typer.Option(
@@ -28,12 +31,36 @@ def plan(
         Path | None,
         typer.Option(help="Refit to a run: metrics.jsonl or training.csv, compute.csv, or a folder of them."),
     ] = None,
+    gpus: Annotated[int | None, typer.Option("--gpus", help="GPUs at hand: 1 to 8, or whole nodes of 8.")] = None,
+    card: Annotated[str | None, typer.Option("--card", help="Their kind: a100, h100, rtx4090, …")] = None,
+    hours: Annotated[float | None, typer.Option("--hours", help="Wall hours that they may work.")] = None,
+    dollars: Annotated[float | None, typer.Option("--dollars", help="What they may cost.")] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="Dollars a GPU-hour; without it, an A100's as the scales have it.")
+    ] = None,
+    memory_gb: Annotated[float | None, typer.Option("--memory-gb", help="Of a GPU, where less is free.")] = None,
+    write: Annotated[str | None, typer.Option("--write", help="Write a choice as a scale of this name.")] = None,
+    row: Annotated[int | None, typer.Option("--row", help="Which choice; without it, the first.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Price a scale before anything starts: GPU-hours, dollars, wall time, disk and memory."""
-    from deepscaler.reporting.compute import plan as module
+    """Price a scale before anything starts, or list what can be done with these GPUs, hours and dollars."""
+    limits = (gpus, card, hours, dollars, rate, memory_gb, write, row)
+    if scale is not None:
+        if any(value is not None for value in limits):
+            raise UserError("a scale has its own machines", "--scale", "leave it out to see what fits these limits")
+        from deepscaler.reporting.compute import plan as module
 
-    print(module.plan(scale=scale, changes=what_if or [], from_run=from_run, as_json=json))
+        print(module.plan(scale=scale, changes=what_if or [], from_run=from_run, as_json=json))
+        return
+    if what_if or from_run:
+        raise UserError("which scale is meant?", "plan", "add --scale, e.g. --scale paper")
+    from deepscaler.reporting.compute.within.machine import machine
+    from deepscaler.reporting.compute.within.within import within
+
+    at_hand = machine(
+        gpus=gpus, card_name=card, hours=hours, dollars=dollars, memory_gb=memory_gb, dollars_per_gpu_hour=rate
+    )
+    print(within(at_hand, write=write, row=row, as_json=json))
 
 
 def approve(

@@ -18,6 +18,8 @@ REDUCE_BUCKET = 1.0e9
 """Bytes of DeepSpeed's buffer for gradients on their way."""
 OTHER = 5.3e9
 """Reference shard, a sleeping vLLM with its CUDA graphs, CUDA contexts, NCCL [assumed]."""
+ENGINE_BYTES = 1.5e9
+"""Of an engine beside its weights and cache: CUDA graphs, activations of a prefill [assumed]."""
 SAFE_SHARE = 0.85
 """Of a card's memory: above it, blocks of many GB may find no contiguous room."""
 
@@ -75,5 +77,5 @@ def cache_sequences(length: int, utilisation: float, shape: Shape, card: Card) -
 
 def cache_sequences_in(memory: float, length: int, shape: Shape) -> int:
     """The same of an engine that may use so many bytes; 0 where its weights leave no room."""
-    room = memory - shape.bytes - 1.5e9  # CUDA graphs, activations of a prefill
+    room = memory - shape.bytes - ENGINE_BYTES
     return max(0, int(room / (length * shape.cache_bytes)))

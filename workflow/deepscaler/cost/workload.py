@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from deepscaler import dag, settings
 from deepscaler.cost.assumptions import OPENRLHF, OPENRLHF_HIGH, OPENRLHF_LOW, Stack
+from deepscaler.cost.hardware import CARDS
 from deepscaler.cost.lengths import Lengths, expected_lengths
 from deepscaler.cost.step import Work
 from deepscaler.errors import UserError, refuse_unknown
@@ -68,8 +69,13 @@ def case_of(scale_name: str) -> Case:
 
 def known_card(gpu_model: str | None) -> str:
     """The card of a cluster's GPU type name: `a100`, `nvidia_h100_80gb_hbm3`; an A100 where it says nothing."""
-    word = (gpu_model or "a100").lower()
-    return next((name for name in ("h200", "h100", "a100") if name in word), "a100")
+    word = letters_and_digits(gpu_model or "")
+    longest_first = sorted(CARDS, key=lambda name: -len(name))
+    return next((name for name in longest_first if letters_and_digits(name) in word), "a100")
+
+
+def letters_and_digits(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def stages_of(scale_name: str) -> tuple[Work, ...]:

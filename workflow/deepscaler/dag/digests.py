@@ -236,6 +236,11 @@ def table_entries(scale_name: str) -> dict[str, Decided]:
     return tests | {f"models.{n}": counted(systems()[n], harmless.ROWS) for n in evaluation.systems}
 
 
+def check_claims(scale_name: str) -> Decided:
+    """Which of other scales are checked, too; the claims' own file is an input."""
+    return scale_settings(scale_name, harmless.CLAIMS)
+
+
 def account_compute(scale_name: str) -> Decided:
     """What the plan's hours follow from, too: sizes of sets and models, and how long their answers may be."""
     recipe = counted(recipe_of(scale_name), harmless.NAMES) if load_scale(scale_name).training else {}
@@ -275,6 +280,7 @@ RULES: dict[str, Callable[..., Decided]] = {
         score,
         tabulate,
         draw_figure,
+        check_claims,
         account_compute,
         resolve_settings,
     )

@@ -21,6 +21,7 @@ NAMES: Harmless = {
 RUNNING: Harmless = NAMES | {
     "resources": MACHINES,
     "budget": "what may be spent, not what is bought",
+    "claims": ELSEWHERE,
 }
 
 SOURCE: Harmless = dict.fromkeys(("title", "licence", "redistribution", "citation", "note"), PRINTED)
@@ -161,7 +162,13 @@ SCORING: Harmless = {
     if key not in ("seed", "evaluation.grader", "evaluation.bootstrap_draws")
 } | {"evaluation.grading": BY_INPUT}
 """For its scores."""
-TABLE: Harmless = {key: reason for key, reason in SCORING.items() if key not in ("base", "evaluation.systems")}
+TABLE: Harmless = {
+    key: reason for key, reason in SCORING.items() if key not in ("base", "evaluation.systems", "claims")
+}
 """For its tables."""
 LEDGER: Harmless = NAMES | {f"curation.{name}": ELSEWHERE for name in (*CURATION_STEPS, "embedding", "wording")}
 """For its ledger, which sets what was used beside what the plan expects: the number of sources too."""
+CLAIMS: Harmless = {key: reason for key, reason in RUNNING.items() if key != "claims"} | dict.fromkeys(
+    ("device", "seed", "base", "curation", "training", "evaluation"), BY_INPUT
+)
+"""For its claims, which are checked in its results."""

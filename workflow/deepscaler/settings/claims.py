@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from deepscaler.errors import UserError
 from deepscaler.settings.base import Name, Strict, validate
 from deepscaler.settings.chances import Null, Varies
-from deepscaler.settings.load import project_root, read_yaml, scale_names
+from deepscaler.settings.load import load_scale, project_root, read_yaml, scale_names
 
 Series = Literal["reward", "response_length", "truncated"]
 """What figures 2 to 4 draw, a value a training step: columns of training.csv."""
@@ -290,3 +290,8 @@ def load(path: Path) -> ClaimFile:
     if unknown := sorted(set(loaded.effort) - set(scale_names())):
         raise UserError(f"effort is given for an unknown scale {unknown[0]!r}", path)
     return loaded
+
+
+def holds_at(claim: Claim, scale: str) -> bool:
+    """Whether a claim is checked at a scale: it says so, or the scale says so of it."""
+    return scale in claim.scales or (scale in scale_names() and claim.id in load_scale(scale).claims)

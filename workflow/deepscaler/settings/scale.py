@@ -125,6 +125,8 @@ class Scale(Strict):
     resources: dict[str, Need]
     """Rule → what it asks for; `default` holds for the others."""
     budget: Budget
+    claims: list[Name]
+    """Claims of other scales that hold at this one, too: ids of config/claims.yaml."""
 
     @model_validator(mode="after")
     def training_needs_a_base_and_data(self) -> "Scale":

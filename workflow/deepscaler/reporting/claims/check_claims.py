@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from deepscaler.errors import UserError
+from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import writing
 from deepscaler.reporting.claims.chances import Chances, chances
 from deepscaler.reporting.claims.claim_values import claim_value
 from deepscaler.reporting.claims.counts import by_chance, summary
 from deepscaler.reporting.claims.results import Estimate, Results, Row
-from deepscaler.settings.claims import Claim, ClaimFile, claims, effort_of
+from deepscaler.settings import load_scale, scale_names
+from deepscaler.settings.claims import Claim, ClaimFile, claims, effort_of, holds_at
 
 Verdict = Literal["met", "outside", "not run", "not measurable"]
 FIELDS = (
@@ -41,10 +42,19 @@ class Finding:
 
 def findings(results: Results, file: ClaimFile) -> list[Finding]:
     """A finding a claim, in the file's order; a claim of other scales is not run here."""
+    refuse_unknown_claims(results.scale, file)
     return [
-        Finding(claim, claim_value(results, claim.measure) if results.scale in claim.scales else None)
+        Finding(claim, claim_value(results, claim.measure) if holds_at(claim, results.scale) else None)
         for claim in file.claims
     ]
+
+
+def refuse_unknown_claims(scale: str, file: ClaimFile) -> None:
+    """Raise UserError for a claim that a scale names and the file does not have."""
+    known = [claim.id for claim in file.claims]
+    for name in load_scale(scale).claims if scale in scale_names() else []:
+        if name not in known:
+            raise refuse_unknown("claim", name, known, f"config/scales/{scale}.yaml")
 
 
 def check_claims(*, scale: str, claims_file: Path, folder: Path, output: Path) -> None:

@@ -19,7 +19,7 @@ from deepscaler.dag import resources
 from deepscaler.errors import UserError
 from deepscaler.files import writing
 from deepscaler.reporting.claims.results import Results, Row, number
-from deepscaler.settings.claims import ComputeValue, claims
+from deepscaler.settings.claims import ComputeValue, claims, holds_at
 
 FIELDS = (
     "rule",  # then `train_segment` of `all` stages, and `total`
@@ -209,7 +209,7 @@ def paper_gpu_hours(scale: str) -> str:
     """The paper's GPU-hours of all training, from the claim that is compared with the ledger."""
     for claim in claims().claims:
         measure = claim.measure
-        if scale not in claim.scales or not isinstance(measure, ComputeValue) or measure.minus or measure.over:
+        if not holds_at(claim, scale) or not isinstance(measure, ComputeValue) or measure.minus or measure.over:
             continue
         if (measure.rule, measure.quantity) == (TRAINING, "gpu_hours"):
             return f"{claim.expected:g}"

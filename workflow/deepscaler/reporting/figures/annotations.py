@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepscaler import dag, settings
 from deepscaler.reporting.figures import style
-from deepscaler.settings.claims import Claim, Series, TableCell, claims
+from deepscaler.settings.claims import Claim, Series, TableCell, claims, holds_at
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -54,7 +54,7 @@ def stage_range(scale: str, claim: Claim) -> tuple[int, int] | None:
 
 
 def claims_at(scale: str) -> list[Claim]:
-    return [claim for claim in claims().claims if scale in claim.scales]
+    return [claim for claim in claims().claims if holds_at(claim, scale)]
 
 
 def legend_below(figure: "Figure", *panels: "Axes") -> None:
