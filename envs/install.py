@@ -21,6 +21,7 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import architectures  # noqa: E402
 from package_source import Source, Stop, from_pip, reachable, refused  # noqa: E402
 
 PREFIX = Path(sys.prefix)
@@ -97,21 +98,22 @@ def main(kind: str) -> None:
         installer.install("controller.lock.txt")
     else:
         cuda = os.environ.get("CUDA_HOME") or os.environ.get("CONDA_PREFIX") or "/usr/local/cuda"
-        arch = os.environ.get("TORCH_CUDA_ARCH_LIST", "8.0")
-        installer.environment.update(CUDA_HOME=cuda, TORCH_CUDA_ARCH_LIST=arch)
+        built = architectures.wanted()
+        installer.environment.update(CUDA_HOME=cuda, TORCH_CUDA_ARCH_LIST=";".join(built))
         installer.install("gpu.lock.txt")
         # FusedAdam now, so that no job has to compile it
         installer.install("gpu-deepspeed.txt", DS_BUILD_FUSED_ADAM="1")
         installer.install(
             "gpu-flash-attn.txt",
             FLASH_ATTENTION_FORCE_BUILD="TRUE",  # without it its setup looks for a wheel made for CUDA 12
-            FLASH_ATTN_CUDA_ARCHS=os.environ.get("FLASH_ATTN_CUDA_ARCHS", "80"),
+            FLASH_ATTN_CUDA_ARCHS=os.environ.get("FLASH_ATTN_CUDA_ARCHS") or architectures.for_flash_attn(built),
             MAX_JOBS=os.environ.get("MAX_JOBS", "4"),
             NVCC_THREADS=os.environ.get("NVCC_THREADS", "2"),
             # of all packages, once: jobs may find the folder, or the image, read-only, and would compile at each start.
             # On the CPU the first run does it, of the fifth of the files that it imports.
             UV_COMPILE_BYTECODE="1",
         )
+        (PREFIX / "architectures").write_text(";".join(built) + "\n")  # preflight holds the cards against it
     if (HERE.parent / "pyproject.toml").is_file():  # gpu.def's image has no checkout, and brings a wrapper of its own
         installer.checkout()
     installer.forget()

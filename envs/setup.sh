@@ -3,6 +3,7 @@
 # Nothing to do when VENV/installed holds the digest of the locks; other locks than those mean a new environment.
 # A folder without the mark of this script is left as it is.
 # PYTHON=/path/to/python3.11    the interpreter, where it is not found by name
+# TORCH_CUDA_ARCH_LIST=8.0;9.0  gpu: what it is built for; else for this node's GPUs, or for all (architectures.py)
 set -euo pipefail
 unset CDPATH PYTHONPATH PYTHONHOME PYTHONUSERBASE PYTHONOPTIMIZE PYTHONINSPECT PYTHONWARNINGS
 kind=${1:?cpu, gpu or controller} venv=${2:?the folder of the virtual environment}
@@ -46,10 +47,19 @@ missing() { # a line for each thing that the system lacks
             echo "Python's headers (DeepSpeed compiles)   apt-get install python3-dev"
     fi
     [ "$kind" = controller ] || command -v "${CXX:-g++}" >/dev/null || echo "a C++ compiler (DeepSpeed compiles)     apt-get install g++"
-    [ "$kind" != gpu ] || command -v nvcc "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" >/dev/null ||
-        echo "nvcc of CUDA 13.0 (flash-attn is built)  load the site's module, or set CUDA_HOME; or use envs/gpu.def"
+    [ "$kind" != gpu ] || nvcc_lacks
     free=$(df -Pk "$(dirname "$venv")" | awk 'NR == 2 { print int($4 / 1048576) }')
     [ -e "$venv" ] || [ "$free" -ge "$gigabytes" ] || echo "$gigabytes GB of free disk for the environment (here: $free GB)"
+}
+
+nvcc_lacks() { # torch builds with its own major version of CUDA alone, and would say so after gigabytes of downloads
+    local nvcc=${CUDA_HOME:-/usr/local/cuda}/bin/nvcc release
+    [ -x "$nvcc" ] || nvcc=$(command -v nvcc || true)
+    release=$([ -z "$nvcc" ] || "$nvcc" --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p')
+    case ${release:-none} in
+    13.*) ;;
+    *) echo "nvcc of CUDA 13 (found: ${release:+CUDA }${release:-none})       load the site's module, or set CUDA_HOME; or use envs/gpu.def" ;;
+    esac
 }
 
 make_venv() { # the mark comes first, so that a folder cut off here is known as ours
@@ -77,7 +87,15 @@ if [ ! -p "$lock" ] && { mkdir -p "$here/../.snakemake" && exec 9>>"$lock"; } 2>
 fi
 umask "$mask"
 
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ]; then
+without_code= # an architecture that the environment, as it is, has no code for
+if [ "$kind" = gpu ] && [ -n "$(find_python)" ]; then
+    [ -f "$venv/architectures" ] || [ ! -f "$stamp" ] || echo 8.0 >"$venv/architectures" # of set-ups that built for A100s alone
+    code=0
+    said=$("$(find_python)" -I "$here/architectures.py" "$venv/architectures" 2>&1) || code=$?
+    [ "$code" != 1 ] || stop "$said" "set it right, or leave it out"
+    [ "$code" != 3 ] || without_code=$said
+fi
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ] && [ -z "$without_code" ]; then
     if [ "$here/../pyproject.toml" -nt "$stamp" ]; then # new commands or a new version of the package itself
         PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv "$venv/bin/python" -I "$here/install.py" checkout
     fi
@@ -92,7 +110,9 @@ if [ -n "$lacking" ]; then
     exit 2
 fi
 if [ -f "$stamp" ]; then
-    echo "setup: the locks have changed since $venv was made; making it anew"
+    why="the locks have changed since $venv was made"
+    [ "$(cat "$stamp")" != "$digest" ] || why="$venv has no code for compute capability $without_code"
+    echo "setup: $why; making it anew"
     remove_venv
 fi
 started=$SECONDS

@@ -18,6 +18,7 @@ from deepscaler.settings.base import validate
 from deepscaler.settings.scale import Budget
 from deepscaler.training.watch import budget
 from deepscaler.training.watch.metrics import SECONDS
+from stand_in_driver import put_cuda
 from typer.testing import CliRunner
 
 
@@ -99,6 +100,7 @@ def test_no_job_is_started_before(checkout: Path) -> None:
     smi.chmod(0o755)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("DEEPSCALER_")}
     environment["PATH"] = f"{smi.parent}{os.pathsep}{environment['PATH']}"
+    environment["LD_LIBRARY_PATH"] = str(put_cuda(checkout.parent / "driver"))
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "released"]
     done = subprocess.run(
         command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=280, check=False

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from deepscaler import settings
 from deepscaler.cli import build
+from deepscaler.environment import with_library_folder
 from deepscaler.errors import JobError, UserError
 from deepscaler.settings import load
 from deepscaler.settings.models import Published
@@ -18,11 +19,14 @@ from deepscaler.training.preflight import preflight
 from deepscaler.training.readiness import node as node_module
 from deepscaler.training.readiness import software
 from deepscaler.training.readiness.check import Check
+from deepscaler.training.readiness.driver import check_code
 from deepscaler.training.readiness.gpus import check_gpus
 from deepscaler.training.readiness.node import check_disk, folder_bytes
+from deepscaler.training.readiness.nvidia_smi import read_gpus
 from deepscaler.training.readiness.sampling import check_sampling
 from deepscaler.training.readiness.software import check_versions, pinned
 from deepscaler.training.readiness.weights import check_weights
+from stand_in_driver import put_cuda
 from typer.testing import CliRunner
 
 A100 = "NVIDIA A100-SXM4-80GB, 81920, 4, {driver}, {mig}, 8.0"
@@ -47,6 +51,14 @@ def put_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, output: str, code: in
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
+@pytest.fixture(autouse=True)
+def driver(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the stand-in for the driver's library is; a test may put another there."""
+    folder = put_cuda(tmp_path_factory.mktemp("driver"))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(folder))
+    return folder
+
+
 def node(count: int, driver: str = "580.65.06", mig: str = "Disabled", card: str = A100) -> str:
     return "\n".join([card.format(driver=driver, mig=mig)] * count)
 
@@ -66,7 +78,6 @@ def test_a_fit_node_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ("output", "message"),
     [
         (node(4), "4 GPUs here; 16k needs 4 nodes of 8 × A100"),
-        (node(8, driver="550.54.15"), "driver 550.54.15; the pinned torch needs 580 or newer"),
         (node(8, mig="Enabled"), "cut in slices"),
         (
             node(8, card="A100-PCIE-40GB, 40960, 0, {driver}, {mig}, 8.0"),
@@ -92,13 +103,14 @@ def test_a_driver_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_driver_too_old_to_tell_the_compute_capability_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_smi(tmp_path, monkeypatch, "")
     lines = "case $1 in *compute_cap*) echo 'Field \"compute_cap\" is not a valid field to query.'; exit 2;; esac"
     card = "NVIDIA A100-SXM4-80GB, 81920, 4, 470.57.02, Disabled"
     (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{lines}\necho '{card}'\n")
-    assert missing(list(check_sampling("released"))) == ["driver 470.57.02; the pinned torch needs 580 or newer"]
+    put_cuda(driver, version=11040)
+    assert missing(list(check_sampling("released"))) == ["driver 470.57.02 has CUDA 11.4; the pinned torch needs 13.0"]
 
 
 TITAN = "NVIDIA TITAN RTX, 24576, {used}, 580.65.06, [N/A], 7.5"
@@ -112,7 +124,6 @@ TITAN = "NVIDIA TITAN RTX, 24576, {used}, 580.65.06, [N/A], 7.5"
         ("NVIDIA RTX 4090, 24564, 2700, 580.65.06, [N/A], 8.9", "89% of 26 GB are free", "memory_utilisation: 0.87"),
         ("NVIDIA RTX 4090, 24564, 24000, 580.65.06, [N/A], 8.9", "2% of 26 GB are free", "memory_utilisation: 0 "),
         ("NVIDIA RTX 3060, 12288, 0, 580.65.06, [N/A], 8.6", "0 whole answers of 34,816 tokens", "tensor_parallel: 2"),
-        ("NVIDIA RTX 4090, 24564, 0, 570.86, [N/A], 8.9", "driver 570.86; the pinned torch needs 580", ""),
         ("", "0 GPUs here; sampling needs 1", "tensor_parallel"),
     ],
 )
@@ -124,6 +135,57 @@ def test_cards_that_cannot_sample(
     [check] = [check for check in check_sampling("released") if check.level == "missing"]
     assert said in check.what
     assert hint in check.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "version", "message"),
+    [
+        (
+            804,
+            13000,
+            "driver 550.54.15: CUDA does not start: the compatibility libraries are not for this card (error 804)",
+        ),
+        (35, 12040, "the driver is older than the library (error 35)"),
+        (0, 12040, "driver 550.54.15 has CUDA 12.4; the pinned torch needs 13.0"),
+    ],
+)
+def test_cuda_that_does_not_start(
+    driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, version: int, message: str
+) -> None:
+    put_smi(tmp_path, monkeypatch, node(8, driver="550.54.15"))
+    put_cuda(driver, code, version)
+    [check] = [check for check in check_gpus("paper", ["8k"]) if check.level == "missing"]
+    assert message in check.what
+    assert "cuda_compat" in check.hint
+
+
+def test_an_old_driver_does_with_compatibility_libraries(
+    driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_smi(tmp_path, monkeypatch, node(8, driver="535.104"))
+    put_cuda(tmp_path / "compat")
+    put_cuda(driver, version=12020)
+    assert missing(list(check_gpus("paper", ["8k"])))
+    monkeypatch.setenv("DEEPSCALER_CUDA_COMPAT", str(tmp_path / "compat"))
+    load.site.cache_clear()
+    checks = list(check_gpus("paper", ["8k"]))
+    load.site.cache_clear()
+    assert missing(checks) == []
+    assert "driver 535.104, CUDA 13.0" in [check.what for check in checks]
+    environment: dict[str, str] = {"LD_LIBRARY_PATH": "/one:/compat"}
+    with_library_folder(environment, "/compat")
+    assert environment["LD_LIBRARY_PATH"] == "/compat:/one"
+
+
+@pytest.mark.parametrize(
+    ("built", "runs"), [("8.0", True), ("8.6", False), ("9.0", False), ("8.0;9.0", True), ("8.9;10.0", False)]
+)
+def test_code_for_other_cards_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: str, runs: bool) -> None:
+    put_smi(tmp_path, monkeypatch, node(1))
+    (tmp_path / "architectures").write_text(f"{built}\n")
+    [check] = check_code(read_gpus(), tmp_path)
+    assert (check.level == "ok") == runs
+    assert runs or f"TORCH_CUDA_ARCH_LIST='{built};8.0'" in check.hint
 
 
 def test_the_card_that_a_job_may_see_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ class Tree:
         self.home = folder / "home"
         self.home.mkdir()
         self.envs.mkdir(parents=True)
-        for name in ("setup.sh", "install.py", "package_source.py"):
+        for name in ("setup.sh", "architectures.py", "install.py", "package_source.py"):
             shutil.copy(envs / name, self.envs)
         shutil.copytree(template, self.venv, symlinks=True)
         made = [
@@ -66,8 +66,8 @@ class Tree:
         command = [self.venv / "bin/python", "-I", self.envs / "install.py", kind]
         return run(command, environment or self.environment(**more))
 
-    def setup(self, folder: Path, **more: str):
-        return run([self.envs / "setup.sh", "controller", folder], self.environment(**more))
+    def setup(self, folder: Path, kind: str = "controller", **more: str):
+        return run([self.envs / "setup.sh", kind, folder], self.environment(**more))
 
     def has(self, module: str) -> bool:
         return bool(list(self.venv.glob(f"lib/*/site-packages/{module}.py")))
@@ -427,23 +427,91 @@ def test_torch_from_elsewhere(tree, tmp_path):
     assert "takes over" not in done.stdout
 
 
-def test_command_lines_of_the_gpu_environment(recorded):
-    recorded.lock("gpu-bootstrap.txt", pin(next(recorded.wheels.glob("tool-*"))))
+# ----- GPUs
+
+
+def gpu_locks(tree: Tree) -> None:
+    tree.lock("gpu-bootstrap.txt", pin(next(tree.wheels.glob("tool-*"))))
     for part in (".lock", "-deepspeed", "-flash-attn"):
-        recorded.lock(f"gpu{part}.txt", "")
-    done = recorded.install("gpu", MAX_JOBS="8", CUDA_HOME="/cuda")
+        tree.lock(f"gpu{part}.txt", "")
+
+
+def node(folder: Path, *, capabilities: str = "", cuda: str = "13.0") -> dict[str, str]:
+    """The variables of a node with such GPUs (none where empty) and CUDA's compiler of such a version."""
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    answers = {"nvidia-smi": capabilities or None, "nvcc": f"Cuda compilation tools, release {cuda}, V{cuda}.88"}
+    for name, answer in answers.items():
+        (programs / name).write_text(f"#!/bin/sh\n{'exit 9' if answer is None else f'printf {answer!r}'}\n")
+        (programs / name).chmod(0o755)
+    return {"PATH": f"{programs}:{os.environ['PATH']}", "CUDA_HOME": str(folder / "none")}
+
+
+def test_command_lines_of_the_gpu_environment(recorded, tmp_path):
+    gpu_locks(recorded)
+    done = recorded.install("gpu", **node(tmp_path) | {"MAX_JOBS": "8", "CUDA_HOME": "/cuda"})
     assert done.returncode == 0, done.stderr
     locks = [(Path(arguments[-1]).name, arguments, settings) for arguments, settings in recorded.calls]
     assert [name for name, *_ in locks] == ["gpu.lock.txt", "gpu-deepspeed.txt", "gpu-flash-attn.txt"]
     for _, arguments, settings in locks:
         assert {"--require-hashes", "--no-deps", "--no-build-isolation", "--no-config"} <= set(arguments)
-        assert (settings["TORCH_CUDA_ARCH_LIST"], settings["CUDA_HOME"]) == ("8.0", "/cuda")
+        assert (settings["TORCH_CUDA_ARCH_LIST"], settings["CUDA_HOME"]) == ("8.0;8.6;8.9;9.0;10.0", "/cuda")
     assert locks[1][2]["DS_BUILD_FUSED_ADAM"] == "1"
     expected = {
         "FLASH_ATTENTION_FORCE_BUILD": "TRUE",
-        "FLASH_ATTN_CUDA_ARCHS": "80",
+        "FLASH_ATTN_CUDA_ARCHS": "80;90;100",
         "MAX_JOBS": "8",
         "NVCC_THREADS": "2",
     }
     assert expected.items() <= locks[2][2].items()
     assert ["UV_COMPILE_BYTECODE" in settings for *_, settings in locks] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "given", "built", "flash_attn"),
+    [
+        ("9.0\n9.0\n", "", "9.0", "90"),
+        ("8.9\n8.6\n", "", "8.6;8.9", "80"),
+        ("9.0\n", "8.0;9.0+PTX", "8.0;9.0", "80;90"),
+        ("", "8.0 10.0", "8.0;10.0", "80;100"),
+    ],
+)
+def test_code_is_built_for_the_cards_that_are_there_or_named(
+    recorded, tmp_path, capabilities, given, built, flash_attn
+):
+    gpu_locks(recorded)
+    asked = {"TORCH_CUDA_ARCH_LIST": given} if given else {}
+    done = recorded.install("gpu", **node(tmp_path, capabilities=capabilities), **asked)
+    assert done.returncode == 0, done.stderr
+    settings = recorded.calls[-1][1]
+    assert (settings["TORCH_CUDA_ARCH_LIST"], settings["FLASH_ATTN_CUDA_ARCHS"]) == (built, flash_attn)
+    assert (recorded.venv / "architectures").read_text() == f"{built}\n"
+
+
+def test_another_card_is_built_for_and_one_that_the_code_runs_on_is_not(recorded, tmp_path):
+    gpu_locks(recorded)
+    made = tmp_path / "gpu"
+    first = recorded.setup(made, "gpu", **node(tmp_path, capabilities="8.0\n"))
+    assert first.returncode == 0, first.stderr
+    for capabilities in ("8.0\n", "8.6\n", ""):
+        again = recorded.setup(made, "gpu", **node(tmp_path, capabilities=capabilities))
+        assert (again.returncode, again.stdout) == (0, ""), again.stderr
+    other = recorded.setup(made, "gpu", **node(tmp_path, capabilities="9.0\n"))
+    assert other.returncode == 0, other.stderr
+    assert f"{made} has no code for compute capability 9.0; making it anew" in other.stdout
+    assert (made / "architectures").read_text() == "9.0\n"
+
+
+@pytest.mark.parametrize("cuda", ["12.8", "14.0"])
+def test_another_cuda_is_refused_before_anything_is_fetched(recorded, tmp_path, cuda):
+    gpu_locks(recorded)
+    done = recorded.setup(tmp_path / "gpu", "gpu", **node(tmp_path, cuda=cuda))
+    assert done.returncode == 2
+    assert f"nvcc of CUDA 13 (found: CUDA {cuda})" in done.stderr
+    assert not (tmp_path / "gpu").exists()
+
+
+def test_a_malformed_architecture_is_refused(recorded, tmp_path):
+    gpu_locks(recorded)
+    lines = stopped(recorded.setup(tmp_path / "gpu", "gpu", **node(tmp_path), TORCH_CUDA_ARCH_LIST="sm_90"))
+    assert "not 'sm_90'" in lines[0]

@@ -79,3 +79,10 @@ def foreign_in(environment: MutableMapping[str, str]) -> Iterator[str]:
 def without_expandable_segments(options: str) -> str:
     """Options of torch's allocator but for that one."""
     return ",".join(option for option in options.split(",") if option.partition(":")[0].strip().lower() != EXPANDABLE)
+
+
+def with_library_folder(environment: MutableMapping[str, str], folder: str | None) -> None:
+    """Have programs find a folder's libraries before others; nothing changes without one."""
+    if folder:
+        found = environment.get("LD_LIBRARY_PATH", "").split(":")
+        environment["LD_LIBRARY_PATH"] = ":".join([folder, *(one for one in found if one not in ("", folder))])

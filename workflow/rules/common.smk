@@ -12,6 +12,7 @@ from deepscaler import dag, settings
 from deepscaler.controller import (
     before_first_job,
     before_submission,
+    containers,
     failed_jobs,
     orphans,
     shell_environment,
@@ -37,6 +38,7 @@ workflow.localrules(*resources.local_rules())
 
 
 if settings.site().image:
+    containers.bring_gpus(workflow.deployment_settings)
 
     container: settings.site().image
 

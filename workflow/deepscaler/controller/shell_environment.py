@@ -8,8 +8,9 @@ import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from deepscaler.environment import settle
+from deepscaler.environment import settle, with_library_folder
 from deepscaler.errors import UserError
+from deepscaler.settings import site
 
 FOREIGN = (
     *("PYTHONHOME", "PYTHONUSERBASE", "PYTHONSTARTUP", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONWARNINGS"),
@@ -25,6 +26,7 @@ def for_jobs(environment: MutableMapping[str, str]) -> None:
     for name in FOREIGN:
         environment.pop(name, None)
     settle(environment)
+    with_library_folder(environment, site().cuda_compat)
     # `deepscaler` is found beside the snakemake that runs, also where its environment is not activated
     found = environment.get("PATH", os.defpath)
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), found])

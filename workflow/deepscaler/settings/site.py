@@ -78,5 +78,15 @@ class Site(Strict):
     """Where the internet is reached: from every node, or from the login node alone, which then fetches."""
     image: str | None = None
     """An Apptainer image built from envs/gpu.def, in which jobs run under `--sdm apptainer`."""
+    cuda_compat: str | None = None
+    """The folder of CUDA 13.0's compatibility libraries, where the driver is older than 580 (data-centre cards)."""
+
+    @field_validator("cuda_compat")
+    @classmethod
+    def is_one_folder(cls, value: str | None) -> str | None:
+        if value is not None and (not value.startswith("/") or ":" in value or "\0" in value):
+            raise ValueError("`cuda_compat` is one folder, by its whole path, as /usr/local/cuda-13.0/compat")
+        return value
+
     language_models: dict[Literal["openai", "gemini"], ChatService] = {}
     """A language model's `api` → where it is asked."""

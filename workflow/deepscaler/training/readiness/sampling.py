@@ -10,7 +10,8 @@ from deepscaler.cost.memory import cache_sequences_in
 from deepscaler.settings.models import Published
 from deepscaler.settings.scale import Scale
 from deepscaler.training.readiness.check import Check
-from deepscaler.training.readiness.gpus import Gpu, check_driver, found_or_missing, of_capability
+from deepscaler.training.readiness.driver import check_code, check_driver
+from deepscaler.training.readiness.nvidia_smi import Gpu, found_or_missing, of_capability
 
 OLDEST = (7, 5)
 """Compute capability from which CUDA 13, with which the pinned engines are built, makes code."""
@@ -36,6 +37,7 @@ def check_sampling(scale_name: str) -> Iterator[Check]:
     if not used:
         return
     yield check_driver(used)
+    yield from check_code(used)
     yield from check_capability(scale, used)
     yield from check_free(scale, used)
     yield from check_room(scale, used)
