@@ -19,10 +19,12 @@ from deepscaler.errors import DeepscalerError, JobError, UserError, refuse_unkno
 from deepscaler.hub import first_line
 from deepscaler.reporting import check, kept_run
 from deepscaler.reporting.archive import soundness
-from deepscaler.reporting.archive.again import Again, run_workflow
+from deepscaler.reporting.archive.again import Again
 from deepscaler.reporting.archive.archive import OF_THEIR_RUN, files_of
 from deepscaler.reporting.archive.comparison import Difference, difference
+from deepscaler.reporting.archive.jobs import run_workflow
 from deepscaler.reporting.archive.opening import Archive, altered, open_archive
+from deepscaler.reporting.archive.samples import draw_again
 from deepscaler.reporting.claims.results import Results
 from deepscaler.text import printable
 from deepscaler.versions import processor, versions
@@ -103,7 +105,7 @@ def remake(again: Again, depth: Depth, systems: list[str]) -> dict[str, Path]:
     again.problems()
     again.failed += some(soundness.unasked(again.archive, again.place))
     if depth == "sample":
-        for name in again.samples(systems or list(dict.fromkeys(system for system, _ in dag.scored(again.scale)))):
+        for name in draw_again(again, systems or [system for system, _ in dag.scored(again.scale)]):
             print(f"Sampled again: {name}", flush=True)
     again.grades()
     again.tables()

@@ -19,6 +19,7 @@ from deepscaler.models.try_tokenizer import tried_template
 from deepscaler.reporting.file_names import path_of
 from deepscaler.reporting.provenance.verification.files import manifest_name
 from deepscaler.reward.pool import GradingPool
+from deepscaler.settings.models import Prompting
 from deepscaler.training.run.checkpoint import model_files
 
 Row = dict[str, Any]
@@ -173,11 +174,7 @@ class Sampled:
         folder = self.place(manifest_name(self.scale, self.system)).parent
         if not importlib.util.find_spec("transformers") or not any((folder / name).is_file() for name in VOCABULARIES):
             return {}
-        files = sorted(path for path in model_files(folder) if path.suffix != ".safetensors")
-        digest = digest_of([self.protocol.prompting.model_dump(), {path.name: sha256(path) for path in files}])
-        if digest not in regrading.tried:
-            tried_template(folder, self.protocol.prompting)
-            regrading.tried.add(digest)
+        try_once(folder, self.protocol.prompting, regrading.tried)
         tokenizer = load_tokenizer(folder)
         return {
             name: len(prompt_token_ids(tokenizer, row["problem"], self.protocol.prompting))
@@ -203,6 +200,15 @@ class Sampled:
         for column in records.GRADE.names:
             if stored[column] != again[column] and not excused(column, stored, again):
                 yield f"{where}: {column} {short(stored[column])}, graded again {short(again[column])}"
+
+
+def try_once(folder: Path, prompting: Prompting, tried: set[str]) -> None:
+    """Try a tokenizer that was handed over, unless its equal is among those `tried`; UserError if it can't be used."""
+    files = sorted(path for path in model_files(folder) if path.suffix != ".safetensors")
+    digest = digest_of([prompting.model_dump(), {path.name: sha256(path) for path in files}])
+    if digest not in tried:
+        tried_template(folder, prompting)
+        tried.add(digest)
 
 
 def key_of(row: Row) -> tuple[str, int]:
