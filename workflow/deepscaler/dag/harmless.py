@@ -96,6 +96,7 @@ TRAINING: Harmless = RUNNING | {
     "training.recipe": "a name; what the recipe says counts",
     "training.layout": MACHINES,
     "training.keep_states": "what is kept of unfinished work",
+    "training.keep_rollouts": "what is kept of a step, which is the same without",
     "training.health": "stops a run, and changes no step of it",
 }
 """Of a scale, for its checkpoints."""
