@@ -30,7 +30,9 @@ def load(folder: Path) -> Any:
     """The model of a folder in bf16, packed sequences allowed, on a GPU where there is one."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     bfloat16.apply()
     on_gpu = torch.cuda.is_available()
     attention = "flash_attention_2" if on_gpu else "sdpa"
