@@ -51,8 +51,8 @@ check: $(VENV)/installed ## compare a run of mini with the one kept in results/r
 	@$(BIN)/deepscaler check --scale mini
 
 .PHONY: reference
-reference: $(VENV)/installed ## keep the run in results/mini/ for comparison, as results/reference/mini/
-	@$(BIN)/deepscaler check --scale mini --keep
+reference: $(VENV)/installed ## keep the run in results/mini/ as an archive, results/reference/mini/: for comparison, and to be re-verified
+	@$(BIN)/deepscaler archive --scale mini --to results/reference/mini
 
 ##@ Test
 .PHONY: test

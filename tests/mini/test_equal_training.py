@@ -1,13 +1,18 @@
 """Training comes out the same to the byte, on the real engines: killed in between, and with prompts filtered out.
 
-The chain of test_training_chain, short enough for every change: three launches.
+And it follows from its kept rollouts, computed again without an engine. The chain of test_training_chain, short enough
+for every change: three launches.
 """
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from deepscaler.files import sha256
+from deepscaler.training.run import kept_rollouts
 from deepscaler.training.run.checkpoint import METRICS
 from deepscaler.training.watch.metrics import TIMES, read_rows
 from test_training_chain import RECIPE, STAGES, Chain, base, before, chain, started_at  # noqa: F401  (fixtures)
@@ -38,7 +43,8 @@ def trained(chain: Chain, base: Path, scale: str, name: str) -> dict[str, str]: 
 
 
 def digests(folder: Path) -> dict[str, str]:
-    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != TIMES}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != TIMES)
+    return {str(path.relative_to(folder)): sha256(path) for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +65,7 @@ def killed(chain: Chain, base: Path, quiet: dict[str, str]) -> dict[str, str]:  
 
 
 def test_a_killed_run_gives_the_bytes_of_an_undisturbed_one(quiet: dict[str, str], killed: dict[str, str]) -> None:
-    assert {"model.safetensors", "checkpoint.json", METRICS} <= quiet.keys()
+    assert {"model.safetensors", "checkpoint.json", METRICS, "rollouts/step-00004.parquet"} <= quiet.keys()
     assert killed == quiet
 
 
@@ -68,6 +74,33 @@ def test_prompts_were_filtered_out(chain: Chain, quiet: dict[str, str]) -> None:
     rows = list(read_rows(chain.checkpoint("8k-1", "quiet-out").with_name(METRICS)))
     samples = len((chain.root / "quiet.seen").read_text().splitlines())
     assert samples > sum(row["rollout/num_samples"] for row in rows)
+
+
+@pytest.fixture(scope="module")
+def replayable(chain: Chain, base: Path, quiet: dict[str, str]) -> Path:  # noqa: F811
+    """The undisturbed run where the scale's files are looked for."""
+    work = chain.root / "work" / "filtered"
+    work.mkdir()
+    for name, folder in {"models": "models", "prompts": "prompts", "checkpoints": "quiet-out"}.items():
+        (work / name).symlink_to(chain.work / folder)
+    return work
+
+
+def replay(chain: Chain) -> "subprocess.CompletedProcess[str]":  # noqa: F811
+    own = {"DEEPSCALER_ROOT": str(chain.root), "DEEPSCALER_WORK": str(chain.root / "work")}
+    command = [str(Path(sys.executable).with_name("deepscaler")), "replay", "--scale", "filtered", "--segment", "8k-1"]
+    return subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=False)
+
+
+def test_every_step_follows_from_its_rollouts(chain: Chain, replayable: Path) -> None:  # noqa: F811
+    """Loss, gradient and weights by code that shares nothing with OpenRLHF, DeepSpeed or vLLM."""
+    done = replay(chain)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("numbers as logged") == 4
+    assert "weights follow, bit for bit" in done.stdout
+    kept = kept_rollouts.read(kept_rollouts.path_of(replayable / "checkpoints/8k-1/rollouts", 1))
+    assert {row["trained"] for row in kept} == {True, False}
+    assert all(len(row["log_probs"]) == len(row["tokens"]) for row in kept)
 
 
 def test_the_weights_moved(base: Path, quiet: dict[str, str]) -> None:  # noqa: F811

@@ -19,7 +19,7 @@ from deepscaler.training.openrlhf import weight_group
 from deepscaler.training.openrlhf.bounds import Bounds
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user to attack as")
-BOUNDS = Bounds("8k", "8k-1", 0, 1, 0, 1, False, "/dev/null")
+BOUNDS = Bounds("8k", "8k-1", 0, 1, 0, 1, False, "/dev/null", None)
 
 LAUNCH = """
 import json, os, socket, sys, time

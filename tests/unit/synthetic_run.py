@@ -17,6 +17,7 @@ from deepscaler.evaluation.sample import identity
 from deepscaler.evaluation.score import score
 from deepscaler.evaluation.tabulate import tabulate
 from deepscaler.files import sha256, write_json, write_jsonl
+from deepscaler.reporting.archive.archive import archive
 from deepscaler.reporting.claims.check_claims import check_claims
 from deepscaler.reporting.compute.account_compute import account_compute
 from deepscaler.reporting.provenance.record_provenance import record_provenance
@@ -68,6 +69,13 @@ def make(folder: Path, seed: int = 1) -> None:
     make_curation(folder)
     make_job_records(folder)
     make_reports(folder)
+
+
+def keep(folder: Path) -> Path:
+    """The run's archive, where that of a run that is kept for comparison lies."""
+    reference = folder / "results" / "reference" / SCALE
+    archive(scale=SCALE, results=folder / "results" / SCALE, work=work(folder), output=reference)
+    return reference
 
 
 def work(folder: Path) -> Path:

@@ -50,7 +50,8 @@ ANYWHERE = {
 READ: dict[str, dict[str, str]] = {
     "train_segment": dict.fromkeys(
         ("scale.training.layout.*", "scale.training.keep_states", "scale.resources.*"), MACHINES
-    ),
+    )
+    | {"scale.training.keep_rollouts": "what is kept of a step, which is the same without"},
     "fetch_model": {"models.*.prompting.*": "the template is tried with it, and refused or not; it makes no byte"},
     "sample": {"scale.evaluation.engine.*.cache_mb": "how many requests fit at a time (vllm_engine.ROOM)"},
     "grade_samples": {

@@ -8,8 +8,9 @@ from deepscaler.maintenance.miniature_blocks import problems, traces
 from deepscaler.maintenance.status_blocks import known_runs, status
 from deepscaler.miniature.problems import BENCHMARK_MIXES, BENCHMARK_SEED, draw_benchmark
 from deepscaler.reporting import kept_run
-from deepscaler.reporting.check import byte_equality, keep
+from deepscaler.reporting.check import byte_equality
 from deepscaler.reporting.claims.results import Results
+from synthetic_run import keep
 
 
 def row(block: str, first: str) -> str:
@@ -22,8 +23,7 @@ def test_what_is_not_kept_was_never_run(run: Path) -> None:
 
 
 def test_a_kept_run_has_its_date_machine_and_commit(run: Path) -> None:
-    kept = run / "results/reference/mini"
-    keep(folder=run / "results/mini", reference=kept)
+    kept = keep(run)
     made = kept_run.read(kept)
     assert made is not None
     line = row(status(), "`mini`")

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 import yaml
 from deepscaler.errors import JobError, UserError
-from deepscaler.reporting.check import check, keep
+from deepscaler.reporting.check import check
 from deepscaler.reporting.claims.check_claims import check_claims
 from deepscaler.reporting.equality import differences, digests
+from synthetic_run import keep
 
 
 @pytest.fixture
 def kept(run: Path) -> Path:
     """The run itself, kept as the reference. Its claims are left out: they speak of a made-up run."""
     (run / "results/mini/claims.csv").unlink()
-    keep(folder=run / "results/mini", reference=run / "results/reference/mini")
+    keep(run)
     return run
 
 

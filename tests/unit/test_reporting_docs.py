@@ -10,12 +10,13 @@ from deepscaler import settings
 from deepscaler.cost.processor import estimate_processor
 from deepscaler.errors import JobError, UserError
 from deepscaler.maintenance.write_docs import BLOCKS, documents, filled, write_docs
-from deepscaler.reporting.check import SAMPLING_ERRORS, TRAINING_POINTS, keep
+from deepscaler.reporting.check import SAMPLING_ERRORS, TRAINING_POINTS
 from deepscaler.reporting.claims.check_claims import check_claims
 from deepscaler.reporting.compute.account_compute import planned_hours
 from deepscaler.reporting.compute.ledger_input import read_ledger
 from deepscaler.reporting.compute.plan import compare
 from deepscaler.settings.claims import claims
+from synthetic_run import keep
 
 TABLES = ("claims-mini", "claims-released", "claims-paper", "claims-arithmetic", "claims-unmeasured")
 
@@ -34,7 +35,7 @@ def page(run: Path) -> Path:
 
 def test_a_block_is_filled_from_the_reference(run: Path, page: Path) -> None:
     assert "Not run yet" in filled(page)
-    keep(folder=run / "results/mini", reference=run / "results/reference/mini")
+    keep(run)
     with pytest.raises(JobError, match=r"README\.md"):
         write_docs(check=True)
     write_docs(check=False)
@@ -47,7 +48,7 @@ def test_a_block_is_filled_from_the_reference(run: Path, page: Path) -> None:
 
 def test_measured_values_come_from_the_reference_run(run: Path) -> None:
     assert "| – | not run |" in BLOCKS["claims-mini"]()
-    keep(folder=run / "results/mini", reference=run / "results/reference/mini")
+    keep(run)
     (line,) = [line for line in BLOCKS["claims-mini"]().splitlines() if "**mini-steps**" in line]
     assert line.endswith("| 36 | met |")
     assert "train_segment" in BLOCKS["mini-compute"]()
@@ -130,14 +131,13 @@ def test_the_picture_of_the_dag_has_every_rule(root: Path) -> None:
 
 
 def test_the_reference_is_replaced_whole(run: Path) -> None:
-    kept = run / "results/reference/mini"
-    kept.mkdir(parents=True)
+    kept = keep(run)
     (kept / "old.csv").write_text("", encoding="utf-8")
-    keep(folder=run / "results/mini", reference=kept)
+    keep(run)
     names = {path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file()}
-    assert {"table.csv", "table.md", "settings.yaml", "claims.csv", "figures/figure-1.png"} <= names
+    assert {"table.csv", "table.md", "settings.yaml", "claims.csv", "figures/figure-1.png", "archive.json"} <= names
     assert "old.csv" not in names
-    assert not any(name.startswith(("notebooks", "source", "scores")) for name in names)
+    assert not any(name.startswith(("notebooks", "source", "report")) for name in names)
     shutil.rmtree(run / "results/mini")
     with pytest.raises(UserError, match="no results to keep"):
-        keep(folder=run / "results/mini", reference=kept)
+        keep(run)

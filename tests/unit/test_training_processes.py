@@ -59,7 +59,7 @@ def test_the_overlay_refuses_another_version(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_bounds_travel_in_the_environment() -> None:
-    bounds = Bounds("8k", "8k-2", 80, 160, 0, 2080, False, "/runs/metrics.jsonl")
+    bounds = Bounds("8k", "8k-2", 80, 160, 0, 2080, False, "/runs/metrics.jsonl", None)
     assert Bounds.from_environment(bounds.to_environment()) == bounds
     assert Bounds.from_environment({}) is None
 

@@ -11,7 +11,9 @@ from deepscaler.training.openrlhf import hooks, rollouts
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 
 SAMPLES = 3
-BOUNDS = Bounds("16k", "16k-1", first=0, last=4, total_before=12, scheduler_steps=8, cycle_prompts=True, metrics="m")
+BOUNDS = Bounds(
+    "16k", "16k-1", first=0, last=4, total_before=12, scheduler_steps=8, cycle_prompts=True, metrics="m", rollouts=None
+)
 
 
 class Request:
@@ -23,6 +25,8 @@ class Request:
 
 class Executor:
     """Upstream's executor with an engine whose answers are the seeds."""
+
+    reward_func = None
 
     async def execute(self, prompt: str, sampling_params: Request) -> dict[str, Any]:
         seed = sampling_params.seed

@@ -1,4 +1,4 @@
-"""The nouns, with their Parquet schemas: Problem, BenchmarkProblem, Prompt, Completion, Grade, Checkpoint.
+"""The nouns, with their Parquet schemas: Problem, BenchmarkProblem, Prompt, Rollout, Completion, Grade, Checkpoint.
 
 Tables move between jobs as Parquet with exactly these columns; `read` refuses any other shape.
 """
@@ -17,6 +17,7 @@ from deepscaler.errors import UserError
 from deepscaler.files import writing
 
 STRINGS = pa.list_(pa.string())
+TOKENS = pa.list_(pa.int32())
 
 PROBLEM = pa.schema(
     [
@@ -79,6 +80,23 @@ GRADE = pa.schema(
         ("strict_reason", pa.string()),
         ("tokens", pa.int32()),
         ("finish_reason", pa.string()),
+    ]
+)
+
+ROLLOUT = pa.schema(
+    [
+        ("prompt", pa.int32()),  # place in the step, in the order of sending: 0 …
+        ("sample", pa.int32()),  # of the prompt: 0 …
+        ("seed", pa.int64()),
+        ("trained", pa.bool_()),  # false where dynamic filtering dropped the prompt
+        ("prompt_text", pa.string()),  # with the chat template's tokens
+        ("label", pa.string()),  # JSON list of accepted answers
+        ("prompt_tokens", TOKENS),
+        ("tokens", TOKENS),  # of the response, its end included
+        ("log_probs", pa.list_(pa.float32())),  # of these tokens, by the sampler; null where it was not asked
+        ("truncated", pa.bool_()),  # cut at the limit
+        ("reward", pa.float32()),  # the grader's, before penalties for length
+        ("reason", pa.string()),  # the grader's; null of a reward function that gives none
     ]
 )
 
@@ -146,6 +164,8 @@ class Checkpoint(BaseModel):
     seed: int
     files: dict[str, str]
     """File name → SHA-256."""
+    rollouts: dict[str, str] | None = None
+    """File of a step's rollouts → SHA-256; None where they were not kept. They may be left out of what is passed on."""
     versions: dict[str, str]
     processor: str | None = None
     """Its class, within which training is equal to the byte; None in older manifests."""

@@ -1,5 +1,6 @@
 """Verbs of reporting: what a reviewer reads."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,14 @@ from deepscaler.cli.options import Output, ScaleName, Threads, verb
 
 ResultsFolder = Annotated[Path, typer.Option("--results", help="The scale's folder of results.")]
 WorkFolder = Annotated[Path, typer.Option("--work", help="The scale's folder of data, weights and samples.")]
+
+
+class Depth(StrEnum):
+    """How deep an archive is verified."""
+
+    grade = "grade"
+    sample = "sample"
+    train = "train"
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +31,8 @@ def register(app: typer.Typer) -> None:
         write_report,
         trace,
         check,
+        archive,
+        reverify,
         publish_table,
         write_docs,
     ):
@@ -108,13 +119,57 @@ def check(
     scale: ScaleName = "mini",
     results: Annotated[Path | None, typer.Option(help="The run to check; results/SCALE if not given.")] = None,
     reference: Annotated[Path | None, typer.Option(help="What to compare with; results/reference/SCALE.")] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Make the run the reference instead.")] = False,
 ) -> None:
     """Compare a fresh run with the one that is kept for comparison, with tolerances."""
     from deepscaler.reporting import check as module
 
     run, kept = results or Path("results") / scale, reference or Path("results/reference") / scale
-    module.keep(folder=run, reference=kept) if keep else module.check(scale=scale, folder=run, reference=kept)
+    module.check(scale=scale, folder=run, reference=kept)
+
+
+def archive(
+    scale: ScaleName,
+    to: Annotated[Path | None, typer.Option(help="A folder, or a file: .tar, .tar.gz; archives/SCALE.")] = None,
+    results: Annotated[Path | None, typer.Option(help="The run's results; results/SCALE if not given.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Its data, weights and samples; SCALE in the work root.")] = None,
+    weights: Annotated[bool, typer.Option("--weights", help="Also trained weights of 64 MB and more a file.")] = False,
+) -> None:
+    """Keep a run so that anyone can re-verify it: results, weights, prompts, samples, grades, by digest."""
+    from deepscaler import settings
+    from deepscaler.reporting.archive import archive as module
+
+    module.archive(
+        scale=scale,
+        results=results or Path("results") / scale,
+        work=work or settings.project_root() / settings.site().work / scale,
+        output=to or Path("archives") / scale,
+        weights=weights,
+    )
+
+
+def reverify(
+    archive: Annotated[Path, typer.Argument(help="An archive: a folder, .tar or .tar.gz.")],
+    depth: Annotated[Depth, typer.Option(help="From where on everything is made again.")] = Depth.grade,
+    system: Annotated[list[str] | None, typer.Option(help="With `sample`: draw only these systems' samples.")] = None,
+    results: Annotated[Path | None, typer.Option(help="With `train`: a run made for this; its results …")] = None,
+    work: Annotated[Path | None, typer.Option(help="… and its data, weights and samples.")] = None,
+    threads: Threads = 2,
+    largest_gb: Annotated[float, typer.Option(min=0, help="The most that an archive may hold, unpacked.")] = 8.0,
+) -> None:
+    """Hold an archive against itself: make again what it holds, and name what differs."""
+    from deepscaler.errors import UserError
+    from deepscaler.reporting.archive import reverify as module
+
+    if (results is None) != (work is None) or (results and depth is not Depth.train):
+        raise UserError("--results and --work name a run for `--depth train`, and belong together")
+    module.reverify(
+        archive=archive,
+        depth=depth.value,
+        systems=system or [],
+        run=(results, work) if results and work else None,
+        threads=threads,
+        largest_gb=largest_gb,
+    )
 
 
 def publish_table(

@@ -12,7 +12,7 @@ Segment = Annotated[str, typer.Option("--segment", help="A segment of the scale'
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
-    for function in (schedule_prompts, train_segment, collect_metrics, command):
+    for function in (schedule_prompts, train_segment, collect_metrics, command, rollouts, replay):
         verb(app)(function)
     checkpoint = typer.Typer(help="Checkpoints: what they are and where they came from.", no_args_is_help=True)
     checkpoint.command("verify")(verify_checkpoint)
@@ -80,6 +80,32 @@ def command(
     from deepscaler.training import command as module
 
     print(module.command(scale_name=scale, segment_id=segment, explain=explain))
+
+
+def rollouts(
+    step: Annotated[int, typer.Option("--step", help="A step by its total_step in training.csv.")],
+    scale: ScaleName = "mini",
+    skip: Annotated[int, typer.Option(min=0, help="Samples to pass over.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="Samples to show.")] = 8,
+    characters: Annotated[int, typer.Option(min=10, help="Of a text: its beginning and its end.")] = 1200,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line, with whole texts.")] = False,
+) -> None:
+    """Show what a training step was trained on: prompt, response, answer, reward, and why."""
+    from deepscaler.training import rollouts as module
+
+    module.rollouts(scale_name=scale, total_step=step, skip=skip, limit=limit, characters=characters, as_json=json)
+
+
+def replay(
+    scale: ScaleName = "mini",
+    step: Annotated[int | None, typer.Option("--step", help="A step by its total_step in training.csv.")] = None,
+    segment: Annotated[str | None, typer.Option("--segment", help="All steps of a segment, such as 8k-1.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All steps.")] = False,
+) -> None:
+    """Grade and train again from kept rollouts, without an engine, and compare with what was logged."""
+    from deepscaler.training.replay import replay as module
+
+    module.replay(scale_name=scale, total_step=step, segment_id=segment, every=every)
 
 
 def verify_checkpoint(

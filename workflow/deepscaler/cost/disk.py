@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 
+from deepscaler.cost.assumptions import UNIFORM_SHARE
 from deepscaler.cost.hardware import Shape
+from deepscaler.cost.step import Work
 
 STATE_BYTES = 12
 """Of DeepSpeed's ZeRO-3 state, for each parameter: fp32 weights and two moments."""
 SAMPLE_BYTES = 3.2
 """Of text for each sampled token, uncompressed [assumed]; Parquet's zstd makes it about 0.9."""
 COMPRESSED = 0.28
+ROLLOUT_BYTES = 5.0
+"""Of a kept rollout for each sampled token: its number and its log-probability, compressed. 4.7 on the miniature, of
+which half are log-probabilities; a larger vocabulary takes a little more [assumed]."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +25,13 @@ class Disk:
     """Exports, one a segment: kept."""
     states: float
     """DeepSpeed's states."""
+    rollouts: float
+    """Of every training step, beside the checkpoints."""
     samples: float
 
     @property
     def total(self) -> float:
-        return self.models + self.checkpoints + self.states + self.samples
+        return self.models + self.checkpoints + self.states + self.rollouts + self.samples
 
 
 def training_disk(segments: int, stages: int, keep_states: int, shape: Shape) -> tuple[float, float]:
@@ -37,6 +44,13 @@ def training_disk(segments: int, stages: int, keep_states: int, shape: Shape) ->
         return 0.0, 0.0
     state = STATE_BYTES * shape.parameters
     return (segments + 1) * shape.bytes, (keep_states + stages) * state
+
+
+def rollout_disk(stages: tuple[Work, ...]) -> float:
+    """All steps' samples, those of prompts that dynamic filtering drops too."""
+    kept = sum(work.steps * work.sequences * work.lengths.mean for work in stages if not work.filtered)
+    drawn = sum(work.steps * work.sequences * work.lengths.mean for work in stages if work.filtered)
+    return (kept + drawn / (1 - UNIFORM_SHARE)) * ROLLOUT_BYTES
 
 
 def sample_disk(tokens: float) -> float:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from deepscaler import dag, settings
-from deepscaler.cost.disk import Disk, sample_disk, training_disk
+from deepscaler.cost.disk import Disk, rollout_disk, sample_disk, training_disk
 from deepscaler.cost.evaluation import sampling_hours
 from deepscaler.cost.hardware import R1_QWEN_1_5B, Card, Shape, card, shape_of
 from deepscaler.cost.memory import Memory, cache_sequences, largest_sequence, training_memory
@@ -150,4 +150,5 @@ def disk_of(case: Case, scale: Scale, shape: Shape) -> Disk:
     published = {name: settings.systems()[name] for name in dag.fetched(scale.name)}
     models = sum(shape_of(entry.parameters).bytes for entry in published.values() if isinstance(entry, Published))
     tokens = sum(work.samples * work.lengths.mean for work in case.evaluations)
-    return Disk(models, checkpoints, states, sample_disk(tokens))
+    rollouts = rollout_disk(case.stages) if scale.training and scale.training.keep_rollouts else 0.0
+    return Disk(models, checkpoints, states, rollouts, sample_disk(tokens))

@@ -26,23 +26,20 @@ RUNNING: Harmless = NAMES | {
 
 SOURCE: Harmless = dict.fromkeys(("title", "licence", "redistribution", "citation", "note"), PRINTED)
 """Of an entry of sources.yaml, for its rows."""
-BENCHMARK: Harmless = dict.fromkeys(("title", "licence", "citation", "note"), PRINTED) | {
+BENCHMARK: Harmless = dict.fromkeys(("title", "licence", "redistribution", "citation", "note"), PRINTED) | {
     "column": "the name of a column of the tables",
     "flags": "marks problems when they are scored",
 }
 """Of an entry of benchmarks.yaml, for its problems."""
 SCORED_BENCHMARK: Harmless = dict.fromkeys(("kind", "repository", "revision", "files", "fields", "size"), BY_INPUT) | {
-    "licence": PRINTED,
-    "citation": PRINTED,
-    "note": PRINTED,
+    **dict.fromkeys(("licence", "redistribution", "citation", "note"), PRINTED),
 }
 """For its scores."""
 TABLE_BENCHMARK: Harmless = {key: reason for key, reason in SCORED_BENCHMARK.items() if key not in ("kind", "size")}
 """For the tables, which say how many problems a set has, and compare nothing with the paper where it is synthetic."""
 
 WEIGHTS: Harmless = {
-    "title": PRINTED,
-    "note": PRINTED,
+    **dict.fromkeys(("title", "licence", "redistribution", "note"), PRINTED),
     "parameters": "for the plan and figure 5",
     "paper": "what the paper reports",
     "prompting": ELSEWHERE,
@@ -63,7 +60,7 @@ ROWS: Harmless = dict.fromkeys(
     ("repository", "revision", "files", "chat_template", "distillation", "prompting", "sampling"), BY_INPUT
 )
 """For the tables and figures."""
-PLANNED: Harmless = dict.fromkeys(("title", "note"), PRINTED) | dict.fromkeys(
+PLANNED: Harmless = dict.fromkeys(("title", "licence", "redistribution", "note"), PRINTED) | dict.fromkeys(
     ("repository", "revision", "files", "chat_template", "paper", "prompting.suffix", "prompting.separator"),
     "changes no number of the plan",
 )
@@ -97,6 +94,7 @@ TRAINING: Harmless = RUNNING | {
     "training.recipe": "a name; what the recipe says counts",
     "training.layout": MACHINES,
     "training.keep_states": "what is kept of unfinished work",
+    "training.keep_rollouts": "what is kept of a step, which is the same without",
     "training.health": "stops a run, and changes no step of it",
 }
 """Of a scale, for its checkpoints."""

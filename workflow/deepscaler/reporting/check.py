@@ -5,15 +5,13 @@ that falls the other way leads training elsewhere, and numbers are compared, wit
 machine must be equal in any case: which systems, benchmarks, steps and problems there are.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
-from deepscaler.files import writing
-from deepscaler.reporting import equality, kept_run
+from deepscaler.reporting import equality
 from deepscaler.reporting.claims.claim_values import declared_results
 from deepscaler.reporting.claims.errors import combined_error
 from deepscaler.reporting.claims.results import Results, Row, number
@@ -24,8 +22,6 @@ TRAINING_POINTS = 20.0
 """Percentage points by which an average after training may differ, on another class of processor: docs/ARTIFACT.md."""
 SAMPLING_ERRORS = 4.0
 """Standard errors, of problems and samples, by which any model may differ."""
-KEPT = ("*.csv", "table.md", "settings.yaml", "figures/*.png")
-"""Files that the reference keeps of a run: what is compared, and what the documents show."""
 
 
 def check(*, scale: str, folder: Path, reference: Path) -> None:
@@ -39,8 +35,9 @@ def check(*, scale: str, folder: Path, reference: Path) -> None:
     if not (folder / "table.csv").is_file():
         raise UserError("there are no results to check", folder, f"make them with: make {scale}")
     fresh, kept = Results(scale, folder), Results(scale, reference)
-    found = [*settings_differ(fresh, kept), *incomplete(fresh), *counts_differ(fresh, kept), *cells_differ(fresh, kept),
-             *claims_fail(fresh, kept)]  # fmt: skip
+    retrained = trained_elsewhere(fresh, kept)
+    found = [*settings_differ(fresh, kept), *incomplete(fresh), *counts_differ(fresh, kept),
+             *cells_differ(fresh, kept, retrained=retrained), *claims_fail(fresh, kept)]  # fmt: skip
     for line in [*byte_equality(fresh, kept), *outside_in_both(fresh, kept)]:
         print(printable(line))
     for line in found:
@@ -48,18 +45,6 @@ def check(*, scale: str, folder: Path, reference: Path) -> None:
     if found:
         raise JobError(f"{len(found)} things differ from the reference, first: {found[0]}", folder)
     print(f"{folder} agrees with {reference}: files, steps, problems, cells of the table, claims")
-
-
-def keep(*, folder: Path, reference: Path) -> None:
-    """Make a run's small results the reference; it was made on this machine."""
-    if not (folder / "table.csv").is_file():
-        raise UserError("there are no results to keep", folder)
-    with writing(reference) as aside:
-        for path in sorted(path for pattern in KEPT for path in folder.glob(pattern)):
-            copy = aside / path.relative_to(folder)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
-        kept_run.write(aside / kept_run.NAME, kept_run.describe(folder))
 
 
 def settings_differ(fresh: Results, kept: Results) -> Iterator[str]:
@@ -85,13 +70,14 @@ def counts_differ(fresh: Results, kept: Results) -> Iterator[str]:
         yield f"curation.csv: {rows[0][0]}, reference {rows[0][1]}" if rows else "curation.csv: other rows"
 
 
-def cells_differ(fresh: Results, kept: Results) -> Iterator[str]:
-    """Averages of the table: a trained system may differ by training and sampling, another by sampling only.
-
-    Training differs where the processor's class or a package does; otherwise it is equal to the byte.
-    """
+def trained_elsewhere(fresh: Results, kept: Results) -> bool:
+    """Whether training may differ: the processor's class or a package does; otherwise it is equal to the byte."""
     records = record_of(fresh), record_of(kept)
-    retrained = any(records[0].get(what) != records[1].get(what) for what in ("processor", "versions"))
+    return any(records[0].get(what) != records[1].get(what) for what in ("processor", "versions"))
+
+
+def cells_differ(fresh: Results, kept: Results, *, retrained: bool) -> Iterator[str]:
+    """Averages of the table: a system that was trained again may differ by that and sampling, another by sampling."""
     for system in dag.evaluated(fresh.scale):
         ours, theirs = fresh.cell(system, "average"), kept.cell(system, "average")
         if ours is None or theirs is None:

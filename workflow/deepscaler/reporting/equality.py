@@ -12,8 +12,12 @@ from pathlib import Path
 from deepscaler.files import sha256
 from deepscaler.training.watch.metrics import TIMES
 
-OF_THEIR_RUN = ("compute.csv", "claims.csv", "report.html", "ro-crate-metadata.json", "source", "kept.yaml")
-"""Files and folders of results/{scale} that speak of times: the ledger, claims about it, the page, the crate."""
+OF_THEIR_RUN = (
+    *("compute.csv", "claims.csv", "report.html", "ro-crate-metadata.json", "source"),
+    *("kept.yaml", "archive.json", "work"),
+)
+"""Files and folders of results/{scale} that speak of times: the ledger, claims about it, the page, the crate; and what
+only an archive has."""
 WITHOUT_SECONDS = "training.csv"
 TIME_COLUMNS = ("time", "seconds")
 """How the columns start that hold times; older tables have a `time`."""

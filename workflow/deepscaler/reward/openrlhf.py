@@ -45,21 +45,24 @@ def reward_func(queries: list[str], prompts: list[str], labels: list[str], **_: 
     Returns:
         `rewards` and `scores`, float tensors of shape (len(queries),), and `extra_logs`: tensors of the same shape
         with `well_formed`, `truncated` (no end-of-text token), `grading_killed` and `grading_cached`, 0 or 1 each.
+        `reasons`, a text each, is not upstream's: it is kept with the rollouts.
     """
     import torch
 
     rows = [grade_sample(*sample) for sample in zip(queries, prompts, labels, strict=False)]
-    columns = [torch.tensor(column, dtype=torch.float32) for column in zip(*rows, strict=True)] or [torch.zeros(0)] * 5
+    *numbers, reasons = zip(*rows, strict=True) if rows else ((),) * 6
+    columns = [torch.tensor(column, dtype=torch.float32) for column in numbers]
     names = ("well_formed", "truncated", "grading_killed", "grading_cached")
     return {
         "rewards": columns[0],
         "scores": columns[0].clone(),
         "extra_logs": dict(zip(names, columns[1:], strict=True)),
+        "reasons": list(reasons),
     }
 
 
-def grade_sample(query: str, prompt: str, label: str) -> tuple[float, ...]:
-    """reward, well formed, truncated, killed, cached."""
+def grade_sample(query: str, prompt: str, label: str) -> tuple[float, float, float, float, float, str]:
+    """reward, well formed, truncated, killed, cached, reason."""
     response, truncated = response_of(str(query), str(prompt))
     try:
         mode, think = (
@@ -68,13 +71,13 @@ def grade_sample(query: str, prompt: str, label: str) -> tuple[float, ...]:
         )
         [answer] = shared_pool().find_answers([(response, mode, think)])
         if isinstance(answer, ResponseVerdict):
-            return 0.0, 0.0, float(truncated), float(answer.reason.startswith("killed")), 0.0
+            return 0.0, 0.0, float(truncated), float(answer.reason.startswith("killed")), 0.0, answer.reason
         [(verdict, cached)] = shared_pool().grade_batch([(golds_of(accepted(label)), answer, mode)])
         killed = verdict.reason.startswith("killed")
-        return float(verdict.correct), 1.0, float(truncated), float(killed), float(cached)
+        return float(verdict.correct), 1.0, float(truncated), float(killed), float(cached), verdict.reason
     except Exception as error:
         print(f"deepscaler reward: {type(error).__name__}: {error}; the sample scores 0", file=sys.stderr, flush=True)
-        return 0.0, 0.0, float(truncated), 1.0, 0.0
+        return 0.0, 0.0, float(truncated), 1.0, 0.0, f"error: {type(error).__name__}"
 
 
 def response_of(query: str, prompt: str) -> tuple[str, bool]:

@@ -47,6 +47,9 @@ class Published(Strict):
     sampling: Sampling = Sampling()
     paper: dict[Name, float] = {}
     """What the paper's table says of it, by column, in percent."""
+    licence: str | None = None
+    redistribution: Literal["yes", "no", "unclear"] = "unclear"
+    """Whether an archive may pass on what was trained from these weights."""
     note: str | None = None
 
     @model_validator(mode="after")

@@ -31,6 +31,8 @@ class Training(Strict):
     """Stage → its layout. One of a stage that the recipe lacks is not used."""
     keep_states: int = Field(ge=1)
     """DeepSpeed states kept for each stage; the newest ones."""
+    keep_rollouts: bool
+    """Keep every sample that was trained on, beside the checkpoint: what `replay` and `rollouts` read."""
     health: Health
 
 

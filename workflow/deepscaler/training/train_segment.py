@@ -22,7 +22,7 @@ from deepscaler.training.launch.spec import Launch
 from deepscaler.training.openrlhf.bounds import Bounds
 from deepscaler.training.openrlhf.flags import SegmentPaths, segment_flags
 from deepscaler.training.openrlhf.parser import parse_as_openrlhf
-from deepscaler.training.run import checkpoint, deepspeed_states, run_folder
+from deepscaler.training.run import checkpoint, deepspeed_states, kept_rollouts, run_folder
 from deepscaler.training.run.deepspeed_states import State
 from deepscaler.training.run.run_folder import RunFolder
 from deepscaler.training.run.writer_lock import only_writer
@@ -132,6 +132,7 @@ def segment_environment(scale_name: str, segment: Segment, folder: RunFolder) ->
         scheduler_steps=stage.steps * recipe.updates_per_step,
         cycle_prompts=recipe.filtering.enabled,
         metrics=str(folder.metrics.resolve()),
+        rollouts=str(folder.rollouts.resolve()) if keeps_rollouts(scale_name) else None,
     )
     think = dag.prompting_entry(scale_name, load_scale(scale_name).base or "").prompting.think
     return {
@@ -155,6 +156,7 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
     rows = steps_of(read_rows(folder.metrics), segment.first, segment.last)
     write_jsonl(aside / checkpoint.METRICS, map(without_times, rows))
     files = {path.name: sha256(path) for path in sorted(aside.iterdir())}
+    rollouts = kept_rollouts.link_all(folder.rollouts, aside / kept_rollouts.FOLDER, segment.first, segment.last)
     write_jsonl(aside / TIMES, map(times_of, rows))  # of this run, not of what the checkpoint is: no digest
     manifest = Checkpoint(
         scale=scale_name,
@@ -167,6 +169,7 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
         prompts_sha256=sha256(folder.prompts),
         seed=load_scale(scale_name).seed,
         files=files,
+        rollouts=rollouts,
         versions=versions(TRAINING),
         processor=processor(),
     )
@@ -224,6 +227,12 @@ def recipe_of(scale_name: str) -> Recipe:
     training = load_scale(scale_name).training
     assert training is not None
     return load_recipe(training.recipe)
+
+
+def keeps_rollouts(scale_name: str) -> bool:
+    training = load_scale(scale_name).training
+    assert training is not None
+    return training.keep_rollouts
 
 
 def report(line: str) -> None:

@@ -1,4 +1,4 @@
-"""What the processes that train a segment need to know: where it starts and ends, and where its rows go.
+"""What the processes that train a segment need to know: its first and last step, and where rows and rollouts go.
 
 It is passed in the environment, because OpenRLHF's command has no flags for it.
 """
@@ -27,6 +27,8 @@ class Bounds:
     """Read the prompt file again from its start when it runs out, as dynamic filtering may make it."""
     metrics: str
     """File that the rows are appended to."""
+    rollouts: str | None
+    """Folder that each step's rollouts are written to; None where they are not kept."""
 
     def to_environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}

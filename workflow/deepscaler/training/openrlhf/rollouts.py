@@ -7,12 +7,16 @@ beside it and was before it. And experiences are trained on in the order in whic
    prompt's place in the step; its k-th sample uses that seed + k, as vLLM numbers the samples of one request.
 2. **Order.** Experiences are handed on in the order in which their prompts were sent. Dynamic filtering sends a further
    prompt for each that it drops, in the file's order, so which prompts a step has does not depend on arrival either.
+3. **Keeping.** All samples of a step, dropped ones too, are on disk before the step is trained (run/kept_rollouts.py).
+   Where they can't be written the run stops, as it does where a state can't: no step is trained without its evidence.
 
 Which engine a prompt goes to is upstream's choice, by load, and decides no seed.
 """
 
 import hashlib
-from copy import deepcopy
+from collections.abc import Iterator
+from copy import copy, deepcopy
+from pathlib import Path
 from typing import Any
 
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
@@ -49,25 +53,74 @@ class SeededEngine:
 
 
 class StepOfRollouts:
-    """The prompts of the current step, in the order in which they are sent."""
+    """The prompts of the current step, in the order in which they are sent, and the samples that came of them."""
 
     def __init__(self, seed: int, bounds: Bounds, progress: Progress) -> None:
         self._seed, self._bounds, self._progress = seed, bounds, progress
         self.start()
 
     def start(self) -> None:
-        self._places: dict[int, int] = {}  # a sample's seed → its place in the step
+        self._places: dict[int, tuple[int, int]] = {}  # a sample's seed → its prompt's place in the step, its number
         self._sent = 0
+        self._made: list[Any] = []
+
+    @property
+    def step(self) -> int:
+        return self._progress.step + 1
+
+    @property
+    def total_step(self) -> int:
+        return self._bounds.total_before + self.step
 
     def next_seed(self, samples: int) -> int:
-        seed = seed_of(self._seed, self._bounds.total_before + self._progress.step + 1, self._sent)
-        self._sent += 1
+        seed = seed_of(self._seed, self.total_step, self._sent)
         for number in range(samples):
-            self._places[seed + number] = len(self._places)
+            self._places[seed + number] = (self._sent, number)
+        self._sent += 1
         return seed
 
-    def place(self, experience: Any) -> int:
+    def place(self, experience: Any) -> tuple[int, int]:
         return self._places[experience.sample_seed]
+
+    def note(self, experience: Any) -> None:
+        if self._bounds.rollouts:
+            self._made.append(experience)
+
+    def keep(self, trained: list[Any]) -> None:
+        """Write the samples that were noted, those in `trained` and those that were dropped."""
+        if self._bounds.rollouts:
+            from deepscaler.training.run.kept_rollouts import path_of, write
+
+            write(path_of(Path(self._bounds.rollouts), self.step), self.rows(trained), self._seed, self.total_step)
+
+    def rows(self, trained: list[Any]) -> Iterator[dict[str, Any]]:
+        seeds = {experience.sample_seed for experience in trained}
+        for experience in sorted(self._made, key=self.place):
+            prompt, sample = self.place(experience)
+            yield {
+                "prompt": prompt,
+                "sample": sample,
+                "seed": experience.sample_seed,
+                "trained": experience.sample_seed in seeds,
+                "reason": experience.reason,
+                **columns_of(experience),
+            }
+
+
+def columns_of(experience: Any) -> dict[str, Any]:
+    """What upstream's experience of one sample holds; its masks and log-probabilities begin at the second token."""
+    tokens, mask = experience.sequences[0], experience.action_mask[0]
+    start = int(mask.argmax()) + 1 if mask.any() else len(tokens)
+    sampled = experience.rollout_log_probs
+    return {
+        "prompt_text": experience.prompts[0],
+        "label": experience.labels[0],
+        "prompt_tokens": tokens[:start].numpy(),
+        "tokens": tokens[start:].numpy(),
+        "log_probs": None if sampled is None else sampled[0][start - 1 :].numpy(),
+        "truncated": bool(experience.truncated[0]),
+        "reward": float(experience.rewards[0]),
+    }
 
 
 def send_seeds(module: Any, bounds: Bounds, progress: Progress) -> None:
@@ -83,11 +136,14 @@ def send_seeds(module: Any, bounds: Bounds, progress: Progress) -> None:
     def in_order_of_sending(self: Any, *arguments: Any, **named: Any) -> tuple[list[Any], int, bool]:
         self.step_of_rollouts.start()
         experiences, consumed, exhausted = generate(self, *arguments, **named)
-        return sorted(experiences, key=self.step_of_rollouts.place), consumed, exhausted
+        experiences = sorted(experiences, key=self.step_of_rollouts.place)
+        self.step_of_rollouts.keep(experiences)
+        return experiences, consumed, exhausted
 
     def with_seed(self: Any, response: dict[str, Any], **named: Any) -> Any:
         experience = process(self, response, **named)
-        experience.sample_seed = response["sample_seed"]
+        experience.sample_seed, experience.reason = response["sample_seed"], response["reason"]
+        self.step_of_rollouts.note(experience)
         return experience
 
     generator.__init__ = with_seeded_engines
@@ -107,7 +163,22 @@ def use_seeds(module: Any) -> None:
             raise RuntimeError("a rollout was asked for without a seed")
         own = deepcopy(sampling_params)
         sampling_params.seed += 1
-        response = await execute(self, sampling_params=own, **request)
-        return {**response, "sample_seed": own.seed}
+        reasons: list[str] = []
+        executor = copy(self)
+        if self.reward_func:
+            executor.reward_func = noting(self.reward_func, reasons)
+        response = await execute(executor, sampling_params=own, **request)
+        return {**response, "sample_seed": own.seed, "reason": reasons[0] if reasons else None}
 
     module.SingleTurnAgentExecutor.execute = with_own_seed
+
+
+def noting(reward_func: Any, reasons: list[str]) -> Any:
+    """The reward function of one sample, which leaves the reasons that upstream would pass over."""
+
+    def with_note(*arguments: Any) -> Any:
+        rewards = reward_func(*arguments)
+        reasons.extend(rewards.get("reasons", ()))
+        return rewards
+
+    return with_note

@@ -1,9 +1,10 @@
-"""A checkpoint: a folder with weights, tokenizer, metrics and `checkpoint.json`, and its verified lineage.
+"""A checkpoint: a folder with weights, tokenizer, metrics, rollouts and `checkpoint.json`, and its verified lineage.
 
 Every manifest names the SHA-256 of each of its files, and a digest of its parent's content, down to the base model's.
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from deepscaler.errors import UserError
 from deepscaler.files import digest_of, link, read_json, remove, replace, sha256, write_json
 from deepscaler.folders import is_within
 from deepscaler.records import Checkpoint, ModelManifest
+from deepscaler.training.run import kept_rollouts
 
 MANIFEST = "checkpoint.json"
 BASE_MANIFEST = "model.json"
@@ -46,6 +48,9 @@ def verify_files(path: Path) -> Checkpoint | ModelManifest:
         found = sha256(file)
         if found != digest:
             raise UserError(f"{name} is not the file that {path.name} describes (sha256 {found[:12]}…)", path.parent)
+    kept = manifest.rollouts if isinstance(manifest, Checkpoint) else None
+    if changed := kept_rollouts.change(path.parent, kept or {}):
+        raise UserError(f"{changed} is not the file that {path.name} describes", path.parent)
     return manifest
 
 
@@ -58,7 +63,7 @@ def digest(path: Path) -> str:
     manifest = read_manifest(path)
     if isinstance(manifest, ModelManifest):
         return digest_of(manifest.model_dump(include={"system", "files"}))
-    return digest_of(manifest.model_dump(exclude={"versions", "processor"}))
+    return digest_of(manifest.model_dump(exclude={"versions", "processor"}, exclude_none=True))
 
 
 def lineage(path: Path) -> Iterator[tuple[Path, Checkpoint | ModelManifest]]:
@@ -96,7 +101,7 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def write_manifest(folder: Path, checkpoint: Checkpoint) -> None:
-    write_json(folder / MANIFEST, checkpoint.model_dump())
+    write_json(folder / MANIFEST, checkpoint.model_dump(exclude_none=True))
 
 
 def publish(export: Path, target: Path) -> None:
@@ -108,8 +113,7 @@ def publish(export: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.part")
     remove(aside)
-    aside.mkdir()
-    for path in sorted(export.iterdir()):
-        link(str(path), str(aside / path.name))
-        os.utime(aside / path.name)
+    shutil.copytree(export, aside, copy_function=link)
+    for path in aside.rglob("*"):
+        os.utime(path)
     replace(aside, target)

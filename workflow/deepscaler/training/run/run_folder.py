@@ -5,6 +5,7 @@
       start/            the stage's starting weights: the reference model (hard links)
       openrlhf/         DeepSpeed's states (deepspeed_states.py)
       metrics.jsonl     a row a step, as they come; a repeated step has two
+      rollouts/         a file a step (kept_rollouts.py)
       logs/attempt-N/   OpenRLHF's whole output, a folder for each attempt
       hf/               the last step's weights as OpenRLHF wrote them, once it has ended well
       export/           the finished checkpoint; the published one is hard links to it
@@ -22,7 +23,7 @@ from deepscaler.errors import UserError
 from deepscaler.files import digest_of, link, read_json, remove, sha256, write_json
 from deepscaler.folders import is_within
 from deepscaler.records import Checkpoint, ModelManifest
-from deepscaler.training.run import checkpoint
+from deepscaler.training.run import checkpoint, kept_rollouts
 from deepscaler.training.run.checkpoint import MANIFEST
 from deepscaler.training.run.deepspeed_states import State, adopt, refuse_others, states_in
 
@@ -42,6 +43,10 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def rollouts(self) -> Path:
+        return self.path / kept_rollouts.FOLDER
 
     @property
     def hf(self) -> Path:

@@ -2,8 +2,10 @@
 
 import importlib.util
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from deepscaler import records, settings
@@ -17,6 +19,7 @@ from deepscaler.models.try_tokenizer import tried_template
 from deepscaler.reporting.file_names import path_of
 from deepscaler.reporting.provenance.verification.files import manifest_name
 from deepscaler.reward.pool import GradingPool
+from deepscaler.settings.models import Prompting
 from deepscaler.training.run.checkpoint import model_files
 
 Row = dict[str, Any]
@@ -53,6 +56,8 @@ class Sampled:
     scale: str
     system: str
     suite: str
+    place: Callable[[str], Path] = path_of
+    """Where a named file lies."""
 
     @property
     def shards(self) -> list[str]:
@@ -69,61 +74,86 @@ class Sampled:
     def grades(self) -> str:
         return f"work/{self.scale}/grades/{self.system}/{self.suite}.parquet"
 
+    @cached_property
+    def protocol(self) -> Protocol:
+        return protocol_of(self.scale, self.system)
+
+    @cached_property
+    def problems(self) -> dict[str, Row]:
+        return {row["id"]: row for row in read_problems(map(self.place, self.benchmarks))}
+
+    @cached_property
+    def completions(self) -> list[Row]:
+        return complete([self.place(name) for name in self.shards], self.problems, self.protocol.samples)
+
     def verify(self, regrading: Regrading) -> Iterator[str]:
         """What differs, one line each."""
-        names = [*self.shards, *self.benchmarks, self.grades]
-        if gone := [name for name in names if not path_of(name).is_file()]:
-            yield from (f"{name}: is gone" for name in gone)
-            return
-        protocol = protocol_of(self.scale, self.system)
-        problems = {row["id"]: row for row in read_problems(map(path_of, self.benchmarks))}
-        try:
-            completions = complete([path_of(name) for name in self.shards], problems, protocol.samples)
-        except UserError as error:
-            yield f"{self.shards[0]}: {error.what}"
-            return
-        yield from self.metadata_differs(protocol)
-        yield from self.requests_differ(completions, problems, protocol, regrading)
-        yield from self.grades_differ(completions, problems, protocol, regrading)
+        if unreadable := list(self.unreadable()):
+            yield from unreadable
+        else:
+            yield from self.metadata_differs()
+            yield from self.prompts_differ(regrading)
+            yield from self.grades_differ(regrading)
 
-    def metadata_differs(self, protocol: Protocol) -> Iterator[str]:
+    def as_asked(self) -> Iterator[str]:
+        """What differs between the samples and what was asked for, as far as that is known without a tokenizer."""
+        if unreadable := list(self.unreadable()):
+            yield from unreadable
+        else:
+            yield from self.metadata_differs()
+            yield from self.requests_differ({})
+
+    def unreadable(self) -> Iterator[str]:
+        """Files that are gone, or not the whole of the samples."""
+        gone = [name for name in (*self.shards, *self.benchmarks, self.grades) if not self.place(name).is_file()]
+        yield from (f"{name}: is gone" for name in gone)
+        if not gone:
+            try:
+                _ = self.completions
+            except UserError as error:
+                yield f"{self.shards[0]}: {error.what}"
+
+    def metadata_differs(self) -> Iterator[str]:
         """What samples and grades say of their model and settings, against the manifest and the settings."""
         try:
-            said = origin([path_of(name) for name in self.shards])
+            said = origin([self.place(name) for name in self.shards])
         except UserError as error:
             yield f"{self.shards[0]}: {error.what}"
             return
         manifest = manifest_name(self.scale, self.system)
-        if path_of(manifest).is_file():
-            expected = identity(path_of(manifest))
+        if self.place(manifest).is_file():
+            expected = identity(self.place(manifest))
             if (found := parse_json(said.get("model", "null"), self.shards[0])) != expected:
                 sha = str(found.get("sha256"))[:12] if isinstance(found, dict) else found
                 yield f"{self.shards[0]}: sampled from the weights {sha}, {manifest} has {expected['sha256'][:12]}"
-        if parse_json(said.get("protocol", "null"), self.shards[0]) != protocol.as_dict():
+        if parse_json(said.get("protocol", "null"), self.shards[0]) != self.protocol.as_dict():
             yield f"{self.shards[0]}: sampled under other settings than those of scale {self.scale!r}"
-        graded_as = records.metadata(path_of(self.grades))
+        graded_as = records.metadata(self.place(self.grades))
         if any(graded_as.get(key) != value for key, value in said.items()):
             yield f"{self.grades}: its model or settings are not those of its samples"
-        if graded_as.get("think") != protocol.prompting.think:
+        if graded_as.get("think") != self.protocol.prompting.think:
             yield f"{self.grades}: graded under another think rule"
 
-    def requests_differ(
-        self, completions: list[Row], problems: dict[str, Row], protocol: Protocol, regrading: Regrading
-    ) -> Iterator[str]:
-        """Completions that no request of these settings can have given: seeds, prompts, lengths."""
+    def prompts_differ(self, regrading: Regrading) -> Iterator[str]:
+        """Completions that no request can have given, with the prompts made again where there is the tokenizer."""
         try:
-            prompts = self.prompt_lengths(problems, protocol, regrading)
+            prompts = self.prompt_lengths(regrading)
         except UserError as error:
             yield f"{manifest_name(self.scale, self.system)}: {error.what}"
             return
         if not prompts:
             regrading.without_tokenizer.append(self.system)
-        for row in completions:
+        yield from self.requests_differ(prompts)
+
+    def requests_differ(self, prompts: dict[str, int]) -> Iterator[str]:
+        """Completions of which seed, length or end is not what was asked for; `prompts`: tokens by problem."""
+        protocol = self.protocol
+        for row in self.completions:
             identifier = row["problem_id"]
             limit = min(protocol.max_new_tokens, protocol.context - row["prompt_tokens"])
             what = {
                 "system": (row["system"], self.system),
-                "benchmark": (row["benchmark"], problems[identifier]["benchmark"]),
+                "benchmark": (row["benchmark"], self.problems[identifier]["benchmark"]),
                 "seed": (row["seed"], seed_of(protocol.seed, identifier, row["sample"])),
                 "prompt_tokens": (row["prompt_tokens"], prompts.get(identifier, row["prompt_tokens"])),
                 "tokens": (row["tokens"], min(row["tokens"], limit)),
@@ -136,38 +166,33 @@ class Sampled:
                 if found != expected:
                     yield f"{self.shards[0]}, {identifier} sample {row['sample']}: {key} {found}, asked for {expected}"
 
-    def prompt_lengths(self, problems: dict[str, Row], protocol: Protocol, regrading: Regrading) -> dict[str, int]:
+    def prompt_lengths(self, regrading: Regrading) -> dict[str, int]:
         """Tokens of each problem's prompt; empty where the model's tokenizer is not at hand.
 
         It was handed over with the samples: UserError where it can't be used, or does not come to an end.
         """
-        folder = path_of(manifest_name(self.scale, self.system)).parent
+        folder = self.place(manifest_name(self.scale, self.system)).parent
         if not importlib.util.find_spec("transformers") or not any((folder / name).is_file() for name in VOCABULARIES):
             return {}
-        files = sorted(path for path in model_files(folder) if path.suffix != ".safetensors")
-        digest = digest_of([protocol.prompting.model_dump(), {path.name: sha256(path) for path in files}])
-        if digest not in regrading.tried:
-            tried_template(folder, protocol.prompting)
-            regrading.tried.add(digest)
+        try_once(folder, self.protocol.prompting, regrading.tried)
         tokenizer = load_tokenizer(folder)
         return {
-            name: len(prompt_token_ids(tokenizer, row["problem"], protocol.prompting)) for name, row in problems.items()
+            name: len(prompt_token_ids(tokenizer, row["problem"], self.protocol.prompting))
+            for name, row in self.problems.items()
         }
 
-    def grades_differ(
-        self, completions: list[Row], problems: dict[str, Row], protocol: Protocol, regrading: Regrading
-    ) -> Iterator[str]:
+    def grades_differ(self, regrading: Regrading) -> Iterator[str]:
         """Grades that are missing, or that the completions do not give when graded again."""
-        stored = {key_of(row): row for row in records.read(path_of(self.grades), records.GRADE).to_pylist()}
-        expected = [key_of(row) for row in completions]
+        stored = {key_of(row): row for row in records.read(self.place(self.grades), records.GRADE).to_pylist()}
+        expected = [key_of(row) for row in self.completions]
         if missing := [key for key in expected if key not in stored]:
             yield f"{self.grades}: {len(missing)} rows missing, first {missing[0][0]} sample {missing[0][1]}"
         if len(stored) > len(expected) - len(missing):
             yield f"{self.grades}: rows of which there is no sample"
         limits = settings.load_scale(self.scale).evaluation.grading
-        chosen = [row for row in regrading.draw(completions) if key_of(row) in stored]
+        chosen = [row for row in regrading.draw(self.completions) if key_of(row) in stored]
         with GradingPool(regrading.threads, limits.seconds, limits.memory_mb) as pool:
-            for again in graded(pool, chosen, problems, protocol.prompting.think):
+            for again in graded(pool, chosen, self.problems, self.protocol.prompting.think):
                 yield from self.grade_differs(stored[key_of(again)], again)
 
     def grade_differs(self, stored: Row, again: Row) -> Iterator[str]:
@@ -175,6 +200,15 @@ class Sampled:
         for column in records.GRADE.names:
             if stored[column] != again[column] and not excused(column, stored, again):
                 yield f"{where}: {column} {short(stored[column])}, graded again {short(again[column])}"
+
+
+def try_once(folder: Path, prompting: Prompting, tried: set[str]) -> None:
+    """Try a tokenizer that was handed over, unless its equal is among those `tried`; UserError if it can't be used."""
+    files = sorted(path for path in model_files(folder) if path.suffix != ".safetensors")
+    digest = digest_of([prompting.model_dump(), {path.name: sha256(path) for path in files}])
+    if digest not in tried:
+        tried_template(folder, prompting)
+        tried.add(digest)
 
 
 def key_of(row: Row) -> tuple[str, int]:
