@@ -22,19 +22,20 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
 8. **Weights.** The group over which vLLM gets them starts from a pickle in a store without a password. NCCL's id comes
    through Ray instead (weight_group.py), in the engine's own process too (engine_process.py).
 
-Seeds and order of the rollouts are in `rollouts`.
+Seeds and order of the rollouts are in `rollouts`, the returns of a micro-batch in `returns`.
 """
 
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training.openrlhf import rollouts
+from deepscaler.training.openrlhf import returns, rollouts
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 from deepscaler.training.openrlhf.when_imported import when_imported
 
 TRAINER = "openrlhf.trainer.ppo_trainer"
 STRATEGY = "openrlhf.utils.deepspeed.deepspeed"
 ACTOR = "openrlhf.trainer.ray.ppo_actor"
+EXPERIENCES = "openrlhf.trainer.ppo_utils.experience_maker"
 GENERATOR = "openrlhf.trainer.ppo_utils.samples_generator"
 AGENT = "openrlhf.utils.agent"
 GROUPS = "openrlhf.utils.distributed_util"
@@ -66,6 +67,7 @@ def install() -> None:
     when_imported(ACTOR, log_means_of_updates)
     when_imported(GENERATOR, lambda module: rollouts.send_seeds(module, bounds, progress))
     when_imported(AGENT, rollouts.use_seeds)
+    when_imported(EXPERIENCES, returns.at_once)
     when_imported(GROUPS, hand_id_over_by_ray)
     when_imported(ENGINE_ARGUMENTS, extend_engines)
 
