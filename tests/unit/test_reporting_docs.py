@@ -113,7 +113,7 @@ def test_every_claim_is_in_one_table() -> None:
 
 
 def test_the_effort_is_what_the_plan_says() -> None:
-    assert set(claims().effort) == {"mini", "released", "paper"}
+    assert set(claims().effort) >= {"mini", "headline", "released", "paper"}
     for scale, effort in claims().effort.items():
         if settings.load_scale(scale).device == "cpu":
             seconds = estimate_processor(scale).seconds
