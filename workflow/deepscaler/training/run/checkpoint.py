@@ -4,6 +4,7 @@ Every manifest names the SHA-256 of each of its files, and a digest of its paren
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from deepscaler.records import Checkpoint, ModelManifest
 MANIFEST = "checkpoint.json"
 BASE_MANIFEST = "model.json"
 METRICS = "metrics.jsonl"
+ADAPTER = "adapter"
+"""The folder of LoRA's adapters, whose change the weights beside it have already."""
 WEIGHTS = (".safetensors", ".json", ".jinja", ".model", ".txt")
 """Suffixes of what belongs to a model: weights, configuration, tokenizer, chat template."""
 
@@ -95,6 +98,11 @@ def model_files(folder: Path) -> list[Path]:
     )
 
 
+def export_files(folder: Path) -> list[Path]:
+    """The files of a model folder that a checkpoint has: the model's, and LoRA's adapters beside it."""
+    return [*model_files(folder), *sorted(path for path in (folder / ADAPTER).glob("*") if path.is_file())]
+
+
 def write_manifest(folder: Path, checkpoint: Checkpoint) -> None:
     write_json(folder / MANIFEST, checkpoint.model_dump())
 
@@ -108,8 +116,7 @@ def publish(export: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.part")
     remove(aside)
-    aside.mkdir()
-    for path in sorted(export.iterdir()):
-        link(str(path), str(aside / path.name))
-        os.utime(aside / path.name)
+    shutil.copytree(export, aside, copy_function=link)
+    for path in aside.rglob("*"):
+        os.utime(path)
     replace(aside, target)
