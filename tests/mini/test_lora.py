@@ -111,7 +111,9 @@ def test_the_adapters_beside_the_weights_make_them_of_the_start(first: Path, bas
 
 def test_weights_withheld_are_found_out(adapted: Chain, first: Path, base: Path) -> None:  # noqa: F811
     withheld = train(adapted, "lora-withheld", "8k-1", base, runs="lora-withheld", PYTHONPATH=before("withheld"))
-    arrived, apart = ([abs(row[VLLM_KL]) for row in metrics(folder / "checkpoint.json")] for folder in (first, withheld))
+    arrived, apart = (
+        [abs(row[VLLM_KL]) for row in metrics(folder / "checkpoint.json")] for folder in (first, withheld)
+    )
     assert apart[0] == pytest.approx(arrived[0], abs=2e-3)
     assert max(arrived) < 5e-3
     assert apart[1] > 10 * max(arrived)

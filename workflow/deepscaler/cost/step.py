@@ -70,8 +70,8 @@ def log_probability_flop(work: Work, shape: Shape) -> float:
 def update_flop(work: Work, shape: Shape) -> float:
     """Forward, forward again (gradient checkpointing, layers only), backward.
 
-    Matrices: 2 + 2 + 4 FLOP a weight in the layers, 2 + 4 in the head; frozen ones have no gradient of their own, 2 less.
-    Attention: 1 + 1 + 2.5 times its forward (FlashAttention's backward recomputes the scores).
+    Matrices: 2 + 2 + 4 FLOP a weight in the layers, 2 + 4 in the head; frozen ones have no gradient of their own, which
+    saves 2. Attention: 1 + 1 + 2.5 times its forward (FlashAttention's backward recomputes the scores).
     """
     saved = 2 if work.adapters else 0
     matmul = (8 - saved) * shape.layer_matmul + (6 - saved) * shape.head_matmul + 8 * adapter_work(work)
@@ -113,7 +113,9 @@ def step_time(work: Work, shape: Shape, card: Card, stack: Stack) -> Step:
 
 def training_seconds(work: Work, gpus: int, shape: Shape, card: Card, stack: Stack) -> tuple[float, float]:
     speed = gpus * card.flop_per_second * stack.flop_utilisation
-    return log_probability_flop(work, shape) / speed, update_flop(work, shape) / speed + offload_seconds(work, gpus, shape)
+    return log_probability_flop(work, shape) / speed, update_flop(work, shape) / speed + offload_seconds(
+        work, gpus, shape
+    )
 
 
 def saving_seconds(work: Work, shape: Shape, stack: Stack) -> float:

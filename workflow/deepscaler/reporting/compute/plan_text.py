@@ -74,9 +74,11 @@ def evaluation_lines(data: Json) -> list[str]:
 def total_lines(data: Json) -> list[str]:
     hours, dollars, wall, disk = (data[key] for key in ("gpu_hours", "dollars", "wall_hours", "disk_gb"))
     budget = data["budget"]
-    trains = bool(data["training"]["stages"])
+    stages = data["training"]["stages"]
     jobs = sum(entry["jobs"] for entry in data["evaluation"]["systems"])
-    one = "" if trains else f" on {jobs} GPUs at once ({hours['expected'] / 24:.1f} on one)"
+    one = f" on {jobs} GPUs at once ({hours['expected'] / 24:.1f} on one)" if not stages else ""
+    if stages and all(stage["gpus"] == 1 for stage in stages):
+        one = f" with {jobs} GPUs to sample on ({hours['expected'] / 24:.1f} with one GPU for all)"
     lines = [
         f"In all: {hours['expected']:,.0f} GPU-hours ({span(hours)}), ${dollars['expected']:,.0f} "
         f"({span(dollars)}), {wall['expected'] / 24:.1f} days without queues{one}, {disk['total']:,} GB of disk.",

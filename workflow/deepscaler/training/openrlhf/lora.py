@@ -1,14 +1,15 @@
 """With LoRA, the weights that leave the trainer are whole, patched into OpenRLHF's modules as `hooks` does.
 
-The trainer then has peft's model: frozen weights under names of peft's own, with two small matrices A and B beside them.
-Upstream sends just those to vLLM, which knows neither such names nor such tensors, and saves the adapters alone. Here:
+The trainer then has peft's model: frozen weights under names of peft's own, with two small matrices A and B beside
+them. Upstream sends just those to vLLM, which knows neither such names nor such tensors, and saves the adapters alone:
 
-1. **Sending.** vLLM gets W + scale·BA under the model's own names. One weight at a time is merged, when it is sent; the
-   frozen ones are never written to, which in bf16 could not be undone. At ZeRO 3 each GPU has the whole model meanwhile.
-2. **Saving.** The export has the same whole weights, like that of any training, so what comes after (the next stage, the
-   sampler) knows nothing of LoRA. The adapters are beside it in `adapter/`, in peft's format.
-3. **Dropout.** Its masks follow from the seed and the update, not from what the process has drawn before: a run that was
-   killed goes on with those that it would have had.
+1. **Sending.** vLLM gets W + scale·BA under the model's own names. One weight at a time is merged, when it is sent;
+   the frozen ones are never written to, which in bf16 could not be undone. At ZeRO 3 each GPU has the whole model
+   meanwhile.
+2. **Saving.** The export has the same whole weights, like that of any training, so what comes after (the next stage,
+   the sampler) knows nothing of LoRA. The adapters are beside it in `adapter/`, in peft's format.
+3. **Dropout.** Its masks follow from the seed and the update, not from what the process has drawn before: a run that
+   was killed goes on with those that it would have had.
 """
 
 import json
