@@ -3,7 +3,8 @@
     python update_probe.py MODEL OUT.json
 
 The same experiences make one update each time: in one micro-batch or in several, packed or padded, at ZeRO 2 and 3, and
-with upstream as it is ("plain") or with the hooks that a segment's workers have ("hooked"). Where sampler and trainer
+with upstream as it is ("plain") or with the hooks that a segment's workers have ("hooked"), also with the optimizer in
+the node's memory ("offloaded"). Where sampler and trainer
 disagree: with no correction at all ("off"), with the flags of a recipe that corrects nothing ("watched"), and with a
 real one ("corrected"). Written are the gradient norm, what is logged, and the change of the fp32 weights.
 """
@@ -32,6 +33,7 @@ CORRECTIONS = {
 }
 DISAGREEING = ("off", "watched", "corrected")
 CASES += [(2, 100_000, how, True) for how in DISAGREEING]
+CASES += [(zero, tokens, "offloaded", True) for zero in (2, 3) for tokens in (100_000, 250)]
 
 
 LOGGED = ("actor_grad_norm", "policy_loss", "kl", "entropy_loss", "ppo_kl", "vllm_kl")
@@ -116,6 +118,7 @@ def arguments(model: str, zero: int, tokens: int, how: str) -> Any:
         watched = objective_flags(recipe.model_copy(update={"advantage": advantage}))
         changes += [word for flag in watched for word in flag.words()]
     changes += CORRECTIONS.get(how, [])
+    changes += ["--ds.adam_offload"] if how == "offloaded" else []
     return parse_as_openrlhf([*flags, *map(str, changes)])
 
 

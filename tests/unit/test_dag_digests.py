@@ -64,7 +64,7 @@ EXPECTED: dict[tuple[str, ...], set[str]] = {
     ("recipe", "stages", "0"): TRAINING | RECORDED,
     **{
         ("recipe", part): {"train_segment", *RECORDED}
-        for part in ("optimizer", "advantage", "kl", "reward", "precision")
+        for part in ("optimizer", "advantage", "kl", "reward", "lora", "precision")
     },
     ("recipe", "reward", "grading"): {"train_segment", *RECORDED},
     ("base",): {"distill_base", "select_gradable", *TRAINING, "sample", "grade_samples", *TABLES, *RECORDED},
@@ -102,7 +102,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, St
     values["curation"]["deduplicate"]["judge"] = model
     return {
         "scale": Scale.model_validate(values),
-        "recipe": settings.load_recipe("mini"),
+        "recipe": settings.load_recipe("mini-lora"),
         "base": settings.systems()[SYSTEM],
         "published": settings.systems()[PUBLISHED],
         "benchmark": settings.benchmarks()[BENCHMARK],

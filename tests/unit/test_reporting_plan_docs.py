@@ -22,13 +22,39 @@ def text(root: Path) -> str:
     return (root / "docs" / "plan.md").read_text(encoding="utf-8")
 
 
-def test_what_commands_print(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["plan.md", "one-gpu.md"])
+def test_what_commands_print(page: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "approved_gpu_hours", lambda scale: 0.0)  # this checkout's own is nobody's business
+    text = (root / "docs" / page).read_text(encoding="utf-8")
     blocks = re.findall(r"```console\n\$ deepscaler (.+)\n((?s:.+?))```", text)
     assert blocks
     for command, expected in blocks:
         answer = CliRunner().invoke(build(), shlex.split(command))
-        assert answer.output == expected, f"`deepscaler {command}` prints something else: put it into docs/plan.md"
+        assert answer.output == expected, f"`deepscaler {command}` prints something else: put it into docs/{page}"
+
+
+def test_what_one_gpu_takes(root: Path) -> None:
+    """The table of docs/one-gpu.md: memory as the plan has it, answers and batches as set."""
+    rows = {
+        cells[0]: cells[1:]
+        for line in (root / "docs" / "one-gpu.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ") and len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 3
+    }
+    for column, scale in enumerate(("one-gpu-80gb", "one-gpu-24gb")):
+        stages, loaded = gpu_plan(scale, [], None)["training"]["stages"], settings.load_scale(scale)
+        assert gpu_plan(scale, [], None)["warnings"] == []
+        recipe = settings.load_recipe(loaded.training.recipe)
+        cells = {name: cell[column] for name, cell in rows.items()}
+        contexts = ", ".join(f"{stage.max_new_tokens:,}" for stage in recipe.stages)
+        assert cells["contexts of the stages 8k, 16k, 24k"].startswith(f"{contexts}: ")
+        assert cells["steps"] == ", ".join(str(stage.steps) for stage in recipe.stages)
+        peaks = [f"{stage['memory_gb']['total']:.0f}" for stage in stages]
+        assert cells["peak of training"] == f"{', '.join(peaks if column == 0 else peaks[:1])} GB"
+        needs = (
+            f"{stages[0]['node_memory_gb']} GB; asks for {loaded.resources['train_segment'].mem_mb * 2**20 / 1e9:.0f}"
+        )
+        assert cells["node's own memory"] == needs
+        assert cells["answers to each test problem"] == str(loaded.evaluation.samples)
 
 
 def test_the_cheap_layout(text: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,6 +203,8 @@ WORDS = {
 
 
 def alternatives(key: str, value: Any) -> list[Any]:
+    if key == "lora":  # there is none; where there is one, it is a section
+        return [settings.load_recipe("mini-lora").lora]
     if key in WORDS:
         return [word for word in WORDS[key] if word != value]
     if isinstance(value, bool):

@@ -40,9 +40,12 @@ def scale_with(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
                 if path.name != "scales":
                     (copy / path.name).symlink_to(path)
             (copy / "scales").mkdir()
+            for path in (root / "config" / "scales").iterdir():
+                (copy / "scales" / path.name).symlink_to(path)
         text = (root / "config" / "scales" / f"{scale}.yaml").read_text()
         changed, lines = re.subn(r"^  recipe: \S+$", f"  recipe: {recipe}", text, flags=re.MULTILINE)
         assert lines == 1
+        (copy / "scales" / f"{scale}.yaml").unlink()
         (copy / "scales" / f"{scale}.yaml").write_text(changed)
         monkeypatch.setenv("DEEPSCALER_ROOT", str(copy.parent))
         settings.load.load_scale.cache_clear()
@@ -76,6 +79,7 @@ def test_every_segment_of_every_scale_and_recipe_passes(scale: str, recipe: str,
         assert got.algo.dynamic_filtering_enable == chosen.filtering.enabled
         assert tuple(got.actor.eps_clip_low_high) == chosen.clip
         assert got.actor.entropy_coef == chosen.entropy_bonus
+        assert got.ds.lora.rank == (chosen.lora.rank if chosen.lora else 0)
 
 
 def test_the_paper_scale_trains_as_the_paper_did() -> None:
@@ -105,6 +109,37 @@ def test_sampler_and_trainer_are_compared_whether_corrected_or_not(scale_with: A
     scale_with("paper", "modern")
     modern = resolved("paper", "8k-1").algo.advantage
     assert (modern.is_correction_level, modern.is_correction_threshold) == ("token", [0.0, 2.0])
+
+
+def test_adapters_are_those_of_the_recipe() -> None:
+    """Upstream would take its own word for all layers, `all-linear`, for the name of one where a list is given."""
+    got, lora = resolved("one-gpu-80gb", "16k-1").ds.lora, settings.load_recipe("lora").lora
+    assert lora is not None
+    assert (got.rank, got.alpha, got.dropout) == (lora.rank, lora.alpha, lora.dropout) == (32, 128, 0.05)
+    assert got.target_modules == lora.target_modules
+    assert len(got.target_modules) == 7
+
+
+def test_the_optimizer_is_offloaded_where_the_layout_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not resolved("paper", "8k-1").ds.adam_offload
+    offloaded = dag.layout("paper", "8k").model_copy(update={"offload_optimizer": True})
+    monkeypatch.setattr("deepscaler.training.openrlhf.flags.layout", lambda *_: offloaded)
+    assert resolved("paper", "8k-1").ds.adam_offload
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"target_modules": ["all-linear"]}, "target_modules.0"),
+        ({"target_modules": []}, "target_modules"),
+        ({"rank": 0}, "rank"),
+        ({"dropout": 1.0}, "dropout"),
+    ],
+)
+def test_adapters_that_cannot_be_are_refused(change: dict[str, Any], complaint: str) -> None:
+    values = settings.load_recipe("lora").model_dump()
+    with pytest.raises(ValueError, match=complaint):
+        Recipe.model_validate(settings.load.merge(values, {"lora": change}))
 
 
 def test_saving_keeps_two_states_at_least() -> None:

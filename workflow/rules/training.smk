@@ -49,7 +49,7 @@ rule train_segment:
     resources:
         **request("train_segment"),
     params:
-        **decided_by("train_segment", 60),
+        **decided_by("train_segment", 66),
         runs=work("{scale}/runs"),
     message:
         "Training segment {wildcards.segment} with OpenRLHF"

@@ -81,6 +81,18 @@ ASSUMPTIONS = [
         "max_sequences", 128, "sequences/engine", "code",
         "OpenRLHF passes none, and vLLM's default for its kind of engine is 128",
     ),
+    Assumption(
+        "adapter_utilisation", 0.25, "of flop_utilisation", "assumed",
+        "LoRA's products have one thin side (the rank), and peft makes them apart from the layer's own",
+    ),
+    Assumption(
+        "adam_bytes", 30, "B/parameter", "code",
+        "an update on the node's cores reads and writes three fp32 values, reads a gradient, writes a bf16 weight",
+    ),
+    Assumption("adam_bandwidth", 30e9, "B/s for a GPU", "assumed", "of a node's memory, some cores at work on it"),
+    Assumption(
+        "link_bandwidth", 12e9, "B/s", "assumed", "half of PCIe 4.0 × 16, between a GPU and its node's memory"
+    ),
 ]  # fmt: skip
 
 KNOWN = {entry.name: entry.value for entry in ASSUMPTIONS}

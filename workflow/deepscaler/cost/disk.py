@@ -7,7 +7,7 @@ from deepscaler.cost.hardware import Shape
 from deepscaler.cost.step import Work
 
 STATE_BYTES = 12
-"""Of DeepSpeed's ZeRO-3 state, for each parameter: fp32 weights and two moments."""
+"""Of DeepSpeed's state, for each trained parameter: fp32 weights and two moments."""
 SAMPLE_BYTES = 3.2
 """Of text for each sampled token, uncompressed [assumed]; Parquet's zstd makes it about 0.9."""
 COMPRESSED = 0.28
@@ -34,7 +34,14 @@ class Disk:
         return self.models + self.checkpoints + self.states + self.rollouts + self.samples
 
 
-def training_disk(segments: int, stages: int, keep_states: int, shape: Shape) -> tuple[float, float]:
+def state_bytes(adapters: int | None, shape: Shape) -> float:
+    """Of one state; with LoRA it holds the frozen weights too, in bf16."""
+    return shape.bytes + STATE_BYTES * adapters if adapters else STATE_BYTES * shape.parameters
+
+
+def training_disk(
+    segments: int, stages: int, keep_states: int, shape: Shape, adapters: int | None = None
+) -> tuple[float, float]:
     """(checkpoints, states) at the most.
 
     A stage under way has its newest states and one that is being written; a finished one keeps its last. A start and an
@@ -42,8 +49,8 @@ def training_disk(segments: int, stages: int, keep_states: int, shape: Shape) ->
     """
     if not segments:
         return 0.0, 0.0
-    state = STATE_BYTES * shape.parameters
-    return (segments + 1) * shape.bytes, (keep_states + stages) * state
+    exported = (segments + 1) * shape.bytes + segments * 2 * (adapters or 0)
+    return exported, (keep_states + stages) * state_bytes(adapters, shape)
 
 
 def rollout_disk(stages: tuple[Work, ...]) -> float:

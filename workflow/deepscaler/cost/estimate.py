@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from deepscaler import dag, settings
 from deepscaler.cost.disk import Disk, rollout_disk, sample_disk, training_disk
 from deepscaler.cost.evaluation import sampling_hours
-from deepscaler.cost.hardware import R1_QWEN_1_5B, Card, Shape, card, shape_of
-from deepscaler.cost.memory import Memory, cache_sequences, largest_sequence, training_memory
+from deepscaler.cost.hardware import Card, Shape, card, shape_of
+from deepscaler.cost.memory import (
+    Memory,
+    cache_sequences,
+    largest_sequence,
+    node_memory,
+    rollout_memory,
+    training_memory,
+)
 from deepscaler.cost.ranges import NOTHING, Range, over, total
 from deepscaler.cost.step import Step, Work, stage_hours, step_time
-from deepscaler.cost.workload import Case, Sampling
+from deepscaler.cost.workload import Case, Sampling, adapters_of, training_shape
 from deepscaler.settings.models import Published
 from deepscaler.settings.scale import Scale
 
@@ -23,6 +30,8 @@ class StagePrice:
     """Wall."""
     memory: Memory
     memory_verdict: str
+    node_memory: float
+    """Bytes of a node's own memory."""
 
     @property
     def step_seconds(self) -> float:
@@ -84,16 +93,10 @@ def estimate(case: Case) -> Price:
     return Price(case, stages, samplings, disk, tuple(warnings_of(stages, scale, shape, hardware)))
 
 
-def training_shape(scale: Scale) -> Shape:
-    base = settings.systems()[scale.base] if scale.base else None
-    return shape_of(base.parameters) if isinstance(base, Published) else R1_QWEN_1_5B
-
-
 def price_stage(work: Work, case: Case, scale: Scale, shape: Shape, hardware: Card) -> StagePrice:
     assert scale.training is not None
     layout = scale.training.layout[work.name]
-    temperature = settings.load_recipe(scale.training.recipe).rollout.temperature
-    memory = training_memory(layout.max_tokens_per_gpu, work.gpus, layout.zero_stage, temperature, shape)
+    memory = stage_memory(scale, work, layout.max_tokens_per_gpu)
     return StagePrice(
         work=work,
         step=step_time(work, shape, hardware, case.stacks.expected),
@@ -103,6 +106,23 @@ def price_stage(work: Work, case: Case, scale: Scale, shape: Shape, hardware: Ca
         ),
         memory=memory,
         memory_verdict=memory.verdict(hardware),
+        node_memory=node_memory(layout.gpus_per_node, work.gpus, shape, work.adapters),
+    )
+
+
+def stage_memory(scale: Scale, work: Work, tokens: int) -> Memory:
+    """Of a GPU that trains a stage, at a micro-batch of `tokens`."""
+    assert scale.training is not None
+    layout = scale.training.layout[work.name]
+    return training_memory(
+        tokens,
+        work.gpus,
+        layout.zero_stage,
+        settings.load_recipe(scale.training.recipe).rollout.temperature,
+        training_shape(scale),
+        trained=work.adapters,
+        offload=work.offload,
+        reference=work.reference,
     )
 
 
@@ -128,10 +148,23 @@ def warnings_of(stages: tuple[StagePrice, ...], scale: Scale, shape: Shape, hard
             )
         need = largest_sequence(stage.work.lengths.context, longest_prompt)
         if layout.max_tokens_per_gpu < need:
-            peak = training_memory(need, stage.work.gpus, layout.zero_stage, 0.6, shape)
+            peak = stage_memory(scale, stage.work, need)
             found.append(
                 f"stage {name}: its longest sequence, {need:,} tokens, is more than a micro-batch of "
                 f"{layout.max_tokens_per_gpu:,}; it is trained alone then, at {peak.total / 1e9:.0f} of {room:.0f} GB"
+            )
+        share = layout.gpu_memory_utilisation
+        sampling = rollout_memory(stage.work.gpus, layout.zero_stage, share, stage.work.reference, shape, hardware)
+        if sampling > hardware.memory:
+            found.append(
+                f"stage {name}: vLLM's share and the models beside it take {sampling / 1e9:.0f} of {room:.0f} GB; "
+                f"lower training.layout.{name}.gpu_memory_utilisation"
+            )
+        asked = (dag.needs(scale.name, "train_segment").mem_mb or 0) * 2**20
+        if stage.node_memory > asked:
+            found.append(
+                f"stage {name}: a node needs {stage.node_memory / 1e9:.0f} GB of its own memory and is asked for "
+                f"{asked / 1e9:.0f}; raise resources.train_segment.mem_mb"
             )
         held = cache_sequences(need, layout.gpu_memory_utilisation, shape, hardware)
         if held < 1:
@@ -146,7 +179,9 @@ def warnings_of(stages: tuple[StagePrice, ...], scale: Scale, shape: Shape, hard
 
 def disk_of(case: Case, scale: Scale, shape: Shape) -> Disk:
     keep = scale.training.keep_states if scale.training else 0
-    checkpoints, states = training_disk(sum(work.jobs for work in case.stages), len(case.stages), keep, shape)
+    checkpoints, states = training_disk(
+        sum(work.jobs for work in case.stages), len(case.stages), keep, shape, adapters_of(case.scale)
+    )
     published = {name: settings.systems()[name] for name in dag.fetched(scale.name)}
     models = sum(shape_of(entry.parameters).bytes for entry in published.values() if isinstance(entry, Published))
     tokens = sum(work.samples * work.lengths.mean for work in case.evaluations)

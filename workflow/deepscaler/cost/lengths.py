@@ -91,15 +91,27 @@ EARLY_8K = Lengths(8192, 5500.0, 0.30)
 
 
 def expected_lengths(context: int, from_base: bool) -> Lengths:
-    """Lengths over a stage, between the known contexts by interpolation in the context, beyond them in proportion."""
+    """Lengths over a stage, between the known contexts by interpolation in the context, above them in proportion.
+
+    Below, the answers of the shortest known one are cut earlier.
+    """
     table = FROM_BASE if from_base else AFTER_SHORTER
     known = sorted(table)
-    if context <= known[0] or context >= known[-1]:
-        end = known[0] if context <= known[0] else known[-1]
-        mean, clipped = table[end]
-        return Lengths(context, mean * context / end, clipped)
+    if context < known[0]:
+        return cut_at(context, Lengths(known[0], *table[known[0]]))
+    if context >= known[-1]:
+        mean, clipped = table[known[-1]]
+        return Lengths(context, mean * context / known[-1], clipped)
+    if context in table:
+        return Lengths(context, *table[context])
     above = next(index for index, value in enumerate(known) if value >= context)
     low, high = known[above - 1], known[above]
     share = (context - low) / (high - low)
     mean, clipped = ((1 - share) * a + share * b for a, b in zip(table[low], table[high], strict=True))
     return Lengths(context, mean, clipped)
+
+
+def cut_at(context: int, whole: Lengths) -> Lengths:
+    """The same responses at a shorter context."""
+    clipped = 1 - NORMAL.cdf((log(context) - whole.location) / whole.spread)
+    return Lengths(context, moment(1, context, whole.spread, clipped), clipped)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from deepscaler.cost.assumptions import PROMPT_TOKENS, UNIFORM_SHARE, Stack
+from deepscaler.cost.assumptions import KNOWN, PROMPT_TOKENS, UNIFORM_SHARE, Stack
+from deepscaler.cost.disk import state_bytes
 from deepscaler.cost.generation import generation, steady_tokens_per_second, weight_seconds
 from deepscaler.cost.hardware import Card, Shape
 from deepscaler.cost.lengths import Lengths
@@ -24,6 +25,13 @@ class Work:
     """Whether log-probabilities of a reference model are taken too."""
     filtered: bool = False
     """Whether groups of one reward are drawn again."""
+    adapters: int | None = None
+    """Parameters of LoRA's matrices; None trains all weights."""
+    offload: bool = False
+    """Whether the optimizer is in the node's memory."""
+    updates: int = 1
+    micro_batch: int = 18_432
+    """Tokens."""
 
     @property
     def sequences(self) -> int:
@@ -56,17 +64,36 @@ def log_probability_flop(work: Work, shape: Shape) -> float:
     """Forward passes of the policy and, where there is one, of the reference."""
     passes = 2 if work.reference else 1
     per_token = 2 * (shape.layer_matmul + shape.head_matmul) + shape.attention_flop * work.lengths.biased_mean
-    return passes * work.trained_tokens * per_token
+    return work.trained_tokens * (passes * per_token + 2 * adapter_work(work))
 
 
 def update_flop(work: Work, shape: Shape) -> float:
     """Forward, forward again (gradient checkpointing, layers only), backward.
 
-    Matrices: 2 + 2 + 4 FLOP a weight in the layers, 2 + 4 in the head. Attention: 1 + 1 + 2.5 times its forward
-    (FlashAttention's backward recomputes the scores).
+    Matrices: 2 + 2 + 4 FLOP a weight in the layers, 2 + 4 in the head; frozen ones have no gradient of their own, which
+    saves 2. Attention: 1 + 1 + 2.5 times its forward (FlashAttention's backward recomputes the scores).
     """
-    matmul = 8 * shape.layer_matmul + 6 * shape.head_matmul
+    saved = 2 if work.adapters else 0
+    matmul = (8 - saved) * shape.layer_matmul + (6 - saved) * shape.head_matmul + 8 * adapter_work(work)
     return work.trained_tokens * (matmul + 4.5 * shape.attention_flop * work.lengths.biased_mean)
+
+
+def adapter_work(work: Work) -> float:
+    """Weights of other matrices that take as long as the adapters."""
+    return (work.adapters or 0) / KNOWN["adapter_utilisation"]
+
+
+def offload_seconds(work: Work, gpus: int, shape: Shape) -> float:
+    """Of an optimizer in the node's memory: its updates on the cores, and what goes to and fro.
+
+    After each micro-batch a GPU's share of the gradients, in bf16, comes back and goes there again, added up.
+    """
+    if not work.offload:
+        return 0.0
+    share = (work.adapters or shape.parameters) / gpus
+    micro_batches = work.trained_tokens / gpus / work.micro_batch
+    moved = share * (4 * micro_batches + 2 * work.updates)
+    return work.updates * share * KNOWN["adam_bytes"] / KNOWN["adam_bandwidth"] + moved / KNOWN["link_bandwidth"]
 
 
 def step_time(work: Work, shape: Shape, card: Card, stack: Stack) -> Step:
@@ -78,7 +105,7 @@ def step_time(work: Work, shape: Shape, card: Card, stack: Stack) -> Step:
         generated /= 1 - UNIFORM_SHARE
     log_probabilities, update = training_seconds(work, work.gpus, shape, card, stack)
     main = generated + log_probabilities + update + stack.fixed_seconds
-    other = (stack.slack - 1) * main + saving_seconds(work, stack)
+    other = (stack.slack - 1) * main + saving_seconds(work, shape, stack)
     if stack.evaluates:
         other += evaluation_seconds(work, shape, card, stack)
     return Step(generated, log_probabilities, update, stack.fixed_seconds, other)
@@ -86,11 +113,14 @@ def step_time(work: Work, shape: Shape, card: Card, stack: Stack) -> Step:
 
 def training_seconds(work: Work, gpus: int, shape: Shape, card: Card, stack: Stack) -> tuple[float, float]:
     speed = gpus * card.flop_per_second * stack.flop_utilisation
-    return log_probability_flop(work, shape) / speed, update_flop(work, shape) / speed
+    return log_probability_flop(work, shape) / speed, update_flop(work, shape) / speed + offload_seconds(
+        work, gpus, shape
+    )
 
 
-def saving_seconds(work: Work, stack: Stack) -> float:
-    return stack.save_seconds / min(work.save_steps, work.steps)
+def saving_seconds(work: Work, shape: Shape, stack: Stack) -> float:
+    share = state_bytes(work.adapters, shape) / state_bytes(None, shape)
+    return stack.save_seconds * share / min(work.save_steps, work.steps)
 
 
 def evaluation_seconds(work: Work, shape: Shape, card: Card, stack: Stack) -> float:
@@ -108,7 +138,7 @@ def asynchronous_step(work: Work, shape: Shape, card: Card, stack: Stack) -> Ste
         log_probabilities, update = training_seconds(work, work.gpus - engines, shape, card, stack)
         trained = log_probabilities + update
         longest = max(generated, trained)
-        other = (stack.slack - 1) * (longest + stack.fixed_seconds) + saving_seconds(work, stack)
+        other = (stack.slack - 1) * (longest + stack.fixed_seconds) + saving_seconds(work, shape, stack)
         # what rollouts and training overlap is counted once, as generation
         return Step(longest - trained, log_probabilities, update, stack.fixed_seconds, other)
 

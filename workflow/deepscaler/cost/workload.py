@@ -3,12 +3,14 @@
 from dataclasses import dataclass, replace
 
 from deepscaler import dag, settings
+from deepscaler.cost.adapters import adapter_parameters
 from deepscaler.cost.assumptions import OPENRLHF, OPENRLHF_HIGH, OPENRLHF_LOW, Stack
-from deepscaler.cost.hardware import CARDS
+from deepscaler.cost.hardware import CARDS, R1_QWEN_1_5B, Shape, shape_of
 from deepscaler.cost.lengths import Lengths, expected_lengths
 from deepscaler.cost.step import Work
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.settings.models import Published
+from deepscaler.settings.scale import Scale
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def case_of(scale_name: str) -> Case:
     scale = settings.load_scale(scale_name)
     if scale.device != "gpu":
         raise UserError(f"scale {scale_name!r} runs on CPUs: it has a model of its own")
-    name = known_card(settings.site().gpu_model)
+    name = scale.budget.card or known_card(settings.site().gpu_model)
     return Case(scale_name, name, Stacks(), stages_of(scale_name), samplings_of(scale_name))
 
 
@@ -83,6 +85,7 @@ def stages_of(scale_name: str) -> tuple[Work, ...]:
     if training is None:
         return ()
     recipe = settings.load_recipe(training.recipe)
+    adapters = adapters_of(scale_name)
     works = []
     for index, stage in enumerate(recipe.stages):
         layout = training.layout[stage.name]
@@ -99,9 +102,25 @@ def stages_of(scale_name: str) -> tuple[Work, ...]:
                 save_steps=layout.save_steps,
                 reference=recipe.kl.coefficient > 0,
                 filtered=recipe.filtering.enabled,
+                adapters=adapters,
+                offload=layout.offload_optimizer,
+                updates=recipe.updates_per_step,
+                micro_batch=layout.max_tokens_per_gpu,
             )
         )
     return tuple(works)
+
+
+def training_shape(scale: Scale) -> Shape:
+    base = settings.systems()[scale.base] if scale.base else None
+    return shape_of(base.parameters) if isinstance(base, Published) else R1_QWEN_1_5B
+
+
+def adapters_of(scale_name: str) -> int | None:
+    """Parameters that LoRA trains; None where all weights are trained, or nothing is."""
+    scale = settings.load_scale(scale_name)
+    lora = settings.load_recipe(scale.training.recipe).lora if scale.training else None
+    return adapter_parameters(lora, training_shape(scale)) if lora else None
 
 
 REASONING_BASE = {"aime": (16400.0, 0.12), "math": (5450.0, 0.02), "other": (8500.0, 0.04)}

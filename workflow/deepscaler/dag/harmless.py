@@ -111,6 +111,7 @@ SCHEDULE_RECIPE: Harmless = RECIPE | dict.fromkeys(
         "loss_aggregation",
         "entropy_bonus",
         "reward",
+        "lora",
         "updates_per_step",
         "epochs",
         "precision",

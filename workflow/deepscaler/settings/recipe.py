@@ -69,6 +69,20 @@ class Filtering(Strict):
     """Prompts scheduled for each one that is kept; beyond them a segment's prompts come again."""
 
 
+TargetModule = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+"""The linear layers of a Qwen2 block."""
+
+
+class Lora(Strict):
+    """Trains a low-rank change of frozen weights: W + alpha/rank · B·A, where only A and B are trained."""
+
+    rank: int = Field(gt=0)
+    alpha: int = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    """Of the adapters' input, while an update is computed."""
+    target_modules: list[TargetModule] = Field(min_length=1)
+
+
 class Precision(Strict):
     """Of the trainer."""
 
@@ -104,6 +118,8 @@ class Recipe(Strict):
     """Coefficient; 0 only logs the entropy, None does not compute it."""
     reward: Reward
     filtering: Filtering
+    lora: Lora | None = None
+    """None trains all weights. A stage starts from merged weights, with adapters of its own."""
     precision: Precision
     stages: list[Stage] = Field(min_length=1)
 

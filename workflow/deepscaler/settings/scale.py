@@ -22,6 +22,8 @@ class Layout(Strict):
     max_tokens_per_gpu: int = Field(gt=0)
     """Tokens of a micro-batch, packed; bounds the memory of the logits."""
     zero_stage: Literal[2, 3]
+    offload_optimizer: bool
+    """Keep the optimizer's states in the node's memory and update them on its cores."""
     gpu_memory_utilisation: float = Field(gt=0, lt=1)
 
 
@@ -104,6 +106,8 @@ class Need(Strict):
 
 class Budget(Strict):
     dollars_per_gpu_hour: float = Field(ge=0)
+    card: Name | None = None
+    """The GPU that the plan counts with, as it knows it; None: what config/site.yaml's `gpu_model` says."""
 
     @model_validator(mode="before")
     @classmethod

@@ -150,12 +150,15 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
     remove(aside)
     aside.mkdir()
     readable = 0o666 & ~current_umask()  # upstream leaves the weights to their owner alone, whatever the umask
-    for path in checkpoint.model_files(folder.hf):
+    for path in checkpoint.export_files(folder.hf):
+        target = aside / path.relative_to(folder.hf)
+        target.parent.mkdir(exist_ok=True)
         path.chmod(readable)
-        link(str(path), str(aside / path.name))
+        link(str(path), str(target))
     rows = steps_of(read_rows(folder.metrics), segment.first, segment.last)
     write_jsonl(aside / checkpoint.METRICS, map(without_times, rows))
-    files = {path.name: sha256(path) for path in sorted(aside.iterdir())}
+    written = sorted(path for path in aside.rglob("*") if path.is_file())
+    files = {path.relative_to(aside).as_posix(): sha256(path) for path in written}
     rollouts = kept_rollouts.link_all(folder.rollouts, aside / kept_rollouts.FOLDER, segment.first, segment.last)
     write_jsonl(aside / TIMES, map(times_of, rows))  # of this run, not of what the checkpoint is: no digest
     manifest = Checkpoint(

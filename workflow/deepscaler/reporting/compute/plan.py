@@ -12,13 +12,13 @@ from deepscaler import settings
 from deepscaler.cost import what_if
 from deepscaler.cost.assumptions import ASSUMPTIONS
 from deepscaler.cost.calibration import calibration
-from deepscaler.cost.estimate import Price, SamplingPrice, StagePrice, estimate, training_shape
+from deepscaler.cost.estimate import Price, SamplingPrice, StagePrice, estimate
 from deepscaler.cost.hardware import CARDS, card
 from deepscaler.cost.planned import TOTAL, of_processors
 from deepscaler.cost.processor import Pace, ProcessorPrice, estimate_processor, refitted
 from deepscaler.cost.ranges import Range
 from deepscaler.cost.refit import Refit, refit
-from deepscaler.cost.workload import Case, case_of
+from deepscaler.cost.workload import Case, case_of, training_shape
 from deepscaler.errors import UserError
 from deepscaler.reporting.compute import plan_text
 from deepscaler.reporting.compute.ledger_input import Ledger, metrics_rows, read_ledger
@@ -187,6 +187,7 @@ def stage_json(stage: StagePrice, rate: float) -> Json:
             "total": round(memory.total / 1e9, 1),
             "verdict": stage.memory_verdict,
         },
+        "node_memory_gb": round(stage.node_memory / 1e9),
     }
 
 

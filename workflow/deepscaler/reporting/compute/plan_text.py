@@ -75,9 +75,11 @@ def evaluation_lines(data: Json) -> list[str]:
 def total_lines(data: Json) -> list[str]:
     hours, dollars, wall, disk = (data[key] for key in ("gpu_hours", "dollars", "wall_hours", "disk_gb"))
     budget = data["budget"]
-    trains = bool(data["training"]["stages"])
+    stages = data["training"]["stages"]
     jobs = sum(entry["jobs"] for entry in data["evaluation"]["systems"])
-    one = "" if trains else f" on {jobs} GPUs at once ({wall_time(hours['expected'])} on one)"
+    one = f" on {jobs} GPUs at once ({wall_time(hours['expected'])} on one)" if not stages else ""
+    if stages and all(stage["gpus"] == 1 for stage in stages):
+        one = f" with {jobs} GPUs to sample on ({wall_time(hours['expected'])} with one GPU for all)"
     lines = [
         f"In all: {amount(hours['expected'])} GPU-hours ({span(hours)}), ${amount(dollars['expected'])} "
         f"({span(dollars)}), {wall_time(wall['expected'])} without queues{one}, {disk['total']:,} GB of disk.",

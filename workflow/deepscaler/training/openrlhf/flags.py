@@ -71,6 +71,7 @@ def explained_flags(scale_name: str, segment: Segment, paths: SegmentPaths) -> l
         *rollout_flags(recipe, stage),
         *objective_flags(recipe),
         *optimizer_flags(recipe, stage),
+        *lora_flags(recipe),
         *layout_flags(segment.stage, layout(scale_name, segment.stage)),
         *precision_flags(recipe),
         Flag("--train.seed", (str(settings.seed),), scale=("seed",)),
@@ -207,6 +208,19 @@ def optimizer_flags(recipe: Recipe, stage: Stage) -> list[Flag]:
     ]
 
 
+def lora_flags(recipe: Recipe) -> list[Flag]:
+    """Rank 0 is upstream's word for none."""
+    lora = recipe.lora
+    if lora is None:
+        return [Flag("--ds.lora.rank", ("0",), recipe=("lora",), reason="none: all weights are trained")]
+    return [
+        Flag("--ds.lora.rank", (str(lora.rank),), recipe=("lora.rank",)),
+        Flag("--ds.lora.alpha", (str(lora.alpha),), recipe=("lora.alpha",)),
+        Flag("--ds.lora.dropout", (number(lora.dropout),), recipe=("lora.dropout",)),
+        Flag("--ds.lora.target_modules", tuple(lora.target_modules), recipe=("lora.target_modules",)),
+    ]
+
+
 def layout_flags(stage: str, layout: Layout) -> list[Flag]:
     """Everything on the same GPUs, taking turns: one vLLM engine a GPU, ZeRO over all, micro-batches packed."""
 
@@ -217,7 +231,7 @@ def layout_flags(stage: str, layout: Layout) -> list[Flag]:
     engines = str(layout.nodes * layout.gpus_per_node)
     taking_turns = "sampler and trainer take turns on the same GPUs"
     packed = "micro-batches are packed to a number of tokens, so no number of samples limits them"
-    return [
+    flags = [
         from_layout("--actor.num_nodes", nodes, "nodes"),
         from_layout("--actor.num_gpus_per_node", gpus, "gpus_per_node"),
         from_layout("--ref.num_nodes", nodes, "nodes"),
@@ -239,6 +253,10 @@ def layout_flags(stage: str, layout: Layout) -> list[Flag]:
         fixed("--rollout.micro_batch_size", "1", reason=packed),
         fixed("--actor.gradient_checkpointing_enable", reason="activations are computed again instead of kept"),
     ]
+    if layout.offload_optimizer:
+        key = f"training.layout.{stage}.offload_optimizer"
+        flags.append(Flag("--ds.adam_offload", (), scale=(key,)))
+    return flags
 
 
 def precision_flags(recipe: Recipe) -> list[Flag]:

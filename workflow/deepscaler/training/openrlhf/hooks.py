@@ -22,13 +22,14 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
 8. **Weights.** The group over which vLLM gets them starts from a pickle in a store without a password. NCCL's id comes
    through Ray instead (weight_group.py), in the engine's own process too (engine_process.py).
 
-Seeds and order of the rollouts are in `rollouts`, the returns of a micro-batch in `returns`.
+Seeds and order of the rollouts are in `rollouts`, the returns of a micro-batch in `returns`; what LoRA's weights need
+to leave the trainer is in `lora`.
 """
 
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training.openrlhf import returns, rollouts
+from deepscaler.training.openrlhf import lora, returns, rollouts
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 from deepscaler.training.openrlhf.when_imported import when_imported
 
@@ -65,6 +66,9 @@ def install() -> None:
     when_imported(TRAINER, lambda module: keep_bounds(module, bounds, progress))
     when_imported(STRATEGY, accumulate_until_step)
     when_imported(ACTOR, log_means_of_updates)
+    when_imported(ACTOR, lora.send_whole_weights)
+    when_imported(ACTOR, lambda module: lora.seed_dropout(module, bounds))
+    when_imported(STRATEGY, lora.save_whole_weights)
     when_imported(GENERATOR, lambda module: rollouts.send_seeds(module, bounds, progress))
     when_imported(AGENT, rollouts.use_seeds)
     when_imported(EXPERIENCES, returns.at_once)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from deepscaler import dag, settings
-from deepscaler.cost.estimate import training_shape
-from deepscaler.cost.memory import training_memory
+from deepscaler.cost.estimate import stage_memory
+from deepscaler.cost.workload import stages_of
 from deepscaler.settings.scale import Layout
 from deepscaler.training.readiness.check import Check
 from deepscaler.training.readiness.driver import check_code, check_driver
@@ -34,15 +34,11 @@ def check_gpus(scale_name: str, stages: list[str]) -> Iterator[Check]:
 
 def check_memory(scale_name: str, stages: list[str], found: list[Gpu]) -> Iterator[Check]:
     """Peak memory of each stage, as computed, against the smallest card's."""
-    training = settings.load_scale(scale_name).training
-    assert training is not None
-    shape = training_shape(settings.load_scale(scale_name))
-    temperature = settings.load_recipe(training.recipe).rollout.temperature
+    works = {work.name: work for work in stages_of(scale_name)}
     smallest = min(gpu.memory for gpu in found)
     for stage in stages:
-        layout = training.layout[stage]
-        gpus = layout.nodes * layout.gpus_per_node
-        needed = training_memory(layout.max_tokens_per_gpu, gpus, layout.zero_stage, temperature, shape).total
+        tokens = dag.layout(scale_name, stage).max_tokens_per_gpu
+        needed = stage_memory(settings.load_scale(scale_name), works[stage], tokens).total
         words = f"stage {stage} peaks at about {needed / 1e9:.0f} GB of a GPU's {smallest / 1e9:.0f}"
         hint = f"lower training.layout.{stage}.max_tokens_per_gpu, or use more GPUs"
         yield Check("ok", words) if needed <= smallest else Check("missing", f"memory: {words}", hint)

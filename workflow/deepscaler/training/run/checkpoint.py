@@ -19,6 +19,8 @@ from deepscaler.training.run import kept_rollouts
 MANIFEST = "checkpoint.json"
 BASE_MANIFEST = "model.json"
 METRICS = "metrics.jsonl"
+ADAPTER = "adapter"
+"""The folder of LoRA's adapters, whose change the weights beside it have already."""
 WEIGHTS = (".safetensors", ".json", ".jinja", ".model", ".txt")
 """Suffixes of what belongs to a model: weights, configuration, tokenizer, chat template."""
 
@@ -98,6 +100,11 @@ def model_files(folder: Path) -> list[Path]:
     return sorted(
         path for path in folder.iterdir() if path.is_file() and path.suffix in WEIGHTS and path.name not in names
     )
+
+
+def export_files(folder: Path) -> list[Path]:
+    """The files of a model folder that a checkpoint has: the model's, and LoRA's adapters beside it."""
+    return [*model_files(folder), *sorted(path for path in (folder / ADAPTER).glob("*") if path.is_file())]
 
 
 def write_manifest(folder: Path, checkpoint: Checkpoint) -> None:
