@@ -59,7 +59,7 @@ def kept(checkout: Path) -> dict[str, int]:
     """Finished requests of unfinished shards, by file."""
     return {
         str(path.relative_to(checkout)): path.read_bytes().count(b"\n")
-        for path in checkout.glob("work/tiny/samples/*/.kept/*/*/drawn.jsonl")
+        for path in checkout.glob("work/.kept/samples/*/*/drawn.jsonl")
     }
 
 

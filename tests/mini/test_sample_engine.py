@@ -31,16 +31,18 @@ def project(root, tmp_path_factory):
     return folder
 
 
-def start(project: Path, *arguments: object) -> subprocess.Popen:
+def start(project: Path, *arguments: object, work: str = "work") -> subprocess.Popen:
+    """A verb; in another work root no answers are kept yet."""
     command = [sys.executable, "-c", "from deepscaler.cli import main; main()", *map(str, arguments)]
-    environment = {**os.environ, "DEEPSCALER_ROOT": str(project), "DEEPSCALER_HUB": str(project / "hub")}
+    own = {"DEEPSCALER_ROOT": str(project), "DEEPSCALER_HUB": str(project / "hub"), "DEEPSCALER_WORK": work}
+    environment = {**os.environ, **own}
     return subprocess.Popen(
         command, env=environment, cwd=project, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 
-def deepscaler(project: Path, *arguments: object, code: int = 0) -> str:
-    process = start(project, *arguments)
+def deepscaler(project: Path, *arguments: object, code: int = 0, work: str = "work") -> str:
+    process = start(project, *arguments, work=work)
     output = process.communicate(timeout=900)[0]
     assert process.returncode == code, output
     return output
@@ -99,10 +101,10 @@ def test_every_completion_is_stored_with_what_made_it(sampled):
 
 
 def test_four_shards_give_the_samples_of_one(sampled):
-    """Each in a folder of its own: beside the one they would be found there, and put together."""
+    """Each in a work root of its own: in that of the one they would be found, and put together."""
     paths = [sampled / f"work/apart-{shard}/thinking-{shard}of4.parquet" for shard in (1, 2, 3, 4)]
     for shard, path in enumerate(paths, start=1):
-        deepscaler(sampled, *sampling(sampled, "thinking", path, shard, 4))
+        deepscaler(sampled, *sampling(sampled, "thinking", path, shard, 4), work=f"work/apart-{shard}")
         assert len(rows_of(path)) == 12
     assert rows_of(*paths) == rows_of(sampled / "work/thinking-1of1.parquet")
 
@@ -132,19 +134,19 @@ def test_the_table_of_both_systems_and_a_reported_one(sampled):
 
 def test_a_killed_shard_resumes_with_what_it_had(sampled):
     whole, cut = sampled / "work/instruct-1of1.parquet", sampled / "work/cut/instruct-1of1.parquet"
-    process = start(sampled, *sampling(sampled, "instruct", cut))
+    process = start(sampled, *sampling(sampled, "instruct", cut), work="work/cut")
     deadline = time.monotonic() + 600
-    while not (kept := kept_lines(cut)) and process.poll() is None and time.monotonic() < deadline:
+    while not (kept := kept_lines(sampled / "work/cut")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    kept = kept_lines(cut)
+    kept = kept_lines(sampled / "work/cut")
     assert kept
     assert not cut.exists()
-    printed = deepscaler(sampled, *sampling(sampled, "instruct", cut))
+    printed = deepscaler(sampled, *sampling(sampled, "instruct", cut), work="work/cut")
     assert f"{kept} of them kept from before" in printed
     assert rows_of(cut) == rows_of(whole)
-    assert not kept_lines(cut)
+    assert not kept_lines(sampled / "work/cut")
 
 
 def test_a_finished_shard_is_put_back_without_an_engine(sampled):
@@ -157,6 +159,6 @@ def test_a_finished_shard_is_put_back_without_an_engine(sampled):
     assert output.read_bytes() == before
 
 
-def kept_lines(output: Path) -> int:
-    drawn = next(output.parent.glob(".kept/*/*/drawn.jsonl"), None)
+def kept_lines(work: Path) -> int:
+    drawn = next(work.glob(".kept/samples/*/*/drawn.jsonl"), None)
     return drawn.read_bytes().count(b"\n") if drawn else 0

@@ -1,5 +1,6 @@
 # Samples are made once and kept; grading and scoring them costs minutes and can be repeated.
-# Every answer stays in {work}/{scale}/samples/{system}/.kept/, which no rule declares, so that none is drawn twice.
+# Every answer stays where no rule declares it, so that none is drawn twice: those of published weights in
+# {work}/.kept/samples/, for all scales; those of what a scale makes itself in {work}/{scale}/samples/{system}/.kept/.
 #   in:   {work}/{scale}/models/{system}/model.json or checkpoints/{segment}/checkpoint.json,
 #         {work}/{scale}/benchmarks/{benchmark}.parquet
 #   out:  {work}/{scale}/samples/{system}/{suite}-{shard}of{shards}.parquet → grades/{system}/{suite}.parquet

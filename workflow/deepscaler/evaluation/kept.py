@@ -1,16 +1,18 @@
 """Answers that were drawn, kept so that none is drawn twice.
 
-    {folder of the output}/.kept/{engine}/how.json         what decides an answer, but for the question
-                                 {engine}/{shard}/
-                                     drawn.jsonl           answers as they come, until the shard is finished
-                                     samples.parquet       the finished shard; the output is a hard link to it
-                                     samples.json          its SHA-256, and the digest of each problem's prompt
-                                     writer.lock           one writer at a time
+    {store}/{engine}/how.json               what decides an answer, but for the question
+            {engine}/{shard}/
+                drawn.jsonl                 answers as they come, until the shard is finished
+                samples.parquet             the finished shard; the output is a hard link to it
+                samples.json                its SHA-256, and the digest of each problem's prompt
+                writer.lock                 one writer at a time
 
-No rule declares the folder. So it outlives the output, which Snakemake removes before it makes it again, and the job
-puts back in seconds what is here. {engine} is a digest of how.json, {shard} one of the shard's questions. An answer is
-found by its question, in whichever shard it was drawn: more samples, one more benchmark or another number of shards
-draw what is new, and nothing else.
+Published weights have one store for all scales, {work}/.kept/samples/; what a scale makes itself has its own,
+{work}/{scale}/samples/{system}/.kept/, which goes with the scale. No rule declares either. So it outlives the output,
+which Snakemake removes before it makes it again, and the job puts back in seconds what is here. {engine} is a digest of
+how.json (weights, protocol, engine), {shard} one of the shard's questions. An answer is found by its question, in
+whichever shard and for whichever scale it was drawn: more samples, one more benchmark, another number of shards or
+another scale draw what is new, and nothing else.
 """
 
 import json
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepscaler import records
+from deepscaler import dag, records, settings
 from deepscaler.errors import UserError
 from deepscaler.evaluation.partial import Partial
 from deepscaler.evaluation.requests import Request
@@ -67,11 +69,14 @@ class KeptShard:
         return found
 
     def answers(self) -> Iterator[Row]:
-        """All answers here, each with its prompt's digest: of the finished shard, then of the unfinished one."""
+        """All answers here, each with its prompt's digest: of the unfinished shard, then of the finished one.
+
+        In this order, since another job may finish the shard meanwhile: what it lets go of has been put there before.
+        """
+        yield from Partial(self.drawn).rows()
         if prompts := self.finished():
             for row in records.read(self.samples, records.COMPLETION).to_pylist():
                 yield {**row, PROMPT: prompts[row["problem_id"]]}
-        yield from Partial(self.drawn).rows()
 
     def finished(self) -> dict[str, str]:
         """The digests of the finished shard's prompts by problem; empty where it is not there or not whole."""
@@ -94,9 +99,16 @@ class KeptShard:
         self.drawn.unlink(missing_ok=True)
 
 
-def kept_shard(output: Path, how: dict[str, Any], requests: Iterable[Request]) -> KeptShard:
-    """The folder of a shard whose output is `output`. `how`: all that decides an answer, but for the question."""
-    engine = output.parent / FOLDER / digest_of(how)[:DIGITS]
+def store_of(scale: str, system: str, output: Path) -> Path:
+    """The folder of a system's kept answers; `output` is one of its shards."""
+    if system in dag.fetched(scale):
+        return settings.project_root() / settings.site().work / FOLDER / "samples"
+    return output.parent / FOLDER
+
+
+def kept_shard(store: Path, how: dict[str, Any], requests: Iterable[Request]) -> KeptShard:
+    """The folder of a shard in a store. `how`: all that decides an answer, but for the question."""
+    engine = store / digest_of(how)[:DIGITS]
     if not (engine / "how.json").exists():
         write_json(engine / "how.json", how)
     return KeptShard(engine / digest_of([(r.id, r.seed, prompt_digest(r)) for r in requests])[:DIGITS])

@@ -14,7 +14,7 @@ from typing import Any
 from deepscaler import settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.evaluation import vllm_engine
-from deepscaler.evaluation.kept import PROMPT, kept_shard, prompt_digest
+from deepscaler.evaluation.kept import PROMPT, kept_shard, prompt_digest, store_of
 from deepscaler.evaluation.partial import Partial
 from deepscaler.evaluation.requests import Protocol, Request, check_context, plan, protocol_of, read_problems, shard_of
 from deepscaler.files import digest_of, put_in_place, read_json
@@ -49,8 +49,8 @@ def sample(
         "versions": versions(SAMPLING),
         "chat_template": digest_of(tokenizer.chat_template),
     }
-    shard_kept = kept_shard(output, what_decides(metadata, model), requests)
-    with only_writer(shard_kept.folder, report, "sampling this shard"):
+    shard_kept = kept_shard(store_of(scale, system, output), what_decides(metadata, model), requests)
+    with only_writer(shard_kept.folder, report, "sampling this shard", shard_kept.drawn):
         done = shard_kept.find(requests)
         left = [request for request in requests if request.id not in done]
         report(f"{system}: {len(requests)} samples, {len(done)} of them kept from before")

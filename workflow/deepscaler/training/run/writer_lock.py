@@ -30,16 +30,17 @@ WAIT_MINUTES = 10.0
 
 @contextmanager
 def only_writer(
-    folder: Path, report: Callable[[str], None] = print, work: str = "training this segment"
+    folder: Path, report: Callable[[str], None] = print, work: str = "training this segment", sign: Path | None = None
 ) -> Iterator[None]:
     """Hold `folder` for this process; wait for another holder a while, then raise JobError that names it.
 
-    `work` says in messages what is done there.
+    `work` says in messages what is done there. `sign` is a file that grows as the holder's work goes on: while it does,
+    waiting is no loss to a job that needs that very work, and it waits on.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = lock_file(folder / "writer.lock")
     try:
-        wait_for(handle, folder, report, work)
+        wait_for(handle, folder, report, work, sign)
         write_json(folder / "writer.json", identity())
         stop = threading.Event()
         heartbeat = threading.Thread(target=keep_fresh, args=(folder / "writer.json", stop), daemon=True)
@@ -54,19 +55,25 @@ def only_writer(
         handle.close()
 
 
-def wait_for(handle: Any, folder: Path, report: Callable[[str], None], work: str) -> None:
-    deadline = time.monotonic() + 60 * float(os.environ.get("DEEPSCALER_LOCK_WAIT", WAIT_MINUTES))
-    reported = False
+def wait_for(handle: Any, folder: Path, report: Callable[[str], None], work: str, sign: Path | None) -> None:
+    patience = 60 * float(os.environ.get("DEEPSCALER_LOCK_WAIT", WAIT_MINUTES))
+    since, seen, reported = time.monotonic(), size_of(sign), False
     while True:
         if try_lock(handle) and not held_elsewhere(folder):
             return
         holder = describe_holder(folder)
-        if time.monotonic() >= deadline:
+        if (size := size_of(sign)) != seen:
+            since, seen = time.monotonic(), size
+        if time.monotonic() >= since + patience:
             raise JobError(f"another job is {work}: {holder}", folder, "let it finish, or stop it, then run again")
         if not reported:
             report(f"waiting: another job is {work} ({holder})")
             reported = True
         time.sleep(min(1.0, HEARTBEAT_SECONDS))
+
+
+def size_of(sign: Path | None) -> int:
+    return sign.stat().st_size if sign and sign.exists() else 0
 
 
 def try_lock(handle: Any) -> bool:
