@@ -67,6 +67,18 @@ def verdicts_at(design: Design, truth: float, rounds: int) -> tuple[float, float
     return max(0.0, inside), beyond
 
 
+def rounds_to_decide(design: Design, value: float, most: int) -> int | None:
+    """After how many rounds an interval about `value` lies inside the claim's bounds or beyond; None after `most`."""
+    room = min(abs(value - design.lower), abs(value - design.upper))
+    if half_width(design, most) > room:
+        return None
+    low, high = 0, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if half_width(design, middle) <= room else (middle, high)
+    return high
+
+
 def half_width(design: Design, rounds: int) -> float:
     """Half of the interval after so many rounds, in the claim's unit; inf where nothing can be excluded.
 

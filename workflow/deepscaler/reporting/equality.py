@@ -12,8 +12,9 @@ from pathlib import Path
 from deepscaler.files import sha256
 from deepscaler.training.watch.metrics import TIMES
 
-OF_THEIR_RUN = ("compute.csv", "claims.csv", "report.html", "ro-crate-metadata.json", "source", "kept.yaml")
-"""Files and folders of results/{scale} that speak of times: the ledger, claims about it, the page, the crate."""
+OF_THEIR_RUN = ("compute.csv", "claims.csv", "report.html", "ro-crate-metadata.json", "source", "kept.yaml", "verify")
+"""Files and folders of results/{scale} that speak of times: the ledger, claims about it, the page, the crate; and
+verdicts, which are drawn for when someone asks."""
 WITHOUT_SECONDS = "training.csv"
 TIME_COLUMNS = ("time", "seconds")
 """How the columns start that hold times; older tables have a `time`."""
