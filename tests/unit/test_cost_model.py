@@ -295,7 +295,7 @@ def test_what_one_gpu_has_no_room_for_is_a_warning() -> None:
 
 
 def test_a_scale_may_name_its_card() -> None:
-    assert (case_of("one-gpu-24gb").card, case_of("paper").card) == ("4090", "a100")
+    assert (case_of("one-gpu-24gb").card, case_of("paper").card) == ("rtx4090", "a100")
 
 
 def test_below_the_known_contexts_the_same_answers_are_cut_earlier() -> None:

@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
         resolve_settings,
         account_compute,
         check_claims,
+        verify,
         record_provenance,
         write_report,
         trace,
@@ -81,6 +82,34 @@ def check_claims(
     from deepscaler.reporting.claims import check_claims as module
 
     module.check_claims(scale=scale, claims_file=claims, folder=results, output=output)
+
+
+def verify(
+    scale: ScaleName,
+    claim: Annotated[list[str] | None, typer.Argument(help="Claims of config/claims.yaml.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All claims of the scale that sampling decides.")] = False,
+    budget: Annotated[
+        float | None, typer.Option(min=0, help="GPU-hours (at a scale on CPUs core-hours) that this may take.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Answers to each problem at most.")] = None,
+    claims: Annotated[Path | None, typer.Option(help="Another file of claims.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON; what happens meanwhile goes to stderr.")] = False,
+    threads: Threads = 1,
+) -> None:
+    """Sample until a claim is met or outside, at a fixed error rate; exit code 0 met, 3 outside, 4 not decided."""
+    from deepscaler.reporting.verdicts import verify as module
+
+    code = module.verify(
+        scale=scale,
+        identifiers=claim or [],
+        every=every,
+        claims_file=claims,
+        budget=budget,
+        samples=samples,
+        threads=threads,
+        as_json=json,
+    )
+    raise typer.Exit(code)
 
 
 def record_provenance(scale: ScaleName, results: ResultsFolder, work: WorkFolder, output: Output) -> None:

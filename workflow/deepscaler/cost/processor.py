@@ -2,6 +2,7 @@
 rate. Figures of two cores; measured ones are named in docs/plan.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from deepscaler import dag, settings
@@ -129,10 +130,15 @@ def sampling_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
 def sampling_seconds(scale_name: str, system: str, suite: str, pace: Pace) -> float:
     """Of one system on one suite, all its shards."""
     evaluation = settings.load_scale(scale_name).evaluation
-    problems = sum(settings.benchmarks()[name].size for name in evaluation.suites[suite])
-    share = ANSWER_SHARE if dag.checkpoint_of(scale_name, system) else BASE_ANSWER_SHARE
-    tokens = problems * evaluation.samples * share * evaluation.max_new_tokens
+    tokens = answer_tokens(scale_name, system, evaluation.suites[suite], evaluation.samples)
     return evaluation.shards[suite] * pace.start + tokens / pace.rate
+
+
+def answer_tokens(scale_name: str, system: str, names: Sequence[str], samples: int) -> float:
+    """Of `samples` answers of a system to every problem of some benchmarks."""
+    problems = sum(settings.benchmarks()[name].size for name in names)
+    share = ANSWER_SHARE if dag.checkpoint_of(scale_name, system) else BASE_ANSWER_SHARE
+    return problems * samples * share * settings.load_scale(scale_name).evaluation.max_new_tokens
 
 
 def distillation_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:

@@ -1,5 +1,6 @@
 """From settings to work: the tokens, sequences and GPUs of a scale's stages and evaluations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from deepscaler import dag, settings
@@ -136,27 +137,32 @@ TRAINED_SYSTEMS = ("deepscaler-1.5b-preview",)
 def samplings_of(scale_name: str) -> tuple[Sampling, ...]:
     """Every (system, suite) that is sampled."""
     evaluation = settings.load_scale(scale_name).evaluation
-    tests = settings.benchmarks()
-    found = []
-    for system, suite in dag.scored(scale_name):
-        entry = dag.prompting_entry(scale_name, system)
-        per_problem = {name: answer_length(scale_name, system, name) for name in evaluation.suites[suite]}
-        problems = sum(tests[name].size for name in evaluation.suites[suite])
-        mean = sum(tests[name].size * per_problem[name][0] for name in per_problem) / problems
-        clipped = sum(tests[name].size * per_problem[name][1] for name in per_problem) / problems
-        limit = min(evaluation.max_new_tokens, context_of(entry) or evaluation.max_new_tokens)
-        found.append(
-            Sampling(
-                system=system,
-                suite=suite,
-                samples=problems * evaluation.samples,
-                jobs=evaluation.shards[suite],
-                gpus=evaluation.tensor_parallel,
-                lengths=Lengths(limit, mean, clipped),
-                billions=entry.parameters,
-            )
-        )
-    return tuple(found)
+    return tuple(
+        sampling_of(scale_name, system, evaluation.suites[suite], evaluation.samples, suite, evaluation.shards[suite])
+        for system, suite in dag.scored(scale_name)
+    )
+
+
+def sampling_of(
+    scale_name: str, system: str, names: Sequence[str], samples: int, suite: str = "", jobs: int = 1
+) -> Sampling:
+    """`samples` answers of a system to every problem of some benchmarks."""
+    evaluation = settings.load_scale(scale_name).evaluation
+    sizes = {name: settings.benchmarks()[name].size for name in names}
+    entry, problems = dag.prompting_entry(scale_name, system), sum(sizes.values())
+    per_problem = {name: answer_length(scale_name, system, name) for name in names}
+    mean = sum(sizes[name] * per_problem[name][0] for name in names) / problems
+    clipped = sum(sizes[name] * per_problem[name][1] for name in names) / problems
+    limit = min(evaluation.max_new_tokens, context_of(entry) or evaluation.max_new_tokens)
+    return Sampling(
+        system=system,
+        suite=suite,
+        samples=problems * samples,
+        jobs=jobs,
+        gpus=evaluation.tensor_parallel,
+        lengths=Lengths(limit, mean, clipped),
+        billions=entry.parameters,
+    )
 
 
 def context_of(entry: object) -> int | None:

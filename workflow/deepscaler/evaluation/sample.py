@@ -8,13 +8,15 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from deepscaler import settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.evaluation import vllm_engine
-from deepscaler.evaluation.kept import PROMPT, kept_shard, prompt_digest, store_of
+from deepscaler.evaluation.kept import PROMPT, KeptShard, kept_shard, prompt_digest, store_of
 from deepscaler.evaluation.partial import Partial
 from deepscaler.evaluation.requests import Protocol, Request, check_context, plan, protocol_of, read_problems, shard_of
 from deepscaler.files import digest_of, put_in_place, read_json
@@ -33,36 +35,67 @@ def sample(
 
     `model` is the manifest (model.json, checkpoint.json) in the folder with weights and tokenizer.
     """
+    asked = sampled(scale, system, model)
+    requests = shard_of(plan(read_problems(benchmarks), asked.protocol, asked.tokenizer), shard, shards)
+    kept = draw_kept(asked, store_of(scale, system, output), requests)
+    put_in_place(kept.samples, output)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A system as a scale samples it."""
+
+    scale: str
+    system: str
+    model: Path
+    """Its manifest, beside weights and tokenizer."""
+    protocol: Protocol
+    engine: vllm_engine.EngineSettings
+    tokenizer: Any
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """What is recorded beside its answers."""
+        return {
+            "system": self.system,
+            "model": identity(self.model),
+            "protocol": self.protocol.as_dict(),
+            "engine": self.engine.as_dict(),
+            "versions": versions(SAMPLING),
+            "chat_template": digest_of(self.tokenizer.chat_template),
+        }
+
+    def kept(self, store: Path, requests: list[Request]) -> KeptShard:
+        return kept_shard(store, what_decides(self.metadata, self.model), requests)
+
+
+def sampled(scale: str, system: str, model: Path) -> Sampled:
+    """A system whose answers can be drawn; refused is what its model was not made for."""
     if not model.is_file():
         raise UserError("no manifest of a model", model)
     vllm_engine.prepare(settings.load_scale(scale).device)
     protocol = protocol_of(scale, system)
     check_context(model.parent, protocol.context)
-    tokenizer = load_tokenizer(model.parent)
-    requests = shard_of(plan(read_problems(benchmarks), protocol, tokenizer), shard, shards)
-    engine_settings = engine_settings_of(scale, protocol)
-    metadata = {
-        "system": system,
-        "model": identity(model),
-        "protocol": protocol.as_dict(),
-        "engine": engine_settings.as_dict(),
-        "versions": versions(SAMPLING),
-        "chat_template": digest_of(tokenizer.chat_template),
-    }
-    shard_kept = kept_shard(store_of(scale, system, output), what_decides(metadata, model), requests)
-    with only_writer(shard_kept.folder, report, "sampling this shard", shard_kept.drawn):
-        done = shard_kept.find(requests)
+    return Sampled(scale, system, model, protocol, engine_settings_of(scale, protocol), load_tokenizer(model.parent))
+
+
+def draw_kept(asked: Sampled, store: Path, requests: list[Request]) -> KeptShard:
+    """The requests' answers as a finished shard of the store: drawn, as far as no shard there has them."""
+    kept = asked.kept(store, requests)
+    with only_writer(kept.folder, report, "sampling this shard", kept.drawn):
+        done = kept.find(requests)
         left = [request for request in requests if request.id not in done]
-        report(f"{system}: {len(requests)} samples, {len(done)} of them kept from before")
+        report(f"{asked.system}: {len(requests)} samples, {len(done)} of them kept from before")
         if left:
-            if engine_settings.device == "gpu":
-                check_card(scale)
-            with Partial(shard_kept.drawn) as drawn:
-                for request, row in draw(vllm_engine.start(model.parent, engine_settings), left, protocol, system):
+            if asked.engine.device == "gpu":
+                check_card(asked.scale)
+            with Partial(kept.drawn) as drawn:
+                llm = vllm_engine.start(asked.model.parent, asked.engine)
+                for request, row in draw(llm, left, asked.protocol, asked.system):
                     drawn.keep({**row, PROMPT: prompt_digest(request)})
                     done[request.id] = row
-        shard_kept.finish(requests, done, metadata)
-        put_in_place(shard_kept.samples, output)
+        kept.finish(requests, done, asked.metadata)
+    return kept
 
 
 def what_decides(metadata: dict[str, Any], model: Path) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from deepscaler.files import sha256
 from deepscaler.training.watch.metrics import TIMES
 
 OF_THEIR_RUN = (
-    *("compute.csv", "claims.csv", "report.html", "ro-crate-metadata.json", "source"),
+    *("compute.csv", "claims.csv", "report.html", "ro-crate-metadata.json", "source", "verify"),
     *("kept.yaml", "archive.json", "work"),
 )
-"""Files and folders of results/{scale} that speak of times: the ledger, claims about it, the page, the crate; and what
-only an archive has."""
+"""Files and folders of results/{scale} that speak of times: the ledger, claims about it, the page, the crate; verdicts,
+which are drawn for when someone asks; and what only an archive has."""
 WITHOUT_SECONDS = "training.csv"
 TIME_COLUMNS = ("time", "seconds")
 """How the columns start that hold times; older tables have a `time`."""

@@ -235,7 +235,19 @@ class Effort(Strict):
     machine: str
 
 
+class Verification(Strict):
+    """How `deepscaler verify` samples until a claim is met or outside."""
+
+    error: float = Field(gt=0, lt=1)
+    """The chance that a verdict is wrong, or one of several, whatever the time of looking."""
+    batch: int = Field(gt=0)
+    """Answers to each problem that the first batch draws, and every other one at least."""
+    samples: int = Field(gt=0)
+    """Answers to each problem at most."""
+
+
 class ClaimFile(Strict):
+    verify: Verification
     effort: dict[Name, Effort]
     """Scale → its effort."""
     arithmetic: Effort

@@ -8,7 +8,6 @@ import yaml
 
 from deepscaler import dag, settings
 from deepscaler.cost.planned import TOTAL, planned_gpu_hours
-from deepscaler.cost.workload import known_card
 from deepscaler.errors import UserError
 from deepscaler.files import writing
 from deepscaler.reporting.compute.within.choices import Choice
@@ -32,7 +31,7 @@ def write_scale(name: str, choice: Choice, machine: Machine) -> list[str]:
     if not re.fullmatch(NAME_PATTERN, name):
         raise UserError(f"{name!r} is no name for a scale", "--write", ALLOWED[NAME_PATTERN])
     shortened = choice.schedule is not None and choice.schedule.steps != choice.schedule.whole
-    paths = {"scales": as_scale(name, choice), **({"recipes": as_recipe(choice)} if shortened else {})}
+    paths = {"scales": as_scale(name, choice, machine), **({"recipes": as_recipe(choice)} if shortened else {})}
     for folder in paths:
         if file_of(folder, name).exists():
             raise UserError("there is such a file, and it is left as it is", file_of(folder, name), "choose a name")
@@ -41,18 +40,10 @@ def write_scale(name: str, choice: Choice, machine: Machine) -> list[str]:
             aside.write_text("".join(written(values, choice, machine)), encoding="utf-8")
     return [
         f"Written: {', '.join(f'config/{folder}/{name}.yaml' for folder in paths)}. Next:",
-        *site_lines(machine),
         f"  .venv/bin/deepscaler plan --scale {name}",
         f"  .venv/bin/{how_to_approve(name, to_approve(planned_gpu_hours(name)[TOTAL, ''].expected)).strip('`')}",
         f"  .venv-gpu/bin/snakemake --profile profiles/workstation {name}",
     ]
-
-
-def site_lines(machine: Machine) -> list[str]:
-    """What to set first where the site's GPUs are of another kind: by it a scale is priced."""
-    if known_card(settings.site().gpu_model) == machine.card_name:
-        return []
-    return [f"  in config/site.local.yaml: `gpu_model: {machine.card_name}`; without it, it is priced on another card"]
 
 
 def written(values: dict[str, Any], choice: Choice, machine: Machine) -> Iterator[str]:
@@ -61,12 +52,15 @@ def written(values: dict[str, Any], choice: Choice, machine: Machine) -> Iterato
     yield yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=WIDTH, default_flow_style=None)
 
 
-def as_scale(name: str, choice: Choice) -> dict[str, Any]:
+def as_scale(name: str, choice: Choice, machine: Machine) -> dict[str, Any]:
     """What differs from the scale that it extends."""
-    values: dict[str, Any] = {"extends": choice.scale, "description": f"{choice.title} on {choice.gpus} GPUs"}
-    if choice.schedule is None:
-        return values | {"claims": [one.claim.id for one in choice.decides]}
-    return values | with_schedule(name, choice.schedule) | {"claims": [one.claim.id for one in choice.decides]}
+    return {
+        "extends": choice.scale,
+        "description": f"{choice.title} on {choice.gpus} × {machine.card.title}",
+        **(with_schedule(name, choice.schedule) if choice.schedule else {}),
+        "budget": {"card": machine.card_name, "dollars_per_gpu_hour": machine.dollars_per_gpu_hour},
+        "claims": [one.claim.id for one in choice.decides],
+    }
 
 
 def with_schedule(name: str, schedule: Schedule) -> dict[str, Any]:
