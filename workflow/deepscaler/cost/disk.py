@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
+from deepscaler.cost.adapters import state_bytes
 from deepscaler.cost.assumptions import UNIFORM_SHARE
 from deepscaler.cost.hardware import Shape
 from deepscaler.cost.step import Work
 
-STATE_BYTES = 12
-"""Of DeepSpeed's state, for each trained parameter: fp32 weights and two moments."""
 SAMPLE_BYTES = 3.2
 """Of text for each sampled token, uncompressed [assumed]; Parquet's zstd makes it about 0.9."""
 COMPRESSED = 0.28
@@ -32,11 +31,6 @@ class Disk:
     @property
     def total(self) -> float:
         return self.models + self.checkpoints + self.states + self.rollouts + self.samples
-
-
-def state_bytes(adapters: int | None, shape: Shape) -> float:
-    """Of one state; with LoRA it holds the frozen weights too, in bf16."""
-    return shape.bytes + STATE_BYTES * adapters if adapters else STATE_BYTES * shape.parameters
 
 
 def training_disk(

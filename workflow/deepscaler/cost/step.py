@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from deepscaler.cost.adapters import state_bytes
 from deepscaler.cost.assumptions import KNOWN, PROMPT_TOKENS, UNIFORM_SHARE, Stack
-from deepscaler.cost.disk import state_bytes
 from deepscaler.cost.generation import generation, steady_tokens_per_second, weight_seconds
 from deepscaler.cost.hardware import Card, Shape
 from deepscaler.cost.lengths import Lengths
