@@ -25,6 +25,7 @@ from deepscaler.reporting.archive.comparison import Difference, difference
 from deepscaler.reporting.archive.jobs import run_workflow
 from deepscaler.reporting.archive.opening import Archive, altered, open_archive
 from deepscaler.reporting.archive.samples import draw_again
+from deepscaler.reporting.claims.errors import combined_error
 from deepscaler.reporting.claims.results import Results
 from deepscaler.text import printable
 from deepscaler.versions import processor, versions
@@ -177,8 +178,23 @@ def may_differ(one: Difference, depth: Depth) -> bool:
 
 
 def numbers_differ(kept: Archive, made: dict[str, Path], depth: Depth) -> Iterator[str]:
-    """What differs by more than sampling, and where weights were trained training, may differ."""
+    """What differs by more than sampling may, and where weights were trained again training."""
     fresh, theirs = Results(kept.scale, made["table.csv"].parent), Results(kept.scale, kept.folder)
     if depth == "train":
         yield from check.counts_differ(fresh, theirs)
-    yield from check.cells_differ(fresh, theirs, retrained=depth == "train")
+        yield from check.cells_differ(fresh, theirs)
+    else:
+        yield from averages_differ(fresh, theirs)
+
+
+def averages_differ(fresh: Results, theirs: Results) -> Iterator[str]:
+    """Averages of the same weights on the same problems, which differ by the error within problems alone."""
+    for system, suite in dag.scored(fresh.scale):
+        pair = [(results.scores(system, suite) or {}).get("average", {}) for results in (fresh, theirs)]
+        values = [average.get("pass_at_1") for average in pair]
+        error = combined_error(*(average.get("standard_error_within") for average in pair))
+        name = f"scores/{system}-{suite}.json: average"
+        if error is None or None in values:
+            yield f"{name}: no standard error to compare by"
+        elif abs(values[0] - values[1]) > (allowed := check.SAMPLING_ERRORS * error):
+            yield f"{name}: {values[1]:.1f}, sampled again {values[0]:.1f} ± {allowed:.1f}"
