@@ -54,13 +54,26 @@ check: $(VENV)/installed ## compare a run of mini with the one kept in results/r
 reference: $(VENV)/installed ## keep the run in results/mini/ as an archive, results/reference/mini/: for comparison, and to be re-verified
 	@$(BIN)/deepscaler archive --scale mini --to results/reference/mini
 
+.PHONY: regrade
+regrade: $(VENV)/installed ## hold the kept run against itself: samples → grades → table, in seconds
+	@$(BIN)/deepscaler reverify results/reference/mini --depth grade
+
+.PHONY: resample
+resample: $(VENV)/installed ## the same from its weights on: every sample drawn again, in a minute or two
+	@$(BIN)/deepscaler reverify results/reference/mini --depth sample
+
+.PHONY: retrain
+retrain: $(VENV)/installed ## the same from nothing on: mini is made again, elsewhere, in minutes
+	@$(BIN)/deepscaler reverify results/reference/mini --depth train
+
 ##@ Test
 .PHONY: test
-test: $(VENV)/installed ## unit tests, attacks, dry runs of every scale, equal training, mini end to end: about half an hour on two cores
+test: $(VENV)/installed ## unit tests, attacks, dry runs of every scale, equal training, the kept run sampled again, mini end to end: about half an hour on two cores
 	@$(PYTEST) $(PARALLEL) tests/unit
 	@$(PYTEST) tests/security
 	@$(PYTEST) tests/workflow
 	@$(PYTEST) tests/mini/test_equal_training.py
+	@$(PYTEST) tests/mini/test_kept_run.py
 	@$(PYTEST) tests/mini/test_end_to_end.py
 
 .PHONY: test-all

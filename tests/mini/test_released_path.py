@@ -9,6 +9,8 @@ import json
 import os
 import signal
 import subprocess
+import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -155,3 +157,51 @@ def test_the_table_has_the_systems_and_the_paper_beside_them(ran):
         assert right == pytest.approx(round(right), abs=0.01)
     scores = json.loads((checkout / "results/tiny/scores/thinking-table.json").read_text())
     assert scores["benchmarks"]["aime-2024"]["total"] == 30 * SAMPLES
+
+
+# --- its archive --------------------------------------------------------------------------------------------------
+
+
+def deepscaler(checkout: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", "from deepscaler.cli import main; main()", *arguments]
+    env = environment(checkout) | {"DEEPSCALER_HUB": str(checkout / "hub")} | variables
+    return subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, timeout=1800, check=False)
+
+
+@pytest.fixture(scope="module")
+def archived(ran, tmp_path_factory):
+    """The whole of the scale, packed; what others own is named in it."""
+    checkout, *_ = ran
+    process = subprocess.run(
+        [*command(checkout)[1:2], "--profile", "profiles/workstation", "tiny"],
+        **{"cwd": checkout, "env": environment(checkout) | {"DEEPSCALER_HUB": str(checkout / "hub")}},
+        capture_output=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr[-4000:]
+    path = tmp_path_factory.mktemp("archive") / "tiny.tar.gz"
+    done = deepscaler(checkout, "archive", "--scale", "tiny", "--to", str(path))
+    assert done.returncode == 0, done.stderr
+    return checkout, path
+
+
+def test_the_archive_holds_no_problems_and_weights_of_others(archived):
+    _, path = archived
+    with tarfile.open(path) as tar:
+        names = tar.getnames()
+        files = json.load(tar.extractfile("archive.json"))["files"]
+    for name in ("work/tiny/benchmarks/aime-2024.parquet", "work/tiny/models/thinking/model.safetensors"):
+        assert name not in names
+        assert len(files[name]["sha256"]) == 64
+    assert files["work/tiny/benchmarks/aime-2024.parquet"]["left_out"].endswith("may not be passed on: aime-2024")
+    assert files["work/tiny/models/thinking/model.safetensors"]["left_out"].startswith("published: acme/thinking")
+    assert {"work/tiny/models/thinking/model.json", "work/tiny/samples/instruct/table-4of4.parquet"} <= set(names)
+
+
+@pytest.mark.parametrize("depth", [("grade",), ("sample", "--system", "instruct")])
+def test_the_archive_is_verified_where_nothing_was_made_before(archived, tmp_path, depth):
+    """Problems and weights are fetched by their pins, since the archive has their digests alone."""
+    checkout, path = archived
+    done = deepscaler(checkout, "reverify", str(path), "--depth", *depth, DEEPSCALER_WORK=str(tmp_path / "empty"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Verified: " in done.stdout

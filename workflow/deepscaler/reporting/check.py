@@ -35,9 +35,8 @@ def check(*, scale: str, folder: Path, reference: Path) -> None:
     if not (folder / "table.csv").is_file():
         raise UserError("there are no results to check", folder, f"make them with: make {scale}")
     fresh, kept = Results(scale, folder), Results(scale, reference)
-    retrained = trained_elsewhere(fresh, kept)
-    found = [*settings_differ(fresh, kept), *incomplete(fresh), *counts_differ(fresh, kept),
-             *cells_differ(fresh, kept, retrained=retrained), *claims_fail(fresh, kept)]  # fmt: skip
+    found = [*settings_differ(fresh, kept), *incomplete(fresh), *counts_differ(fresh, kept), *cells_differ(fresh, kept),
+             *claims_fail(fresh, kept)]  # fmt: skip
     for line in [*byte_equality(fresh, kept), *outside_in_both(fresh, kept)]:
         print(printable(line))
     for line in found:
@@ -70,14 +69,13 @@ def counts_differ(fresh: Results, kept: Results) -> Iterator[str]:
         yield f"curation.csv: {rows[0][0]}, reference {rows[0][1]}" if rows else "curation.csv: other rows"
 
 
-def trained_elsewhere(fresh: Results, kept: Results) -> bool:
-    """Whether training may differ: the processor's class or a package does; otherwise it is equal to the byte."""
+def cells_differ(fresh: Results, kept: Results) -> Iterator[str]:
+    """Averages of the table: a trained system may differ by training and sampling, another by sampling only.
+
+    Training differs where the processor's class or a package does; otherwise it is equal to the byte.
+    """
     records = record_of(fresh), record_of(kept)
-    return any(records[0].get(what) != records[1].get(what) for what in ("processor", "versions"))
-
-
-def cells_differ(fresh: Results, kept: Results, *, retrained: bool) -> Iterator[str]:
-    """Averages of the table: a system that was trained again may differ by that and sampling, another by sampling."""
+    retrained = any(records[0].get(what) != records[1].get(what) for what in ("processor", "versions"))
     for system in dag.evaluated(fresh.scale):
         ours, theirs = fresh.cell(system, "average"), kept.cell(system, "average")
         if ours is None or theirs is None:

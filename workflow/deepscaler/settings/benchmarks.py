@@ -30,8 +30,8 @@ class Benchmark(Strict):
     flags: dict[str, list[int]] = {}
     """Known defect → the indices (from 0) of the problems that have it. They are marked, never dropped."""
     licence: str | None = None
-    redistribution: Literal["yes", "no", "unclear"] = "unclear"
-    """Whether an archive may pass on its problems; those drawn here always are."""
+    redistribution: Literal["yes", "no", "unclear"] | None = None
+    """Whether an archive may pass on its problems; None: as unclear. Those drawn here always are."""
     citation: str | None = None
     note: str | None = None
 

@@ -48,8 +48,8 @@ class Published(Strict):
     paper: dict[Name, float] = {}
     """What the paper's table says of it, by column, in percent."""
     licence: str | None = None
-    redistribution: Literal["yes", "no", "unclear"] = "unclear"
-    """Whether an archive may pass on what was trained from these weights."""
+    redistribution: Literal["yes", "no", "unclear"] | None = None
+    """Whether an archive may pass on what was trained from these weights; None: as unclear."""
     note: str | None = None
 
     @model_validator(mode="after")

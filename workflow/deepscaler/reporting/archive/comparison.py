@@ -20,8 +20,8 @@ from deepscaler.text import printable
 SOURCE = "made again"
 SHOWN = 5
 """Differences of one file that are named."""
-OF_VERSIONS = {"versions", "grading"}
-"""What tables say of the packages that made them: other bytes, and no other values."""
+OF_VERSIONS = {"versions", "grading", "processor"}
+"""Where files say what made them: in other bytes, and no other values."""
 MOST_COMPARED = 10_000
 """Differences of one file that are counted."""
 
@@ -123,7 +123,15 @@ def cells(name: str, kept: Path, fresh: Path) -> Iterator[str]:
 
 
 def json_values(name: str, kept: Path, fresh: Path) -> Iterator[str]:
-    yield from values_differ(name, read_json(kept), read_json(fresh), SOURCE)
+    stored, made = (without_versions(read_json(path)) for path in (kept, fresh))
+    yield from values_differ(name, stored, made, SOURCE)
+
+
+def without_versions(value: Any) -> Any:
+    """JSON without what names packages and processors."""
+    if isinstance(value, dict):
+        return {key: without_versions(inside) for key, inside in value.items() if key not in OF_VERSIONS}
+    return [without_versions(inside) for inside in value] if isinstance(value, list) else value
 
 
 def lines(name: str, kept: Path, fresh: Path) -> Iterator[str]:

@@ -59,7 +59,11 @@ def open_archive(path: Path, largest_gb: float = LARGEST_GB) -> Iterator[Archive
 def described(folder: Path, largest_gb: float) -> Archive:
     found = manifest.read(folder / manifest.NAME)
     check_size(found, int(largest_gb * 1e9), folder)
-    return Archive(folder.resolve(), found, sha256(folder / manifest.NAME))
+    here = folder.resolve()
+    for name in (manifest.NAME, *found.stored):
+        if (here / name).resolve() != here / name:
+            raise UserError("a link, which an archive has none of", folder / name)
+    return Archive(here, found, sha256(here / manifest.NAME))
 
 
 def check_size(found: Manifest, largest: int, where: Path) -> None:
@@ -134,9 +138,7 @@ def altered(archive: Archive) -> Iterator[str]:
     """Files that are not as archive.json says, are missing, or stand there without its word."""
     for name, entry in archive.manifest.stored.items():
         path = archive.path(name)
-        if path.is_symlink() or not path.resolve().is_relative_to(archive.folder):
-            yield f"{name}: a link, which an archive has none of"
-        elif not path.is_file():
+        if not path.is_file():
             yield f"{name}: is gone"
         elif path.stat().st_size != entry.bytes:
             yield f"{name}: has {path.stat().st_size:,} bytes, archive.json says {entry.bytes:,}"

@@ -9,14 +9,12 @@ first in the workflow, since the rest may follow from it.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 from deepscaler import dag, settings
-from deepscaler.errors import DeepscalerError, JobError, UserError, refuse_unknown
-from deepscaler.hub import first_line
+from deepscaler.errors import JobError, UserError, refuse_unknown
 from deepscaler.reporting import check, kept_run
 from deepscaler.reporting.archive import soundness
 from deepscaler.reporting.archive.again import Again
@@ -25,15 +23,15 @@ from deepscaler.reporting.archive.comparison import Difference, difference
 from deepscaler.reporting.archive.jobs import run_workflow
 from deepscaler.reporting.archive.opening import Archive, altered, open_archive
 from deepscaler.reporting.archive.samples import draw_again
+from deepscaler.reporting.claims.errors import combined_error
 from deepscaler.reporting.claims.results import Results
+from deepscaler.reporting.provenance.verification.verify import some
 from deepscaler.text import printable
 from deepscaler.versions import processor, versions
 
 Depth = Literal["grade", "sample", "train"]
 ORDER = ("benchmarks", "data", "models", "prompts", "checkpoints", "samples", "grades")
 """Of the folders of {work}/{scale}, in the workflow; results follow."""
-SHOWN = 20
-"""Lines of one kind that are printed."""
 NOT_SHOWN: dict[Depth, str] = {
     "grade": "that the samples came from these weights (--depth sample), and the weights from this training (train)",
     "sample": "that the weights came from this training (--depth train)",
@@ -86,18 +84,6 @@ def unsound(kept: Archive) -> list[str]:
     """What differs within the archive, before anything is made again."""
     kinds = (altered, soundness.incomplete, soundness.other_settings, soundness.broken_chain)
     return [line for kind in kinds for line in some(kind(kept))]
-
-
-def some(lines: Iterator[str]) -> Iterator[str]:
-    """The first lines; what can't be read, however it was written, is one, too."""
-    try:
-        yield from islice(lines, SHOWN)
-        if more := sum(1 for _ in lines):
-            yield f"… and {more} more of this kind"
-    except DeepscalerError as error:
-        yield str(error)
-    except Exception as error:  # valid YAML and JSON of others may hold anything
-        yield f"malformed, so that the rest of its kind was not compared: {type(error).__name__}: {first_line(error)}"
 
 
 def remake(again: Again, depth: Depth, systems: list[str]) -> dict[str, Path]:
@@ -177,8 +163,23 @@ def may_differ(one: Difference, depth: Depth) -> bool:
 
 
 def numbers_differ(kept: Archive, made: dict[str, Path], depth: Depth) -> Iterator[str]:
-    """What differs by more than sampling, and where weights were trained training, may differ."""
+    """What differs by more than sampling may, and where weights were trained again training."""
     fresh, theirs = Results(kept.scale, made["table.csv"].parent), Results(kept.scale, kept.folder)
     if depth == "train":
         yield from check.counts_differ(fresh, theirs)
-    yield from check.cells_differ(fresh, theirs, retrained=depth == "train")
+        yield from check.cells_differ(fresh, theirs)
+    else:
+        yield from averages_differ(fresh, theirs)
+
+
+def averages_differ(fresh: Results, theirs: Results) -> Iterator[str]:
+    """Averages of the same weights on the same problems, which differ by the error within problems alone."""
+    for system, suite in dag.scored(fresh.scale):
+        pair = [(results.scores(system, suite) or {}).get("average", {}) for results in (fresh, theirs)]
+        values = [average.get("pass_at_1") for average in pair]
+        error = combined_error(*(average.get("standard_error_within") for average in pair))
+        name = f"scores/{system}-{suite}.json: average"
+        if error is None or None in values:
+            yield f"{name}: no standard error to compare by"
+        elif abs(values[0] - values[1]) > (allowed := check.SAMPLING_ERRORS * error):
+            yield f"{name}: {values[1]:.1f}, sampled again {values[0]:.1f} ± {allowed:.1f}"
