@@ -22,6 +22,8 @@ UNIT_POWER = re.compile(r"\^ *\{?-?[0-9]\}?|[0-9]$")
 UNIT_VALUES = frozenset(("^", "{", "}", "-", "/", "*", "cdot", "2", "3", "1"))
 MODULI = frozenset((("name", "pmod"), ("name", "bmod"), ("name", "mod")))
 SIGNS = frozenset((("name", "pm"), ("name", "mp")))
+VALUE = "_"
+"""Where the value stands among words that are a part of the answer."""
 OPENINGS = frozenset((("open", "("), ("open", "[")))
 CURRENCY: Token = ("operator", "¤")
 
@@ -86,7 +88,7 @@ def without_words_before(tokens: list[Token]) -> tuple[list[Token], list[str]]:
     phrase = " ".join(value for _, value in tokens[:start])
     if DIGIT.search(phrase):
         raise Refused("digits in the words before the mathematics")
-    return tokens[start:], [remark(phrase)] if phrase.strip() and phrases.before(phrase) != "idle" else []
+    return tokens[start:], [f"{remark(phrase)} {VALUE}"] if phrase.strip() and phrases.before(phrase) != "idle" else []
 
 
 def without_unit(tokens: list[Token]) -> tuple[list[Token], str, list[str]]:
@@ -122,7 +124,7 @@ def without_unit(tokens: list[Token]) -> tuple[list[Token], str, list[str]]:
         case "unit":
             return number, unit.lower(), []
         case _:
-            return number, "", [remark(unit)]
+            return number, "", [f"{VALUE} {remark(unit)}"]
 
 
 def remark(phrase: str) -> str:
