@@ -35,7 +35,7 @@ def test_every_correction_can_be_graded_and_stands_once() -> None:
 
 
 def test_the_corrections_are_what_the_solutions_say(shared: Path) -> None:
-    """Of the files that the paper was evaluated on: each entry has its problem, and its answer is the solution's box."""
+    """Of the files that the paper was evaluated on: each entry has its problem, its answer is the solution's box."""
     files = {"minerva-math": "minerva.json", "olympiad-bench": "olympiad_bench.json"}
     for name, entries in settings.corrections().items():
         rows = json.loads((shared / "data" / "benchmarks" / files[name]).read_text(encoding="utf-8"))

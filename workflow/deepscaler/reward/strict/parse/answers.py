@@ -239,7 +239,13 @@ def read_group(tokens: list[Token], nesting: int) -> Answer:
 
 
 def collect(items: list[Answer], is_set: bool) -> Collection:
-    r"""A collection in which inner bare lists, those of ± too, are replaced by their items."""
+    r"""A collection in which inner bare lists, those of ± too, are replaced by their items.
+
+    Raises:
+        Refused: there are none, as in `;`.
+    """
+    if not items:
+        raise Refused("a list of nothing")
     spread: list[Answer] = []
     for item in items:
         if isinstance(item, Collection) and not item.is_set:

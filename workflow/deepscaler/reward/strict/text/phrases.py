@@ -50,10 +50,10 @@ MASS_NOUNS = vocabulary(
     "unit units square sq cubic cu meter metre centimeter centimetre millimeter millimetre kilometer kilometre foot "
     "feet inch yard mile gram kilogram milligram pound ounce ton tonne liter litre milliliter millilitre gallon "
     "pint quart second minute hour day week month year decade century degree radian dollar cent euro rupee yen "
-    "newton joule watt volt ampere amp ohm kelvin celsius fahrenheit hertz pascal bar atm mole calorie bit byte people persons "
-    "person children child men women man woman dice mice geese teeth sheep fish vertices indices matrices data money "
-    "water work time times percent point per old long tall wide high deep away apart left remaining distinct different "
-    "unique integral total way arc area volume length erg ergs solar mass masses light"
+    "newton joule watt volt ampere amp ohm kelvin celsius fahrenheit hertz pascal bar atm mole calorie bit byte "
+    "people persons person children child men women man woman dice mice geese teeth sheep fish vertices indices matrices data "
+    "money water work time times percent point per old long tall wide high deep away apart left remaining distinct "
+    "different unique integral total way arc area volume length erg ergs solar mass masses light"
 )
 IRREGULAR = vocabulary("plus minus times less always unless perhaps is was has does as this its us thus yes besides")
 WORD = re.compile(r"[A-Za-z]+")
