@@ -10,7 +10,11 @@ Value = tuple[complex, float]
 
 
 class NoValue(Exception):
-    """The expression has no such value here: a pole, an overflow, or a symbol without a value."""
+    """The expression has no such value here: a pole, an overflow (`too_large`), or a symbol without a value."""
+
+    def __init__(self, problem: str, too_large: bool = False) -> None:
+        super().__init__(problem)
+        self.too_large = too_large
 
 
 def call(name: str, values: list[Value], log_base: float) -> Value:

@@ -5,13 +5,28 @@ What stands on the sides are answers in turn, so `equal` of `compare` comes in a
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 
 from deepscaler.reward.strict.compare.derivatives import primed
 from deepscaler.reward.strict.compare.functions import NoValue
-from deepscaler.reward.strict.compare.scalars import equal_scalars, points
+from deepscaler.reward.strict.compare.samples import samples
+from deepscaler.reward.strict.compare.scalars import equal_scalars
 from deepscaler.reward.strict.compare.sets import NotASet, equal_sets
 from deepscaler.reward.strict.compare.values import Evaluator
-from deepscaler.reward.strict.tree import Answer, Node, Ratio, Relation, Scalar, Sequence, Words, negate, symbols, walk
+from deepscaler.reward.strict.tree import (
+    Answer,
+    Node,
+    Ratio,
+    Relation,
+    Scalar,
+    Sequence,
+    Words,
+    negate,
+    number,
+    symbols,
+    walk,
+)
 
 Equal = Callable[[Answer, Answer], bool]
 
@@ -179,23 +194,20 @@ def are_proportional_in_unknowns(one: Node, other: Node) -> bool:
     """
     names = symbols(one) | symbols(other)
     derived = {name.rstrip("'") for name in names if "'" in name}
-    unknowns = sorted(name for name in names if name in UNKNOWNS or name.rstrip("'") in derived)
+    unknowns = {name for name in names if name in UNKNOWNS or name.rstrip("'") in derived}
     if not unknowns or len(unknowns) == len(names):
         return False
-    for parameters in (0.7390851, 1.4513692):
-        ratios = []
-        for turn in range(4):
-            point = {name: parameters + 0.31 * index for index, name in enumerate(sorted(names))}
-            point |= {name: 0.57721 + 0.83 * turn * (index + 1) for index, name in enumerate(unknowns)}
-            try:
-                a, b = Evaluator(point).value(one)[0], Evaluator(point).value(other)[0]
-            except NoValue:
-                continue
-            if min(abs(a), abs(b)) > 1e-9:
-                ratios.append(a / b)
-        if len(ratios) < 3 or any(abs(ratio - ratios[0]) > 1e-9 * abs(ratios[0]) for ratio in ratios):
+    for first in (0.7390851, 1.4513692):
+        values = {name: first + 0.31 * index for index, name in enumerate(sorted(names)) if name not in unknowns}
+        if constant_ratio(with_values(one, values), with_values(other, values)) is None:
             return False
     return True
+
+
+def with_values(node: Node, values: dict[str, float]) -> Node:
+    if node.kind == "symbol" and node.name in values:
+        return number(Fraction(values[node.name]))
+    return replace(node, parts=tuple(with_values(part, values) for part in node.parts)) if node.parts else node
 
 
 def constant_ratio(one: Node, other: Node) -> float | None:
@@ -203,17 +215,29 @@ def constant_ratio(one: Node, other: Node) -> float | None:
     names = symbols(one)
     if not names or names != symbols(other):
         return None
-    ratios = []
-    for point, binding in points(sorted(names), False):
+    ratios: list[complex] = []
+    for point, positive in samples(one, other):
+        evaluators = (Evaluator(point), Evaluator(point))
         try:
-            a, b = Evaluator(point).value(one)[0], Evaluator(point).value(other)[0]
+            (a, da), (b, db) = evaluators[0].value(one), evaluators[1].value(other)
         except NoValue:
             continue
-        if abs(b) > 1e-9 and abs(a) > 1e-9 and (binding or (a.imag == 0 and b.imag == 0)):
-            ratios.append(a / b)
-    if len(ratios) < 3 or any(abs(ratio - ratios[0]) > 1e-9 * abs(ratio) for ratio in ratios):
+        if (evaluators[0].left_reals or evaluators[1].left_reals) and not positive:
+            continue
+        if is_zero(a, da) or is_zero(b, db):
+            if is_zero(a, da) != is_zero(b, db):
+                return None
+            continue
+        ratios.append(a / b)
+        if abs(ratios[-1] - ratios[0]) > 1e-9 * abs(ratios[0]) + 4 * (da / abs(a) + db / abs(b)) * abs(ratios[0]):
+            return None
+    if len(ratios) < 3:
         return None
     return ratios[0].real if abs(ratios[0].imag) < 1e-9 * abs(ratios[0]) else None
+
+
+def is_zero(value: complex, error: float) -> bool:
+    return abs(value) <= 64 * error
 
 
 def equal_inequalities(gold: Relation, answer: Relation) -> bool:

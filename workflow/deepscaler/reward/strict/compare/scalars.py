@@ -1,12 +1,13 @@
 """Whether two expressions are equal: exactly where they are rational, else by values at sample points."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
 from deepscaler.reward.strict.compare.exact import exact
 from deepscaler.reward.strict.compare.functions import NoValue
+from deepscaler.reward.strict.compare.samples import samples
 from deepscaler.reward.strict.compare.values import SIGNIFICANT, Evaluator
 from deepscaler.reward.strict.tree import Node, Scalar, has, symbols, walk
 
@@ -17,11 +18,7 @@ CLEAR = 1e-5
 ROUNDING = Fraction(10) ** (1 - SIGNIFICANT)
 """The most that a decimal of so many digits is off."""
 NEGLIGIBLE = 1e-11
-POSITIVE = (0.6180339, 1.3247179, 2.2360679, 0.3819660, 1.7320508, 0.9159655, 2.6854520, 1.2020569)
-SIGNS = ((1, 1, 1, 1), (-1, -1, -1, -1), (-1, 1, -1, 1), (1, -1, -1, 1))
-COUNTING = frozenset(["n", "k", "m", "j", "N", "K", "M", "p", "q", "r", "s", "t"])
 FREE_CONSTANTS = frozenset(("c", "c_1", "c_2", "c_3", "k"))
-DISCRETE_CALLS = frozenset(("floor", "ceil", "factorial", "factorial2", "binom", "mod", "gcd", "lcm"))
 
 
 def equal_scalars(gold: Scalar, answer: Scalar) -> bool:
@@ -106,7 +103,7 @@ def equal_nodes(one: Node, other: Node) -> bool:
     if not names and not has(one, "opaque", "series") and not has(other, "opaque", "series"):
         rounded = decimals(one) != decimals(other)
         return any(equal_at(one, other, {}, rounded, base) for base in log_bases(one, other))
-    return equal_at_points(one, other, sorted(names))
+    return equal_at_points(one, other)
 
 
 def decimals(node: Node) -> bool:
@@ -137,78 +134,45 @@ def within(a: complex, da: float, b: complex, db: float, slack: float) -> bool |
     for value, bound in ((a, da), (b, db)):
         if value != 0 and bound * slack <= CLEAR * abs(value) and gap > CLEAR * abs(value):
             return False
-    tolerance = SLACK * 2.0**-52 * (abs(a) + abs(b)) + 0.99 * (da + db) * slack
+    tolerance = SLACK * 2.0**-52 * (abs(a) + abs(b)) + 1.0001 * (da + db) * slack
     if tolerance > max(2 * CLEAR * scale, NEGLIGIBLE):
         return None
     return gap <= tolerance
 
 
-def is_discrete(node: Node) -> bool:
-    """Whether the expression means something for whole numbers only: floors, binomials, powers of -1."""
-    for each in walk(node):
-        if each.kind == "call" and each.name in DISCRETE_CALLS:
-            return True
-        if each.kind == "power" and not symbols(each.parts[0]) and symbols(each.parts[1]):
-            base = exact(each.parts[0])
-            if base is not None and base < 0:
-                return True
-    return False
+def equal_at_points(one: Node, other: Node) -> bool:
+    return any(agree(one, other, base) for base in log_bases(one, other))
 
 
-def points(names: Iterable[str], discrete: bool) -> list[tuple[dict[str, float], bool]]:
-    """Sample points, and whether each must agree; at the others complex values do not count."""
-    ordered = list(names)
-    result: list[tuple[dict[str, float], bool]] = []
-    for turn in range(3):
-        values = {
-            name: POSITIVE[(index * 3 + turn) % 8] + 0.11 * turn + 0.01 * index for index, name in enumerate(ordered)
-        }
-        result.append((values, True))
-    for turn in range(1, 4):
-        values = {
-            # a symbol with an index is mostly a given quantity, a radius or a mass, and positive
-            name: (1 if "_" in name else SIGNS[turn][index % 4]) * (POSITIVE[(index + turn) % 8] + 0.07 * turn)
-            for index, name in enumerate(ordered)
-        }
-        result.append((values, False))
-    if discrete:
-        for turn in range(9):
-            values = {
-                name: float(3 + (turn * (index + 1)) % 8 + turn // 3)
-                if name.partition("_")[0] in COUNTING
-                else POSITIVE[(index + turn) % 8]
-                for index, name in enumerate(ordered)
-            }
-            result.append((values, True))
-    return result
-
-
-def equal_at_points(one: Node, other: Node, names: list[str]) -> bool:
-    discrete = is_discrete(one) or is_discrete(other)
-    samples = points(names, discrete)
-    if discrete and any(name.partition("_")[0] in COUNTING for name in names):
-        samples = samples[6:]
-    return any(agree(one, other, samples, base) for base in log_bases(one, other))
-
-
-def agree(one: Node, other: Node, samples: list[tuple[dict[str, float], bool]], base: float) -> bool:
+def agree(one: Node, other: Node, base: float) -> bool:
+    """Equality at every sample point where both have real values, or complex ones where i is about or none is real."""
     rounded = decimals(one) != decimals(other)
+    with_i = any(each.kind == "constant" and each.name == "i" for node in (one, other) for each in walk(node))
     agreed = 0
-    for point, binding in samples:
-        same = equal_at(one, other, point, rounded, base)
-        if same:
-            agreed += 1
-        elif same is False and (binding or both_real(one, other, point)):
+    beyond_reals: list[bool] = []
+    for point, positive in samples(one, other):
+        evaluators = (Evaluator(point, rounded, base), Evaluator(point, rounded, base))
+        try:
+            (a, da), (b, db) = evaluators[0].value(one), evaluators[1].value(other)
+        except NoValue:
+            continue
+        same = within(a, da, b, db, 1.0 if rounded else SLACK)
+        if same is None:
+            continue
+        if with_i:
+            real = positive or (is_real(a) and is_real(b))
+        else:
+            real = not (evaluators[0].left_reals or evaluators[1].left_reals)
+        if real and not same:
             return False
-    return agreed >= 2
+        agreed += real
+        if not real and positive:
+            beyond_reals.append(same)
+    return agreed >= 2 or (all(beyond_reals) and agreed + len(beyond_reals) >= 2)
 
 
-def both_real(one: Node, other: Node, point: dict[str, float]) -> bool:
-    try:
-        values = [Evaluator(point).value(node)[0] for node in (one, other)]
-    except NoValue:
-        return False
-    return all(abs(value.imag) <= 1e-9 * abs(value) for value in values)
+def is_real(value: complex) -> bool:
+    return abs(value.imag) <= 1e-9 * abs(value)
 
 
 def log_bases(*nodes: Node) -> tuple[float, ...]:

@@ -1,0 +1,164 @@
+"""Where a function of one variable takes a value: by bisection, for polynomials between their extrema."""
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from itertools import pairwise
+
+from deepscaler.reward.strict.compare.exact import exact
+from deepscaler.reward.strict.tree import Node, symbols
+
+Function = Callable[[float], float | None]
+Polynomial = tuple[Fraction, ...]
+"""Coefficients, the constant first; the last is not zero."""
+
+HALVINGS = 60
+MAX_ROOTS = 12
+MAX_DEGREE = 12
+MAX_COEFFICIENT = 10**30
+
+
+def linear_root(function: Function) -> float | None:
+    """The zero of a function that is linear and not constant; None for any other."""
+    values = [function(x) for x in (0.0, 1.0, 3.0)]
+    if any(value is None for value in values):
+        return None
+    low, middle, high = (float(value or 0) for value in values)
+    slope = middle - low
+    if slope == 0 or abs(high - low - 3 * slope) > 1e-9 * (abs(high) + abs(low)):
+        return None
+    return -low / slope
+
+
+def crossings(function: Function, grid: Iterable[float]) -> list[float]:
+    """Points where the function changes its sign, or is zero, between neighbours of an ascending grid."""
+    found: list[float] = []
+    values = [(x, function(x)) for x in grid]
+    for (low, below), (high, above) in pairwise(values):
+        if len(found) == MAX_ROOTS:
+            break
+        if below == 0:
+            found.append(low)
+        elif below is not None and above is not None and (below < 0) != (above < 0) and above != 0:
+            found.append(bisected(function, low, high, below < 0))
+    if values and values[-1][1] == 0:
+        found.append(values[-1][0])
+    return found
+
+
+def bisected(function: Function, low: float, high: float, rising: bool) -> float:
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        value = function(middle)
+        if value is None or middle in (low, high):
+            break
+        low, high = (middle, high) if (value < 0) == rising else (low, middle)
+    return high
+
+
+def polynomial(node: Node, name: str) -> Polynomial | None:
+    """The expression as a polynomial in one symbol with rational coefficients, where it is one."""
+    if not symbols(node):
+        value = exact(node)
+        return None if value is None else trimmed([value])
+    match node.kind:
+        case "symbol":
+            return (Fraction(0), Fraction(1)) if node.name == name else None
+        case "negate":
+            return times(polynomial(node.parts[0], name), (Fraction(-1),))
+        case "add":
+            total: Polynomial | None = ()
+            for part in node.parts:
+                total = plus(total, polynomial(part, name))
+            return total
+        case "multiply":
+            return times(polynomial(node.parts[0], name), polynomial(node.parts[1], name))
+        case "divide":
+            below = exact(node.parts[1])
+            return times(polynomial(node.parts[0], name), (1 / below,)) if below else None
+        case "power":
+            exponent = exact(node.parts[1])
+            if exponent is None or exponent.denominator != 1 or not 0 <= exponent <= MAX_DEGREE:
+                return None
+            base = polynomial(node.parts[0], name)
+            result: Polynomial = (Fraction(1),)
+            for _ in range(int(exponent)):
+                result = times(result, base) or ()
+                if not result:
+                    return None
+            return result
+    return None
+
+
+def trimmed(coefficients: list[Fraction]) -> Polynomial | None:
+    while coefficients and coefficients[-1] == 0:
+        coefficients.pop()
+    large = any(max(abs(each.numerator), each.denominator) > MAX_COEFFICIENT for each in coefficients)
+    return None if large or len(coefficients) > MAX_DEGREE + 1 else tuple(coefficients)
+
+
+def plus(one: Polynomial | None, other: Polynomial | None) -> Polynomial | None:
+    if one is None or other is None:
+        return None
+    longer, shorter = (one, other) if len(one) >= len(other) else (other, one)
+    padded = (*shorter, *[Fraction(0)] * (len(longer) - len(shorter)))
+    return trimmed([a + b for a, b in zip(longer, padded, strict=True)])
+
+
+def times(one: Polynomial | None, other: Polynomial | None) -> Polynomial | None:
+    if one is None or other is None:
+        return None
+    if not one or not other:
+        return ()
+    product = [Fraction(0)] * (len(one) + len(other) - 1)
+    for i, a in enumerate(one):
+        for j, b in enumerate(other):
+            product[i + j] += a * b
+    return trimmed(product)
+
+
+def real_roots(coefficients: Polynomial) -> list[float]:
+    """Real roots in ascending order, each once."""
+    return simple_roots(without_repeated_roots(coefficients))
+
+
+def simple_roots(coefficients: Polynomial) -> list[float]:
+    """Roots where the sign changes, between the extrema, which are such roots of the derivative."""
+    if len(coefficients) < 2:
+        return []
+    if len(coefficients) == 2:
+        return [float(-coefficients[0] / coefficients[1])]
+    values = [float(each / coefficients[-1]) for each in coefficients]
+    bound = 1 + max(map(abs, values[:-1]))
+    return crossings(lambda x: evaluated(values, x), [-bound, *simple_roots(derivative(coefficients)), bound])
+
+
+def derivative(coefficients: Polynomial) -> Polynomial:
+    return tuple(power * each for power, each in enumerate(coefficients) if power)
+
+
+def without_repeated_roots(coefficients: Polynomial) -> Polynomial:
+    """The polynomial over what it has in common with its derivative."""
+    one, other = coefficients, derivative(coefficients)
+    while other:
+        one, other = other, divided(one, other)[1]
+    return divided(coefficients, one)[0] if len(one) > 1 else coefficients
+
+
+def divided(dividend: Polynomial, divisor: Polynomial) -> tuple[Polynomial, Polynomial]:
+    """Quotient and remainder."""
+    rest, quotient = list(dividend), [Fraction(0)] * max(len(dividend) - len(divisor) + 1, 0)
+    for shift in reversed(range(len(quotient))):
+        factor = rest[shift + len(divisor) - 1] / divisor[-1]
+        quotient[shift] = factor
+        for index, each in enumerate(divisor):
+            rest[shift + index] -= factor * each
+    while rest and rest[-1] == 0:
+        rest.pop()
+    return tuple(quotient), tuple(rest)
+
+
+def evaluated(values: list[float], x: float) -> float:
+    total = 0.0
+    for value in reversed(values):
+        total = total * x + value
+    return total
