@@ -128,4 +128,14 @@ class Region:
     name: str
 
 
-Answer = Scalar | Words | Based | Sequence | Collection | Matrix | Ratio | Relation | Combination | Region
+@dataclass(frozen=True, slots=True)
+class Conditioned:
+    r"""A value and what it holds for: a domain (`k \in \mathbb{Z}`), which may be left out, or what `restricts` it:
+    a case (`n if n is odd`), or words that are a part of the answer (`at least 12`)."""
+
+    value: "Answer"
+    conditions: tuple["Answer", ...]
+    restricts: bool
+
+
+Answer = Scalar | Words | Based | Sequence | Collection | Matrix | Ratio | Relation | Combination | Region | Conditioned

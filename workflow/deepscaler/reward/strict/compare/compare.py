@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from deepscaler.reward.strict.compare.conditions import equal_cases, equal_conditioned
 from deepscaler.reward.strict.compare.relations import assigned_name, equal_with_relation, value_of
 from deepscaler.reward.strict.compare.scalars import equal_nodes, equal_scalars
 from deepscaler.reward.strict.compare.sets import NotASet, equal_sets, is_set_like
@@ -11,6 +12,7 @@ from deepscaler.reward.strict.tree import (
     Based,
     Collection,
     Combination,
+    Conditioned,
     Matrix,
     Node,
     Ratio,
@@ -31,6 +33,8 @@ def kind_of(answer: Answer) -> str:
 def equal(gold: Answer, answer: Answer) -> bool:
     """Whether the answer means what the gold means."""
     gold, answer = single(gold), single(answer)
+    if isinstance(gold, Conditioned) or isinstance(answer, Conditioned):
+        return equal_conditioned(gold, answer, equal)
     if isinstance(gold, Relation) or isinstance(answer, Relation):
         return equal_with_relation(gold, answer, equal)
     match gold, answer:
@@ -110,6 +114,8 @@ def values_in_order(collection: Collection) -> tuple[Answer, ...]:
 
 
 def equal_collections(gold: Collection, answer: Collection) -> bool:
+    if (decided := equal_cases(gold, answer, equal)) is not None:
+        return decided
     one, other = spread_assignment(gold), spread_assignment(answer)
     if (one is gold) != (other is answer) and equal_unordered(one, other):
         return True
@@ -198,6 +204,6 @@ def equal_ratio_and_scalar(gold: Answer, answer: Answer) -> bool:
 def equal_parts(gold: Combination, answer: Combination) -> bool:
     if gold.operators != answer.operators:
         return False
-    if set(gold.operators) <= {"cup"} or set(gold.operators) <= {"cap"}:
+    if set(gold.operators) <= {"comma"} or set(gold.operators) <= {"cup"} or set(gold.operators) <= {"cap"}:
         return equal_unordered(Collection(gold.parts), Collection(answer.parts))
     return equal_all(gold.parts, answer.parts)

@@ -145,6 +145,10 @@ def combine(answer: Combination) -> RealSet:
 
 
 def join(operator: str, one: RealSet, other: RealSet) -> RealSet:
+    if operator == "comma":  # `x>0, x<1` are both true; `x<0, x>1` are two parts of the answer
+        both = join("cap", one, other)
+        return both if any(both.contains(x) for x in sample_points(both.critical)) else join("cup", one, other)
+
     def contains(x: float) -> bool | None:
         a, b = one.contains(x), other.contains(x)
         if a is None or b is None:

@@ -5,8 +5,21 @@ relation (`x = 3`, `0 < x \le 5`), then unions of sets, then brackets, then an e
 """
 
 import re
+from collections.abc import Sequence as Several
+from dataclasses import replace
+from functools import partial
 
+from deepscaler.reward.strict.parse import labels
 from deepscaler.reward.strict.parse.brackets import closing_position, outside, split
+from deepscaler.reward.strict.parse.conditions import (
+    COMPARISONS,
+    conditioned,
+    free_symbols,
+    is_bound,
+    split_condition,
+    take_trailing,
+    with_conditions,
+)
 from deepscaler.reward.strict.parse.numerals import read_number
 from deepscaler.reward.strict.parse.quantities import expression, quantity
 from deepscaler.reward.strict.parse.tokens import Token, tokenize
@@ -14,6 +27,7 @@ from deepscaler.reward.strict.tree import (
     Answer,
     Collection,
     Combination,
+    Conditioned,
     Matrix,
     Node,
     Region,
@@ -37,6 +51,9 @@ REGIONS = {
     **{"setR": "reals", "setZ": "integers", "setN": "naturals", "setQ": "rationals", "setC": "complex"},
     **{"emptyset": "empty"},
 }
+CASES = frozenset(("cases", "dcases", "rcases"))
+LINES = CASES | {"aligned", "align", "gathered", "split", "equation"}
+OPEN_ENVIRONMENTS = frozenset(f"\\begin:{name}" for name in (*LINES, "array", "matrix"))
 NO_WORD = re.compile(r"[^\w%/' -]")
 DECIMAL = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?")
 THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9,])")
@@ -83,7 +100,7 @@ def read_answer(tokens: list[Token], nesting: int) -> Answer:
         raise Refused("nested too deep")
     tokens = without_membership(unwrapped(tokens))
     if not any(token in SEPARATORS for token in tokens):
-        return read_item(tokens, nesting)
+        return read_list([tokens], nesting)[0]
     groups = split(tokens, lambda token: token == ("operator", ";"))
     if len(groups) == 1:
         groups = split(tokens, lambda token: token[0] == "join")
@@ -92,18 +109,75 @@ def read_answer(tokens: list[Token], nesting: int) -> Answer:
     if len(groups) > 1:
         return collect([read_group(group, nesting) for group in groups if group], False)
     items = comma_items(tokens)
-    if len(items) == 1:
-        return read_item(items[0], nesting)
-    answers = [read_item(item, nesting) for item in items]
-    joins = {value for kind, value in tokens if kind == "join"}
+    answers, bounds = take_trailing(read_list(items, nesting))
+    if bounds:
+        return with_conditions(answers[0] if len(answers) == 1 else collect(answers, False), bounds, False)
+    return combined(answers, {value for kind, value in tokens if kind == "join"})
+
+
+def combined(answers: list[Answer], joins: set[str]) -> Answer:
+    """Items between commas, "and" or "or": one set where they are conditions on one unknown, else a list."""
+    if len(answers) == 1:
+        return answers[0]
     if len(joins) == 1 and are_conditions(answers):
         operator = "cup" if joins == {"or"} else "cap"
         return Combination(tuple(answers), (operator,) * (len(answers) - 1))
-    first = answers[0]
-    if isinstance(first, Relation) and first.operators == ("ne",) and all(isinstance(a, Scalar) for a in answers[1:]):
-        excluded = [Relation((first.sides[0], value), ("ne",)) for value in answers[1:]]
+    first, *others = answers
+    if isinstance(first, Relation) and first.operators == ("ne",) and all(isinstance(a, Scalar) for a in others):
+        excluded = [Relation((first.sides[0], value), ("ne",)) for value in others]
         return Combination((first, *excluded), ("cap",) * len(excluded))
+    if not joins and are_about_one_unknown(answers):
+        return Combination(tuple(answers), ("comma",) * (len(answers) - 1))
     return collect(answers, False)
+
+
+def are_about_one_unknown(answers: list[Answer]) -> bool:
+    """Whether conditions between commas bound one symbol, as in `0 < x < 36, x \\ne 9`; the first may be an interval."""
+    first, *others = answers
+    if not all(map(is_bound, others)) or not all(isinstance(each, Relation | Combination | Sequence) for each in answers):
+        return False
+    unknowns = set().union(*map(free_symbols, others))
+    if isinstance(first, Relation):
+        return is_bound(first) and are_conditions(answers) and len(unknowns | free_symbols(first)) == 1
+    is_interval = isinstance(first, Combination) or (isinstance(first, Sequence) and len(first.items) == 2)
+    return is_interval and len(unknowns) == 1 and all(other.operators == ("ne",) for other in others)  # type: ignore[union-attr]
+
+
+def read_list(items: list[list[Token]], nesting: int) -> list[Answer]:
+    """Items with their conditions, which stand before one ("if n is odd, 2n") or behind one or several."""
+    read = partial(read_answer, nesting=nesting + 1)
+    answers: list[Answer] = []
+    waiting: list[list[Token]] = []
+    bare = 0  # where the items without a condition start
+    for item in items:
+        value, condition = split_condition(item)
+        if value:
+            answer = read_item(value, nesting)
+            for each in [*waiting, condition]:
+                answer = conditioned(answer, each, read) if each else answer
+            answers.append(answer)
+            bare = len(answers) if waiting or condition else bare
+            waiting = []
+        elif bare < len(answers):
+            answers[bare:] = [conditioned(answer, condition, read) for answer in answers[bare:]]
+            bare = len(answers)
+        else:
+            waiting.append(condition)
+    if waiting:
+        raise Refused("a condition on nothing")
+    return as_cases(answers)
+
+
+def as_cases(answers: list[Answer]) -> list[Answer]:
+    """Answers that stand under different bounds are the cases of one."""
+    bounded = [each for each in answers if isinstance(each, Conditioned) and any(map(is_inequality, each.conditions))]
+    if len(bounded) < 2 or all(each.conditions == bounded[0].conditions for each in bounded):
+        return answers
+    return [replace(each, restricts=True) if isinstance(each, Conditioned) else each for each in answers]
+
+
+def is_inequality(answer: Answer) -> bool:
+    return is_bound(answer) and answer.operators != ("in",)  # type: ignore[union-attr]
 
 
 def are_conditions(answers: list[Answer]) -> bool:
@@ -123,6 +197,9 @@ def unwrapped(tokens: list[Token]) -> list[Token]:
     wraps_environment = len(tokens) > 4 and tokens[0][1] in ("(", "[") and tokens[1][1].startswith("\\begin:")
     if wraps_environment and closing_position(tokens[1:-1]) == len(tokens) - 3:
         return tokens[1:-1]
+    if len(tokens) > 3 and tokens[0] == ("open", "\\{") and tokens[1][1] in OPEN_ENVIRONMENTS:
+        if closing_position(tokens) < 0 and closing_position(tokens[1:]) == len(tokens) - 2:
+            return [("open", "\\begin:cases"), *tokens[2:]]  # a brace on the left of several lines
     return tokens
 
 
@@ -149,10 +226,8 @@ def comma_items(tokens: list[Token]) -> list[list[Token]]:
 
 def read_group(tokens: list[Token], nesting: int) -> Answer:
     """One group between semicolons: an item, or several that keep their order."""
-    items = comma_items(tokens)
-    if len(items) == 1:
-        return read_item(items[0], nesting)
-    return make_sequence("(", ")", [read_item(item, nesting) for item in items])
+    answers = read_list(comma_items(tokens), nesting)
+    return answers[0] if len(answers) == 1 else make_sequence("(", ")", answers)
 
 
 def collect(items: list[Answer], is_set: bool) -> Collection:
@@ -170,6 +245,9 @@ def read_item(tokens: list[Token], nesting: int) -> Answer:
     if not tokens:
         raise Refused("an empty item")
     tokens = unwrapped(tokens)
+    label, labelled = labels.split_label(tokens)
+    if label:
+        return Relation((Words(label), read_item(labelled, nesting)), ("=",))
     if operators := outside(tokens, RELATIONS):
         return read_relation(tokens, [RELATIONS[operator] for operator in operators], nesting)
     if combiners := outside(tokens, SET_OPERATORS):
@@ -261,10 +339,26 @@ def read_environment(name: str, tokens: list[Token], nesting: int) -> Answer:
     if name in ("pmatrix", "bmatrix", "matrix", "array", "smallmatrix", "Bmatrix", "psmallmatrix"):
         cells = [split(row, lambda token: token == ("operator", "&")) for row in rows]
         return Matrix(tuple(tuple(read_answer(cell, nesting + 1) for cell in row) for row in cells))
-    if name in ("cases", "aligned", "align", "gathered", "dcases", "split", "equation"):
-        plain = [[token for token in row if token != ("operator", "&")] for row in rows]
-        return collect([read_answer(row, nesting + 1) for row in plain], False)
+    if name in LINES:
+        return collect([read_line(row, nesting, name in CASES) for row in rows], False)
     raise Refused(f"environment {name!r}")
+
+
+def read_line(tokens: list[Token], nesting: int, may_be_case: bool) -> Answer:
+    """A line of an environment; what stands behind `&` in one of cases is its condition."""
+    cells = [cell for cell in split(tokens, lambda token: token == ("operator", "&")) if cell]
+    starts_relation = len(cells) < 2 or cells[1][0][1] in RELATIONS
+    if may_be_case and len(cells) == 2 and not starts_relation and cells[1] not in ([("operator", ",")],):
+        value, condition = (without_commas(cell) for cell in cells)
+        return conditioned(read_answer(value, nesting + 1), condition, partial(read_answer, nesting=nesting + 1), True)
+    return read_answer(without_commas([token for cell in cells for token in cell]), nesting + 1)
+
+
+def without_commas(tokens: list[Token]) -> list[Token]:
+    """Tokens without the marks that end a line of text."""
+    while tokens and tokens[-1] in (("operator", ","), ("operator", ";"), ("operator", ".")):
+        tokens = tokens[:-1]
+    return tokens
 
 
 def read_words(text: str) -> Answer:
@@ -280,7 +374,11 @@ def read_scaled_matrix(tokens: list[Token], nesting: int) -> Matrix | None:
     if not start or closing_position(tokens[start:]) != len(tokens) - start - 1:
         return None
     matrix = read_item(tokens[start:], nesting + 1)
-    head = [token for token in tokens[:start] if token[1] not in ("cdot", "*")]
+    head = tokens[:start]
+    while head and head[-1][1] in ("cdot", "*"):
+        head = head[:-1]
+    if head and head[-1] in (("operator", "-"), ("operator", "+")):
+        head = [*head, ("number", "1")]
     factor = expression(head)
     if not isinstance(matrix, Matrix):
         return None

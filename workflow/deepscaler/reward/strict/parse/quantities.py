@@ -2,19 +2,27 @@ r"""From tokens to a quantity: an expression with a unit, a currency or words ab
 
 import re
 
-from deepscaler.reward.strict.parse.brackets import split
+from deepscaler.reward.strict.parse.brackets import closing_position, split
 from deepscaler.reward.strict.parse.commands import COMMANDS
 from deepscaler.reward.strict.parse.parser import ExpressionParser
 from deepscaler.reward.strict.parse.tokens import Token
-from deepscaler.reward.strict.tree import Answer, Based, Collection, Node, Ratio, Scalar, negate
+from deepscaler.reward.strict.text import phrases
+from deepscaler.reward.strict.tree import Answer, Based, Collection, Conditioned, Node, Ratio, Scalar, Words, negate
 from deepscaler.reward.verdicts import Refused
 
-REFUSING_WORDS = re.compile(r"\b(?:or|not|no|none|neither|nor|if|except|unless|but)\b|[0-9]", re.I)
+DIGIT = re.compile(r"[0-9]")
+ROUNDING = re.compile(
+    r"\(?(?:(?:rounded|correct|accurate)? ?(?:to|up to) )?(?:the nearest )?[0-9]{1,6}"
+    r"(?: ?(?:decimals?(?: places?| digits?)?|d\.?p\.?|s\.?f\.?|significant (?:figures?|digits?)))?\)?",
+    re.I,
+)
+"""Words with digits that say nothing about a value but how it was rounded."""
 LETTER_NUMERAL = re.compile(r"((?=[A-Fa-f]*[0-9])[0-9A-Fa-f]++|[A-F]{2,})_(1[1-6])")
 UNIT_POWER = re.compile(r"\^ *\{?-?[0-9]\}?|[0-9]$")
 UNIT_VALUES = frozenset(("^", "{", "}", "-", "/", "*", "cdot", "2", "3", "1"))
 MODULI = frozenset((("name", "pmod"), ("name", "bmod"), ("name", "mod")))
 SIGNS = frozenset((("name", "pm"), ("name", "mp")))
+OPENINGS = frozenset((("open", "("), ("open", "[")))
 CURRENCY: Token = ("operator", "¤")
 
 
@@ -33,14 +41,17 @@ def quantity(tokens: list[Token]) -> Answer:
         parts = split(tokens, lambda token: token == ("operator", ":"))
         if len(parts) > 1 and all(parts):
             return Ratio(tuple(map(expression, parts)))
-    tokens, unit = without_unit(tokens)
+    tokens, remarks = without_words_before(tokens)
+    tokens, unit, more = without_unit(tokens)
     if not tokens:
         raise Refused("a unit alone")
     node = expression(tokens)
     unit = "$" if money and not unit else unit
     if any(token in SIGNS for token in tokens):
         return Collection(tuple(Scalar(with_sign(node, sign), unit) for sign in "+-"))
-    return Scalar(node, unit)
+    value = Scalar(node, unit)
+    remarks += more
+    return Conditioned(value, tuple(map(Words, remarks)), restricts=True) if remarks else value
 
 
 def expression(tokens: list[Token]) -> Node:
@@ -58,9 +69,9 @@ def expression(tokens: list[Token]) -> Node:
 
 def read_numeral(tokens: list[Token]) -> Based | None:
     """`1011_2`, `(1011)_2` and `2A_{16}`."""
-    if len(tokens) == 2 and tokens[1][0] == "base":
-        return Based(tokens[0][1], tokens[1][1])
     bare = [token for token in tokens if token[1] not in ("(", ")", "{", "}")]
+    if len(bare) == 2 and bare[0][0] == "number" and bare[1][0] == "base":
+        return Based(bare[0][1], bare[1][1])
     if len(bare) == 3 and [kind for kind, _ in bare] == ["number", "operator", "number"] and bare[1][1] == "_":
         return Based(bare[0][1], bare[2][1])
     spelling = "".join(value for kind, value in tokens if kind in ("number", "letter"))
@@ -69,31 +80,54 @@ def read_numeral(tokens: list[Token]) -> Based | None:
     return None
 
 
-def without_unit(tokens: list[Token]) -> tuple[list[Token], str]:
-    """The tokens before the first text, and the unit: text and exponents to the end.
+def without_words_before(tokens: list[Token]) -> tuple[list[Token], list[str]]:
+    """The tokens behind the words that they open with, and the words if they are a part of the answer."""
+    start = next((position for position, (kind, _) in enumerate(tokens) if kind != "text"), len(tokens))
+    phrase = " ".join(value for _, value in tokens[:start])
+    if DIGIT.search(phrase):
+        raise Refused("digits in the words before the mathematics")
+    return tokens[start:], [remark(phrase)] if phrase.strip() and phrases.before(phrase) != "idle" else []
+
+
+def without_unit(tokens: list[Token]) -> tuple[list[Token], str, list[str]]:
+    """The tokens before the first text; the unit, which is text and exponents to the end; words that are no unit.
 
     Raises:
-        Refused: the text qualifies the number (or, not, a digit), or more mathematics follows it.
+        Refused: the text holds a digit, or more mathematics follows it.
     """
     start = next((position for position, (kind, _) in enumerate(tokens) if kind == "text"), None)
     if start is None:
-        return without_marks(tokens)
-    if start == 0:
-        start = next((position for position, (kind, _) in enumerate(tokens) if kind != "text"), 0)
-        if any(REFUSING_WORDS.search(value) for _, value in tokens[:start]):
-            raise Refused("words before the mathematics")
-        return without_unit(tokens[start:])
-    unit = ""
-    for kind, value in tokens[start:]:
+        return (*without_marks(tokens), [])
+    end = len(tokens)
+    if start and tokens[start - 1] in OPENINGS and closing_position(tokens[start - 1 :]) == end - start:
+        start, end = start - 1, end - 1  # words in brackets
+    unit, words = "", []
+    for kind, value in tokens[start:end]:
         if kind == "text":
-            if REFUSING_WORDS.search(UNIT_POWER.sub("", value)):
-                raise Refused("words that qualify")
+            plain = UNIT_POWER.sub("", value)
+            if DIGIT.search(plain):
+                if ROUNDING.fullmatch(value):
+                    continue
+                raise Refused("digits in the words behind")
             unit += " " + value
+            words.append(plain)
         elif value in UNIT_VALUES or kind == "letter":
             unit += value if value not in ("{", "}") else ""
-        else:
+        elif (kind, value) not in OPENINGS:
             raise Refused("mathematics behind words")
-    return tokens[:start], " ".join(unit.lower().split())
+    number, unit = tokens[:start], " ".join(unit.split())
+    match phrases.behind(" ".join(words)):
+        case "idle":
+            return number, "", []
+        case "unit":
+            return number, unit.lower(), []
+        case _:
+            return number, "", [remark(unit)]
+
+
+def remark(phrase: str) -> str:
+    """Words in one spelling."""
+    return " ".join(phrase.lower().strip(" .,:;()[]").split())
 
 
 def without_marks(tokens: list[Token]) -> tuple[list[Token], str]:

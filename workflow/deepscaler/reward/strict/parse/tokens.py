@@ -59,6 +59,11 @@ BRACE = re.compile(r"[{}]")
 WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 FORMULA = re.compile(r"[=$0-9\\]")
 MEASURED_TEXT = re.compile(r" *(-?[0-9][0-9./]*) +([A-Za-z][A-Za-z .^0-9/]*)")
+SHORT_WORDS = names("for if is are all any odd the has was not its")
+"""Words that no product of letters is written as, though it could be; longer ones are told by their length."""
+PROSE_FORMULA = re.compile(r"[=<>]|\\(?:le|ge|ne|in|forall|pmod|bmod|mod)(?![A-Za-z])")
+BASE_IN_WORDS = re.compile(r"\(?(?:in )?base[ -](\w{1,8})\)?", re.I)
+MODULUS_IN_WORDS = re.compile(r"\(?mod(?:ulo)? *([0-9]{1,9})\)?", re.I)
 MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 BASE_NAMES = "two three four five six seven eight nine ten eleven twelve"
 BASES = {word: str(value) for value, word in enumerate(BASE_NAMES.split(), start=2)} | {"sixteen": "16"}
@@ -106,7 +111,7 @@ class Tokenizer:
         if match := SUBSCRIPT.match(self.text, self.position):
             self.position = match.end()
             base = NOISE.sub("", next(filter(None, match.groups()), ""))
-            self.add("base", BASES.get(base.lower(), base))
+            self.add("base", BASES.get(base.lower(), base.removeprefix("base")))
 
     def _other(self, value: str) -> None:
         if value in BRACKETS:
@@ -143,7 +148,10 @@ class Tokenizer:
             self._magnitude(value.lower())
         elif value == "to" and self._follows_number():
             self.add("operator", ":")
-        elif self._is_word(value):
+        elif value == "base" and (match := BASE_IN_WORDS.match(self.text, self.position - 4)):
+            self.position = match.end(1)
+            self._base(match[1])
+        elif value in SHORT_WORDS or self._is_word(value):
             self.add("text", value)
         else:
             prefix = next((name for name in PREFIXES if value.startswith(name)), None)
@@ -154,6 +162,9 @@ class Tokenizer:
             for letter in value[:-1]:
                 self.add("letter", letter)
             self._symbol(value[-1])
+
+    def _base(self, name: str) -> None:
+        self.add("base", BASES.get(name.lower(), name))
 
     def _magnitude(self, word: str) -> None:
         self.add("operator", "*")
@@ -199,8 +210,14 @@ class Tokenizer:
             self._magnitude(words.lower())
         elif words == "to" and self._follows_number():
             self.add("operator", ":")
+        elif self.tokens and (match := BASE_IN_WORDS.fullmatch(words)):
+            self._base(match[1])
+        elif self.tokens and (match := MODULUS_IN_WORDS.fullmatch(words)):
+            self._inside(f"\\pmod{{{match[1]}}}")
         elif FORMULA.search(content) and all(word.lower() in ("and", "or") for word in WORDS.findall(content)):
             self._inside(content.replace("$", " ").strip(" .,;:"))
+        elif PROSE_FORMULA.search(content):
+            self._inside(content)
         elif match := MEASURED_TEXT.fullmatch(content):
             self._inside(match.group(1))
             self.add("text", match.group(2))
