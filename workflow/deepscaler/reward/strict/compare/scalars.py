@@ -1,12 +1,13 @@
 """Whether two expressions are equal: exactly where they are rational, else by values at sample points."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
 from deepscaler.reward.strict.compare.exact import exact
 from deepscaler.reward.strict.compare.functions import NoValue
+from deepscaler.reward.strict.compare.quantities import in_one_unit
 from deepscaler.reward.strict.compare.samples import samples
 from deepscaler.reward.strict.compare.values import SIGNIFICANT, Evaluator
 from deepscaler.reward.strict.tree import Node, Scalar, has, symbols, walk
@@ -22,20 +23,42 @@ FREE_CONSTANTS = frozenset(("c", "c_1", "c_2", "c_3", "k"))
 
 
 def equal_scalars(gold: Scalar, answer: Scalar) -> bool:
-    """Equality of value; percent and degree signs count as units, so `50%` is 50 as well as 1/2."""
-    if not units_agree(gold.unit, answer.unit):
+    """Equality of value: in one unit where both have one; where one has none, as bare numbers.
+
+    Percent and degree signs count as units, so `50%` is 50 as well as 1/2.
+    """
+    if (pair := in_one_unit(gold, answer)) is None:
         return False
-    one, other = gold.node, answer.node
+    one, other = pair
     if equal_nodes(one, other):
         return True
     if (respelled := respelling(one, other)) is not None and equal_nodes(*respelled):
         return True
+    return any(equal_nodes(*bare) for bare in without_mark(one, other))
+
+
+def without_mark(gold: Node, answer: Node) -> Iterator[tuple[Node, Node]]:
+    """Both sides without a percent or degree sign that only one has, where leaving it out is usual.
+
+    A gold that is a fraction of one is no percentage, and one that holds π is an angle in radians.
+    """
     for mark in ("percent", "degree"):
-        if (one.kind == mark) != (other.kind == mark):
-            bare = (one.parts[0] if one.kind == mark else one, other.parts[0] if other.kind == mark else other)
-            if equal_nodes(*bare):
-                return True
-    return False
+        if gold.kind == mark != answer.kind:
+            yield gold.parts[0], answer
+        elif answer.kind == mark != gold.kind:
+            if mark == "percent" and is_fraction_of_one(gold):
+                continue
+            if mark == "degree" and any(each.kind == "constant" and each.name == "pi" for each in walk(gold)):
+                continue
+            yield gold, answer.parts[0]
+
+
+def is_fraction_of_one(node: Node) -> bool:
+    try:
+        value, _ = Evaluator({}).value(node)
+    except NoValue:
+        return False
+    return abs(value) <= 1
 
 
 def respelling(gold: Node, answer: Node) -> tuple[Node, Node] | None:
@@ -61,35 +84,6 @@ def renamed(node: Node, rename: Callable[[str], str]) -> Node:
         name = rename(node.name)
         return Node("constant", name) if name in ("e", "i") else Node("symbol", name)
     return replace(node, parts=tuple(renamed(part, rename) for part in node.parts)) if node.parts else node
-
-
-WORD_FORMS = {
-    **{"feet": "foot", "inches": "inch", "ft": "foot", "in": "inch", "cents": "cent", "dollars": "dollar"},
-    **{"usd": "dollar", "minutes": "minute", "min": "minute", "mins": "minute", "sec": "second", "secs": "second"},
-    **{"hrs": "hour", "hr": "hour", "metres": "meter", "metre": "meter", "m": "meter", "cm": "centimeter"},
-    **{"km": "kilometer", "mm": "millimeter", "sq": "square", "kg": "kilogram", "g": "gram", "mi": "mile"},
-}
-
-
-def unit_name(unit: str) -> str:
-    words = [WORD_FORMS.get(word, word) for word in unit.replace("^2", " square").replace("^3", " cubic").split()]
-    return " ".join(sorted(word if len(word) < 4 or word.endswith("ss") else word.removesuffix("s") for word in words))
-
-
-def units_agree(one: str, other: str) -> bool:
-    """Whether units do not contradict: missing on one side, or the same; length and money names are known."""
-    if not one or not other:
-        return True
-    one, other = unit_name(one), unit_name(other)
-    if one == other:
-        return True
-    if "mod" in one.split() and "mod" in other.split():
-        return False
-    known = {"cent", "dollar", "$", "meter", "centimeter", "kilometer", "millimeter", "foot", "inch", "yard", "mile"}
-    known |= {"second", "minute", "hour", "day", "week", "month", "year", "gram", "kilogram", "pound", "ounce"}
-    if {one, other} == {"$", "dollar"}:
-        return True
-    return not (set(one.split()) & known and set(other.split()) & known)
 
 
 def equal_nodes(one: Node, other: Node) -> bool:

@@ -6,6 +6,7 @@ from deepscaler.reward.strict.parse.brackets import closing_position, split
 from deepscaler.reward.strict.parse.commands import COMMANDS
 from deepscaler.reward.strict.parse.parser import ExpressionParser
 from deepscaler.reward.strict.parse.tokens import Token
+from deepscaler.reward.strict.parse.units import split_unit
 from deepscaler.reward.strict.text import phrases
 from deepscaler.reward.strict.tree import Answer, Based, Collection, Conditioned, Node, Ratio, Scalar, Words, negate
 from deepscaler.reward.verdicts import Refused
@@ -42,7 +43,10 @@ def quantity(tokens: list[Token]) -> Answer:
         if len(parts) > 1 and all(parts):
             return Ratio(tuple(map(expression, parts)))
     tokens, remarks = without_words_before(tokens)
-    tokens, unit, more = without_unit(tokens)
+    tokens, unit = split_unit(tokens)
+    more: list[str] = []
+    if not unit:
+        tokens, unit, more = without_unit(tokens)
     if not tokens:
         raise Refused("a unit alone")
     node = expression(tokens)
@@ -97,7 +101,7 @@ def without_unit(tokens: list[Token]) -> tuple[list[Token], str, list[str]]:
     """
     start = next((position for position, (kind, _) in enumerate(tokens) if kind == "text"), None)
     if start is None:
-        return (*without_marks(tokens), [])
+        return (*without_modulus(tokens), [])
     end = len(tokens)
     if start and tokens[start - 1] in OPENINGS and closing_position(tokens[start - 1 :]) == end - start:
         start, end = start - 1, end - 1  # words in brackets
@@ -130,15 +134,8 @@ def remark(phrase: str) -> str:
     return " ".join(phrase.lower().strip(" .,:;()[]").split())
 
 
-def without_marks(tokens: list[Token]) -> tuple[list[Token], str]:
-    """Units that are no text: minutes and seconds of arc, the C of °C, a modulus."""
-    marks = [token for token in tokens if token == ("operator", "'")]
-    if marks and tokens[0][0] == "number" and all(value in ("'", "^", "{", "}") for _, value in tokens[1:]):
-        return tokens[:1], "'" * len(marks)
-    if len(tokens) > 2 and tokens[-1] in (("letter", "C"), ("letter", "F")):
-        before = [value for _, value in tokens[:-1] if value not in ("{", "}")]
-        if before[-1] == "circ":
-            return tokens[:-1], tokens[-1][1].lower()
+def without_modulus(tokens: list[Token]) -> tuple[list[Token], str]:
+    """The modulus at the end, which says what the number is a residue of."""
     for position in range(1, len(tokens)):
         bracketed = tokens[position] == ("open", "(") and tokens[position + 1 : position + 2]
         if tokens[position] == ("name", "pmod") or (bracketed and bracketed[0] in MODULI):
