@@ -6,16 +6,21 @@ from fractions import Fraction
 
 from deepscaler.reward.strict.compare.compare import equal, kind_of
 from deepscaler.reward.strict.compare.values import TooMuchWork
-from deepscaler.reward.strict.parse.answers import has_thousands, parse_answer
+from deepscaler.reward.strict.parse.answers import has_thousands, parse_answer, read_answer
 from deepscaler.reward.strict.parse.numerals import read_number
-from deepscaler.reward.strict.parse.tokens import GREEK
+from deepscaler.reward.strict.parse.tokens import GREEK, tokenize
+from deepscaler.reward.strict.parse.units import split_unit
 from deepscaler.reward.strict.text import words
 from deepscaler.reward.strict.text.clean import clean
-from deepscaler.reward.strict.tree import Answer, Collection, Scalar
+from deepscaler.reward.strict.tree import Answer, Collection, Scalar, symbols
 from deepscaler.reward.verdicts import MAX_ANSWER, Refused, Verdict
 
 LETTER = rf"(?:\\(?:{'|'.join(sorted(GREEK))})(?![A-Za-z])|[A-Za-z](?![A-Za-z]{{3}}))(?:_\w|_\{{\w+\}})?"
 WIDE_SLASH = re.compile(rf"/ *((?:{LETTER} *){{2,}})")
+PLAIN_UNIT = re.compile(r"[A-Za-z}Ω]$|[A-Za-z}]\^?[{-]*[0-9]\}?$")
+UPRIGHT_END = re.compile(r"\\(?:mathrm|rm|text|textrm|mbox|operatorname) *\{[^{}0-9]*\}(?:\^\{?-?[0-9]\}?)?$")
+APART = re.compile(r"[0-9)}] +(?:\\frac *\{|\\?[A-Za-z])[^0-9+=]*(?:\^\{?-?[0-9]\}?)?\}?$")
+"""A space before letters at the end."""
 FLOAT_DIGITS = 16
 NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 
@@ -95,14 +100,41 @@ def equal_with_wide_slash(gold: str, answer: str) -> bool:
 
 
 def equal_with_plain_unit(trees: list[Answer], texts: tuple[str, str]) -> bool:
-    r"""`5 \text{ m/s}` and `5 m/s`, whose letters are symbols at first sight."""
-    for one, other, text in ((trees[0], trees[1], texts[1]), (trees[1], trees[0], texts[0])):
-        if isinstance(one, Scalar) and isinstance(other, Scalar) and one.unit and not other.unit:
-            number, unit, rest = text.rpartition(one.unit)
-            if unit and not rest and number.strip():
-                with suppress(Refused):
-                    return equal(one, parse_answer(number.strip()))
+    r"""`5 \text{ m/s}` and `5 m/s`, whose letters are symbols at first sight.
+
+    Beside a gold with a unit any letters that name one will do, beside a bare number only what is hardly a factor.
+    """
+    if not all(isinstance(tree, Scalar) for tree in trees):
+        return False
+    for index in (0, 1):
+        number = with_plain_unit(texts[index])
+        other = trees[1 - index]
+        if number is None or not isinstance(other, Scalar):
+            continue
+        is_bare = index == 1 and not symbols(other.node) and is_clearly_unit(texts[index], number.unit)
+        if other.unit or is_bare:
+            return equal(*((trees[0], number) if index else (number, trees[1])))
     return False
+
+
+def with_plain_unit(text: str) -> Scalar | None:
+    """The quantity that a text is when letters at its end name a unit; None where they do not."""
+    if not PLAIN_UNIT.search(text):
+        return None
+    with suppress(Refused):
+        tokens, unit = split_unit(tokenize(text), letters=True)
+        if unit and isinstance(number := read_answer(tokens, 0), Scalar):
+            return Scalar(number.node, unit)
+    return None
+
+
+def is_clearly_unit(text: str, unit: str) -> bool:
+    """Whether letters behind a bare number stand apart and are no mere small letter, which would be a factor."""
+    words = re.findall(r"[^\W\d_]+", unit)
+    if UPRIGHT_END.search(text) or any(sign in unit for sign in ("μ", "Ω", "Å", "_o")):
+        return True
+    is_letter = len(words) == 1 and len(words[0]) == 1 and words[0].islower()
+    return APART.search(text) is not None and not is_letter
 
 
 def equal_as_lists(gold: str, answer: str, trees: list[Answer]) -> bool:

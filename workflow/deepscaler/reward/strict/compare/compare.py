@@ -24,6 +24,7 @@ from deepscaler.reward.strict.tree import (
 )
 
 MAX_UNORDERED = 60
+MAX_SPELLINGS = 4
 
 
 def kind_of(answer: Answer) -> str:
@@ -33,6 +34,8 @@ def kind_of(answer: Answer) -> str:
 def equal(gold: Answer, answer: Answer) -> bool:
     """Whether the answer means what the gold means."""
     gold, answer = single(gold), single(answer)
+    if is_given_again(gold, answer):
+        return True
     if isinstance(gold, Conditioned) or isinstance(answer, Conditioned):
         return equal_conditioned(gold, answer, equal)
     if isinstance(gold, Relation) or isinstance(answer, Relation):
@@ -65,10 +68,17 @@ def equal(gold: Answer, answer: Answer) -> bool:
 
 
 def single(answer: Answer) -> Answer:
-    """The only item of a collection that holds one, perhaps more than once; other answers as they are."""
-    while isinstance(answer, Collection) and all(item == answer.items[0] for item in answer.items[1:]):
+    """The only item of a collection that holds one; other answers as they are."""
+    while isinstance(answer, Collection) and len(answer.items) == 1:
         answer = answer.items[0]
     return answer
+
+
+def is_given_again(gold: Answer, answer: Answer) -> bool:
+    r"""Whether the answer gives the gold more than once, perhaps in other words (`\frac34 or 0.75`, `2, 2`)."""
+    if not isinstance(gold, Scalar | Relation) or not isinstance(answer, Collection) or answer.is_set:
+        return False
+    return len(answer.items) <= MAX_SPELLINGS and all(equal(gold, item) for item in answer.items)
 
 
 def equal_all(one: tuple[Answer, ...], other: tuple[Answer, ...]) -> bool:
@@ -137,8 +147,10 @@ def spread_assignment(collection: Collection) -> Collection:
 
 
 def equal_unordered(gold: Collection, answer: Collection) -> bool:
-    """As sets: an item written twice counts once."""
-    ours, theirs = distinct(list(gold.items)), distinct(list(answer.items))
+    """In any order; what a bare list holds twice counts twice, in a set it counts once."""
+    ours, theirs = list(gold.items), list(answer.items)
+    if gold.is_set:
+        ours, theirs = distinct(ours), distinct(theirs)
     if len(ours) != len(theirs):
         return False
     if len(ours) > MAX_UNORDERED:
@@ -205,5 +217,5 @@ def equal_parts(gold: Combination, answer: Combination) -> bool:
     if gold.operators != answer.operators:
         return False
     if set(gold.operators) <= {"comma"} or set(gold.operators) <= {"cup"} or set(gold.operators) <= {"cap"}:
-        return equal_unordered(Collection(gold.parts), Collection(answer.parts))
+        return equal_unordered(Collection(gold.parts, True), Collection(answer.parts, True))
     return equal_all(gold.parts, answer.parts)

@@ -11,6 +11,7 @@ WORD = re.compile(r"[a-z]+")
 DEGREE = Unit((("°", 1),), Fraction(1))
 LENGTHS_OF_ARC = {"'": "ft", "''": "in"}
 """What primes say beside a length."""
+STERLING = (("£", 1),)
 
 
 def in_one_unit(gold: Scalar, answer: Scalar) -> tuple[Node, Node] | None:
@@ -50,6 +51,8 @@ def converted(gold: Scalar, ours: Unit, answer: Scalar, theirs: Unit) -> tuple[N
         if side.unit in LENGTHS_OF_ARC and other.dimensions == (("m", 1),):
             length = read_unit(LENGTHS_OF_ARC[side.unit])
             ours, theirs = (length or ours, theirs) if side is gold else (ours, length or theirs)
+    if STERLING in (ours.dimensions, theirs.dimensions) and {gold.unit, answer.unit} & {"pound", "pounds"}:
+        return gold.node, answer.node
     if is_any(ours, theirs) or is_any(theirs, ours):
         return gold.node, answer.node
     if ours.dimensions != theirs.dimensions:

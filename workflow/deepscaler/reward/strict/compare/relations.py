@@ -11,7 +11,7 @@ from fractions import Fraction
 from deepscaler.reward.strict.compare.derivatives import primed
 from deepscaler.reward.strict.compare.functions import NoValue
 from deepscaler.reward.strict.compare.samples import samples
-from deepscaler.reward.strict.compare.scalars import equal_scalars
+from deepscaler.reward.strict.compare.scalars import equal_scalars, renamed
 from deepscaler.reward.strict.compare.sets import NotASet, equal_sets
 from deepscaler.reward.strict.compare.values import Evaluator
 from deepscaler.reward.strict.tree import (
@@ -31,6 +31,9 @@ from deepscaler.reward.strict.tree import (
 Equal = Callable[[Answer, Answer], bool]
 
 FUNCTION_NAMES = tuple(Node("symbol", name) for name in "fgh")
+NAMED_CALLS = frozenset(
+    ("abs", "max", "min", "sin", "cos", "tan", "floor", "ceil", "deg", "det", "gcd", "lcm", "Re", "Im")
+)
 UNKNOWNS = frozenset(("x", "y", "z"))
 INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
 
@@ -48,7 +51,9 @@ def equal_with_relation(gold: Answer, answer: Answer, equal: Equal) -> bool:
             pass
         return relation.operators == ("in",) and is_name(relation.sides[0]) and equal(relation.sides[1], other)
     value = value_of(relation)
-    return value is not None and equal(value, other)
+    if value is None and relation is answer and isinstance(gold, Scalar) and not symbols(gold.node):
+        value = value_of_expression(relation)
+    return value is not None and (equal(gold, value) if relation is answer else equal(value, answer))
 
 
 def is_inequality(relation: Relation) -> bool:
@@ -63,19 +68,53 @@ def equal_relations(gold: Relation, answer: Relation, equal: Equal) -> bool:
         return equal_inequalities(gold, answer)
     one, other = assigned_name(gold), assigned_name(answer)
     if one is not None and other is not None and names_agree(gold, one, answer, other):
-        ours, theirs = value_of(gold), value_of(answer)
+        respelled = with_arguments_of(gold, answer)
+        ours, theirs = value_of(gold), value_of(respelled) if respelled else None
         if ours is not None and theirs is not None and equal(ours, theirs):
             return True
     return equal_equations(gold, answer)
 
 
 def names_agree(gold: Relation, one: str, answer: Relation, other: str) -> bool:
-    """The same name, or y and f(x) for the same function."""
-    return (
-        one == other
-        or name_before_arguments(gold) == name_before_arguments(answer) != ""
-        or {is_dependent(gold), is_dependent(answer)} == {True}
+    """The same name, or y and f(x) for the same function; what a function is taken of counts."""
+    if one == other:
+        return True
+    ours, theirs = arguments(gold), arguments(answer)
+    if ours is not None and theirs is not None and not (are_variables(ours) and are_variables(theirs)):
+        return False
+    return name_before_arguments(gold) == name_before_arguments(answer) != "" or (
+        is_dependent(gold) and is_dependent(answer)
     )
+
+
+def arguments(relation: Relation) -> tuple[Node, ...] | None:
+    """What the function on the left is taken of; None where the left side is no function's value."""
+    left = relation.sides[0]
+    is_function = isinstance(left, Scalar) and left.node.kind == "opaque" and left.node.name != "derivative"
+    return left.node.parts if is_function and isinstance(left, Scalar) else None
+
+
+def are_variables(nodes: tuple[Node, ...]) -> bool:
+    names = {node.name for node in nodes if node.kind == "symbol"}
+    return len(names) == len(nodes)
+
+
+def with_arguments_of(gold: Relation, answer: Relation) -> Relation | None:
+    """`f(t) = 2t` as `f(x) = 2x`, where the gold's function is taken of x; None where the answer has another x."""
+    ours, theirs = arguments(gold), arguments(answer)
+    if not ours or not theirs or len(ours) != len(theirs) or not (are_variables(ours) and are_variables(theirs)):
+        return answer
+    names = {their.name: our.name for our, their in zip(ours, theirs, strict=True)}
+    free = set().union(*(symbols(side.node) for side in answer.sides if isinstance(side, Scalar)))
+    if names == {name: name for name in names}:
+        return answer
+    if free & (set(names.values()) - set(names)):
+        return None
+    sides = (
+        replace(side, node=renamed(side.node, lambda name: names.get(name, name))) if isinstance(side, Scalar) else side
+        for side in answer.sides
+    )
+    return Relation(tuple(sides), answer.operators)
 
 
 def name_before_arguments(relation: Relation) -> str:
@@ -91,8 +130,8 @@ def is_dependent(relation: Relation) -> bool:
     left, right = relation.sides[0], relation.sides[-1]
     if not isinstance(left, Scalar) or not isinstance(right, Scalar) or not symbols(right.node):
         return False
-    is_function = left.node.kind == "opaque" and left.node.name != "derivative"
-    return is_function or left.node == Node("symbol", "y")
+    of = arguments(relation)
+    return left.node == Node("symbol", "y") if of is None else are_variables(of)
 
 
 def without_approximation(relation: Relation) -> Relation:
@@ -115,13 +154,35 @@ def value_of(relation: Relation) -> Answer | None:
         return None
     last = relation.sides[-1]
     if assigned_name(relation) is not None:
-        return None if relation.sides[0] == last else last
+        return None if relation.sides[0] == last or not numbers_agree(relation.sides[1:]) else last
+    first = relation.sides[0]
+    if len(relation.sides) == 2 and is_name(last) and isinstance(first, Scalar) and not symbols(first.node):
+        return first
     if len(relation.sides) > 2 and any(is_name(side) for side in relation.sides[1:-1]):
         return last
     plain = [side for side in relation.sides if isinstance(side, Scalar) and not symbols(side.node)]
     if len(plain) < len(relation.sides) or not all(equal_scalars(side, plain[-1]) for side in plain[:-1]):
         return None
     return last
+
+
+def value_of_expression(relation: Relation) -> Answer | None:
+    """The value of an expression that a problem asks for, as in `m+n = 73`; None where it is an equation to be solved.
+
+    What has one unknown only, as `2x = 10`, is an equation for it.
+    """
+    first, last = relation.sides[0], relation.sides[-1]
+    if set(relation.operators) != {"="} or not isinstance(first, Scalar) or not isinstance(last, Scalar):
+        return None
+    if len(symbols(first.node)) < 2 or symbols(last.node) or not numbers_agree(relation.sides[1:]):
+        return None
+    return last
+
+
+def numbers_agree(sides: tuple[Answer, ...]) -> bool:
+    """Whether all sides without symbols have one value."""
+    plain = [side for side in sides if isinstance(side, Scalar) and not symbols(side.node)]
+    return all(equal_scalars(plain[-1], side) for side in plain[:-1])
 
 
 def assigned_name(relation: Relation) -> str | None:
@@ -149,12 +210,12 @@ def is_name_node(node: Node) -> bool:
     if node.kind == "opaque":
         return True
     if node.kind == "call":
-        return node.name in ("abs", "max", "min", "sin", "cos", "tan") and all(map(is_name_node, node.parts))
+        return node.name in NAMED_CALLS and all(map(is_name_node, node.parts))
     if node.kind == "divide":
         return all(map(is_name_node, node.parts))
     if node.kind == "multiply":
         if node.parts[0].kind == "power" and node.parts[0].parts[0] in FUNCTION_NAMES:  # the inverse f^{-1}(x)
-            return node.parts[1].kind == "symbol"
+            return node.parts[1].kind in ("symbol", "number")
         return all(is_name_node(part) and is_capital(part) for part in node.parts)
     return False
 
@@ -181,10 +242,8 @@ def equal_equations(gold: Relation, answer: Relation) -> bool:
         return True
     if are_proportional_in_unknowns(one, other):
         return True
-    respelled = primed(one, other)
-    return respelled is not None and (
-        constant_ratio(*respelled) is not None or are_proportional_in_unknowns(*respelled)
-    )
+    derived = primed(one, other)
+    return derived is not None and (constant_ratio(*derived) is not None or are_proportional_in_unknowns(*derived))
 
 
 def are_proportional_in_unknowns(one: Node, other: Node) -> bool:

@@ -24,7 +24,7 @@ UNIT_VALUES = frozenset(("^", "{", "}", "-", "/", "*", "cdot", "2", "3", "1"))
 MODULI = frozenset((("name", "pmod"), ("name", "bmod"), ("name", "mod")))
 SIGNS = frozenset((("name", "pm"), ("name", "mp")))
 OPENINGS = frozenset((("open", "("), ("open", "[")))
-CURRENCY: Token = ("operator", "¤")
+CURRENCIES: dict[Token, str] = {("operator", sign): sign.replace("¤", "$") for sign in "¤€£¥"}
 
 
 def quantity(tokens: list[Token]) -> Answer:
@@ -33,9 +33,9 @@ def quantity(tokens: list[Token]) -> Answer:
     Raises:
         Refused: they are not in the language.
     """
-    money = CURRENCY in tokens
+    money = next((CURRENCIES[token] for token in tokens if token in CURRENCIES), "")
     if money:
-        tokens = [token for token in tokens if token != CURRENCY]
+        tokens = [token for token in tokens if token not in CURRENCIES]
     if (numeral := read_numeral(tokens)) is not None:
         return numeral
     if ("operator", ":") in tokens:
@@ -50,7 +50,7 @@ def quantity(tokens: list[Token]) -> Answer:
     if not tokens:
         raise Refused("a unit alone")
     node = expression(tokens)
-    unit = "$" if money and not unit else unit
+    unit = unit or money
     if any(token in SIGNS for token in tokens):
         return Collection(tuple(Scalar(with_sign(node, sign), unit) for sign in "+-"))
     value = Scalar(node, unit)

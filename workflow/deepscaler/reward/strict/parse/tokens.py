@@ -6,6 +6,7 @@ without backslash); `text` (words); `open`, `close` (brackets, environments incl
 
 import re
 
+from deepscaler.reward.strict.units import read_unit
 from deepscaler.reward.verdicts import Refused
 
 MAX_TOKENS = 1500
@@ -116,7 +117,7 @@ class Tokenizer:
     def _other(self, value: str) -> None:
         if value in BRACKETS:
             self.add(BRACKETS[value], value)
-        elif value in "+-*/^=<>,;:|!&'.¤_%":
+        elif value in "+-*/^=<>,;:|!&'.¤€£¥_%":
             self.add("operator", value)
         else:
             raise Refused(f"character {value!r}")
@@ -238,7 +239,7 @@ class Tokenizer:
             for letter in content[:-1]:
                 self.add("letter", letter)
             self._symbol(content[-1])
-        elif self._follows_number() and UNIT_FORMULA.fullmatch(content):
+        elif self._follows_number() and (UNIT_FORMULA.fullmatch(content) or read_unit(content)):
             self.add("text", content)
         elif content.isalpha() or " " in content:
             self._text(content)

@@ -7,8 +7,8 @@ from deepscaler.reward.strict.units import read_unit
 
 REACH = 8
 """Tokens before the first word among which a unit may begin, as in `\\mu\text{m}` and `\frac{\text{m}}{...}`."""
-SYMBOLS = frozenset(("\\mu", "\\Omega", "k", "M_\\odot", "R_\\odot", "L_\\odot", "M_\\oplus", "R_\\oplus"))
-ASTRONOMICAL = frozenset(symbol for symbol in SYMBOLS if "\\o" in symbol)
+SYMBOLS = frozenset(("\\mu", "\\Omega", "k", "M_odot", "R_odot", "L_odot", "M_oplus", "R_oplus"))
+ASTRONOMICAL = frozenset(symbol for symbol in SYMBOLS if "_o" in symbol)
 CIRCLES: tuple[list[Token], ...] = (
     [("operator", "^"), ("name", "circ")],
     [("operator", "^"), ("open", "{"), ("name", "circ"), ("close", "}")],
@@ -39,7 +39,7 @@ def split_unit(tokens: list[Token], letters: bool = False) -> tuple[list[Token],
     for start in starts:
         reading = unit_reading(tokens[start:]) if may_begin(tokens, start, letters) else None
         if reading is not None and (reading.sure or letters) and read_unit(reading.text) is not None:
-            return tokens[:start], reading.text
+            return tokens[:start], reading.text.strip()
     return tokens, ""
 
 
