@@ -60,6 +60,8 @@ def power(a: complex, da: float, b: complex, db: float) -> Value:
         result = complex(a.real**b.real)
     else:
         result = a**b
+    if result == 0:
+        raise NoValue("too small")
     relative = abs(b) * da / abs(a) + abs(cmath.log(a)) * (db + EPSILON * abs(b)) + EPSILON
     return result, abs(result) * relative
 
@@ -130,6 +132,7 @@ ELEMENTARY = {
     "arctanh": cmath.atanh,
     "ln": cmath.log,
     "exp": cmath.exp,
+    "cis": lambda z: cmath.exp(1j * z),
     "Re": lambda z: complex(z.real),
     "Im": lambda z: complex(z.imag),
     "arg": lambda z: complex(cmath.phase(z)),

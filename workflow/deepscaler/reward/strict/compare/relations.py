@@ -155,9 +155,9 @@ def value_of(relation: Relation) -> Answer | None:
     last = relation.sides[-1]
     if assigned_name(relation) is not None:
         return None if relation.sides[0] == last or not numbers_agree(relation.sides[1:]) else last
-    first = relation.sides[0]
-    if len(relation.sides) == 2 and is_name(last) and isinstance(first, Scalar) and not symbols(first.node):
-        return first
+    left = relation.sides[0]
+    if len(relation.sides) == 2 and is_name(last) and isinstance(left, Scalar) and not symbols(left.node):
+        return left
     if len(relation.sides) > 2 and any(is_name(side) for side in relation.sides[1:-1]):
         return last
     plain = [side for side in relation.sides if isinstance(side, Scalar) and not symbols(side.node)]

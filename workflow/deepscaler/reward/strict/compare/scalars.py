@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from deepscaler.reward.strict.compare.exact import exact
 from deepscaler.reward.strict.compare.functions import NoValue
+from deepscaler.reward.strict.compare.modular import equal_by_remainders
 from deepscaler.reward.strict.compare.quantities import in_one_unit
 from deepscaler.reward.strict.compare.samples import samples
 from deepscaler.reward.strict.compare.values import SIGNIFICANT, Evaluator
@@ -94,6 +95,8 @@ def equal_nodes(one: Node, other: Node) -> bool:
     if one == other:
         return True
     names = symbols(one) | symbols(other)
+    if not names and (same := equal_by_remainders(one, other)) is not None and (same or decimals(one) == decimals(other)):
+        return same
     if not names and not has(one, "opaque", "series") and not has(other, "opaque", "series"):
         rounded = decimals(one) != decimals(other)
         return any(equal_at(one, other, {}, rounded, base) for base in log_bases(one, other))
@@ -162,6 +165,8 @@ def agree(one: Node, other: Node, base: float) -> bool:
         agreed += real
         if not real and positive:
             beyond_reals.append(same)
+    if not agreed and not beyond_reals:  # nowhere small enough for floats
+        return equal_by_remainders(one, other) is True
     return agreed >= 2 or (all(beyond_reals) and agreed + len(beyond_reals) >= 2)
 
 

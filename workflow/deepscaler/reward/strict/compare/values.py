@@ -94,12 +94,16 @@ class Evaluator:
 
     def _multiply(self, node: Node) -> Value:
         (a, da), (b, db) = self._value(node.parts[0]), self._value(node.parts[1])
+        if a * b == 0 and a and b:
+            raise NoValue("too small")
         return a * b, abs(a) * db + abs(b) * da + EPSILON * abs(a * b)
 
     def _divide(self, node: Node) -> Value:
         (a, da), (b, db) = self._value(node.parts[0]), self._value(node.parts[1])
         if abs(b) <= 4 * db:
             raise NoValue("division by zero")
+        if a / b == 0 and a:
+            raise NoValue("too small")
         return a / b, (da + abs(a / b) * db) / abs(b) + EPSILON * abs(a / b)
 
     def _negate(self, node: Node) -> Value:

@@ -8,6 +8,7 @@ is a function (`f(x)`, `I(0)`), before anything else a factor.
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 
 from deepscaler.reward.strict.parse.parser import PAIRS, Command, ExpressionParser
 from deepscaler.reward.strict.parse.tokens import FUNCTIONS
@@ -156,9 +157,18 @@ def big_operator(parser: ExpressionParser, name: str) -> Node:
         elif parser.take("operator", "^"):
             bounds["upper"] = whole_argument(parser)
     body = parser.product()
+    if variable == "i":
+        body = with_index(body)
     if name in ("sum", "prod") and variable and len(bounds) == 2:
         return Node("series", name, (Node("symbol", variable), bounds["lower"], bounds["upper"], body))
     return Node("opaque", f"{name} {variable}", (*bounds.values(), body))
+
+
+def with_index(node: Node) -> Node:
+    """What a sum over i adds up: its i is no imaginary unit."""
+    if node.kind == "constant" and node.name == "i":
+        return Node("symbol", "i")
+    return replace(node, parts=tuple(map(with_index, node.parts))) if node.parts else node
 
 
 def lower_bound(parser: ExpressionParser) -> tuple[str, Node]:
