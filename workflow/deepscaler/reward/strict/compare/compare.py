@@ -6,6 +6,7 @@ from deepscaler.reward.strict.compare.conditions import equal_cases, equal_condi
 from deepscaler.reward.strict.compare.relations import assigned_name, equal_with_relation, value_of
 from deepscaler.reward.strict.compare.scalars import equal_nodes, equal_scalars
 from deepscaler.reward.strict.compare.sets import NotASet, equal_sets, is_set_like
+from deepscaler.reward.strict.compare.vectors import components
 from deepscaler.reward.strict.parse.numerals import read_number
 from deepscaler.reward.strict.tree import (
     Answer,
@@ -53,6 +54,11 @@ def equal(gold: Answer, answer: Answer) -> bool:
             return equal_matrices(gold, answer)
         case (Matrix(), Sequence()) | (Sequence(), Matrix()):
             return equal_vectors(gold, answer)
+        case ((Matrix() | Sequence()) as vector, Scalar() as total) | (
+            Scalar() as total,
+            (Matrix() | Sequence()) as vector,
+        ):
+            return equal_components(vector, total)
         case Ratio(), Ratio():
             return equal_ratios(gold, answer)
         case Based(), Scalar():
@@ -188,6 +194,17 @@ def equal_vectors(gold: Answer, answer: Answer) -> bool:
     cells = tuple(cell for row in matrix.rows for cell in row)
     is_vector = len(matrix.rows) == 1 or all(len(row) == 1 for row in matrix.rows)
     return is_vector and sequence.opening + sequence.closing == "()" and equal_all(cells, sequence.items)
+
+
+def equal_components(vector: Matrix | Sequence, total: Scalar) -> bool:
+    """A vector, and a sum of unit vectors."""
+    if isinstance(vector, Sequence):
+        cells = vector.items if vector.opening + vector.closing == "()" else ()
+    else:
+        is_vector = len(vector.rows) == 1 or all(len(row) == 1 for row in vector.rows)
+        cells = tuple(cell for row in vector.rows for cell in row) if is_vector else ()
+    parts = components(total.node, len(cells)) if len(cells) in (2, 3) else None
+    return parts is not None and all(equal(cell, Scalar(part)) for cell, part in zip(cells, parts, strict=True))
 
 
 def equal_ratios(gold: Ratio, answer: Ratio) -> bool:

@@ -95,7 +95,8 @@ def equal_nodes(one: Node, other: Node) -> bool:
     if one == other:
         return True
     names = symbols(one) | symbols(other)
-    if not names and (same := equal_by_remainders(one, other)) is not None and (same or decimals(one) == decimals(other)):
+    same = None if names else equal_by_remainders(one, other)
+    if same is not None and (same or decimals(one) == decimals(other)):
         return same
     if not names and not has(one, "opaque", "series") and not has(other, "opaque", "series"):
         rounded = decimals(one) != decimals(other)

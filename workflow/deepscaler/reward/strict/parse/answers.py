@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence as Several
 from dataclasses import replace
 from functools import partial
+from itertools import product
+from math import prod
 
 from deepscaler.reward.strict.parse import labels
 from deepscaler.reward.strict.parse.brackets import closing_position, outside, split
@@ -304,7 +306,8 @@ def read_bracketed(tokens: list[Token], nesting: int) -> Answer | None:
         return collect([read_answer(item, nesting + 1) for item in items if item], True)
     if len(items) == 1:
         return read_answer(inside, nesting + 1) if needs_answer(inside) else None
-    return make_sequence(opening, closing, [read_answer(item, nesting + 1) for item in items])
+    tied = ("name", "mp") in inside
+    return make_sequence(opening, closing, [read_answer(item, nesting + 1) for item in items], tied)
 
 
 def set_condition(tokens: list[Token]) -> list[Token] | None:
@@ -316,17 +319,18 @@ def set_condition(tokens: list[Token]) -> list[Token] | None:
     return None
 
 
-def make_sequence(opening: str, closing: str, items: list[Answer]) -> Answer:
-    r"""A tuple; two of them where one item has both signs, as in `(0, \pm 2)`."""
-    double = [index for index, item in enumerate(items) if isinstance(item, Collection) and not item.is_set]
-    if len(double) != 1:
+def make_sequence(opening: str, closing: str, items: list[Answer], tied: bool = False) -> Answer:
+    r"""A tuple; several where items have both signs: every combination, or with ∓ among them (`tied`) one a sign."""
+    double = [item.items for item in items if isinstance(item, Collection) and not item.is_set]
+    if not double:
         return Sequence(opening, closing, tuple(items))
-    [index] = double
-    choices = items[index]
-    assert isinstance(choices, Collection)
-    return Collection(
-        tuple(Sequence(opening, closing, (*items[:index], each, *items[index + 1 :])) for each in choices.items)
-    )
+    choices = [item.items if isinstance(item, Collection) and not item.is_set else (item,) for item in items]
+    if tied:
+        choices = [each * (max(map(len, double)) // len(each)) for each in choices]
+    elif prod(map(len, double)) > MAX_ITEMS:
+        raise Refused("too many items")
+    several = zip(*choices, strict=False) if tied else product(*choices)
+    return Collection(tuple(Sequence(opening, closing, tuple(each)) for each in several))
 
 
 def needs_answer(tokens: list[Token]) -> bool:

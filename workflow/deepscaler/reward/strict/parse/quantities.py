@@ -1,6 +1,8 @@
 r"""From tokens to a quantity: an expression with a unit, a currency or words about it, a ratio, a numeral in a base."""
 
 import re
+from dataclasses import replace
+from itertools import product
 
 from deepscaler.reward.strict.parse.brackets import closing_position, split
 from deepscaler.reward.strict.parse.commands import COMMANDS
@@ -8,7 +10,18 @@ from deepscaler.reward.strict.parse.parser import ExpressionParser
 from deepscaler.reward.strict.parse.tokens import Token
 from deepscaler.reward.strict.parse.units import split_unit
 from deepscaler.reward.strict.text import phrases
-from deepscaler.reward.strict.tree import Answer, Based, Collection, Conditioned, Node, Ratio, Scalar, Words, negate
+from deepscaler.reward.strict.tree import (
+    Answer,
+    Based,
+    Collection,
+    Conditioned,
+    Node,
+    Ratio,
+    Scalar,
+    Words,
+    negate,
+    walk,
+)
 from deepscaler.reward.verdicts import Refused
 
 DIGIT = re.compile(r"[0-9]")
@@ -21,6 +34,7 @@ ROUNDING = re.compile(
 LETTER_NUMERAL = re.compile(r"((?=[A-Fa-f]*[0-9])[0-9A-Fa-f]++|[A-F]{2,})_(1[1-6])")
 UNIT_POWER = re.compile(r"\^ *\{?-?[0-9]\}?|[0-9]$")
 UNIT_VALUES = frozenset(("^", "{", "}", "-", "/", "*", "cdot", "2", "3", "1"))
+MAX_SIGNS = 3
 MODULI = frozenset((("name", "pmod"), ("name", "bmod"), ("name", "mod")))
 SIGNS = frozenset((("name", "pm"), ("name", "mp")))
 OPENINGS = frozenset((("open", "("), ("open", "[")))
@@ -52,7 +66,7 @@ def quantity(tokens: list[Token]) -> Answer:
     node = expression(tokens)
     unit = unit or money
     if any(token in SIGNS for token in tokens):
-        return Collection(tuple(Scalar(with_sign(node, sign), unit) for sign in "+-"))
+        return Collection(tuple(Scalar(each, unit) for each in with_signs(node)))
     value = Scalar(node, unit)
     remarks += more
     return Conditioned(value, tuple(map(Words, remarks)), restricts=True) if remarks else value
@@ -146,6 +160,29 @@ def without_modulus(tokens: list[Token]) -> tuple[list[Token], str]:
 def plainly(tokens: list[Token]) -> str:
     """A modulus without brackets and the word before it."""
     return "".join(value for kind, value in tokens if kind not in ("open", "close") and (kind, value) not in MODULI)
+
+
+def with_signs(node: Node) -> list[Node]:
+    r"""The values of an expression with ±: any combination of signs, or two where ∓ ties them together.
+
+    Raises:
+        Refused: there are too many signs.
+    """
+    signs = [each.name for each in walk(node) if each.kind == "plusminus"]
+    if "-" in signs:
+        return [with_sign(node, sign) for sign in "+-"]
+    if len(signs) > MAX_SIGNS:
+        raise Refused("too many signs")
+    return free_signs(node)
+
+
+def free_signs(node: Node) -> list[Node]:
+    if not node.parts:
+        return [node]
+    choices = [replace(node, parts=parts) for parts in product(*map(free_signs, node.parts))]
+    if node.kind != "plusminus":
+        return choices
+    return [sign for choice in choices for sign in (choice.parts[0], negate(choice.parts[0]))]
 
 
 def with_sign(node: Node, sign: str) -> Node:

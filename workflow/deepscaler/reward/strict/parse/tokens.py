@@ -26,6 +26,7 @@ FUNCTIONS = names(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arcsinh "
     "arccosh arctanh ln log lg exp sqrt cbrt floor ceil abs sgn gcd lcm max min det Re Im arg deg binom frac cis"
 )
+TEXT_FUNCTIONS = names("cis sgn gcd lcm max min log ln sin cos tan det")
 CONSTANTS = frozenset(("pi", "infty"))
 PLAIN_NAMES = {
     **{name: name for name in (*FUNCTIONS, *GREEK, *CONSTANTS) if len(name) > 1},
@@ -211,6 +212,8 @@ class Tokenizer:
             self._magnitude(words.lower())
         elif words == "to" and self._follows_number():
             self.add("operator", ":")
+        elif words in TEXT_FUNCTIONS and self.text[self.position :].lstrip()[:1] in ("(", "\\", "{"):
+            self._command(words)
         elif self.tokens and (match := BASE_IN_WORDS.fullmatch(words)):
             self._base(match[1])
         elif self.tokens and (match := MODULUS_IN_WORDS.fullmatch(words)):
