@@ -95,7 +95,8 @@ def equal_sequences(gold: Sequence, answer: Sequence) -> bool:
     """In order; the kind of bracket matters for two items, which may be an interval's ends."""
     if len(gold.items) != len(answer.items):
         return False
-    if len(gold.items) == 2 and (gold.opening, gold.closing) != (answer.opening, answer.closing):
+    brackets = [side.opening + side.closing for side in (gold, answer)]
+    if brackets[0] != brackets[1] and (len(gold.items) == 2 or not all(each in ("()", "[]") for each in brackets)):
         return False
     if all(isinstance(item, Scalar) and is_infinite(item.node) for item in (*gold.items, *answer.items)):
         return [sign(item) for item in gold.items] == [sign(item) for item in answer.items]
@@ -135,9 +136,11 @@ def equal_collections(gold: Collection, answer: Collection) -> bool:
     one, other = spread_assignment(gold), spread_assignment(answer)
     if (one is gold) != (other is answer) and equal_unordered(one, other):
         return True
+    if one is not gold and other is not answer and assigned_name_of(gold) != assigned_name_of(answer):
+        return False
     plain = [values_in_order(side) for side in (gold, answer)]
     assigned = [values is not side.items for values, side in zip(plain, (gold, answer), strict=True)]
-    if assigned[0] != assigned[1]:
+    if assigned[0] != assigned[1] and not any(isinstance(item, Relation) for item in plain[0] + plain[1]):
         return equal_all(plain[0], plain[1])
     return equal_unordered(one, other)
 
@@ -150,6 +153,12 @@ def spread_assignment(collection: Collection) -> Collection:
         if value is not None:
             return Collection((value, *rest), collection.is_set)
     return collection
+
+
+def assigned_name_of(collection: Collection) -> str | None:
+    """The name before the first value of `a = 4, -8, -10`."""
+    first = collection.items[0]
+    return assigned_name(first) if isinstance(first, Relation) else None
 
 
 def equal_unordered(gold: Collection, answer: Collection) -> bool:

@@ -27,6 +27,7 @@ from deepscaler.reward.strict.tree import (
     symbols,
     walk,
 )
+from deepscaler.reward.strict.units import read_unit
 
 Equal = Callable[[Answer, Answer], bool]
 
@@ -226,9 +227,13 @@ def is_capital(node: Node) -> bool:
 
 
 def difference_of(one: Answer, other: Answer) -> Node | None:
-    if isinstance(one, Scalar) and isinstance(other, Scalar):
-        return Node("add", parts=(one.node, negate(other.node)))
-    return None
+    """Left side minus right side; None where they are no expressions, or a unit makes other numbers of them."""
+    if not isinstance(one, Scalar) or not isinstance(other, Scalar):
+        return None
+    for unit in filter(None, (one.unit, other.unit)):
+        if (known := read_unit(unit)) is None or not known.dimensions:
+            return None
+    return Node("add", parts=(one.node, negate(other.node)))
 
 
 def equal_equations(gold: Relation, answer: Relation) -> bool:

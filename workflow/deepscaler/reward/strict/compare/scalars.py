@@ -41,25 +41,17 @@ def equal_scalars(gold: Scalar, answer: Scalar) -> bool:
 def without_mark(gold: Node, answer: Node) -> Iterator[tuple[Node, Node]]:
     """Both sides without a percent or degree sign that only one has, where leaving it out is usual.
 
-    A gold that is a fraction of one is no percentage, and one that holds π is an angle in radians.
+    A gold of at most one is no percentage, nor is one with roots or symbols; one that holds π is an angle in radians.
     """
     for mark in ("percent", "degree"):
         if gold.kind == mark != answer.kind:
             yield gold.parts[0], answer
         elif answer.kind == mark != gold.kind:
-            if mark == "percent" and is_fraction_of_one(gold):
+            if mark == "percent" and ((value := exact(gold)) is None or abs(value) <= 1):
                 continue
             if mark == "degree" and any(each.kind == "constant" and each.name == "pi" for each in walk(gold)):
                 continue
             yield gold, answer.parts[0]
-
-
-def is_fraction_of_one(node: Node) -> bool:
-    try:
-        value, _ = Evaluator({}).value(node)
-    except NoValue:
-        return False
-    return abs(value) <= 1
 
 
 def respelling(gold: Node, answer: Node) -> tuple[Node, Node] | None:

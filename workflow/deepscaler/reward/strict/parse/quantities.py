@@ -65,9 +65,11 @@ def quantity(tokens: list[Token]) -> Answer:
         raise Refused("a unit alone")
     node = expression(tokens)
     unit = unit or money
+    if unit in ("%", "percent"):
+        node, unit = Node("percent", parts=(node,)), ""
+    value: Answer = Scalar(node, unit)
     if any(token in SIGNS for token in tokens):
-        return Collection(tuple(Scalar(each, unit) for each in with_signs(node)))
-    value = Scalar(node, unit)
+        value = Collection(tuple(Scalar(each, unit) for each in with_signs(node)))
     remarks += more
     return Conditioned(value, tuple(map(Words, remarks)), restricts=True) if remarks else value
 

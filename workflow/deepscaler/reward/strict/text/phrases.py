@@ -28,7 +28,7 @@ CHANGING = vocabulary(
 """Words that make another statement of a number, or deny it."""
 CHANGING_PAIRS = re.compile(
     r"\b(?:at (?:least|most|minimum|maximum)|up to|(?:square|cube) of|sum of|product of|difference of|power of|log of|"
-    r"multiples? of|factors? of|divisors? of|times the|to the power|per cent of|percent of|out of|as (?:many|much) as)\b"
+    r"multiples? of|factors? of|divisors? of|times (?:the|pi|e|[a-z])|to the power|per cent of|percent of|out of|as (?:many|much) as)\b"
 )
 IDLE = vocabulary(
     "the a an answer answers is are was be it its this that these those there which we i he she they so thus hence "
