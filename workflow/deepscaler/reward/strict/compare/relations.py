@@ -155,7 +155,7 @@ def value_of(relation: Relation) -> Answer | None:
         return None
     last = relation.sides[-1]
     if assigned_name(relation) is not None:
-        return None if relation.sides[0] == last or not numbers_agree(relation.sides[1:]) else last
+        return None if relation.sides[0] == last else last
     left = relation.sides[0]
     if len(relation.sides) == 2 and is_name(last) and isinstance(left, Scalar) and not symbols(left.node):
         return left

@@ -84,6 +84,8 @@ def derivative(parser: ExpressionParser) -> Node:
     parser.position += 2
     below = parser.product()
     parser.expect("close", "}")
+    if below.kind in ("symbol", "power") and (below.parts[1] if below.parts else number(1)) != order:
+        raise Refused("a derivative of two orders")
     return Node("opaque", "derivative", (operand if operand is not None else parser.power(), order, below))
 
 
