@@ -104,12 +104,11 @@ def equal_with_plain_unit(trees: list[Answer], texts: tuple[str, str]) -> bool:
 
     Beside a gold with a unit any letters that name one will do, beside a bare number only what is hardly a factor.
     """
-    if not all(isinstance(tree, Scalar) for tree in trees):
-        return False
     for index in (0, 1):
-        number = with_plain_unit(texts[index])
-        other = trees[1 - index]
-        if number is None or not isinstance(other, Scalar):
+        tree, other = trees[index], trees[1 - index]
+        if not isinstance(tree, Scalar) or not isinstance(other, Scalar) or tree.unit or not symbols(tree.node):
+            continue
+        if (number := with_plain_unit(texts[index])) is None:
             continue
         is_bare = index == 1 and not symbols(other.node) and is_clearly_unit(texts[index], number.unit)
         if other.unit or is_bare:

@@ -6,11 +6,10 @@ What stands on the sides are answers in turn, so `equal` of `compare` comes in a
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 
 from deepscaler.reward.strict.compare.derivatives import primed
 from deepscaler.reward.strict.compare.functions import NoValue
-from deepscaler.reward.strict.compare.samples import samples
+from deepscaler.reward.strict.compare.samples import samples, traits_of, with_values
 from deepscaler.reward.strict.compare.scalars import equal_scalars, renamed
 from deepscaler.reward.strict.compare.sets import NotASet, equal_sets
 from deepscaler.reward.strict.compare.values import Evaluator
@@ -23,7 +22,6 @@ from deepscaler.reward.strict.tree import (
     Sequence,
     Words,
     negate,
-    number,
     symbols,
     walk,
 )
@@ -268,19 +266,13 @@ def are_proportional_in_unknowns(one: Node, other: Node) -> bool:
     return True
 
 
-def with_values(node: Node, values: dict[str, float]) -> Node:
-    if node.kind == "symbol" and node.name in values:
-        return number(Fraction(values[node.name]))
-    return replace(node, parts=tuple(with_values(part, values) for part in node.parts)) if node.parts else node
-
-
 def constant_ratio(one: Node, other: Node) -> float | None:
     """The constant c with one = c * other everywhere, or None."""
     names = symbols(one)
     if not names or names != symbols(other):
         return None
     ratios: list[complex] = []
-    for point, positive in samples(one, other):
+    for point, positive in samples(traits_of(one, other), one, other):
         evaluators = (Evaluator(point), Evaluator(point))
         try:
             (a, da), (b, db) = evaluators[0].value(one), evaluators[1].value(other)

@@ -1,32 +1,22 @@
 """Where a function of one variable takes a value: by bisection, for polynomials between their extrema."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 
 from deepscaler.reward.strict.compare.exact import exact
+from deepscaler.reward.strict.compare.functions import NoValue
+from deepscaler.reward.strict.compare.values import Evaluator
 from deepscaler.reward.strict.tree import Node, symbols
 
 Function = Callable[[float], float | None]
 Polynomial = tuple[Fraction, ...]
 """Coefficients, the constant first; the last is not zero."""
 
-HALVINGS = 60
+HALVINGS = 50
 MAX_ROOTS = 12
 MAX_DEGREE = 12
 MAX_COEFFICIENT = 10**30
-
-
-def linear_root(function: Function) -> float | None:
-    """The zero of a function that is linear and not constant; None for any other."""
-    values = [function(x) for x in (0.0, 1.0, 3.0)]
-    if any(value is None for value in values):
-        return None
-    low, middle, high = (float(value or 0) for value in values)
-    slope = middle - low
-    if slope == 0 or abs(high - low - 3 * slope) > 1e-9 * (abs(high) + abs(low)):
-        return None
-    return -low / slope
 
 
 def crossings(function: Function, grid: Iterable[float]) -> list[float]:
@@ -56,9 +46,9 @@ def bisected(function: Function, low: float, high: float, rising: bool) -> float
 
 
 def polynomial(node: Node, name: str) -> Polynomial | None:
-    """The expression as a polynomial in one symbol with rational coefficients, where it is one."""
+    """The expression as a polynomial in one symbol where it is one."""
     if not symbols(node):
-        value = exact(node)
+        value = number_value(node)
         return None if value is None else trimmed([value])
     match node.kind:
         case "symbol":
@@ -73,7 +63,7 @@ def polynomial(node: Node, name: str) -> Polynomial | None:
         case "multiply":
             return times(polynomial(node.parts[0], name), polynomial(node.parts[1], name))
         case "divide":
-            below = exact(node.parts[1])
+            below = None if symbols(node.parts[1]) else number_value(node.parts[1])
             return times(polynomial(node.parts[0], name), (1 / below,)) if below else None
         case "power":
             exponent = exact(node.parts[1])
@@ -87,6 +77,26 @@ def polynomial(node: Node, name: str) -> Polynomial | None:
                     return None
             return result
     return None
+
+
+def number_value(node: Node) -> Fraction | None:
+    """The value of an expression without symbols: exact, or nearly so where it is irrational."""
+    if (value := exact(node)) is not None:
+        return value
+    try:
+        near, _ = Evaluator({}).value(node)
+    except NoValue:
+        return None
+    return None if near.imag else Fraction(near.real).limit_denominator(10**9)
+
+
+def polynomial_parts(node: Node, name: str) -> Iterator[Polynomial]:
+    """The largest parts that are polynomials."""
+    for part in node.parts:
+        if (coefficients := polynomial(part, name)) is not None:
+            yield coefficients
+        else:
+            yield from polynomial_parts(part, name)
 
 
 def trimmed(coefficients: list[Fraction]) -> Polynomial | None:

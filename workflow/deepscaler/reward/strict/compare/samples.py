@@ -4,20 +4,24 @@ A kink is what an expression does at some value of a part: |x-4| bends where x-4
 whole, ln(x-3) ends where x-3 is 0. Between two neighbouring kinks, and beyond the last, there is a point of its own.
 """
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
 from deepscaler.reward.strict.compare.exact import exact
 from deepscaler.reward.strict.compare.functions import NoValue
-from deepscaler.reward.strict.compare.roots import Function, crossings, linear_root
+from deepscaler.reward.strict.compare.roots import Function, crossings, polynomial, polynomial_parts, real_roots
 from deepscaler.reward.strict.compare.values import Evaluator
-from deepscaler.reward.strict.tree import Node, negate, symbols, walk
+from deepscaler.reward.strict.tree import Node, negate, number, symbols, walk
 
 POSITIVE = (0.6180339, 1.3247179, 2.2360679, 0.3819660, 1.7320508, 0.9159655, 2.6854520, 1.2020569)
 SIGNS = ((1, 1, 1, 1), (-1, -1, -1, -1), (-1, 1, -1, 1), (1, -1, -1, 1))
 COUNTING = frozenset(["n", "k", "m", "j", "N", "K", "M", "p", "q", "r", "s", "t"])
 DISCRETE_CALLS = frozenset(("floor", "ceil", "factorial", "factorial2", "binom", "mod", "gcd", "lcm"))
+KINKS = frozenset(("abs", "sgn", "max", "min", "floor", "ceil", "mod"))
 JUMPS = frozenset(("floor", "ceil", "mod", "gcd", "lcm"))
 ENDS = {
     **dict.fromkeys(("abs", "sgn", "sqrt", "root", "cbrt", "ln", "log", "lg"), (0.0,)),
@@ -42,37 +46,88 @@ class Sample(NamedTuple):
     positive: bool
 
 
-def samples(*nodes: Node) -> Iterator[Sample]:
-    """Points for expressions compared with each other, the cheap ones first."""
-    names = sorted(set().union(*map(symbols, nodes)))
-    whole = whole_names(nodes, names)
-    yield from whole_samples(nodes, names, whole) if whole else real_samples(nodes, names)
+@dataclass(slots=True)
+class Traits:
+    """What decides where expressions are compared.
+
+    `names` of all symbols, and those that stand for whole numbers (`whole`); whether i is about, a log without a base
+    (`bare_log`), what has no value without its symbols (`is_opaque`), or what jumps (`has_jumps`); `bends` are parts of
+    the expressions, with the values at which what holds them bends, jumps or ends.
+    """
+
+    names: list[str]
+    whole: list[str]
+    bends: list[tuple[Node, tuple[float, ...]]]
+    has_i: bool = False
+    bare_log: bool = False
+    is_opaque: bool = False
+    has_jumps: bool = False
+    has_kinks: bool = False
 
 
-def whole_names(nodes: tuple[Node, ...], names: list[str]) -> list[str]:
-    """Symbols that stand for whole numbers: bounds of series, and usual names for counts beside floors and the like."""
-    bounds = set[str]()
+def traits_of(*nodes: Node) -> Traits:
+    """One pass over the expressions."""
+    names, bounds = set[str](), set[str]()
+    traits = Traits([], [], [])
+    discrete = False
     for node in nodes:
         for each in walk(node):
-            if each.kind == "series":
-                bounds |= symbols(each.parts[1]) | symbols(each.parts[2])
-    discrete = any(map(is_discrete, nodes))
-    return [name for name in names if name in bounds or (discrete and name.partition("_")[0] in COUNTING)]
+            match each.kind:
+                case "symbol":
+                    names.add(each.name)
+                case "constant":
+                    traits.has_i |= each.name == "i"
+                case "opaque":
+                    traits.is_opaque = True
+                case "series":
+                    traits.is_opaque = True
+                    bounds |= symbols(each.parts[1]) | symbols(each.parts[2])
+                case "power":
+                    discrete |= add_power(each, traits)
+                case "call":
+                    discrete |= each.name in DISCRETE_CALLS
+                    add_call(each, traits)
+    traits.names = sorted(names)
+    traits.whole = [
+        name for name in traits.names if name in bounds or (discrete and name.partition("_")[0] in COUNTING)
+    ]
+    return traits
 
 
-def is_discrete(node: Node) -> bool:
-    """Whether the expression means something for whole numbers only: floors, binomials, powers of -1."""
-    for each in walk(node):
-        if each.kind == "call" and each.name in DISCRETE_CALLS:
-            return True
-        if each.kind == "power" and not symbols(each.parts[0]) and symbols(each.parts[1]):
-            base = exact(each.parts[0])
-            if base is not None and base < 0:
-                return True
+def add_power(node: Node, traits: Traits) -> bool:
+    """Note a power that is no whole one; whether it is one of a negative number, which only whole exponents have."""
+    base, exponent = node.parts
+    if exponent.kind == "number" and exponent.number.denominator == 1:
+        return False
+    if not symbols(base):
+        value = exact(base) if symbols(exponent) else None
+        return value is not None and value < 0
+    value = exact(exponent)
+    if value is None or value.denominator != 1:
+        traits.bends.append((base, (0.0,)))
     return False
 
 
-def real_samples(nodes: tuple[Node, ...], names: list[str]) -> Iterator[Sample]:
+def add_call(node: Node, traits: Traits) -> None:
+    traits.bare_log |= node.name == "log" and len(node.parts) == 1
+    traits.has_jumps |= node.name in JUMPS
+    traits.has_kinks |= node.name in KINKS
+    if node.name in ("max", "min"):
+        for one, other in pairwise(node.parts):
+            traits.bends.append((Node("add", parts=(one, negate(other))), (0.0,)))
+    elif node.name == "mod" and len(node.parts) == 2:
+        traits.bends.append((Node("divide", parts=node.parts), ENDS["floor"]))
+    elif node.name in ENDS and symbols(node.parts[0]):
+        traits.bends.append((node.parts[0], ENDS[node.name]))
+
+
+def samples(traits: Traits, *nodes: Node) -> Iterator[Sample]:
+    """Points for expressions compared with each other, the cheap ones first."""
+    yield from whole_samples(traits, nodes) if traits.whole else real_samples(traits, nodes)
+
+
+def real_samples(traits: Traits, nodes: tuple[Node, ...]) -> Iterator[Sample]:
+    names = traits.names
     for turn in range(3):
         yield Sample(generic(names, turn), True)
     for turn in range(1, 4):
@@ -82,12 +137,13 @@ def real_samples(nodes: tuple[Node, ...], names: list[str]) -> Iterator[Sample]:
             for index, name in enumerate(names)
         }
         yield Sample(values, False)
-    bends = list(kinks(nodes))[:MAX_KINKS]
-    if not bends:
+    if not traits.bends:
         return
     base = generic(names, 0)
+    beyond = largest_constant(nodes) if traits.has_kinks else 0.0
     for name in names:
-        for value in beside(critical_values(bends, base, name) or [0.0], largest_constant(nodes)):
+        critical = critical_values(traits, base, name)
+        for value in beside(critical, beyond) if critical else ():
             if value > 0 or "_" not in name:
                 yield Sample({**base, name: value}, value > 0)
 
@@ -96,7 +152,8 @@ def generic(names: list[str], turn: int) -> dict[str, float]:
     return {name: POSITIVE[(index * 3 + turn) % 8] + 0.11 * turn + 0.01 * index for index, name in enumerate(names)}
 
 
-def whole_samples(nodes: tuple[Node, ...], names: list[str], whole: list[str]) -> Iterator[Sample]:
+def whole_samples(traits: Traits, nodes: tuple[Node, ...]) -> Iterator[Sample]:
+    names, whole = traits.names, traits.whole
     points = []
     for turn in range(9):
         points.append(
@@ -108,61 +165,52 @@ def whole_samples(nodes: tuple[Node, ...], names: list[str], whole: list[str]) -
             }
         )
         yield Sample(points[-1], True)
-    bends = list(kinks(nodes))[:MAX_KINKS]
-    if not bends and not any(each.kind == "call" and each.name in JUMPS for node in nodes for each in walk(node)):
+    if not traits.bends and not traits.has_jumps:
         return
     base = points[1]
     for name in names:
         if name not in whole:
-            critical = critical_values(bends, base, name)
+            critical = critical_values(traits, base, name)
             for value in beside(critical, largest_constant(nodes)) if critical else []:
                 yield Sample({**base, name: value}, value > 0)
             continue
         values = set(range(FIRST_WHOLE, FIRST_WHOLE + CONSECUTIVE))
-        for number in (*critical_values(bends, base, name), *whole_constants(nodes)):
-            values |= {round(number) + step for step in (-1, 0, 1)} | {round(2 * number) + step for step in (-1, 1)}
+        for each in (*critical_values(traits, base, name), *whole_constants(nodes)):
+            values |= {round(each) + step for step in (-1, 0, 1)} | {round(2 * each) + step for step in (-1, 1)}
         values.add(round(1.7 * max(values)) + 1)
         for value in sorted(value for value in values if value >= 2)[:MAX_SAMPLES]:
             yield Sample({**base, name: float(value)}, True)
 
 
-def kinks(nodes: tuple[Node, ...]) -> Iterator[tuple[Node, tuple[float, ...]]]:
-    """Parts of the expressions, with the values at which what holds them bends, jumps or ends."""
-    for node in nodes:
-        for each in walk(node):
-            if each.kind == "call" and each.name in ("max", "min"):
-                for one, other in pairwise(each.parts):
-                    yield Node("add", parts=(one, negate(other))), (0.0,)
-            elif each.kind == "call" and each.name == "mod" and len(each.parts) == 2:
-                yield Node("divide", parts=each.parts), ENDS["floor"]
-            elif each.kind == "call" and each.name in ENDS and symbols(each.parts[0]):
-                yield each.parts[0], ENDS[each.name]
-            elif each.kind == "power" and symbols(each.parts[0]) and not is_whole(each.parts[1]):
-                yield each.parts[0], (0.0,)
-
-
-def is_whole(node: Node) -> bool:
-    value = exact(node)
-    return value is not None and value.denominator == 1
-
-
-def critical_values(bends: list[tuple[Node, tuple[float, ...]]], base: dict[str, float], name: str) -> list[float]:
+def critical_values(traits: Traits, base: dict[str, float], name: str) -> list[float]:
     """Values of one symbol at which the expressions have a kink, the others as in `base`; ascending."""
     found: set[float] = set()
-    for part, targets in bends:
-        if name not in symbols(part):
-            continue
-
-        def function(x: float, part: Node = part) -> float | None:
-            return real_value(part, {**base, name: x})
-
-        if (root := linear_root(function)) is not None:
-            slope = (function(root + 1) or 0) - (function(root) or 0)
-            found |= {root + target / slope for target in targets if slope}
-        else:
-            for target in targets[:3]:
-                found |= set(crossings(shifted(function, target), GRID))
+    for part, targets in traits.bends[:MAX_KINKS]:
+        if name in symbols(part):
+            found |= roots(with_values(part, base, name), name, targets, traits.has_kinks)
     return sorted(x for x in found if abs(x) < MAX_CONSTANT)[:MAX_CRITICAL]
+
+
+def roots(part: Node, name: str, targets: tuple[float, ...], search: bool) -> set[float]:
+    """Where an expression in one symbol takes one of some values; `search` where no polynomial says so."""
+    if (coefficients := polynomial(part, name)) is not None:
+        constant, *others = coefficients or (Fraction(0),)
+        return {x for target in targets for x in real_roots((constant - Fraction(target), *others))}
+    found = {x for each in polynomial_parts(part, name) for x in real_roots(each)}
+
+    def function(x: float) -> float | None:
+        return real_value(part, {name: x})
+
+    return (
+        found | {x for target in targets[:3] for x in crossings(shifted(function, target), GRID)} if search else found
+    )
+
+
+def with_values(node: Node, values: dict[str, float], free: str = "") -> Node:
+    """The expression with numbers for its symbols, but for one that stays free."""
+    if node.kind == "symbol" and node.name in values and node.name != free:
+        return number(Fraction(values[node.name]).limit_denominator(10**5))
+    return replace(node, parts=tuple(with_values(part, values, free) for part in node.parts)) if node.parts else node
 
 
 def shifted(function: Function, target: float) -> Function:
@@ -178,14 +226,19 @@ def real_value(node: Node, point: dict[str, float]) -> float | None:
 
 
 def beside(critical: list[float], beyond: float) -> Iterator[float]:
-    """The critical values, points just beside and between them, and points beyond them and every constant."""
-    ordered = sorted(set(critical))
-    for value in ordered:
-        yield from (value, value - ASIDE, value + ASIDE)
-    for low, high in pairwise(ordered):
-        yield low + 0.47 * (high - low)
-    yield ordered[-1] + 1.71 * beyond
-    yield ordered[0] - 1.73 * beyond
+    """Two points below the critical values, one between any two and two above them.
+
+    Where there are kinks, the values themselves and points just before them, too; the far points are beyond every
+    constant.
+    """
+    yield critical[0] - ASIDE
+    for low, high in zip(critical, (*critical[1:], math.inf), strict=True):
+        yield low + min(ASIDE, (high - low) / 2)
+    yield from (critical[-1] + 1.71 * (beyond or 1), critical[0] - 1.73 * (beyond or 1))
+    if beyond:
+        yield critical[0]
+        for low, high in pairwise(critical):
+            yield from (high, high - ASIDE, low + 0.47 * (high - low))
 
 
 def largest_constant(nodes: tuple[Node, ...]) -> float:

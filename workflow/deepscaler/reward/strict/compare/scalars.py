@@ -9,9 +9,9 @@ from deepscaler.reward.strict.compare.exact import exact
 from deepscaler.reward.strict.compare.functions import NoValue
 from deepscaler.reward.strict.compare.modular import equal_by_remainders
 from deepscaler.reward.strict.compare.quantities import in_one_unit
-from deepscaler.reward.strict.compare.samples import samples
+from deepscaler.reward.strict.compare.samples import Traits, samples, traits_of
 from deepscaler.reward.strict.compare.values import SIGNIFICANT, Evaluator
-from deepscaler.reward.strict.tree import Node, Scalar, has, symbols, walk
+from deepscaler.reward.strict.tree import Node, Scalar, symbols, walk
 
 SLACK = 64.0
 """Multiples of the rounding bound that two equal values may differ by."""
@@ -86,14 +86,16 @@ def equal_nodes(one: Node, other: Node) -> bool:
         return first == second or (decimals(one) != decimals(other) and rounds(one, other, first, second))
     if one == other:
         return True
-    names = symbols(one) | symbols(other)
-    same = None if names else equal_by_remainders(one, other)
-    if same is not None and (same or decimals(one) == decimals(other)):
-        return same
-    if not names and not has(one, "opaque", "series") and not has(other, "opaque", "series"):
-        rounded = decimals(one) != decimals(other)
-        return any(equal_at(one, other, {}, rounded, base) for base in log_bases(one, other))
-    return equal_at_points(one, other)
+    traits = traits_of(one, other)
+    bases = (math.e, 10.0) if traits.bare_log else (math.e,)
+    if traits.names or traits.is_opaque:
+        return any(agree(one, other, traits, base) for base in bases)
+    rounded = decimals(one) != decimals(other)
+    outcomes = [equal_at(one, other, {}, rounded, base) for base in bases]
+    if all(outcome is False for outcome in outcomes):
+        return False
+    same = equal_by_remainders(one, other)
+    return True in outcomes if same is None or (rounded and not same) else same
 
 
 def decimals(node: Node) -> bool:
@@ -130,17 +132,12 @@ def within(a: complex, da: float, b: complex, db: float, slack: float) -> bool |
     return gap <= tolerance
 
 
-def equal_at_points(one: Node, other: Node) -> bool:
-    return any(agree(one, other, base) for base in log_bases(one, other))
-
-
-def agree(one: Node, other: Node, base: float) -> bool:
+def agree(one: Node, other: Node, traits: Traits, base: float) -> bool:
     """Equality at every sample point where both have real values, or complex ones where i is about or none is real."""
     rounded = decimals(one) != decimals(other)
-    with_i = any(each.kind == "constant" and each.name == "i" for node in (one, other) for each in walk(node))
     agreed = 0
     beyond_reals: list[bool] = []
-    for point, positive in samples(one, other):
+    for point, positive in samples(traits, one, other):
         evaluators = (Evaluator(point, rounded, base), Evaluator(point, rounded, base))
         try:
             (a, da), (b, db) = evaluators[0].value(one), evaluators[1].value(other)
@@ -149,7 +146,7 @@ def agree(one: Node, other: Node, base: float) -> bool:
         same = within(a, da, b, db, 1.0 if rounded else SLACK)
         if same is None:
             continue
-        if with_i:
+        if traits.has_i:
             real = positive or (is_real(a) and is_real(b))
         else:
             real = not (evaluators[0].left_reals or evaluators[1].left_reals)
@@ -165,9 +162,3 @@ def agree(one: Node, other: Node, base: float) -> bool:
 
 def is_real(value: complex) -> bool:
     return abs(value.imag) <= 1e-9 * abs(value)
-
-
-def log_bases(*nodes: Node) -> tuple[float, ...]:
-    """What a log without a base may mean."""
-    bare = any(each.kind == "call" and each.name == "log" and len(each.parts) == 1 for n in nodes for each in walk(n))
-    return (math.e, 10.0) if bare else (math.e,)

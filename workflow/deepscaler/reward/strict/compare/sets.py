@@ -1,12 +1,12 @@
 """Sets of real numbers: intervals, unions, inequalities; compared by membership at and between critical points."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from deepscaler.reward.strict.compare.functions import NoValue
-from deepscaler.reward.strict.compare.roots import Polynomial, crossings, polynomial, real_roots
+from deepscaler.reward.strict.compare.roots import crossings, polynomial, polynomial_parts, real_roots
 from deepscaler.reward.strict.compare.samples import ASIDE, GRID, real_value
 from deepscaler.reward.strict.compare.values import Evaluator
 from deepscaler.reward.strict.tree import (
@@ -232,15 +232,6 @@ def boundaries(sides: list[Node], name: str) -> list[float]:
         grid = sorted({*GRID, *(x for end in found for x in (end, end + ASIDE, end - ASIDE)), *range(-12, 13)})
         found |= set(crossings(function, grid))
     return sorted(found)[:MAX_CRITICAL]
-
-
-def polynomial_parts(node: Node, name: str) -> Iterator[Polynomial]:
-    """The largest parts that are polynomials."""
-    for part in node.parts:
-        if (coefficients := polynomial(part, name)) is not None:
-            yield coefficients
-        else:
-            yield from polynomial_parts(part, name)
 
 
 def constants(node: Node) -> set[float]:

@@ -9,6 +9,8 @@ REACH = 8
 """Tokens before the first word among which a unit may begin, as in `\\mu\text{m}` and `\frac{\text{m}}{...}`."""
 SYMBOLS = frozenset(("\\mu", "\\Omega", "k", "M_odot", "R_odot", "L_odot", "M_oplus", "R_oplus"))
 ASTRONOMICAL = frozenset(symbol for symbol in SYMBOLS if "_o" in symbol)
+MARKS = frozenset((("operator", "'"), ("name", "circ"), *(("letter", symbol) for symbol in ASTRONOMICAL)))
+"""What announces a unit without words: a prime, the circle of °C, the sun's symbol."""
 CIRCLES: tuple[list[Token], ...] = (
     [("operator", "^"), ("name", "circ")],
     [("operator", "^"), ("open", "{"), ("name", "circ"), ("close", "}")],
@@ -28,12 +30,14 @@ def split_unit(tokens: list[Token], letters: bool = False) -> tuple[list[Token],
 
     `letters`: letters alone may be a unit, too; otherwise there must be words, marks or symbols that nothing else has.
     """
-    first = next((index for index, (kind, _) in enumerate(tokens) if kind == "text"), None)
+    first = next((index for index, token in enumerate(tokens) if token[0] == "text"), None)
     if first is None:
-        first = next((index for index, token in enumerate(tokens) if letters or is_mark(token)), None)
+        if not letters and not MARKS.intersection(tokens):
+            return tokens, ""
+        first = next((index for index, token in enumerate(tokens) if letters or token in MARKS), None)
         if first is None:
             return tokens, ""
-        starts = range(max(first, 1), len(tokens))
+        starts = range(max(first - 2, 1), len(tokens))
     else:
         starts = range(max(first - REACH, 1), first + 1)
     for start in starts:
@@ -41,11 +45,6 @@ def split_unit(tokens: list[Token], letters: bool = False) -> tuple[list[Token],
         if reading is not None and (reading.sure or letters) and read_unit(reading.text) is not None:
             return tokens[:start], reading.text.strip()
     return tokens, ""
-
-
-def is_mark(token: Token) -> bool:
-    """Whether a token that is no word announces a unit: a prime, the circle of °C, the sun's symbol."""
-    return token in (("operator", "'"), ("operator", "^")) or token[1] in ASTRONOMICAL
 
 
 def may_begin(tokens: list[Token], start: int, letters: bool) -> bool:
