@@ -12,6 +12,7 @@ from deepscaler.reward.strict.parse.tokens import GREEK, tokenize
 from deepscaler.reward.strict.parse.units import split_unit
 from deepscaler.reward.strict.text import words
 from deepscaler.reward.strict.text.clean import clean
+from deepscaler.reward.strict.text.spoken_numbers import as_digits
 from deepscaler.reward.strict.tree import Answer, Collection, Scalar, symbols
 from deepscaler.reward.verdicts import MAX_ANSWER, Refused, Verdict
 
@@ -31,7 +32,7 @@ def grade(gold: str, answer: str) -> Verdict:
         return Verdict(True, "text: identical")
     if len(gold) > MAX_ANSWER or len(answer) > MAX_ANSWER:
         return Verdict(False, "refused: too long")
-    ours, theirs = (words.as_digits(clean(text)) for text in (gold, answer))
+    ours, theirs = (as_digits(clean(text)) for text in (gold, answer))
     if not ours or not theirs:
         return Verdict(False, "text: empty")
     if ours == theirs or words.squeezed(ours) == words.squeezed(theirs):
@@ -84,6 +85,8 @@ def compare_trees(gold: str, answer: str) -> Verdict:
         return Verdict(True, f"{kinds}: equal as lists")
     if equal_with_wide_slash(gold, answer):
         return Verdict(True, f"{kinds}: equal, letters behind a slash read as its denominator")
+    if equal_restated(trees, answer):
+        return Verdict(True, f"{kinds}: equal, stated twice")
     if equal_with_plain_unit(trees, (gold, answer)):
         return Verdict(True, "scalar: equal, the unit as letters")
     return Verdict(False, f"{kinds}: differ")
@@ -97,6 +100,18 @@ def equal_with_wide_slash(gold: str, answer: str) -> bool:
     with suppress(Refused):
         return equal(parse_answer(texts[0]), parse_answer(texts[1]))
     return False
+
+
+def equal_restated(trees: list[Answer], answer: str) -> bool:
+    r"""`\frac34 (0.75)`: one value in two spellings, one of them in brackets."""
+    start = answer.rfind("(")
+    if isinstance(trees[0], Collection) or not answer.endswith(")") or start < 1:
+        return False
+    try:
+        first, second = parse_answer(answer[:start].strip()), parse_answer(answer[start + 1 : -1].strip())
+    except Refused:
+        return False
+    return first != second and equal(trees[0], first) and equal(first, second)
 
 
 def equal_with_plain_unit(trees: list[Answer], texts: tuple[str, str]) -> bool:

@@ -27,15 +27,19 @@ def equal_conditioned(gold: Answer, answer: Answer, equal: Equal) -> bool:
 
 
 def may_be_left_out(condition: Answer) -> bool:
-    """Whether words beside the gold, such as a unit that is not known, change nothing about its value."""
-    return isinstance(condition, Words) and "|" not in condition.text and phrases.behind(condition.text) != "changes"
+    """Whether words behind the gold, such as a unit that is not known, change nothing about its value."""
+    return (
+        isinstance(condition, Words) and condition.text.startswith("_ ") and phrases.behind(condition.text) != "changes"
+    )
 
 
 def same_conditions(gold: Conditioned, answer: Conditioned, equal: Equal) -> bool:
     if gold.restricts or answer.restricts:
         return paired_off(gold.conditions, answer.conditions, equal) == ((), ())
     pairs = ((one, other) for one in gold.conditions for other in answer.conditions)
-    return all(equal(one, other) for one, other in pairs if bound_symbols(one) and bound_symbols(one) == bound_symbols(other))
+    return all(
+        equal(one, other) for one, other in pairs if bound_symbols(one) and bound_symbols(one) == bound_symbols(other)
+    )
 
 
 def bound_symbols(condition: Answer) -> frozenset[str]:

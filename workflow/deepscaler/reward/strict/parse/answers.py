@@ -5,7 +5,6 @@ relation (`x = 3`, `0 < x \le 5`), then unions of sets, then brackets, then an e
 """
 
 import re
-from collections.abc import Sequence as Several
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -14,7 +13,6 @@ from math import prod
 from deepscaler.reward.strict.parse import labels
 from deepscaler.reward.strict.parse.brackets import closing_position, outside, split
 from deepscaler.reward.strict.parse.conditions import (
-    COMPARISONS,
     conditioned,
     free_symbols,
     is_bound,
@@ -38,6 +36,7 @@ from deepscaler.reward.strict.tree import (
     Sequence,
     Words,
     negate,
+    number,
 )
 from deepscaler.reward.verdicts import Refused
 
@@ -45,9 +44,16 @@ MAX_ITEMS = 200
 MAX_NESTING = 12
 RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "le", "ge": "ge", "ne": "ne", "in": "in", "approx": "approx"}
 RELATIONS |= {"subset": "in", "subseteq": "in", "sim": "approx", "ll": "<", "gg": ">"}
+INTEGERS = [[("name", "in"), ("name", "setZ")]]
 INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
 SEPARATORS = frozenset((("operator", ","), ("operator", ";"), ("join", "and"), ("join", "or")))
 INFIX = {("name", "choose"), ("name", "over")}
+HALF_OPEN = frozenset(
+    ((("open", "("), ("close", "]")), (("open", "["), ("close", ")"))),
+)
+TIMES = ("cdot", "*")
+RESTATING = frozenset((("name", "approx"), ("operator", "="), ("join", "or")))
+TRANSPOSED = frozenset((("letter", "T"), ("letter", "\\top"), ("letter", "\\intercal")))
 SET_OPERATORS = ("cup", "cap", "setminus")
 REGIONS = {
     **{"setR": "reals", "setZ": "integers", "setN": "naturals", "setQ": "rationals", "setC": "complex"},
@@ -100,7 +106,7 @@ def merge_thousands(text: str) -> str:
 def read_answer(tokens: list[Token], nesting: int) -> Answer:
     if nesting > MAX_NESTING:
         raise Refused("nested too deep")
-    tokens = without_membership(unwrapped(tokens))
+    tokens = without_membership(with_restatement(unwrapped(tokens)))
     if not any(token in SEPARATORS for token in tokens):
         return read_list([tokens], nesting)[0]
     groups = split(tokens, lambda token: token == ("operator", ";"))
@@ -134,9 +140,9 @@ def combined(answers: list[Answer], joins: set[str]) -> Answer:
 
 
 def are_about_one_unknown(answers: list[Answer]) -> bool:
-    """Whether conditions between commas bound one symbol, as in `0 < x < 36, x \\ne 9`; the first may be an interval."""
+    r"""Whether conditions between commas bound one symbol, as in `0<x<36, x \ne 9`; the first may be an interval."""
     first, *others = answers
-    if not all(map(is_bound, others)) or not all(isinstance(each, Relation | Combination | Sequence) for each in answers):
+    if not all(map(is_bound, others)):
         return False
     unknowns = set().union(*map(free_symbols, others))
     if isinstance(first, Relation):
@@ -199,14 +205,16 @@ def unwrapped(tokens: list[Token]) -> list[Token]:
     wraps_environment = len(tokens) > 4 and tokens[0][1] in ("(", "[") and tokens[1][1].startswith("\\begin:")
     if wraps_environment and closing_position(tokens[1:-1]) == len(tokens) - 3:
         return tokens[1:-1]
-    if len(tokens) > 3 and tokens[0] == ("open", "\\{") and tokens[1][1] in OPEN_ENVIRONMENTS:
-        if closing_position(tokens) < 0 and closing_position(tokens[1:]) == len(tokens) - 2:
-            return [("open", "\\begin:cases"), *tokens[2:]]  # a brace on the left of several lines
+    has_brace = len(tokens) > 3 and tokens[0] == ("open", "\\{") and tokens[1][1] in OPEN_ENVIRONMENTS
+    if has_brace and closing_position(tokens) < 0 and closing_position(tokens[1:]) == len(tokens) - 2:
+        return [("open", "\\begin:cases"), *tokens[2:]]  # a brace on the left of several lines
     return tokens
 
 
 def without_membership(tokens: list[Token]) -> list[Token]:
-    r"""`x \in 1,2` is the list 1, 2."""
+    r"""`x \in 1,2` is the list 1, 2; `t(0,4]` an interval whose sign was lost."""
+    if len(tokens) > 2 and tokens[0][0] == "letter" and (tokens[1], tokens[-1]) in HALF_OPEN:
+        return tokens[1:]
     if len(tokens) > 2 and tokens[0][0] == "letter" and tokens[1] == ("name", "in"):
         return tokens[2:]
     return tokens
@@ -246,7 +254,7 @@ def collect(items: list[Answer], is_set: bool) -> Collection:
 def read_item(tokens: list[Token], nesting: int) -> Answer:
     if not tokens:
         raise Refused("an empty item")
-    tokens = unwrapped(tokens)
+    tokens = labels.as_equation(with_restatement(unwrapped(tokens)))
     label, labelled = labels.split_label(tokens)
     if label:
         return Relation((Words(label), read_item(labelled, nesting)), ("=",))
@@ -261,6 +269,8 @@ def read_item(tokens: list[Token], nesting: int) -> Answer:
         bracketed = read_bracketed(tokens, nesting)
         if bracketed is not None:
             return bracketed
+    if (transposed := read_transposed(tokens, nesting)) is not None:
+        return transposed
     if len(tokens) == 1 and tokens[0][0] == "name" and tokens[0][1] in REGIONS:
         return Region(REGIONS[tokens[0][1]])
     if all(kind == "text" for kind, _ in tokens):
@@ -279,11 +289,12 @@ def read_relation(tokens: list[Token], operators: list[str], nesting: int) -> An
         raise Refused("a relation without a side")
     parts = [read_answer(side, nesting + 1) for side in sides]
     last = parts[-1]
-    if isinstance(last, Collection) and not last.is_set and operators[-1] == "=":
+    values = last.items if isinstance(last, Collection) and not last.is_set else ()
+    if values and operators[-1] == "=" and not any(isinstance(value, Conditioned) for value in values):
         # x = 1 ± 2: one relation for each value
-        return collect([Relation((*parts[:-1], value), tuple(operators)) for value in last.items], False)
-    if isinstance(last, Collection) and not last.is_set and operators == ["ne"]:
-        excluded = [Relation((parts[0], value), ("ne",)) for value in last.items]
+        return collect([Relation((*parts[:-1], value), tuple(operators)) for value in values], False)
+    if values and operators == ["ne"]:
+        excluded = [Relation((parts[0], value), ("ne",)) for value in values]
         return Combination(tuple(excluded), ("cap",) * (len(excluded) - 1))
     return Relation(tuple(parts), tuple(operators))
 
@@ -301,6 +312,8 @@ def read_bracketed(tokens: list[Token], nesting: int) -> Answer | None:
     if opening in ("\\{", "{"):
         if (condition := set_condition(inside)) is not None:
             return read_answer(condition, nesting + 1)
+        if (whole := integers_condition(inside)) is not None:
+            return integers_between(read_answer(whole, nesting + 1))
         if opening == "{" and len(items) == 1:
             return None
         return collect([read_answer(item, nesting + 1) for item in items if item], True)
@@ -317,6 +330,35 @@ def set_condition(tokens: list[Token]) -> list[Token] | None:
         if tokens[start : start + 1] in ([("operator", "|")], [("operator", ":")]) and len(tokens) > start + 1:
             return tokens[start + 1 :]
     return None
+
+
+def integers_condition(tokens: list[Token]) -> list[Token] | None:
+    r"""What stands behind the bar or colon of `\{n \in \mathbb{Z} : 0 < n < 4\}`."""
+    if [kind for kind, _ in tokens[:1]] != ["letter"] or tokens[1:3] not in INTEGERS:
+        return None
+    return tokens[4:] if tokens[3:4] in ([("operator", "|")], [("operator", ":")]) else None
+
+
+def integers_between(condition: Answer) -> Answer:
+    """The whole numbers between two bounds, as a set.
+
+    Raises:
+        Refused: the condition is another one.
+    """
+    if isinstance(condition, Relation) and len(condition.sides) == 3 and set(condition.operators) <= {"<", "le"}:
+        low, unknown, high = (side.node if isinstance(side, Scalar) else Node("none") for side in condition.sides)
+        ends = [whole_number(low), whole_number(high)]
+        if unknown.kind == "symbol" and ends[0] is not None and ends[1] is not None:
+            first, last = ends[0] + (condition.operators[0] == "<"), ends[1] - (condition.operators[1] == "<")
+            if 0 <= last - first < MAX_ITEMS:
+                return Collection(tuple(Scalar(number(each)) for each in range(first, last + 1)), True)
+    raise Refused("a set of whole numbers")
+
+
+def whole_number(node: Node) -> int | None:
+    if node.kind == "negate" and (value := whole_number(node.parts[0])) is not None:
+        return -value
+    return int(node.number) if node.kind == "number" and node.number.denominator == 1 else None
 
 
 def make_sequence(opening: str, closing: str, items: list[Answer], tied: bool = False) -> Answer:
@@ -372,25 +414,52 @@ def read_words(text: str) -> Answer:
     return Words(plain)
 
 
-def read_scaled_matrix(tokens: list[Token], nesting: int) -> Matrix | None:
-    """A matrix with a factor before it."""
-    start = next((index for index, (_, value) in enumerate(tokens) if value.startswith("\\begin:")), None)
-    if not start or closing_position(tokens[start:]) != len(tokens) - start - 1:
+def with_restatement(tokens: list[Token]) -> list[Token]:
+    r"""`\sqrt2 (\approx 1.41)`, `\frac34 (= 0.75)` and `\frac34 (or 0.75)` without the brackets."""
+    if len(tokens) < 4 or tokens[-1] != ("close", ")"):
+        return tokens
+    start = next((at for at, token in enumerate(tokens) if token == ("open", "(") and tokens[at + 1] in RESTATING), 0)
+    if start and closing_position(tokens[start:]) == len(tokens) - start - 1:
+        return tokens[:start] + tokens[start + 1 : -1]
+    return tokens
+
+
+def read_transposed(tokens: list[Token], nesting: int) -> Answer | None:
+    """A matrix or a tuple with a T above it."""
+    plain = [token for token in tokens[-4:] if token not in (("open", "{"), ("close", "}"))]
+    if len(tokens) < 4 or plain[-2:-1] != [("operator", "^")] or plain[-1] not in TRANSPOSED:
         return None
-    matrix = read_item(tokens[start:], nesting + 1)
+    end = len(tokens) - 1 - tokens[::-1].index(("operator", "^"))
+    if tokens[end - 1][0] != "close" or closing_position(tokens[:end]) != end - 1:
+        return None
+    inside = read_item(tokens[:end], nesting + 1)
+    if isinstance(inside, Matrix):
+        return Matrix(tuple(zip(*inside.rows, strict=True))) if len({len(row) for row in inside.rows}) == 1 else None
+    return inside if isinstance(inside, Sequence) else None
+
+
+def read_scaled_matrix(tokens: list[Token], nesting: int) -> Matrix | None:
+    """A matrix with a factor before it, or a factor or divisor behind it."""
+    start = next((index for index, (_, value) in enumerate(tokens) if value.startswith("\\begin:")), None)
+    if start is None or (length := closing_position(tokens[start:]) + 1) < 1:
+        return None
+    tail = tokens[start + length :]
+    if not (start or tail) or (tail and tail[0][1] not in ("/", *TIMES)):
+        return None
+    matrix = read_item(tokens[start : start + length], nesting + 1)
     head = tokens[:start]
-    while head and head[-1][1] in ("cdot", "*"):
+    while head and head[-1][1] in TIMES:
         head = head[:-1]
-    if head and head[-1] in (("operator", "-"), ("operator", "+")):
+    if not head or head[-1] in (("operator", "-"), ("operator", "+")):
         head = [*head, ("number", "1")]
     factor = expression(head)
-    if not isinstance(matrix, Matrix):
+    if tail:
+        factor = Node("divide" if tail[0][1] == "/" else "multiply", parts=(factor, expression(tail[1:])))
+    if not isinstance(matrix, Matrix) or not all(isinstance(cell, Scalar) for row in matrix.rows for cell in row):
         return None
-    rows = []
-    for row in matrix.rows:
-        if not all(isinstance(cell, Scalar) for cell in row):
-            return None
-        rows.append(
+    return Matrix(
+        tuple(
             tuple(Scalar(Node("multiply", parts=(factor, cell.node))) for cell in row if isinstance(cell, Scalar))
+            for row in matrix.rows
         )
-    return Matrix(tuple(rows))
+    )

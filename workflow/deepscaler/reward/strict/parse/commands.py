@@ -25,7 +25,7 @@ DIFFERENTIAL = re.compile(r"d|\\partial")
 
 def whole_argument(parser: ExpressionParser) -> Node:
     r"""One argument, a number as a whole: `\sqrt12` is the root of 12, where `\frac12` is a half."""
-    return parser.atom() if parser.peek()[0] == "number" else parser.argument()
+    return parser.atom(alone=True) if parser.peek()[0] == "number" else parser.argument()
 
 
 def rounding(parser: ExpressionParser, name: str) -> Node:

@@ -1,4 +1,4 @@
-r"""What an answer holds for: `f(x) = 2x for all x > 0`, `k\pi, k \in \mathbb{Z}`, `n if n is odd`, `2n - 2 \quad (n \ge 2)`.
+r"""What an answer holds for: `f(x) = 2x for all x > 0`, `k\pi, k \in \mathbb{Z}`, `n if n is odd`, `2n - 2 (n \ge 2)`.
 
 A domain is what a reader supposes where nothing is said (membership, a bound, "for any integer k"); it may be left out.
 A case restricts: everything that stands behind "if", every word that names no kind of number, every row of cases.
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from deepscaler.reward.strict.parse.brackets import closing_position, outside, split
 from deepscaler.reward.strict.parse.tokens import Token
+from deepscaler.reward.strict.text.phrases import vocabulary
 from deepscaler.reward.strict.tree import (
     Answer,
     Collection,
@@ -28,20 +29,22 @@ from deepscaler.reward.verdicts import Refused
 Read = Callable[[list[Token]], Answer]
 
 MARKER = re.compile(
-    r"\W*(?:for|if|when|whenever|where|with|such that|so that|provided|given|assuming|as long as|otherwise|else|s\.t\.?|"
-    r"on|whence)(?![A-Za-z])",
+    r"\W*(?:for|if|when|whenever|where|with|such that|so that|provided|given|assuming|as long as|otherwise|else|"
+    r"s\.t\.?|on|[a-z] (?:is |are )?(?:an? )?"
+    r"(?:odd|even|prime|composite|integer|positive|negative|nonzero|real|natural|constant))"
+    r"(?![A-Za-z])",
     re.I,
 )
 CASE = re.compile(r"\W*(?:if|otherwise|else|only|iff)(?![A-Za-z])", re.I)
 OTHERWISE = re.compile(r"\W*(?:otherwise|else|(?:in |for )?all other cases|elsewhere)\W*", re.I)
-FILLERS = frozenset(
-    "for if when whenever where with such that so provided given assuming as long all any every each some is are be the a "
-    "an in on of it holds and let s t denotes here only arbitrary any other".split()
+FILLERS = vocabulary(
+    "for if when whenever where with such that so provided given assuming as long all any every each some is are be "
+    "the a an in on of it holds and let s t denotes here only arbitrary other"
 )
-KINDS = frozenset(
+KINDS = vocabulary(
     "integer integers int real reals number numbers natural naturals positive nonnegative negative nonzero non whole "
     "rational rationals complex constant constants parameter parameters variable variables value values zero "
-    "free fixed function functions".split()
+    "free fixed function functions"
 )
 WORD = re.compile(r"[A-Za-z]+")
 QUANTIFIERS = frozenset((("letter", "\\forall"), ("letter", "\\exists")))
@@ -116,9 +119,11 @@ def read_condition(tokens: list[Token], read: Read) -> tuple[Answer | None, bool
     """A condition's meaning, None where it says nothing, and whether it narrows more than a domain does."""
     if all(kind == "text" for kind, _ in tokens) and OTHERWISE.fullmatch(" ".join(text for _, text in tokens)):
         return Words("otherwise"), True
-    words = [word.lower() for kind, text in tokens if kind == "text" for word in WORD.findall(text)]
-    telling = [word for word in words if word not in FILLERS]
+    words = [word for kind, text in tokens if kind == "text" for word in WORD.findall(text)]
+    telling = [word.lower() for word in words if word.lower() not in FILLERS and len(word) > 1]
     plain = [token for token in tokens if token[0] != "text" and token not in QUANTIFIERS]
+    if not plain:
+        plain = [("letter", word) for word in words if len(word) == 1 and word.lower() not in FILLERS]
     operators = set(outside(plain, RELATIONS))
     is_domain = operators <= COMPARISONS and all(word in KINDS for word in telling)
     if operators:

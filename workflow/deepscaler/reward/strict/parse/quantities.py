@@ -37,6 +37,8 @@ UNIT_VALUES = frozenset(("^", "{", "}", "-", "/", "*", "cdot", "2", "3", "1"))
 MAX_SIGNS = 3
 MODULI = frozenset((("name", "pmod"), ("name", "bmod"), ("name", "mod")))
 SIGNS = frozenset((("name", "pm"), ("name", "mp")))
+VALUE = "_"
+"""Where the value stands among words that are a part of the answer."""
 OPENINGS = frozenset((("open", "("), ("open", "[")))
 CURRENCIES: dict[Token, str] = {("operator", sign): sign.replace("¤", "$") for sign in "¤€£¥"}
 
@@ -106,7 +108,7 @@ def without_words_before(tokens: list[Token]) -> tuple[list[Token], list[str]]:
     phrase = " ".join(value for _, value in tokens[:start])
     if DIGIT.search(phrase):
         raise Refused("digits in the words before the mathematics")
-    return tokens[start:], [remark(phrase)] if phrase.strip() and phrases.before(phrase) != "idle" else []
+    return tokens[start:], [f"{remark(phrase)} {VALUE}"] if phrase.strip() and phrases.before(phrase) != "idle" else []
 
 
 def without_unit(tokens: list[Token]) -> tuple[list[Token], str, list[str]]:
@@ -142,7 +144,7 @@ def without_unit(tokens: list[Token]) -> tuple[list[Token], str, list[str]]:
         case "unit":
             return number, unit.lower(), []
         case _:
-            return number, "", [remark(unit)]
+            return number, "", [f"{VALUE} {remark(unit)}"]
 
 
 def remark(phrase: str) -> str:

@@ -65,6 +65,7 @@ SHORT_WORDS = names("for if is are all any odd the has was not its")
 """Words that no product of letters is written as, though it could be; longer ones are told by their length."""
 PROSE_FORMULA = re.compile(r"[=<>]|\\(?:le|ge|ne|in|forall|pmod|bmod|mod)(?![A-Za-z])")
 BASE_IN_WORDS = re.compile(r"\(?(?:in )?base[ -](\w{1,8})\)?", re.I)
+NEXT_NUMBER = re.compile(r" *\{?([0-9]{1,2})\}?(?![0-9])")
 MODULUS_IN_WORDS = re.compile(r"\(?mod(?:ulo)? *([0-9]{1,9})\)?", re.I)
 MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 BASE_NAMES = "two three four five six seven eight nine ten eleven twelve"
@@ -218,6 +219,15 @@ class Tokenizer:
             self._base(match[1])
         elif self.tokens and (match := MODULUS_IN_WORDS.fullmatch(words)):
             self._inside(f"\\pmod{{{match[1]}}}")
+        elif (
+            words.lower() in ("base", "in base")
+            and self.tokens
+            and (match := NEXT_NUMBER.match(self.text, self.position))
+        ):
+            self.position = match.end()
+            self._base(match[1])
+        elif words.lower() in ("mod", "modulo") and self._follows_number():
+            self.add("name", "mod")
         elif FORMULA.search(content) and all(word.lower() in ("and", "or") for word in WORDS.findall(content)):
             self._inside(content.replace("$", " ").strip(" .,;:"))
         elif PROSE_FORMULA.search(content):

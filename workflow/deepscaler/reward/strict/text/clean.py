@@ -71,7 +71,8 @@ SYNONYMS = {
 DROPPED_NAMES = (
     "left right mleft mright big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle scriptstyle "
     "limits nolimits noindent quad qquad enspace thinspace medspace thickspace hspace nonumber mathstrut strut "
-    "allowbreak ensuremath hfill boldsymbol checkmark qed blacksquare hline tiny small normalsize large Large LARGE huge Huge"
+    "allowbreak ensuremath hfill boldsymbol checkmark qed blacksquare hline tiny small normalsize large "
+    "Large LARGE huge Huge"
 )
 DROPPED = frozenset(DROPPED_NAMES.split())
 BLANK = re.compile(r"\\[hv]space\*? *\{[^{}]*\}")
@@ -87,11 +88,17 @@ THIN_GROUP = re.compile(
     r"(?<=\d)(?<![_^]\d)(?<![_^]\d\d)(?<!frac\d)(?<!frac\d\d)(?<!sqrt\d)(?:\{,\}|,\\!|\\!,|\\,|\{\\,\})\s*(?=\d{3}(?!\d))"
 )
 """A thin space or a braced comma between groups of digits, of which the first is no script's: `\\log_2\\,128`."""
+ABOUT = re.compile(
+    r"(?<=[0-9A-Za-z)}]) *+[,;]?+ *+\\text *+\{ *+,?+ *+(?:or|i\.e\.,?)? *+"
+    r"(?:approximately|approx\.?|about|roughly|around) *+\} *(?=[0-9.-])"
+)
 ROW_SPACING = re.compile(r"(?<!\\)\\\\\*? *\[ *[-+]?[0-9.]+ *(?:pt|mm|cm|em|ex|in|bp|pc|sp|mu) *\]")
 TAG = re.compile(r"\\tag\*? *\{[^{}]*\}|\\(?:label|ref|eqref) *\{[^{}]*\}")
 TIMES_TEN = re.compile(r"(?<=[0-9]) *[xX] *(?=10 *(?:\^|\*\*))")
 """The letter x for a multiplication sign, as in `1.45 x 10^{-5}`."""
-LEADING_ARROW = re.compile(r"\s*(?:\\(?:therefore|Rightarrow|implies|Longrightarrow|rightarrow|to|because)(?![A-Za-z])\s*)+")
+LEADING_ARROW = re.compile(
+    r"\s*(?:\\(?:therefore|Rightarrow|implies|Longrightarrow|rightarrow|to|because)(?![A-Za-z])\s*)+"
+)
 SPACES = re.compile(r"(?<!\\)\\[,;:> !]|~|\s+|&nbsp;")
 WORDS = re.compile(r"(?<![A-Za-z\\])(percentage|percent|pct|degrees?)(?![A-Za-z])\.?")
 ORDINAL = re.compile(
@@ -217,6 +224,8 @@ def plain_form(character: str) -> str:
 def fold_latex(text: str) -> str:
     if "[" in text:
         text = ROW_SPACING.sub(r"\\\\", text)
+    if "\\text" in text and ("pprox" in text or "about" in text or "ound" in text or "oughly" in text):
+        text = ABOUT.sub(r"\\approx ", text)
     if "\\tag" in text or "\\label" in text:
         text = TAG.sub(" ", text)
     if arrow := LEADING_ARROW.match(text):

@@ -16,8 +16,8 @@ def vocabulary(text: str) -> frozenset[str]:
 
 
 CHANGING = vocabulary(
-    "or not no none neither nor never cannot cant nothing hardly except excluding excluded excepting without unless but "
-    "if than over under above below beyond within between outside inside besides minus plus less fewer more negative "
+    "or not no none neither nor never cannot cant nothing hardly except excluding excluded excepting without unless "
+    "but if than over under above below beyond within between outside inside besides minus plus less fewer more negative "
     "twice thrice double doubled triple tripled quadruple quadrupled half halved halves third thirds quarter "
     "quarters fourth fourths fifth fifths sixth sixths eighth eighths tenths hundredths thousandths squared cubed root "
     "roots reciprocal inverse opposite factorial factorials log logarithm ln exponent modulo mod dozen dozens gross "
@@ -27,8 +27,9 @@ CHANGING = vocabulary(
 )
 """Words that make another statement of a number, or deny it."""
 CHANGING_PAIRS = re.compile(
-    r"\b(?:at (?:least|most|minimum|maximum)|up to|(?:square|cube) of|sum of|product of|difference of|power of|log of|"
-    r"multiples? of|factors? of|divisors? of|times (?:the|pi|e|[a-z])|to the power|per cent of|percent of|out of|as (?:many|much) as)\b"
+    r"\b(?:at (?:least|most|minimum|maximum)|up to|(?:square|cube) of|sum of|product of|difference of|power of|"
+    r"log of|multiples? of|factors? of|divisors? of|times (?:the|pi|e|[a-z])|to the power|per cent of|"
+    r"percent of|out of|as (?:many|much) as)\b"
 )
 IDLE = vocabulary(
     "the a an answer answers is are was be it its this that these those there which we i he she they so thus hence "
@@ -38,7 +39,7 @@ IDLE = vocabulary(
     "figure digits dp sf here also and have has get obtain find our expected maximum minimum max min "
     "possible such each total respectively now yes on at from equals equal day year question part step case "
     "page row column level round term option expression equation simplify lowest terms reduced fraction "
-    "tenth hundredth thousandth where when can must will would should"
+    "tenth hundredth thousandth can must will would should any text note box"
 )
 COPULAS = vocabulary(
     "is are was were be equals equal becomes become gives give yields obtain get gets have has contains contain needs "
@@ -46,16 +47,17 @@ COPULAS = vocabulary(
 )
 TO_BEFORE_A_VALUE = vocabulary("equal equals simplifies amounts evaluates comes adds sums reduces leads out")
 MASS_NOUNS = vocabulary(
-    "unit units square sq cubic cu meter metre centimeter centimetre millimeter millimetre kilometer kilometre foot feet "
-    "inch yard mile gram kilogram milligram pound ounce ton tonne liter litre milliliter millilitre gallon pint quart "
+    "unit units square sq cubic cu meter metre centimeter centimetre millimeter millimetre kilometer kilometre foot "
+    "feet inch yard mile gram kilogram milligram pound ounce ton tonne liter litre milliliter millilitre gallon pint quart "
     "second minute hour day week month year decade century degree radian dollar cent euro rupee yen newton joule watt "
     "volt ampere amp ohm kelvin celsius fahrenheit hertz pascal bar atm mole calorie bit byte people persons person "
     "children child men women man woman dice mice geese teeth sheep fish vertices indices matrices data money water "
-    "work time times percent point per old long tall wide high deep away apart left remaining distinct different unique "
-    "integral total way arc area volume length erg ergs solar mass masses light"
+    "work time times percent point per old long tall wide high deep away apart left remaining distinct different "
+    "unique integral total way arc area volume length erg ergs solar mass masses light"
 )
 IRREGULAR = vocabulary("plus minus times less always unless perhaps is was has does as this its us thus yes besides")
 WORD = re.compile(r"[A-Za-z]+")
+CHOICE = re.compile(r"\(?[A-J][).:]+")
 PLURAL = re.compile(r"[a-z]{2,}(?:[^siu]s|ies|[sx]es|ches|shes)")
 UNIT_SYMBOL = re.compile(
     r"(?:[yzafpnumcdhkMGTPEµμ]|da)?(?:m|s|g|A|K|N|J|W|V|C|F|T|H|L|l|Hz|Pa|eV|mol|cd|lm|lx|rad|sr|Bq|Gy|Sv|kat|bar|Wh|"
@@ -75,7 +77,7 @@ def behind(phrase: str) -> Role:
         return "unit"
     if all(word in IDLE for word in lowered):
         return "idle"
-    if all(UNIT_SYMBOL.fullmatch(word) for word in words) or all(word in MASS_NOUNS | IDLE for word in lowered):
+    if all(word.lower() in MASS_NOUNS | IDLE or UNIT_SYMBOL.fullmatch(word) for word in words):
         return "unit"
     counted = any(is_plural(word) or word in MASS_NOUNS for word in lowered)
     return "unit" if counted else "unknown"
@@ -87,7 +89,7 @@ def before(phrase: str) -> Role:
     lowered = [word.lower() for word in WORD.findall(bare)]
     if changes(bare, lowered):
         return "changes"
-    if all(word in IDLE for word in lowered) or bare.endswith((":", "=")):
+    if CHOICE.fullmatch(bare) or all(word in IDLE for word in lowered) or bare.endswith((":", "=")):
         return "idle"  # "to" is idle by itself, so that a last "to" below has a word before it
     names_it = lowered[-1] in COPULAS or (lowered[-1] == "to" and lowered[-2] in TO_BEFORE_A_VALUE)
     return "idle" if names_it else "unknown"
