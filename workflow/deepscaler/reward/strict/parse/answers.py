@@ -21,7 +21,7 @@ from deepscaler.reward.strict.parse.conditions import (
     with_conditions,
 )
 from deepscaler.reward.strict.parse.numerals import read_number
-from deepscaler.reward.strict.parse.quantities import expression, quantity
+from deepscaler.reward.strict.parse.quantities import expression, plain_quantity, quantity
 from deepscaler.reward.strict.parse.tokens import Token, tokenize
 from deepscaler.reward.strict.tree import (
     Answer,
@@ -62,6 +62,15 @@ REGIONS = {
 CASES = frozenset(("cases", "dcases", "rcases"))
 LINES = CASES | {"aligned", "align", "gathered", "split", "equation"}
 OPEN_ENVIRONMENTS = frozenset(f"\\begin:{name}" for name in (*LINES, "array", "matrix"))
+PLAIN_KINDS = frozenset(("number", "letter"))
+PLAIN_TOKENS = frozenset(
+    (
+        *(("operator", sign) for sign in "+-*/^!"),
+        *(("name", name) for name in ("frac", "sqrt", "cdot", "pi", "binom", "sin", "cos", "tan", "ln", "log")),
+        *(("open", "("), ("close", ")"), ("open", "{"), ("close", "}")),
+    )
+)
+"""What stands in an expression and nowhere else."""
 NO_WORD = re.compile(r"[^\w%/' -]")
 DECIMAL = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?")
 THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9,])")
@@ -106,6 +115,8 @@ def merge_thousands(text: str) -> str:
 def read_answer(tokens: list[Token], nesting: int) -> Answer:
     if nesting > MAX_NESTING:
         raise Refused("nested too deep")
+    if all(token in PLAIN_TOKENS or token[0] in PLAIN_KINDS for token in tokens):
+        return plain_quantity(tokens)
     tokens = without_membership(with_restatement(unwrapped(tokens)))
     if not any(token in SEPARATORS for token in tokens):
         return read_list([tokens], nesting)[0]

@@ -76,6 +76,11 @@ def quantity(tokens: list[Token]) -> Answer:
     return Conditioned(value, tuple(map(Words, remarks)), restricts=True) if remarks else value
 
 
+def plain_quantity(tokens: list[Token]) -> Answer:
+    """What tokens without words, marks and signs stand for: a numeral in a base or an expression."""
+    return read_numeral(tokens) or Scalar(expression(tokens))
+
+
 def expression(tokens: list[Token]) -> Node:
     """The tree of tokens that are one expression and nothing else.
 

@@ -55,6 +55,8 @@ TOKEN = re.compile(
 )
 SUBSCRIPT = re.compile(r"\s*_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\[A-Za-z]+)|([A-Za-z0-9]))")
 EXPONENT_BEFORE_SUBSCRIPT = re.compile(r"\s*\^\s*(\{[^{}]*\}|[0-9]|\\circ)(?=\s*_)")
+SCRIPT_STARTS = frozenset(" _^'\n\t")
+"""What a subscript, an exponent or a prime may begin with, spaces before it included."""
 PRIMES = re.compile(r"\s*(?:'+|\^\s*\{\s*'[' ]*\}|\^\s*'+)")
 ARGUMENT = re.compile(r"\\[A-Za-z]+|.")
 BRACE = re.compile(r"[{}]")
@@ -98,8 +100,7 @@ class Tokenizer:
         while match := TOKEN.match(self.text, self.position):
             self.position = match.end()
             kind = str(match.lastgroup)
-            value = match.group(kind)
-            getattr(self, "_" + kind)(value)
+            getattr(self, "_" + kind)(match[kind])
             if len(self.tokens) > MAX_TOKENS:
                 raise Refused("too many tokens")
         return self.tokens
@@ -111,6 +112,8 @@ class Tokenizer:
         if len(value) > 1000:
             raise Refused("too many digits")
         self.add("number", value)
+        if self.text[self.position : self.position + 1] not in SCRIPT_STARTS:
+            return
         if match := SUBSCRIPT.match(self.text, self.position):
             self.position = match.end()
             base = NOISE.sub("", next(filter(None, match.groups()), ""))
@@ -278,6 +281,8 @@ class Tokenizer:
         """A symbol with the subscript and the primes that follow it, an exponent between them or not."""
         exponent = ""
         for _ in range(3):
+            if self.text[self.position : self.position + 1] not in SCRIPT_STARTS:
+                break
             if match := SUBSCRIPT.match(self.text, self.position):
                 name += "_" + NOISE.sub("", next(filter(None, match.groups()), ""))
             elif match := PRIMES.match(self.text, self.position):
