@@ -22,6 +22,7 @@ PLAIN_UNIT = re.compile(r"[A-Za-z}Ω]$|[A-Za-z}]\^?[{-]*[0-9]\}?$")
 UPRIGHT_END = re.compile(r"\\(?:mathrm|rm|text|textrm|mbox|operatorname) *\{[^{}0-9]*\}(?:\^\{?-?[0-9]\}?)?$")
 APART = re.compile(r"[0-9)}] +(?:\\frac *\{|\\?[A-Za-z])[^0-9+=]*(?:\^\{?-?[0-9]\}?)?\}?$")
 """A space before letters at the end."""
+ONLY_UNITS = re.compile(r"\\(?:mu|Omega|odot|oplus)(?![A-Za-z])|[ΩÅ]")
 FLOAT_DIGITS = 16
 NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 
@@ -125,10 +126,11 @@ def equal_with_plain_unit(trees: list[Answer], texts: tuple[str, str]) -> bool:
         tree, other = trees[index], trees[1 - index]
         if not isinstance(tree, Scalar) or not isinstance(other, Scalar) or tree.unit or not symbols(tree.node):
             continue
-        if (number := with_plain_unit(texts[index])) is None:
+        is_bare = index == 1 and not symbols(other.node) and may_be_apart(texts[1])
+        if not other.unit and not is_bare:
             continue
-        is_bare = index == 1 and not symbols(other.node) and is_clearly_unit(texts[index], number.unit)
-        if other.unit or is_bare:
+        number = with_plain_unit(texts[index])
+        if number is not None and (other.unit or is_clearly_unit(texts[1], number.unit)):
             return equal(*((trees[0], number) if index else (number, trees[1])))
     return False
 
@@ -144,13 +146,16 @@ def with_plain_unit(text: str) -> Scalar | None:
     return None
 
 
+def may_be_apart(text: str) -> bool:
+    """Whether letters at the end stand apart from what is before them."""
+    return bool(APART.search(text) or UPRIGHT_END.search(text) or ONLY_UNITS.search(text))
+
+
 def is_clearly_unit(text: str, unit: str) -> bool:
-    """Whether letters behind a bare number stand apart and are no mere small letter, which would be a factor."""
+    """Whether letters behind a bare number are no mere small letter, which would be a factor."""
     words = re.findall(r"[^\W\d_]+", unit)
-    if UPRIGHT_END.search(text) or any(sign in unit for sign in ("μ", "Ω", "Å", "_o")):
-        return True
     is_letter = len(words) == 1 and len(words[0]) == 1 and words[0].islower()
-    return APART.search(text) is not None and not is_letter
+    return not is_letter or bool(UPRIGHT_END.search(text) or ONLY_UNITS.search(text))
 
 
 def equal_as_lists(gold: str, answer: str, trees: list[Answer]) -> bool:
