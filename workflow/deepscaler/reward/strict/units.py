@@ -60,6 +60,7 @@ DEFINITIONS = {
     "century": "100 yr",
     "angstrom ångström Å": "1e-10 m",
     "micron": "1e-6 m",
+    "jansky Jy": "1e-26 W / m^2 / Hz",
     "inch in": "0.0254 m",
     "foot feet ft": "12 in",
     "yard yd": "3 ft",
@@ -99,7 +100,7 @@ DEFINITIONS = {
 PREFIXABLE_NAMES = (
     "meter metre m gram gramme g second s ampere amp A kelvin K mole mol candela cd bit newton N joule J watt W "
     "pascal Pa hertz Hz coulomb C volt V farad F ohm Ohm Ω weber Wb tesla T henry H becquerel Bq liter litre L l "
-    "electronvolt eV calorie cal erg dyne dyn bar gauss parsec pc byte radian rad dalton Da tonne ton Wh"
+    "electronvolt eV calorie cal erg dyne dyn bar gauss parsec pc byte radian rad dalton Da tonne ton Wh jansky Jy"
 )
 PREFIXABLE = frozenset(PREFIXABLE_NAMES.split())
 TEMPERATURES = {"°C": (Fraction(1), Fraction("273.15")), "°F": (Fraction(5, 9), Fraction("459.67") * Fraction(5, 9))}
@@ -110,6 +111,7 @@ SPELLINGS = (
     (re.compile(r"\\(?:cdot|times)(?![A-Za-z])|[·×⋅•]"), "*"),
     (re.compile(r"\\mu(?![A-Za-z])|µ"), "μ"),
     (re.compile(r"\\(?:Omega|ohm)(?![A-Za-z])|Ω"), "Ω"),
+    (re.compile(r"\\AA(?![A-Za-z])|\u212b"), "Å"),
     (re.compile(r"_? *(?:\\?odot|⊙|☉)"), "⊙"),
     (re.compile(r"_? *(?:\\?oplus|⊕)"), "⊕"),
     (re.compile(r"\bsolar +mass(?:es)?\b", re.I), "M⊙"),

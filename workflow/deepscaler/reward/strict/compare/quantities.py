@@ -30,7 +30,7 @@ def in_one_unit(gold: Scalar, answer: Scalar) -> tuple[Node, Node] | None:
         return (gold.node, answer.node) if agree else None
     if ours is not None and theirs is not None:
         return converted(gold, ours, answer, theirs)
-    if gold.unit and answer.unit:
+    if (gold.unit or ours) and (answer.unit or theirs):
         return None
     if ours is not None and not ours.dimensions:
         return scaled(gold.node, ours), answer.node

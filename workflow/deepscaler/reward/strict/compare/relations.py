@@ -30,9 +30,8 @@ from deepscaler.reward.strict.units import read_unit
 Equal = Callable[[Answer, Answer], bool]
 
 FUNCTION_NAMES = tuple(Node("symbol", name) for name in "fgh")
-NAMED_CALLS = frozenset(
-    ("abs", "max", "min", "sin", "cos", "tan", "floor", "ceil", "deg", "det", "gcd", "lcm", "Re", "Im")
-)
+TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
+NAMED_CALLS = frozenset(("abs", "max", "min", "floor", "ceil", "deg", "det", "gcd", "lcm", "Re", "Im"))
 UNKNOWNS = frozenset(("x", "y", "z"))
 INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
 
@@ -171,9 +170,11 @@ def value_of_expression(relation: Relation) -> Answer | None:
     What has one unknown only, as `2x = 10`, is an equation for it.
     """
     first, last = relation.sides[0], relation.sides[-1]
+    if len(relation.sides) == 2 and isinstance(first, Scalar) and not symbols(first.node):
+        first, last = last, first  # 73 = m + n
     if set(relation.operators) != {"="} or not isinstance(first, Scalar) or not isinstance(last, Scalar):
         return None
-    if len(symbols(first.node)) < 2 or symbols(last.node) or not numbers_agree(relation.sides[1:]):
+    if len(symbols(first.node)) < 2 or symbols(last.node) or not numbers_agree(relation.sides):
         return None
     return last
 
@@ -209,7 +210,7 @@ def is_name_node(node: Node) -> bool:
     if node.kind == "opaque":
         return True
     if node.kind == "call":
-        return node.name in NAMED_CALLS and all(map(is_name_node, node.parts))
+        return node.name in TRIGONOMETRIC or (node.name in NAMED_CALLS and all(map(is_name_node, node.parts)))
     if node.kind == "divide":
         return all(map(is_name_node, node.parts))
     if node.kind == "multiply":

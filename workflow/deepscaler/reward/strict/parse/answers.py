@@ -54,6 +54,8 @@ HALF_OPEN = frozenset(
 TIMES = ("cdot", "*")
 RESTATING = frozenset((("name", "approx"), ("operator", "="), ("join", "or")))
 TRANSPOSED = frozenset((("letter", "T"), ("letter", "\\top"), ("letter", "\\intercal")))
+UNNAMEABLE = frozenset(("|", "cap", "cup", "<", ">", "le", "ge", "=", "setminus"))
+"""What may stand in the brackets of a probability or a count."""
 SET_OPERATORS = ("cup", "cap", "setminus")
 REGIONS = {
     **{"setR": "reals", "setZ": "integers", "setN": "naturals", "setQ": "rationals", "setC": "complex"},
@@ -298,7 +300,10 @@ def read_relation(tokens: list[Token], operators: list[str], nesting: int) -> An
         return read_answer(sides[1], nesting + 1)
     if not all(sides):
         raise Refused("a relation without a side")
-    parts = [read_answer(side, nesting + 1) for side in sides]
+    parts = [
+        Words(named) if not index and (named := name_of_something(side)) else read_answer(side, nesting + 1)
+        for index, side in enumerate(sides)
+    ]
     last = parts[-1]
     values = last.items if isinstance(last, Collection) and not last.is_set else ()
     if values and operators[-1] == "=" and not any(isinstance(value, Conditioned) for value in values):
@@ -308,6 +313,14 @@ def read_relation(tokens: list[Token], operators: list[str], nesting: int) -> An
         excluded = [Relation((parts[0], value), ("ne",)) for value in values]
         return Combination(tuple(excluded), ("cap",) * (len(excluded) - 1))
     return Relation(tuple(parts), tuple(operators))
+
+
+def name_of_something(side: list[Token]) -> str:
+    r"""The spelling of a name before brackets that hold no expression: `P(A|B)`, `n(A \cap B)`; empty for all else."""
+    if len(side) < 4 or side[0][0] != "letter" or side[1] != ("open", "(") or closing_position(side[1:]) != len(side) - 2:
+        return ""
+    values = [value for _, value in side]
+    return "".join(values) if UNNAMEABLE.intersection(values[2:]) else ""
 
 
 def read_bracketed(tokens: list[Token], nesting: int) -> Answer | None:

@@ -7,9 +7,9 @@ from deepscaler.reward.strict.units import read_unit
 
 REACH = 8
 """Tokens before the first word among which a unit may begin, as in `\\mu\text{m}` and `\frac{\text{m}}{...}`."""
-SYMBOLS = frozenset(("\\mu", "\\Omega", "k", "M_odot", "R_odot", "L_odot", "M_oplus", "R_oplus"))
-ASTRONOMICAL = frozenset(symbol for symbol in SYMBOLS if "_o" in symbol)
-MARKS = frozenset((("operator", "'"), ("name", "circ"), *(("letter", symbol) for symbol in ASTRONOMICAL)))
+SYMBOLS = frozenset(("\\mu", "\\Omega", "\\AA", "k", "M_odot", "R_odot", "L_odot", "M_oplus", "R_oplus"))
+OWN_SYMBOLS = frozenset(symbol for symbol in SYMBOLS if "_o" in symbol or symbol == "\\AA")
+MARKS = frozenset((("operator", "'"), ("name", "circ"), *(("letter", symbol) for symbol in OWN_SYMBOLS)))
 """What announces a unit without words: a prime, the circle of °C, the sun's symbol."""
 CIRCLES: tuple[list[Token], ...] = (
     [("operator", "^"), ("name", "circ")],
@@ -41,9 +41,12 @@ def split_unit(tokens: list[Token], letters: bool = False) -> tuple[list[Token],
     else:
         starts = range(max(first - REACH, 1), first + 1)
     for start in starts:
-        reading = unit_reading(tokens[start:]) if may_begin(tokens, start, letters) else None
-        if reading is not None and (reading.sure or letters) and read_unit(reading.text) is not None:
-            return tokens[:start], reading.text.strip()
+        if not may_begin(tokens, start, letters):
+            continue
+        for glue in (True, False) if letters else (False,):
+            reading = unit_reading(tokens[start:], glue)
+            if reading is not None and (reading.sure or letters) and read_unit(reading.text) is not None:
+                return tokens[:start], reading.text.strip()
     return tokens, ""
 
 
@@ -53,11 +56,16 @@ def may_begin(tokens: list[Token], start: int, letters: bool) -> bool:
         return True
     if kind == "operator" and value in ("'", "^"):
         return value == "'" or any(tokens[start : start + len(circle)] == circle for circle in CIRCLES)
+    if (kind, value) == ("open", "("):
+        return tokens[start + 1][0] == "text" or tokens[start + 1] == ("name", "frac")
+    if kind == "letter":  # upright, as in \mathrm{N} \cdot \mathrm{m}, before another factor
+        following = next((each[1] for each in tokens[start + 1 :] if each[1] not in "^{-}" and each[0] != "number"), "")
+        return following in ("cdot", "*", "/")
     return (kind, value) == ("name", "frac")
 
 
-def unit_reading(tokens: list[Token]) -> Reading | None:
-    """The tokens as a unit's text; None where there is anything else among them."""
+def unit_reading(tokens: list[Token], glue: bool = False) -> Reading | None:
+    """The tokens as a unit's text, letters side by side as one word (`glue`); None where anything else is there."""
     reading = Reading()
     position = 0
     while position < len(tokens):
@@ -73,14 +81,15 @@ def unit_reading(tokens: list[Token]) -> Reading | None:
             reading.text += value.strip() if glued else f" {value}"
             reading.sure |= any(map(str.isalpha, value))
         elif kind == "letter":
-            symbol = value.replace("\\mu", "μ")
-            glued = reading.text.endswith(("μ", " k", " M", " G", " m", "°")) or reading.text == "k"
+            symbol = value.replace("\\mu", "μ").replace("\\AA", "Å")
+            after_letter = position > 0 and tokens[position - 1][0] == "letter"
+            glued = reading.text.endswith(("μ", " k", "°")) or reading.text == "k" or (glue and after_letter)
             reading.text += symbol if glued else f" {symbol}"
-            reading.sure |= value in ASTRONOMICAL
+            reading.sure |= value in OWN_SYMBOLS
         elif (kind, value) == ("name", "frac"):
             above, below = group(tokens, position + 1), group(tokens, position + 1 + len(group(tokens, position + 1)))
-            inside = [unit_reading(part[1:-1] if part[:1] == [("open", "{")] else part) for part in (above, below)]
-            if not above or not below or inside[0] is None or inside[1] is None:
+            inside = [unit_reading(part[1:-1] if part[0][1] == "{" else part, glue) for part in (above, below) if part]
+            if len(inside) < 2 or inside[0] is None or inside[1] is None:
                 return None
             reading.text += f" ({inside[0].text})/({inside[1].text})"
             reading.sure |= inside[0].sure or inside[1].sure
