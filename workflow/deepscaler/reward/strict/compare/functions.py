@@ -10,11 +10,11 @@ Value = tuple[complex, float]
 
 
 class NoValue(Exception):
-    """The expression has no such value here: a pole, an overflow (`too_large`), or a symbol without a value."""
+    """The expression has no such value here: a pole, an overflow (`out_of_range`), or a symbol without a value."""
 
-    def __init__(self, problem: str, too_large: bool = False) -> None:
+    def __init__(self, problem: str, out_of_range: bool = False) -> None:
         super().__init__(problem)
-        self.too_large = too_large
+        self.out_of_range = out_of_range
 
 
 def call(name: str, values: list[Value], log_base: float) -> Value:
@@ -61,7 +61,7 @@ def power(a: complex, da: float, b: complex, db: float) -> Value:
     else:
         result = a**b
     if result == 0:
-        raise NoValue("too small")
+        raise NoValue("too small", out_of_range=True)
     relative = abs(b) * da / abs(a) + abs(cmath.log(a)) * (db + EPSILON * abs(b)) + EPSILON
     return result, abs(result) * relative
 

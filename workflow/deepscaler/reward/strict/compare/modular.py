@@ -13,8 +13,8 @@ from deepscaler.reward.strict.tree import Node
 from deepscaler.reward.verdicts import Refused
 
 PRIMES = (2305843009213693951, 2305843009213693921, 2305843009213693907)
-MAX_FACTORIAL = 20_000
-"""Largest factorial, whose factors are multiplied one by one."""
+MAX_WORK = 200_000
+"""Multiplications in one comparison: factors of a factorial, bits of an exponent."""
 
 
 class NoRemainder(Refused):
@@ -24,56 +24,82 @@ class NoRemainder(Refused):
 def equal_by_remainders(one: Node, other: Node) -> bool | None:
     """Whether two rational numbers or expressions are equal; None where a side is none."""
     agreed = 0
+    work = 0
     for prime in PRIMES:
+        field = Remainders(prime, MAX_WORK - work)
         try:
-            if remainder(one, prime) != remainder(other, prime):
+            if field.of(one) != field.of(other):
                 return False
+            agreed += 1
         except NoRemainder:
-            continue
-        agreed += 1
+            pass
+        work = MAX_WORK - field.budget
     return True if agreed >= 2 else None
 
 
-def remainder(node: Node, prime: int) -> int:
-    """The value modulo a prime.
+class Remainders:
+    """Values modulo a prime, within a budget of multiplications."""
 
-    Raises:
-        NoRemainder: it has none.
-    """
-    parts = node.parts
-    match node.kind:
-        case "number":
-            return quotient(node.number.numerator % prime, node.number.denominator % prime, prime)
-        case "symbol" | "constant" if node.name not in ("i", "infinity"):
-            return zlib.crc32(node.name.encode()) ** 3 % prime  # any number will do for what can be any number
-        case "add":
-            return sum(remainder(part, prime) for part in parts) % prime
-        case "multiply":
-            return remainder(parts[0], prime) * remainder(parts[1], prime) % prime
-        case "divide":
-            return quotient(remainder(parts[0], prime), remainder(parts[1], prime), prime)
-        case "negate":
-            return -remainder(parts[0], prime) % prime
-        case "percent":
-            return quotient(remainder(parts[0], prime), 100, prime)
-        case "power":
-            base, exponent = remainder(parts[0], prime), whole(parts[1])
-            if base == 0 and exponent <= 0:
-                raise NoRemainder("a power of zero")
-            return pow(base, exponent, prime)
-        case "call" if node.name == "factorial":
-            return falling(whole(parts[0]), whole(parts[0]), prime)
-        case "call" if node.name == "binom" and len(parts) == 2:
-            n, k = whole(parts[0]), whole(parts[1])
-            k = min(k, n - k)
-            return quotient(falling(n, k, prime), falling(k, k, prime), prime)
-    raise NoRemainder(node.kind)
+    def __init__(self, prime: int, budget: int) -> None:
+        self.prime, self.budget = prime, budget
 
+    def of(self, node: Node) -> int:
+        """The value modulo the prime.
 
-def quotient(above: int, below: int, prime: int) -> int:
-    if below == 0:
-        raise NoRemainder("division by zero")
-    return above * pow(below, -1, prime) % prime
+        Raises:
+            NoRemainder: it has none.
+        """
+        parts, prime = node.parts, self.prime
+        match node.kind:
+            case "number":
+                return self.quotient(node.number.numerator % prime, node.number.denominator % prime)
+            case "symbol" | "constant" if node.name not in ("i", "infinity"):
+                return zlib.crc32(node.name.encode()) ** 3 % prime  # any number will do for what can be any number
+            case "add":
+                return sum(map(self.of, parts)) % prime
+            case "multiply":
+                return self.of(parts[0]) * self.of(parts[1]) % prime
+            case "divide":
+                return self.quotient(self.of(parts[0]), self.of(parts[1]))
+            case "negate":
+                return -self.of(parts[0]) % prime
+            case "percent":
+                return self.quotient(self.of(parts[0]), 100)
+            case "power":
+                return self.power(self.of(parts[0]), whole(parts[1]))
+            case "call" if node.name == "factorial":
+                return self.falling(whole(parts[0]), whole(parts[0]))
+            case "call" if node.name == "binom" and len(parts) == 2:
+                n, k = whole(parts[0]), whole(parts[1])
+                k = min(k, n - k)
+                return self.quotient(self.falling(n, k), self.falling(k, k))
+        raise NoRemainder(node.kind)
+
+    def power(self, base: int, exponent: int) -> int:
+        if base == 0 and exponent <= 0:
+            raise NoRemainder("a power of zero")
+        self.spend(exponent.bit_length())
+        return pow(base, exponent, self.prime)
+
+    def quotient(self, above: int, below: int) -> int:
+        if below == 0:
+            raise NoRemainder("division by zero")
+        return above * pow(below, -1, self.prime) % self.prime
+
+    def falling(self, start: int, count: int) -> int:
+        """start * (start - 1) * ... of so many factors; the factorial where both are equal."""
+        if not 0 <= count <= start:
+            raise NoRemainder("factorial out of range")
+        self.spend(count)
+        product = 1
+        for factor in range(start - count + 1, start + 1):
+            product = product * factor % self.prime
+        return product
+
+    def spend(self, steps: int) -> None:
+        self.budget -= steps
+        if self.budget < 0:
+            raise NoRemainder("too much work")
 
 
 def whole(node: Node) -> int:
@@ -81,13 +107,3 @@ def whole(node: Node) -> int:
     if value is None or value.denominator != 1:
         raise NoRemainder("no whole number")
     return value.numerator
-
-
-def falling(start: int, count: int, prime: int) -> int:
-    """start * (start - 1) * ... of so many factors; the factorial where both are equal."""
-    if not 0 <= count <= min(start, MAX_FACTORIAL):
-        raise NoRemainder("factorial out of range")
-    product = 1
-    for factor in range(start - count + 1, start + 1):
-        product = product * factor % prime
-    return product

@@ -1,19 +1,20 @@
 """Where a function of one variable takes a value: by bisection, for polynomials between their extrema."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import reduce
 from itertools import pairwise
 
 from deepscaler.reward.strict.compare.exact import exact
 from deepscaler.reward.strict.compare.functions import NoValue
-from deepscaler.reward.strict.compare.values import Evaluator
-from deepscaler.reward.strict.tree import Node, symbols
+from deepscaler.reward.strict.compare.values import Evaluator, TooMuchWork
+from deepscaler.reward.strict.tree import Node
 
 Function = Callable[[float], float | None]
 Polynomial = tuple[Fraction, ...]
 """Coefficients, the constant first; the last is not zero."""
 
-HALVINGS = 50
+HALVINGS = 80
 MAX_ROOTS = 12
 MAX_DEGREE = 12
 MAX_COEFFICIENT = 10**30
@@ -47,35 +48,49 @@ def bisected(function: Function, low: float, high: float, rising: bool) -> float
 
 def polynomial(node: Node, name: str) -> Polynomial | None:
     """The expression as a polynomial in one symbol where it is one."""
-    if not symbols(node):
+    return survey(node, name)[0]
+
+
+def polynomial_parts(node: Node, name: str) -> list[Polynomial]:
+    """The largest parts that are polynomials, the whole one if it is."""
+    whole, parts = survey(node, name)
+    return parts if whole is None else [whole]
+
+
+def survey(node: Node, name: str) -> tuple[Polynomial | None, list[Polynomial]]:
+    """The expression as a polynomial, or None and its largest parts that are: each part is looked at once."""
+    seen = [survey(part, name) for part in node.parts]
+    whole = combined(node, [each for each, _ in seen], name)
+    if whole is not None:
+        return whole, []
+    return None, [each for part, below in seen for each in ([part] if part is not None else below)]
+
+
+def combined(node: Node, parts: list[Polynomial | None], name: str) -> Polynomial | None:
+    """The polynomial of an expression of parts that are polynomials; None where it is none."""
+    if node.kind == "symbol":
+        return (Fraction(0), Fraction(1)) if node.name == name else None
+    if any(part is None for part in parts):
+        return None
+    known = [part for part in parts if part is not None]
+    if node.kind in ("number", "constant") or (all(len(part) < 2 for part in known) and node.kind != "opaque"):
         value = number_value(node)
         return None if value is None else trimmed([value])
     match node.kind:
-        case "symbol":
-            return (Fraction(0), Fraction(1)) if node.name == name else None
         case "negate":
-            return times(polynomial(node.parts[0], name), (Fraction(-1),))
+            return times(known[0], (Fraction(-1),))
         case "add":
-            total: Polynomial | None = ()
-            for part in node.parts:
-                total = plus(total, polynomial(part, name))
-            return total
+            zero: Polynomial | None = ()
+            return reduce(plus, known, zero)
         case "multiply":
-            return times(polynomial(node.parts[0], name), polynomial(node.parts[1], name))
-        case "divide":
-            below = None if symbols(node.parts[1]) else number_value(node.parts[1])
-            return times(polynomial(node.parts[0], name), (1 / below,)) if below else None
-        case "power":
-            exponent = exact(node.parts[1])
-            if exponent is None or exponent.denominator != 1 or not 0 <= exponent <= MAX_DEGREE:
-                return None
-            base = polynomial(node.parts[0], name)
-            result: Polynomial = (Fraction(1),)
-            for _ in range(int(exponent)):
-                result = times(result, base) or ()
-                if not result:
-                    return None
-            return result
+            return times(known[0], known[1])
+        case "divide" if len(known[1]) == 1:
+            return times(known[0], (1 / known[1][0],))
+        case "power" if len(known[1]) < 2:
+            exponent = known[1][0] if known[1] else Fraction(0)
+            if exponent.denominator == 1 and 0 <= exponent <= MAX_DEGREE:
+                one: Polynomial | None = (Fraction(1),)
+                return reduce(times, [known[0]] * int(exponent), one)
     return None
 
 
@@ -85,18 +100,9 @@ def number_value(node: Node) -> Fraction | None:
         return value
     try:
         near, _ = Evaluator({}).value(node)
-    except NoValue:
+    except (NoValue, TooMuchWork):
         return None
     return None if near.imag else Fraction(near.real).limit_denominator(10**9)
-
-
-def polynomial_parts(node: Node, name: str) -> Iterator[Polynomial]:
-    """The largest parts that are polynomials."""
-    for part in node.parts:
-        if (coefficients := polynomial(part, name)) is not None:
-            yield coefficients
-        else:
-            yield from polynomial_parts(part, name)
 
 
 def trimmed(coefficients: list[Fraction]) -> Polynomial | None:

@@ -141,6 +141,10 @@ def real_samples(traits: Traits, nodes: tuple[Node, ...]) -> Iterator[Sample]:
         return
     base = generic(names, 0)
     beyond = largest_constant(nodes) if traits.has_kinks else 0.0
+    if beyond and len(names) > 1:
+        for sign in (1, -1):
+            far = {name: sign * beyond * (1.31 + 0.37 * index) for index, name in enumerate(names)}
+            yield Sample({name: abs(x) if "_" in name else x for name, x in far.items()}, sign > 0)
     for name in names:
         critical = critical_values(traits, base, name)
         for value in beside(critical, beyond) if critical else ():
@@ -168,6 +172,8 @@ def whole_samples(traits: Traits, nodes: tuple[Node, ...]) -> Iterator[Sample]:
     if not traits.bends and not traits.has_jumps:
         return
     base = points[1]
+    far = 2 * round(largest_constant(nodes))
+    yield Sample({name: float(far + 3 * index + 1) for index, name in enumerate(names)}, True)
     for name in names:
         if name not in whole:
             critical = critical_values(traits, base, name)

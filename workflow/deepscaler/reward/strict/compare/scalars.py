@@ -7,8 +7,10 @@ from fractions import Fraction
 
 from deepscaler.reward.strict.compare.exact import exact
 from deepscaler.reward.strict.compare.functions import NoValue
+from deepscaler.reward.strict.compare.logarithms import equal_by_logarithms
 from deepscaler.reward.strict.compare.modular import equal_by_remainders
 from deepscaler.reward.strict.compare.quantities import in_one_unit
+from deepscaler.reward.strict.compare.roots import polynomial
 from deepscaler.reward.strict.compare.samples import Traits, samples, traits_of
 from deepscaler.reward.strict.compare.values import SIGNIFICANT, Evaluator
 from deepscaler.reward.strict.tree import Node, Scalar, symbols, walk
@@ -20,6 +22,7 @@ CLEAR = 1e-5
 ROUNDING = Fraction(10) ** (1 - SIGNIFICANT)
 """The most that a decimal of so many digits is off."""
 NEGLIGIBLE = 1e-11
+WHOLE_PARAMETERS = frozenset(("k", "n", "m", "l", "K", "N", "M"))
 FREE_CONSTANTS = frozenset(("c", "c_1", "c_2", "c_3", "k"))
 
 
@@ -61,6 +64,8 @@ def respelling(gold: Node, answer: Node) -> tuple[Node, Node] | None:
     Free constants, as in an integral, may be written either way.
     """
     ours, theirs = symbols(gold), symbols(answer)
+    if (names := families(gold, ours, answer, theirs)) is not None:
+        return gold, renamed(answer, lambda name: names[0] if name == names[1] else name)
     if "I" in theirs and "I" not in ours:
         return gold, renamed(answer, lambda name: "i" if name == "I" else name)
     missing, added = ours - theirs, theirs - ours
@@ -70,6 +75,19 @@ def respelling(gold: Node, answer: Node) -> tuple[Node, Node] | None:
     if ours != theirs and theirs == lowered - {"e", "i"} and len(lowered) == len(ours) > 1:
         return renamed(gold, str.lower), answer
     return None
+
+
+def families(gold: Node, ours: set[str], answer: Node, theirs: set[str]) -> tuple[str, str] | None:
+    """The names of the whole number that each side is linear in, as x = π/4 + kπ and π/4 + nπ are."""
+    if len(ours) != 1 or len(theirs) != 1 or ours == theirs or not (ours | theirs) <= WHOLE_PARAMETERS:
+        return None
+    [one], [other] = ours, theirs
+    for node, name in ((gold, one), (answer, other)):
+        of_angles = any(each.kind == "degree" or each == Node("constant", "pi") for each in walk(node))
+        coefficients = polynomial(node, name) if of_angles else None
+        if coefficients is None or len(coefficients) != 2:
+            return None
+    return one, other
 
 
 def renamed(node: Node, rename: Callable[[str], str]) -> Node:
@@ -88,13 +106,17 @@ def equal_nodes(one: Node, other: Node) -> bool:
         return True
     traits = traits_of(one, other)
     bases = (math.e, 10.0) if traits.bare_log else (math.e,)
-    if traits.names or traits.is_opaque:
-        return any(agree(one, other, traits, base) for base in bases)
     rounded = decimals(one) != decimals(other)
+    if traits.names or traits.is_opaque:
+        if not any(agree(one, other, traits, base) for base in bases):
+            return False
+        return rounded or equal_by_remainders(one, other) is not False  # x + 10^-20 agrees with x in floats
     outcomes = [equal_at(one, other, {}, rounded, base) for base in bases]
     if all(outcome is False for outcome in outcomes):
         return False
     same = equal_by_remainders(one, other)
+    if same is None and outcomes == [None]:
+        return equal_by_logarithms(one, other)
     return True in outcomes if same is None or (rounded and not same) else same
 
 

@@ -25,6 +25,8 @@ from deepscaler.reward.strict.tree import (
 
 TOLERANCE = 1e-9
 MAX_CRITICAL = 60
+MAX_SIZE = 300
+"""Nodes of an inequality, which is evaluated at several hundred points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ def solutions(relation: Relation) -> RealSet:
         try:
             values = [complex_value(node, {name: x}) for node in nodes]
         except NoValue as problem:
-            return None if problem.too_large else False
+            return None if problem.out_of_range else False
         if any(value.imag and abs(value.imag) > TOLERANCE * (1 + abs(value)) for value in values):
             return False  # nothing holds where a side has no real value
         return all(
@@ -216,6 +218,8 @@ def boundaries(sides: list[Node], name: str) -> list[float]:
     Roots of what is polynomial, be it a part, such as what stands between bars; elsewhere changes of sign between
     constants and on a grid.
     """
+    if sum(1 for part in sides for _ in walk(part)) > MAX_SIZE:
+        raise NotASet
     found = {value for part in sides for each in walk(part) for value in constants(each)}
     for one, other in pairwise(sides):
         difference = Node("add", parts=(one, negate(other)))
@@ -249,7 +253,10 @@ def sample_points(critical: tuple[float, ...]) -> list[float]:
     """The critical points, points beside and between them, and a coarse grid."""
     if len(critical) > 4 * MAX_CRITICAL:
         raise NotASet
-    ordered = sorted(set(critical)) or [0.0]
+    ordered: list[float] = []
+    for value in sorted(set(critical)) or [0.0]:
+        if not ordered or not near(ordered[-1], value):
+            ordered.append(value)
     samples = list(ordered)
     for low, high in pairwise(ordered):
         samples += [(low + high) / 2, low + (high - low) * 0.013, high - (high - low) * 0.017]

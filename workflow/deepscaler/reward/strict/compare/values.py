@@ -55,7 +55,7 @@ class Evaluator:
         except (ArithmeticError, ValueError, RecursionError) as problem:
             raise NoValue(str(problem), isinstance(problem, OverflowError)) from problem
         if not (math.isfinite(value.real) and math.isfinite(value.imag) and math.isfinite(error)):
-            raise NoValue("not finite", too_large=True)
+            raise NoValue("not finite", out_of_range=True)
         return value, error
 
     def _value(self, node: Node) -> Value:
@@ -95,7 +95,7 @@ class Evaluator:
     def _multiply(self, node: Node) -> Value:
         (a, da), (b, db) = self._value(node.parts[0]), self._value(node.parts[1])
         if a * b == 0 and a and b:
-            raise NoValue("too small")
+            raise NoValue("too small", out_of_range=True)
         return a * b, abs(a) * db + abs(b) * da + EPSILON * abs(a * b)
 
     def _divide(self, node: Node) -> Value:
@@ -103,7 +103,7 @@ class Evaluator:
         if abs(b) <= 4 * db:
             raise NoValue("division by zero")
         if a / b == 0 and a:
-            raise NoValue("too small")
+            raise NoValue("too small", out_of_range=True)
         return a / b, (da + abs(a / b) * db) / abs(b) + EPSILON * abs(a / b)
 
     def _negate(self, node: Node) -> Value:
