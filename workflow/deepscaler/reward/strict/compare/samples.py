@@ -35,6 +35,8 @@ CONSECUTIVE = 12
 MAX_KINKS = 16
 MAX_CRITICAL = 14
 MAX_SAMPLES = 160
+MAX_NAMES = 2
+"""Symbols up to which the ends of roots and logarithms are looked for; those of kinks always are."""
 MAX_CONSTANT = 10**7
 GRID = sorted(sign * 10 ** (step / 4) for sign in (-1, 1) for step in range(-8, 17))
 
@@ -137,7 +139,7 @@ def real_samples(traits: Traits, nodes: tuple[Node, ...]) -> Iterator[Sample]:
             for index, name in enumerate(names)
         }
         yield Sample(values, False)
-    if not traits.bends:
+    if not traits.bends or (len(names) > MAX_NAMES and not traits.has_kinks):
         return
     base = generic(names, 0)
     beyond = largest_constant(nodes) if traits.has_kinks else 0.0
