@@ -4,8 +4,8 @@
 
 DATA is a folder with the benchmarks as JSON (records with `answer`). Every gold is changed by one of the RULES, drawn
 from the seed: a sign, a digit, a swapped pair, a unit, a condition and so on. Accepted mutants are listed, to be read:
-a few are right after all (-x^2 for x^2 in an even place, 2.0 for 2), the others are faults. The slowest gradings are
-listed too. No pool, no cache; seconds are the processor's.
+a few are right after all (-0 for 0, 00 for 0, two answers of a list swapped, a function by another name), the others
+are faults. The slowest gradings are listed too. No pool, no cache; seconds are the processor's.
 """
 
 import argparse
@@ -33,15 +33,15 @@ ARITHMETIC = (("+", "-"), ("\\cdot", "+"), ("\\times", "+"), ("/", "+"))
 RELATIONS = (("\\leq", "<"), ("\\le", "<"), ("\\geq", ">"), ("\\ge", ">"), ("<", "\\le "), (">", "\\ge "), ("=", "<"))
 FUNCTIONS = (
     *(("\\sin", "\\cos"), ("\\cos", "\\sin"), ("\\tan", "\\cot"), ("\\ln", "\\log_2"), ("\\sqrt", "\\sqrt[3]")),
+    *(("\\lfloor", "\\lceil"), ("\\rfloor", "\\rceil"), ("\\binom", "\\frac"), ("!", ""), ("\\pi", "")),
     *(
-        ("\\lfloor", "\\lceil"),
-        ("\\rfloor", "\\rceil"),
-        ("\\binom", "\\frac"),
-        ("!", ""),
-        ("\\pi", ""),
-        ("^\\circ", ""),
+        ("\\cup", "\\cap"),
+        ("\\infty", "1000"),
+        ("\\max", "\\min"),
+        ("e^", "2^"),
+        ("\\pm", ""),
+        ("\\arcsin", "\\arccos"),
     ),
-    *(("\\cup", "\\cap"), ("\\infty", "1000"), ("\\max", "\\min"), ("e^", "2^"), ("\\pm", ""), ("i", "")),
 )
 BRACKETS = (("(", "["), ("[", "("), (")", "]"), ("]", ")"))
 WORDS_BEFORE = ("at least", "at most", "not", "minus", "twice", "more than", "anything but", "half of", "the square of")
@@ -151,14 +151,14 @@ def factor(text: str, draw: random.Random) -> str | None:
 
 
 def item(text: str, draw: random.Random) -> str | None:
-    """One of several answers left out, or one too many."""
+    """One of several answers left out, or another one added."""
     parts = re.split(r",(?![^()\[\]]*[)\]])", text.strip().strip("$"))
     if len(parts) < 2 or "\\!" in text or "{,}" in text:
         return None
     if draw.random() < 0.5:
         parts.pop(draw.randrange(len(parts)))
     else:
-        parts.append(draw.choice(parts) if draw.random() < 0.5 else "17")
+        parts.append("17")
     return ",".join(parts)
 
 
