@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from deepscaler.reward.strict.compare.exact import exact
@@ -35,6 +35,9 @@ CONSECUTIVE = 12
 MAX_KINKS = 16
 MAX_CRITICAL = 14
 MAX_SAMPLES = 160
+MAX_SAMPLES_OF_SERIES = 40
+MAX_WORK = 40_000
+"""Nodes to be evaluated in all."""
 MAX_NAMES = 2
 """Symbols up to which the ends of roots and logarithms are looked for; those of kinks always are."""
 MAX_CONSTANT = 10**7
@@ -65,6 +68,7 @@ class Traits:
     is_opaque: bool = False
     has_jumps: bool = False
     has_kinks: bool = False
+    size: int = 0
 
 
 def traits_of(*nodes: Node) -> Traits:
@@ -74,6 +78,7 @@ def traits_of(*nodes: Node) -> Traits:
     discrete = False
     for node in nodes:
         for each in walk(node):
+            traits.size += 1
             match each.kind:
                 case "symbol":
                     names.add(each.name)
@@ -125,7 +130,8 @@ def add_call(node: Node, traits: Traits) -> None:
 
 def samples(traits: Traits, *nodes: Node) -> Iterator[Sample]:
     """Points for expressions compared with each other, the cheap ones first."""
-    yield from whole_samples(traits, nodes) if traits.whole else real_samples(traits, nodes)
+    limit = MAX_SAMPLES_OF_SERIES if traits.is_opaque else min(MAX_SAMPLES, MAX_WORK // (traits.size + 1))
+    yield from islice(whole_samples(traits, nodes) if traits.whole else real_samples(traits, nodes), max(limit, 20))
 
 
 def real_samples(traits: Traits, nodes: tuple[Node, ...]) -> Iterator[Sample]:
@@ -186,7 +192,7 @@ def whole_samples(traits: Traits, nodes: tuple[Node, ...]) -> Iterator[Sample]:
         for each in (*critical_values(traits, base, name), *whole_constants(nodes)):
             values |= {round(each) + step for step in (-1, 0, 1)} | {round(2 * each) + step for step in (-1, 1)}
         values.add(round(1.7 * max(values)) + 1)
-        for value in sorted(value for value in values if value >= 2)[:MAX_SAMPLES]:
+        for value in sorted(value for value in values if value >= 2):
             yield Sample({**base, name: float(value)}, True)
 
 
