@@ -28,7 +28,7 @@ PAIR = re.compile(r"(?<=[(\[])([^()\[\],]+),([^()\[\],]+)(?=[)\]])")
 ASSIGNED = re.compile(r"=\s*([^,=$]+?)\s*(?=,|\$|$)")
 MATRIX = re.compile(r"(?<=matrix\})(.*)(?=\\end)", re.S)
 UNIT = re.compile(r"\\(?:text|mbox|mathrm)\s*\{\s*~?\s*([A-Za-z]+)\s*\}")
-UNITS = ("cm", "m", "km", "s", "h", "kg", "g", "J", "eV", "K", "mol", "Hz", "inches", "feet", "dollars", "radians")
+UNITS = ("cm", "m", "km", "s", "kg", "g", "J", "eV", "K", "mol", "Hz", "inches", "feet", "dollars", "radians")
 ARITHMETIC = (("+", "-"), ("\\cdot", "+"), ("\\times", "+"), ("/", "+"))
 RELATIONS = (("\\leq", "<"), ("\\le", "<"), ("\\geq", ">"), ("\\ge", ">"), ("<", "\\le "), (">", "\\ge "), ("=", "<"))
 FUNCTIONS = (

@@ -103,13 +103,16 @@ PREFIXABLE_NAMES = (
     "electronvolt eV calorie cal erg dyne dyn bar gauss parsec pc byte radian rad dalton Da tonne ton Wh jansky Jy"
 )
 PREFIXABLE = frozenset(PREFIXABLE_NAMES.split())
+SHORT_NAMES = frozenset(("ohm", "amp", "ton"))
+EITHER = frozenset(("bar", "erg", "bit", "Ohm"))
+"""What takes prefixes as a name and as a symbol."""
 TEMPERATURES = {"°C": (Fraction(1), Fraction("273.15")), "°F": (Fraction(5, 9), Fraction("459.67") * Fraction(5, 9))}
 """Kelvins in a degree, and the kelvins at zero degrees."""
 SPELLINGS = (
     (re.compile(r"\^? *\{? *(?:\\circ|°) *\}? *\^?"), "°"),
     (re.compile(r"[{}~]|\\[,;:! ]"), " "),
     (re.compile(r"\\(?:cdot|times)(?![A-Za-z])|[·×⋅•]"), "*"),
-    (re.compile(r"\\mu(?![A-Za-z])|µ"), "μ"),
+    (re.compile(r"(?:\\mu(?![A-Za-z])|µ) *"), "μ"),
     (re.compile(r"\\(?:Omega|ohm)(?![A-Za-z])|Ω"), "Ω"),
     (re.compile(r"\\AA(?![A-Za-z])|\u212b"), "Å"),
     (re.compile(r"_? *(?:\\?odot|⊙|☉)"), "⊙"),
@@ -202,6 +205,8 @@ class UnitReader:
                 found or token[1] == "/"
             ):
                 side, self.position = -1, self.position + 1
+                if self.peek()[0] == "":
+                    return None
             elif token[0] == "word" and token[1].lower() in IDLE and found:
                 self.position += 1
             else:
@@ -249,7 +254,8 @@ def named_unit(word: str) -> Unit | None:
         for prefixes in (PREFIXES, PREFIX_NAMES):
             for prefix, power in prefixes.items():
                 stem = spelling.removeprefix(prefix)
-                if stem != spelling and stem in PREFIXABLE and (prefixes is PREFIXES) == (len(stem) <= 3):
+                is_symbol = len(stem) <= 3 and stem not in SHORT_NAMES
+                if stem != spelling and stem in PREFIXABLE and (is_symbol == (prefixes is PREFIXES) or stem in EITHER):
                     unit = TABLE[stem]
                     return Unit(unit.dimensions, unit.factor * Fraction(10) ** power, unit.pi)
     return None
