@@ -24,9 +24,12 @@ class Node:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    yield node
-    for part in node.parts:
-        yield from walk(part)
+    """The node and all below it, each before its parts."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack += reversed(node.parts)
 
 
 def symbols(node: Node) -> set[str]:

@@ -7,6 +7,8 @@ relation (`x = 3`, `0 < x \le 5`), then unions of sets, then brackets, then an e
 import re
 from dataclasses import replace
 from functools import partial
+from itertools import product
+from math import prod
 
 from deepscaler.reward.strict.parse import labels
 from deepscaler.reward.strict.parse.brackets import closing_position, outside, split
@@ -19,7 +21,7 @@ from deepscaler.reward.strict.parse.conditions import (
     with_conditions,
 )
 from deepscaler.reward.strict.parse.numerals import read_number
-from deepscaler.reward.strict.parse.quantities import expression, quantity
+from deepscaler.reward.strict.parse.quantities import expression, plain_quantity, quantity
 from deepscaler.reward.strict.parse.tokens import Token, tokenize
 from deepscaler.reward.strict.tree import (
     Answer,
@@ -52,6 +54,8 @@ HALF_OPEN = frozenset(
 TIMES = ("cdot", "*")
 RESTATING = frozenset((("name", "approx"), ("operator", "="), ("join", "or")))
 TRANSPOSED = frozenset((("letter", "T"), ("letter", "\\top"), ("letter", "\\intercal")))
+UNNAMEABLE = frozenset(("|", "cap", "cup", "<", ">", "le", "ge", "=", "setminus"))
+"""What may stand in the brackets of a probability or a count."""
 SET_OPERATORS = ("cup", "cap", "setminus")
 REGIONS = {
     **{"setR": "reals", "setZ": "integers", "setN": "naturals", "setQ": "rationals", "setC": "complex"},
@@ -60,6 +64,15 @@ REGIONS = {
 CASES = frozenset(("cases", "dcases", "rcases"))
 LINES = CASES | {"aligned", "align", "gathered", "split", "equation"}
 OPEN_ENVIRONMENTS = frozenset(f"\\begin:{name}" for name in (*LINES, "array", "matrix"))
+PLAIN_KINDS = frozenset(("number", "letter"))
+PLAIN_TOKENS = frozenset(
+    (
+        *(("operator", sign) for sign in "+-*/^!"),
+        *(("name", name) for name in ("frac", "sqrt", "cdot", "pi", "binom", "sin", "cos", "tan", "ln", "log")),
+        *(("open", "("), ("close", ")"), ("open", "{"), ("close", "}")),
+    )
+)
+"""What stands in an expression and nowhere else."""
 NO_WORD = re.compile(r"[^\w%/' -]")
 DECIMAL = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?")
 THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9,])")
@@ -104,6 +117,8 @@ def merge_thousands(text: str) -> str:
 def read_answer(tokens: list[Token], nesting: int) -> Answer:
     if nesting > MAX_NESTING:
         raise Refused("nested too deep")
+    if all(token in PLAIN_TOKENS or token[0] in PLAIN_KINDS for token in tokens):
+        return plain_quantity(tokens)
     tokens = without_membership(with_restatement(unwrapped(tokens)))
     if not any(token in SEPARATORS for token in tokens):
         return read_list([tokens], nesting)[0]
@@ -291,7 +306,10 @@ def read_relation(tokens: list[Token], operators: list[str], nesting: int) -> An
         return read_answer(sides[1], nesting + 1)
     if not all(sides):
         raise Refused("a relation without a side")
-    parts = [read_answer(side, nesting + 1) for side in sides]
+    parts = [
+        Words(named) if not index and (named := name_of_something(side)) else read_answer(side, nesting + 1)
+        for index, side in enumerate(sides)
+    ]
     last = parts[-1]
     values = last.items if isinstance(last, Collection) and not last.is_set else ()
     if values and operators[-1] == "=" and not any(isinstance(value, Conditioned) for value in values):
@@ -301,6 +319,19 @@ def read_relation(tokens: list[Token], operators: list[str], nesting: int) -> An
         excluded = [Relation((parts[0], value), ("ne",)) for value in values]
         return Combination(tuple(excluded), ("cap",) * (len(excluded) - 1))
     return Relation(tuple(parts), tuple(operators))
+
+
+def name_of_something(side: list[Token]) -> str:
+    r"""The spelling of a name before brackets that hold no expression: `P(A|B)`, `n(A \cap B)`; empty for all else."""
+    if (
+        len(side) < 4
+        or side[0][0] != "letter"
+        or side[1] != ("open", "(")
+        or closing_position(side[1:]) != len(side) - 2
+    ):
+        return ""
+    values = [value for _, value in side]
+    return "".join(values) if UNNAMEABLE.intersection(values[2:]) else ""
 
 
 def read_bracketed(tokens: list[Token], nesting: int) -> Answer | None:
@@ -323,7 +354,8 @@ def read_bracketed(tokens: list[Token], nesting: int) -> Answer | None:
         return collect([read_answer(item, nesting + 1) for item in items if item], True)
     if len(items) == 1:
         return read_answer(inside, nesting + 1) if needs_answer(inside) else None
-    return make_sequence(opening, closing, [read_answer(item, nesting + 1) for item in items])
+    tied = ("name", "mp") in inside
+    return make_sequence(opening, closing, [read_answer(item, nesting + 1) for item in items], tied)
 
 
 def set_condition(tokens: list[Token]) -> list[Token] | None:
@@ -364,17 +396,18 @@ def whole_number(node: Node) -> int | None:
     return int(node.number) if node.kind == "number" and node.number.denominator == 1 else None
 
 
-def make_sequence(opening: str, closing: str, items: list[Answer]) -> Answer:
-    r"""A tuple; two of them where one item has both signs, as in `(0, \pm 2)`."""
-    double = [index for index, item in enumerate(items) if isinstance(item, Collection) and not item.is_set]
-    if len(double) != 1:
+def make_sequence(opening: str, closing: str, items: list[Answer], tied: bool = False) -> Answer:
+    r"""A tuple; several where items have both signs: every combination, or with ∓ among them (`tied`) one a sign."""
+    double = [item.items for item in items if isinstance(item, Collection) and not item.is_set]
+    if not double:
         return Sequence(opening, closing, tuple(items))
-    [index] = double
-    choices = items[index]
-    assert isinstance(choices, Collection)
-    return Collection(
-        tuple(Sequence(opening, closing, (*items[:index], each, *items[index + 1 :])) for each in choices.items)
-    )
+    choices = [item.items if isinstance(item, Collection) and not item.is_set else (item,) for item in items]
+    if tied:
+        choices = [each * (max(map(len, double)) // len(each)) for each in choices]
+    elif prod(map(len, double)) > MAX_ITEMS:
+        raise Refused("too many items")
+    several = zip(*choices, strict=False) if tied else product(*choices)
+    return Collection(tuple(Sequence(opening, closing, tuple(each)) for each in several))
 
 
 def needs_answer(tokens: list[Token]) -> bool:

@@ -166,6 +166,8 @@ class ExpressionParser:
                 node = Node("call", "factorial" if count == 1 else f"factorial{count}", (node,))
             else:
                 self.position += 1
+                if value == "%" and self.starts_factor():
+                    raise Refused("a percent sign between numbers")
                 node = Node("percent" if value == "%" else "degree", parts=(node,))
 
     def atom(self, alone: bool = False) -> Node:

@@ -6,6 +6,7 @@ without backslash); `text` (words); `open`, `close` (brackets, environments incl
 
 import re
 
+from deepscaler.reward.strict.units import read_unit
 from deepscaler.reward.verdicts import Refused
 
 MAX_TOKENS = 1500
@@ -23,8 +24,9 @@ GREEK = names(
 )
 FUNCTIONS = names(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arcsinh "
-    "arccosh arctanh ln log lg exp sqrt cbrt floor ceil abs sgn gcd lcm max min det Re Im arg deg binom frac"
+    "arccosh arctanh ln log lg exp sqrt cbrt floor ceil abs sgn gcd lcm max min det Re Im arg deg binom frac cis"
 )
+TEXT_FUNCTIONS = names("cis sgn gcd lcm max min log ln sin cos tan det")
 CONSTANTS = frozenset(("pi", "infty"))
 PLAIN_NAMES = {
     **{name: name for name in (*FUNCTIONS, *GREEK, *CONSTANTS) if len(name) > 1},
@@ -53,6 +55,8 @@ TOKEN = re.compile(
 )
 SUBSCRIPT = re.compile(r"\s*_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\[A-Za-z]+)|([A-Za-z0-9]))")
 EXPONENT_BEFORE_SUBSCRIPT = re.compile(r"\s*\^\s*(\{[^{}]*\}|[0-9]|\\circ)(?=\s*_)")
+SCRIPT_STARTS = frozenset(" _^'\n\t")
+"""What a subscript, an exponent or a prime may begin with, spaces before it included."""
 PRIMES = re.compile(r"\s*(?:'+|\^\s*\{\s*'[' ]*\}|\^\s*'+)")
 ARGUMENT = re.compile(r"\\[A-Za-z]+|.")
 BRACE = re.compile(r"[{}]")
@@ -96,8 +100,7 @@ class Tokenizer:
         while match := TOKEN.match(self.text, self.position):
             self.position = match.end()
             kind = str(match.lastgroup)
-            value = match.group(kind)
-            getattr(self, "_" + kind)(value)
+            getattr(self, "_" + kind)(match[kind])
             if len(self.tokens) > MAX_TOKENS:
                 raise Refused("too many tokens")
         return self.tokens
@@ -109,6 +112,8 @@ class Tokenizer:
         if len(value) > 1000:
             raise Refused("too many digits")
         self.add("number", value)
+        if self.text[self.position : self.position + 1] not in SCRIPT_STARTS:
+            return
         if match := SUBSCRIPT.match(self.text, self.position):
             self.position = match.end()
             base = NOISE.sub("", next(filter(None, match.groups()), ""))
@@ -117,7 +122,7 @@ class Tokenizer:
     def _other(self, value: str) -> None:
         if value in BRACKETS:
             self.add(BRACKETS[value], value)
-        elif value in "+-*/^=<>,;:|!&'.¤_%":
+        elif value in "+-*/^=<>,;:|!&'.¤€£¥_%":
             self.add("operator", value)
         else:
             raise Refused(f"character {value!r}")
@@ -211,6 +216,8 @@ class Tokenizer:
             self._magnitude(words.lower())
         elif words == "to" and self._follows_number():
             self.add("operator", ":")
+        elif words in TEXT_FUNCTIONS and self.text[self.position :].lstrip()[:1] in ("(", "\\", "{"):
+            self._command(words)
         elif self.tokens and (match := BASE_IN_WORDS.fullmatch(words)):
             self._base(match[1])
         elif self.tokens and (match := MODULUS_IN_WORDS.fullmatch(words)):
@@ -248,7 +255,7 @@ class Tokenizer:
             for letter in content[:-1]:
                 self.add("letter", letter)
             self._symbol(content[-1])
-        elif self._follows_number() and UNIT_FORMULA.fullmatch(content):
+        elif self._follows_number() and (UNIT_FORMULA.fullmatch(content) or read_unit(content)):
             self.add("text", content)
         elif content.isalpha() or " " in content:
             self._text(content)
@@ -274,6 +281,8 @@ class Tokenizer:
         """A symbol with the subscript and the primes that follow it, an exponent between them or not."""
         exponent = ""
         for _ in range(3):
+            if self.text[self.position : self.position + 1] not in SCRIPT_STARTS:
+                break
             if match := SUBSCRIPT.match(self.text, self.position):
                 name += "_" + NOISE.sub("", next(filter(None, match.groups()), ""))
             elif match := PRIMES.match(self.text, self.position):

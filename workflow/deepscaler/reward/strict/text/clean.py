@@ -16,9 +16,9 @@ CHARACTERS = {
     **{"π": r"\pi ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "∠": r"\angle "},
     **{"“": '"', "”": '"', "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "％": "%"},
     **{"⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "ℓ": r"\ell ", "△": r"\triangle "},
-    **{"｛": r"\{", "｝": r"\}", "€": r"\$", "£": r"\$", "￥": r"\$", "¥": r"\$", "∘": r"\circ ", "ℯ": "e", "ⅈ": "i"},
+    **{"｛": r"\{", "｝": r"\}", "￥": "¥", "∘": r"\circ ", "ℯ": "e", "ⅈ": "i"},
     **{"¢": r"\text{ cents}", "⟨": "(", "⟩": ")", "…": r"\ldots ", "≡": "=", "∧": r"\text{and}"},
-    **{"∨": r"\text{or}", "∣": "|", "∀": r"\forall ", "✓": " ", "✔": " ", "∎": " ", "□": " ", "■": " "},
+    **{"µ": r"\mu ", "∨": r"\text{or}", "∣": "|", "∀": r"\forall ", "✓": " ", "✔": " ", "∎": " ", "□": " ", "■": " "},
     **{chr(code): "" for code in (0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)},
 }
 GREEK_NAMES = (
@@ -64,7 +64,7 @@ SYNONYMS = {
     **{"varphi": r"\phi", "varepsilon": r"\epsilon", "vartheta": r"\theta", "varrho": r"\rho", "varsigma": r"\sigma"},
     **{"arctg": r"\arctan", "tg": r"\tan", "ctg": r"\cot", "asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan"},
     **{"dots": r"\ldots", "cdots": r"\ldots", "dotsc": r"\ldots", "dotsb": r"\ldots", "ddots": r"\ldots"},
-    **{"textdollar": r"\$", "euro": r"\$", "pounds": r"\$", "textdegree": r"^\circ", "overbar": r"\overline"},
+    **{"textdollar": r"\$", "euro": "€", "pounds": "£", "textdegree": r"^\circ", "overbar": r"\overline"},
     **{"percent": r"\%", "ge": r"\ge", "overrightarrow": r"\vec", "widehat": r"\hat", "lnot": r"\neg"},
     **{"infin": r"\infty", "surd": r"\sqrt", "exp": r"\exp", "Re": r"\Re", "Im": r"\Im"},
 }
