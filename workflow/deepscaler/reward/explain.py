@@ -11,8 +11,8 @@ from deepscaler.reward.strict.compare.exact import exact
 from deepscaler.reward.strict.compare.functions import NoValue
 from deepscaler.reward.strict.compare.values import Evaluator
 from deepscaler.reward.strict.parse.answers import parse_answer
-from deepscaler.reward.strict.text import words
 from deepscaler.reward.strict.text.clean import clean
+from deepscaler.reward.strict.text.spoken_numbers import as_digits
 from deepscaler.reward.strict.tree import Node, Scalar
 from deepscaler.reward.verdicts import MAX_ANSWER, Mode, Refused
 
@@ -41,7 +41,7 @@ def paper_views(text: str) -> list[tuple[str, str]]:
 
 
 def strict_views(text: str) -> list[tuple[str, str]]:
-    cleaned = words.as_digits(clean(text))
+    cleaned = as_digits(clean(text))
     seen = [("clean-up", cleaned)]
     try:
         tree = parse_answer(cleaned)

@@ -19,14 +19,31 @@ BRACE = re.compile(r"[{}]")
 BARE_BOX = re.compile(r"\\boxed\s*([^\s{}\\$][^\s{}\\$.,;]*)")
 
 
-def solution_of(response: str, think: ThinkRule) -> str | None:
-    """What follows the thinking, up to a second closing tag; None where the tags that `think` asks for are missing."""
+def solution_of(response: str, think: ThinkRule, mode: Mode) -> str | None:
+    """What follows the thinking, up to a second closing tag; None where the tags that `think` asks for are missing.
+
+    `strict` leaves out whole blocks of more thinking, whose own closing tag ends nothing.
+    """
     before, closing, after = response.partition(CLOSING)
     if think == "required" and not (closing and OPENING in response):
         return None
     if think == "prefilled" and not closing:
         return None
+    if mode == "strict":
+        after = without_thoughts(after)
     return after.partition(CLOSING)[0] if closing else before
+
+
+def without_thoughts(text: str) -> str:
+    """The text without its blocks between an opening tag and the closing one that comes next."""
+    kept, rest = [], text
+    while OPENING in rest and CLOSING in rest:
+        outside, _, thought = rest.partition(OPENING)
+        if CLOSING in outside or CLOSING not in thought:
+            break
+        kept.append(outside)
+        rest = thought.partition(CLOSING)[2]
+    return "".join([*kept, rest])
 
 
 def boxed_answer(text: str, mode: Mode) -> str | None:
@@ -84,7 +101,7 @@ def is_escaped(text: str, position: int) -> bool:
 
 def answer_of(response: str, mode: Mode, think: ThinkRule) -> str | ResponseVerdict:
     """The boxed answer, or the verdict on a response that has none."""
-    solution = solution_of(response[-MAX_RESPONSE:], think)
+    solution = solution_of(response[-MAX_RESPONSE:], think, mode)
     if solution is None:
         return ResponseVerdict(False, "format: think tags missing", None, False)
     answer = boxed_answer(solution, mode)

@@ -6,16 +6,23 @@ from fractions import Fraction
 
 from deepscaler.reward.strict.compare.compare import equal, kind_of
 from deepscaler.reward.strict.compare.values import TooMuchWork
-from deepscaler.reward.strict.parse.answers import has_thousands, parse_answer
+from deepscaler.reward.strict.parse.answers import has_thousands, parse_answer, read_answer
 from deepscaler.reward.strict.parse.numerals import read_number
-from deepscaler.reward.strict.parse.tokens import GREEK
+from deepscaler.reward.strict.parse.tokens import GREEK, tokenize
+from deepscaler.reward.strict.parse.units import split_unit
 from deepscaler.reward.strict.text import words
 from deepscaler.reward.strict.text.clean import clean
-from deepscaler.reward.strict.tree import Answer, Collection, Scalar
+from deepscaler.reward.strict.text.spoken_numbers import as_digits
+from deepscaler.reward.strict.tree import Answer, Collection, Scalar, symbols
 from deepscaler.reward.verdicts import MAX_ANSWER, Refused, Verdict
 
 LETTER = rf"(?:\\(?:{'|'.join(sorted(GREEK))})(?![A-Za-z])|[A-Za-z](?![A-Za-z]{{3}}))(?:_\w|_\{{\w+\}})?"
 WIDE_SLASH = re.compile(rf"/ *((?:{LETTER} *){{2,}})")
+PLAIN_UNIT = re.compile(r"[A-Za-z}Ω]$|[A-Za-z}]\^?[{-]*[0-9]\}?$")
+UPRIGHT_END = re.compile(r"\\(?:mathrm|rm|text|textrm|mbox|operatorname) *\{[^{}0-9]*\}(?:\^\{?-?[0-9]\}?)?$")
+APART = re.compile(r"[0-9)}] +(?:\\frac *\{|\\?[A-Za-z])[^0-9+=]*(?:\^\{?-?[0-9]\}?)?\}?$")
+"""A space before letters at the end."""
+ONLY_UNITS = re.compile(r"\\(?:mu|Omega|odot|oplus)(?![A-Za-z])|[ΩÅ]")
 FLOAT_DIGITS = 16
 NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 
@@ -26,7 +33,7 @@ def grade(gold: str, answer: str) -> Verdict:
         return Verdict(True, "text: identical")
     if len(gold) > MAX_ANSWER or len(answer) > MAX_ANSWER:
         return Verdict(False, "refused: too long")
-    ours, theirs = (words.as_digits(clean(text)) for text in (gold, answer))
+    ours, theirs = (as_digits(clean(text)) for text in (gold, answer))
     if not ours or not theirs:
         return Verdict(False, "text: empty")
     if ours == theirs or words.squeezed(ours) == words.squeezed(theirs):
@@ -79,6 +86,8 @@ def compare_trees(gold: str, answer: str) -> Verdict:
         return Verdict(True, f"{kinds}: equal as lists")
     if equal_with_wide_slash(gold, answer):
         return Verdict(True, f"{kinds}: equal, letters behind a slash read as its denominator")
+    if equal_restated(trees, answer):
+        return Verdict(True, f"{kinds}: equal, stated twice")
     if equal_with_plain_unit(trees, (gold, answer)):
         return Verdict(True, "scalar: equal, the unit as letters")
     return Verdict(False, f"{kinds}: differ")
@@ -86,6 +95,8 @@ def compare_trees(gold: str, answer: str) -> Verdict:
 
 def equal_with_wide_slash(gold: str, answer: str) -> bool:
     """`t/RC` may be t/(RC): with letters right behind a slash people mean that more often than (t/R)C."""
+    if "/" not in gold and "/" not in answer:
+        return False
     texts = [WIDE_SLASH.sub(r"/(\1)", text) for text in (gold, answer)]
     if texts == [gold, answer]:
         return False
@@ -94,15 +105,57 @@ def equal_with_wide_slash(gold: str, answer: str) -> bool:
     return False
 
 
+def equal_restated(trees: list[Answer], answer: str) -> bool:
+    r"""`\frac34 (0.75)`: one value in two spellings, one of them in brackets."""
+    start = answer.rfind("(")
+    if isinstance(trees[0], Collection) or not answer.endswith(")") or start < 1:
+        return False
+    try:
+        first, second = parse_answer(answer[:start].strip()), parse_answer(answer[start + 1 : -1].strip())
+    except Refused:
+        return False
+    return first != second and equal(trees[0], first) and equal(first, second)
+
+
 def equal_with_plain_unit(trees: list[Answer], texts: tuple[str, str]) -> bool:
-    r"""`5 \text{ m/s}` and `5 m/s`, whose letters are symbols at first sight."""
-    for one, other, text in ((trees[0], trees[1], texts[1]), (trees[1], trees[0], texts[0])):
-        if isinstance(one, Scalar) and isinstance(other, Scalar) and one.unit and not other.unit:
-            number, unit, rest = text.rpartition(one.unit)
-            if unit and not rest and number.strip():
-                with suppress(Refused):
-                    return equal(one, parse_answer(number.strip()))
+    r"""`5 \text{ m/s}` and `5 m/s`, whose letters are symbols at first sight.
+
+    Beside a gold with a unit any letters that name one will do, beside a bare number only what is hardly a factor.
+    """
+    for index in (0, 1):
+        tree, other = trees[index], trees[1 - index]
+        if not isinstance(tree, Scalar) or not isinstance(other, Scalar) or tree.unit or not symbols(tree.node):
+            continue
+        is_bare = index == 1 and not symbols(other.node) and may_be_apart(texts[1])
+        if not other.unit and not is_bare:
+            continue
+        number = with_plain_unit(texts[index])
+        if number is not None and (other.unit or is_clearly_unit(texts[1], number.unit)):
+            return equal(*((trees[0], number) if index else (number, trees[1])))
     return False
+
+
+def with_plain_unit(text: str) -> Scalar | None:
+    """The quantity that a text is when letters at its end name a unit; None where they do not."""
+    if not PLAIN_UNIT.search(text):
+        return None
+    with suppress(Refused):
+        tokens, unit = split_unit(tokenize(text), letters=True)
+        if unit and isinstance(number := read_answer(tokens, 0), Scalar):
+            return Scalar(number.node, unit)
+    return None
+
+
+def may_be_apart(text: str) -> bool:
+    """Whether letters at the end stand apart from what is before them."""
+    return bool(APART.search(text) or UPRIGHT_END.search(text) or ONLY_UNITS.search(text))
+
+
+def is_clearly_unit(text: str, unit: str) -> bool:
+    """Whether letters behind a bare number are no mere small letter, which would be a factor."""
+    words = re.findall(r"[^\W\d_]+", unit)
+    is_letter = len(words) == 1 and len(words[0]) == 1 and words[0].islower()
+    return not is_letter or bool(UPRIGHT_END.search(text) or ONLY_UNITS.search(text))
 
 
 def equal_as_lists(gold: str, answer: str, trees: list[Answer]) -> bool:

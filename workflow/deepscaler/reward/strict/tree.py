@@ -24,9 +24,12 @@ class Node:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    yield node
-    for part in node.parts:
-        yield from walk(part)
+    """The node and all below it, each before its parts."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack += reversed(node.parts)
 
 
 def symbols(node: Node) -> set[str]:
@@ -128,4 +131,14 @@ class Region:
     name: str
 
 
-Answer = Scalar | Words | Based | Sequence | Collection | Matrix | Ratio | Relation | Combination | Region
+@dataclass(frozen=True, slots=True)
+class Conditioned:
+    r"""A value and what it holds for: a domain (`k \in \mathbb{Z}`), which may be left out, or what `restricts` it:
+    a case (`n if n is odd`), or words that are a part of the answer (`at least 12`)."""
+
+    value: "Answer"
+    conditions: tuple["Answer", ...]
+    restricts: bool
+
+
+Answer = Scalar | Words | Based | Sequence | Collection | Matrix | Ratio | Relation | Combination | Region | Conditioned

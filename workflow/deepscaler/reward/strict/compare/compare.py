@@ -2,15 +2,18 @@
 
 from contextlib import suppress
 
+from deepscaler.reward.strict.compare.conditions import equal_cases, equal_conditioned
 from deepscaler.reward.strict.compare.relations import assigned_name, equal_with_relation, value_of
 from deepscaler.reward.strict.compare.scalars import equal_nodes, equal_scalars
 from deepscaler.reward.strict.compare.sets import NotASet, equal_sets, is_set_like
+from deepscaler.reward.strict.compare.vectors import components
 from deepscaler.reward.strict.parse.numerals import read_number
 from deepscaler.reward.strict.tree import (
     Answer,
     Based,
     Collection,
     Combination,
+    Conditioned,
     Matrix,
     Node,
     Ratio,
@@ -22,6 +25,7 @@ from deepscaler.reward.strict.tree import (
 )
 
 MAX_UNORDERED = 60
+MAX_SPELLINGS = 4
 
 
 def kind_of(answer: Answer) -> str:
@@ -31,6 +35,10 @@ def kind_of(answer: Answer) -> str:
 def equal(gold: Answer, answer: Answer) -> bool:
     """Whether the answer means what the gold means."""
     gold, answer = single(gold), single(answer)
+    if is_given_again(gold, answer):
+        return True
+    if isinstance(gold, Conditioned) or isinstance(answer, Conditioned):
+        return equal_conditioned(gold, answer, equal)
     if isinstance(gold, Relation) or isinstance(answer, Relation):
         return equal_with_relation(gold, answer, equal)
     match gold, answer:
@@ -46,6 +54,11 @@ def equal(gold: Answer, answer: Answer) -> bool:
             return equal_matrices(gold, answer)
         case (Matrix(), Sequence()) | (Sequence(), Matrix()):
             return equal_vectors(gold, answer)
+        case ((Matrix() | Sequence()) as vector, Scalar() as total) | (
+            Scalar() as total,
+            (Matrix() | Sequence()) as vector,
+        ):
+            return equal_components(vector, total)
         case Ratio(), Ratio():
             return equal_ratios(gold, answer)
         case Based(), Scalar():
@@ -61,10 +74,17 @@ def equal(gold: Answer, answer: Answer) -> bool:
 
 
 def single(answer: Answer) -> Answer:
-    """The only item of a collection that holds one, perhaps more than once; other answers as they are."""
-    while isinstance(answer, Collection) and all(item == answer.items[0] for item in answer.items[1:]):
+    """The only item of a collection that holds one; other answers as they are."""
+    while isinstance(answer, Collection) and len(answer.items) == 1:
         answer = answer.items[0]
     return answer
+
+
+def is_given_again(gold: Answer, answer: Answer) -> bool:
+    r"""Whether the answer gives the gold more than once, perhaps in other words (`\frac34 or 0.75`, `2, 2`)."""
+    if not isinstance(gold, Scalar | Relation) or not isinstance(answer, Collection) or answer.is_set:
+        return False
+    return len(answer.items) <= MAX_SPELLINGS and all(equal(gold, item) for item in answer.items)
 
 
 def equal_all(one: tuple[Answer, ...], other: tuple[Answer, ...]) -> bool:
@@ -75,7 +95,8 @@ def equal_sequences(gold: Sequence, answer: Sequence) -> bool:
     """In order; the kind of bracket matters for two items, which may be an interval's ends."""
     if len(gold.items) != len(answer.items):
         return False
-    if len(gold.items) == 2 and (gold.opening, gold.closing) != (answer.opening, answer.closing):
+    brackets = [side.opening + side.closing for side in (gold, answer)]
+    if brackets[0] != brackets[1] and (len(gold.items) == 2 or not all(each in ("()", "[]") for each in brackets)):
         return False
     if all(isinstance(item, Scalar) and is_infinite(item.node) for item in (*gold.items, *answer.items)):
         return [sign(item) for item in gold.items] == [sign(item) for item in answer.items]
@@ -110,12 +131,16 @@ def values_in_order(collection: Collection) -> tuple[Answer, ...]:
 
 
 def equal_collections(gold: Collection, answer: Collection) -> bool:
+    if (decided := equal_cases(gold, answer, equal)) is not None:
+        return decided
     one, other = spread_assignment(gold), spread_assignment(answer)
     if (one is gold) != (other is answer) and equal_unordered(one, other):
         return True
+    if one is not gold and other is not answer and assigned_name_of(gold) != assigned_name_of(answer):
+        return False
     plain = [values_in_order(side) for side in (gold, answer)]
     assigned = [values is not side.items for values, side in zip(plain, (gold, answer), strict=True)]
-    if assigned[0] != assigned[1]:
+    if assigned[0] != assigned[1] and not any(isinstance(item, Relation) for item in plain[0] + plain[1]):
         return equal_all(plain[0], plain[1])
     return equal_unordered(one, other)
 
@@ -130,9 +155,18 @@ def spread_assignment(collection: Collection) -> Collection:
     return collection
 
 
+def assigned_name_of(collection: Collection) -> str | None:
+    """The name before the first value of `a = 4, -8, -10`."""
+    first = collection.items[0]
+    return assigned_name(first) if isinstance(first, Relation) else None
+
+
 def equal_unordered(gold: Collection, answer: Collection) -> bool:
-    """As sets: an item written twice counts once."""
-    ours, theirs = distinct(list(gold.items)), distinct(list(answer.items))
+    """In any order. An answer may repeat itself; what the gold's list, no set, holds twice is asked for twice."""
+    ours, theirs = list(gold.items), list(answer.items)
+    once = distinct(ours)
+    if gold.is_set or (len(once) == len(ours) < len(theirs)):
+        ours, theirs = once, distinct(theirs)
     if len(ours) != len(theirs):
         return False
     if len(ours) > MAX_UNORDERED:
@@ -172,6 +206,17 @@ def equal_vectors(gold: Answer, answer: Answer) -> bool:
     return is_vector and sequence.opening + sequence.closing == "()" and equal_all(cells, sequence.items)
 
 
+def equal_components(vector: Matrix | Sequence, total: Scalar) -> bool:
+    """A vector, and a sum of unit vectors."""
+    if isinstance(vector, Sequence):
+        cells = vector.items if vector.opening + vector.closing == "()" else ()
+    else:
+        is_vector = len(vector.rows) == 1 or all(len(row) == 1 for row in vector.rows)
+        cells = tuple(cell for row in vector.rows for cell in row) if is_vector else ()
+    parts = components(total.node, len(cells)) if len(cells) in (2, 3) else None
+    return parts is not None and all(equal(cell, Scalar(part)) for cell, part in zip(cells, parts, strict=True))
+
+
 def equal_ratios(gold: Ratio, answer: Ratio) -> bool:
     """Proportional; `12:00` has a zero and is a time, equal only in both parts."""
     if len(gold.parts) != len(answer.parts):
@@ -198,6 +243,6 @@ def equal_ratio_and_scalar(gold: Answer, answer: Answer) -> bool:
 def equal_parts(gold: Combination, answer: Combination) -> bool:
     if gold.operators != answer.operators:
         return False
-    if set(gold.operators) <= {"cup"} or set(gold.operators) <= {"cap"}:
-        return equal_unordered(Collection(gold.parts), Collection(answer.parts))
+    if set(gold.operators) <= {"comma"} or set(gold.operators) <= {"cup"} or set(gold.operators) <= {"cap"}:
+        return equal_unordered(Collection(gold.parts, True), Collection(answer.parts, True))
     return equal_all(gold.parts, answer.parts)

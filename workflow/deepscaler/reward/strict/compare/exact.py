@@ -7,6 +7,7 @@ from deepscaler.reward.strict.tree import Node
 
 MAX_BITS = 6000
 MAX_EXACT_FACTORIAL = 1000
+MAX_ROOT_BITS = 900
 
 
 def exact(node: Node) -> Fraction | None:
@@ -64,9 +65,12 @@ def exact_root(base: Fraction, degree: int, power: int = 1) -> Fraction | None:
         return None
     roots = []
     for value in (base.numerator, base.denominator):
-        if value.bit_length() > 900:
+        if value.bit_length() > (MAX_BITS if degree == 2 else MAX_ROOT_BITS):
             return None
-        guess = round(value ** (1 / degree)) if value.bit_length() < 50 else integer_root(value, degree)
+        if degree == 2:
+            guess = math.isqrt(value)
+        else:
+            guess = round(value ** (1 / degree)) if value.bit_length() < 50 else integer_root(value, degree)
         if guess**degree != value:
             return None
         roots.append(guess)

@@ -10,7 +10,11 @@ Value = tuple[complex, float]
 
 
 class NoValue(Exception):
-    """The expression has no such value here: a pole, an overflow, or a symbol without a value."""
+    """The expression has no such value here: a pole, an overflow (`out_of_range`), or a symbol without a value."""
+
+    def __init__(self, problem: str, out_of_range: bool = False) -> None:
+        super().__init__(problem)
+        self.out_of_range = out_of_range
 
 
 def call(name: str, values: list[Value], log_base: float) -> Value:
@@ -56,6 +60,8 @@ def power(a: complex, da: float, b: complex, db: float) -> Value:
         result = complex(a.real**b.real)
     else:
         result = a**b
+    if result == 0:
+        raise NoValue("too small", out_of_range=True)
     relative = abs(b) * da / abs(a) + abs(cmath.log(a)) * (db + EPSILON * abs(b)) + EPSILON
     return result, abs(result) * relative
 
@@ -126,6 +132,7 @@ ELEMENTARY = {
     "arctanh": cmath.atanh,
     "ln": cmath.log,
     "exp": cmath.exp,
+    "cis": lambda z: cmath.exp(1j * z),
     "Re": lambda z: complex(z.real),
     "Im": lambda z: complex(z.imag),
     "arg": lambda z: complex(cmath.phase(z)),

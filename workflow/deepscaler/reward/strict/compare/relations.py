@@ -5,17 +5,33 @@ What stands on the sides are answers in turn, so `equal` of `compare` comes in a
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from deepscaler.reward.strict.compare.derivatives import primed
 from deepscaler.reward.strict.compare.functions import NoValue
-from deepscaler.reward.strict.compare.scalars import equal_scalars, points
+from deepscaler.reward.strict.compare.samples import samples, traits_of, with_values
+from deepscaler.reward.strict.compare.scalars import equal_scalars, renamed
 from deepscaler.reward.strict.compare.sets import NotASet, equal_sets
 from deepscaler.reward.strict.compare.values import Evaluator
-from deepscaler.reward.strict.tree import Answer, Node, Ratio, Relation, Scalar, Sequence, Words, negate, symbols, walk
+from deepscaler.reward.strict.tree import (
+    Answer,
+    Node,
+    Ratio,
+    Relation,
+    Scalar,
+    Sequence,
+    Words,
+    negate,
+    symbols,
+    walk,
+)
+from deepscaler.reward.strict.units import read_unit
 
 Equal = Callable[[Answer, Answer], bool]
 
 FUNCTION_NAMES = tuple(Node("symbol", name) for name in "fgh")
+TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
+NAMED_CALLS = frozenset(("abs", "max", "min", "floor", "ceil", "deg", "det", "gcd", "lcm", "Re", "Im"))
 UNKNOWNS = frozenset(("x", "y", "z"))
 INEQUALITIES = frozenset(("<", ">", "le", "ge", "ne"))
 
@@ -33,7 +49,9 @@ def equal_with_relation(gold: Answer, answer: Answer, equal: Equal) -> bool:
             pass
         return relation.operators == ("in",) and is_name(relation.sides[0]) and equal(relation.sides[1], other)
     value = value_of(relation)
-    return value is not None and equal(value, other)
+    if value is None and relation is answer and isinstance(gold, Scalar) and not symbols(gold.node):
+        value = value_of_expression(relation)
+    return value is not None and (equal(gold, value) if relation is answer else equal(value, answer))
 
 
 def is_inequality(relation: Relation) -> bool:
@@ -48,19 +66,53 @@ def equal_relations(gold: Relation, answer: Relation, equal: Equal) -> bool:
         return equal_inequalities(gold, answer)
     one, other = assigned_name(gold), assigned_name(answer)
     if one is not None and other is not None and names_agree(gold, one, answer, other):
-        ours, theirs = value_of(gold), value_of(answer)
+        respelled = with_arguments_of(gold, answer)
+        ours, theirs = value_of(gold), value_of(respelled) if respelled else None
         if ours is not None and theirs is not None and equal(ours, theirs):
             return True
     return equal_equations(gold, answer)
 
 
 def names_agree(gold: Relation, one: str, answer: Relation, other: str) -> bool:
-    """The same name, or y and f(x) for the same function."""
-    return (
-        one == other
-        or name_before_arguments(gold) == name_before_arguments(answer) != ""
-        or {is_dependent(gold), is_dependent(answer)} == {True}
+    """The same name, or y and f(x) for the same function; what a function is taken of counts."""
+    if one == other:
+        return True
+    ours, theirs = arguments(gold), arguments(answer)
+    if ours is not None and theirs is not None and not (are_variables(ours) and are_variables(theirs)):
+        return False
+    return name_before_arguments(gold) == name_before_arguments(answer) != "" or (
+        is_dependent(gold) and is_dependent(answer)
     )
+
+
+def arguments(relation: Relation) -> tuple[Node, ...] | None:
+    """What the function on the left is taken of; None where the left side is no function's value."""
+    left = relation.sides[0]
+    is_function = isinstance(left, Scalar) and left.node.kind == "opaque" and left.node.name != "derivative"
+    return left.node.parts if is_function and isinstance(left, Scalar) else None
+
+
+def are_variables(nodes: tuple[Node, ...]) -> bool:
+    names = {node.name for node in nodes if node.kind == "symbol"}
+    return len(names) == len(nodes)
+
+
+def with_arguments_of(gold: Relation, answer: Relation) -> Relation | None:
+    """`f(t) = 2t` as `f(x) = 2x`, where the gold's function is taken of x; None where the answer has another x."""
+    ours, theirs = arguments(gold), arguments(answer)
+    if not ours or not theirs or len(ours) != len(theirs) or not (are_variables(ours) and are_variables(theirs)):
+        return answer
+    names = {their.name: our.name for our, their in zip(ours, theirs, strict=True)}
+    free = set().union(*(symbols(side.node) for side in answer.sides if isinstance(side, Scalar)))
+    if names == {name: name for name in names}:
+        return answer
+    if free & (set(names.values()) - set(names)):
+        return None
+    sides = (
+        replace(side, node=renamed(side.node, lambda name: names.get(name, name))) if isinstance(side, Scalar) else side
+        for side in answer.sides
+    )
+    return Relation(tuple(sides), answer.operators)
 
 
 def name_before_arguments(relation: Relation) -> str:
@@ -76,8 +128,8 @@ def is_dependent(relation: Relation) -> bool:
     left, right = relation.sides[0], relation.sides[-1]
     if not isinstance(left, Scalar) or not isinstance(right, Scalar) or not symbols(right.node):
         return False
-    is_function = left.node.kind == "opaque" and left.node.name != "derivative"
-    return is_function or left.node == Node("symbol", "y")
+    of = arguments(relation)
+    return left.node == Node("symbol", "y") if of is None else are_variables(of)
 
 
 def without_approximation(relation: Relation) -> Relation:
@@ -101,12 +153,36 @@ def value_of(relation: Relation) -> Answer | None:
     last = relation.sides[-1]
     if assigned_name(relation) is not None:
         return None if relation.sides[0] == last else last
+    left = relation.sides[0]
+    if len(relation.sides) == 2 and is_name(last) and isinstance(left, Scalar) and not symbols(left.node):
+        return left
     if len(relation.sides) > 2 and any(is_name(side) for side in relation.sides[1:-1]):
         return last
     plain = [side for side in relation.sides if isinstance(side, Scalar) and not symbols(side.node)]
     if len(plain) < len(relation.sides) or not all(equal_scalars(side, plain[-1]) for side in plain[:-1]):
         return None
     return last
+
+
+def value_of_expression(relation: Relation) -> Answer | None:
+    """The value of an expression that a problem asks for, as in `m+n = 73`; None where it is an equation to be solved.
+
+    What has one unknown only, as `2x = 10`, is an equation for it.
+    """
+    first, last = relation.sides[0], relation.sides[-1]
+    if len(relation.sides) == 2 and isinstance(first, Scalar) and not symbols(first.node):
+        first, last = last, first  # 73 = m + n
+    if set(relation.operators) != {"="} or not isinstance(first, Scalar) or not isinstance(last, Scalar):
+        return None
+    if len(symbols(first.node)) < 2 or symbols(last.node) or not numbers_agree(relation.sides):
+        return None
+    return last
+
+
+def numbers_agree(sides: tuple[Answer, ...]) -> bool:
+    """Whether all sides without symbols have one value."""
+    plain = [side for side in sides if isinstance(side, Scalar) and not symbols(side.node)]
+    return all(equal_scalars(plain[-1], side) for side in plain[:-1])
 
 
 def assigned_name(relation: Relation) -> str | None:
@@ -134,12 +210,12 @@ def is_name_node(node: Node) -> bool:
     if node.kind == "opaque":
         return True
     if node.kind == "call":
-        return node.name in ("abs", "max", "min", "sin", "cos", "tan") and all(map(is_name_node, node.parts))
+        return node.name in TRIGONOMETRIC or (node.name in NAMED_CALLS and all(map(is_name_node, node.parts)))
     if node.kind == "divide":
         return all(map(is_name_node, node.parts))
     if node.kind == "multiply":
         if node.parts[0].kind == "power" and node.parts[0].parts[0] in FUNCTION_NAMES:  # the inverse f^{-1}(x)
-            return node.parts[1].kind == "symbol"
+            return node.parts[1].kind in ("symbol", "number")
         return all(is_name_node(part) and is_capital(part) for part in node.parts)
     return False
 
@@ -150,9 +226,13 @@ def is_capital(node: Node) -> bool:
 
 
 def difference_of(one: Answer, other: Answer) -> Node | None:
-    if isinstance(one, Scalar) and isinstance(other, Scalar):
-        return Node("add", parts=(one.node, negate(other.node)))
-    return None
+    """Left side minus right side; None where they are no expressions, or a unit makes other numbers of them."""
+    if not isinstance(one, Scalar) or not isinstance(other, Scalar):
+        return None
+    for unit in filter(None, (one.unit, other.unit)):
+        if (known := read_unit(unit)) is None or not known.dimensions:
+            return None
+    return Node("add", parts=(one.node, negate(other.node)))
 
 
 def equal_equations(gold: Relation, answer: Relation) -> bool:
@@ -166,10 +246,8 @@ def equal_equations(gold: Relation, answer: Relation) -> bool:
         return True
     if are_proportional_in_unknowns(one, other):
         return True
-    respelled = primed(one, other)
-    return respelled is not None and (
-        constant_ratio(*respelled) is not None or are_proportional_in_unknowns(*respelled)
-    )
+    derived = primed(one, other)
+    return derived is not None and (constant_ratio(*derived) is not None or are_proportional_in_unknowns(*derived))
 
 
 def are_proportional_in_unknowns(one: Node, other: Node) -> bool:
@@ -179,21 +257,12 @@ def are_proportional_in_unknowns(one: Node, other: Node) -> bool:
     """
     names = symbols(one) | symbols(other)
     derived = {name.rstrip("'") for name in names if "'" in name}
-    unknowns = sorted(name for name in names if name in UNKNOWNS or name.rstrip("'") in derived)
+    unknowns = {name for name in names if name in UNKNOWNS or name.rstrip("'") in derived}
     if not unknowns or len(unknowns) == len(names):
         return False
-    for parameters in (0.7390851, 1.4513692):
-        ratios = []
-        for turn in range(4):
-            point = {name: parameters + 0.31 * index for index, name in enumerate(sorted(names))}
-            point |= {name: 0.57721 + 0.83 * turn * (index + 1) for index, name in enumerate(unknowns)}
-            try:
-                a, b = Evaluator(point).value(one)[0], Evaluator(point).value(other)[0]
-            except NoValue:
-                continue
-            if min(abs(a), abs(b)) > 1e-9:
-                ratios.append(a / b)
-        if len(ratios) < 3 or any(abs(ratio - ratios[0]) > 1e-9 * abs(ratios[0]) for ratio in ratios):
+    for first in (0.7390851, 1.4513692):
+        values = {name: first + 0.31 * index for index, name in enumerate(sorted(names)) if name not in unknowns}
+        if constant_ratio(with_values(one, values), with_values(other, values)) is None:
             return False
     return True
 
@@ -203,17 +272,29 @@ def constant_ratio(one: Node, other: Node) -> float | None:
     names = symbols(one)
     if not names or names != symbols(other):
         return None
-    ratios = []
-    for point, binding in points(sorted(names), False):
+    ratios: list[complex] = []
+    for point, positive in samples(traits_of(one, other), one, other):
+        evaluators = (Evaluator(point), Evaluator(point))
         try:
-            a, b = Evaluator(point).value(one)[0], Evaluator(point).value(other)[0]
+            (a, da), (b, db) = evaluators[0].value(one), evaluators[1].value(other)
         except NoValue:
             continue
-        if abs(b) > 1e-9 and abs(a) > 1e-9 and (binding or (a.imag == 0 and b.imag == 0)):
-            ratios.append(a / b)
-    if len(ratios) < 3 or any(abs(ratio - ratios[0]) > 1e-9 * abs(ratio) for ratio in ratios):
+        if (evaluators[0].left_reals or evaluators[1].left_reals) and not positive:
+            continue
+        if is_zero(a, da) or is_zero(b, db):
+            if is_zero(a, da) != is_zero(b, db):
+                return None
+            continue
+        ratios.append(a / b)
+        if abs(ratios[-1] - ratios[0]) > 1e-9 * abs(ratios[0]) + 4 * (da / abs(a) + db / abs(b)) * abs(ratios[0]):
+            return None
+    if len(ratios) < 3:
         return None
     return ratios[0].real if abs(ratios[0].imag) < 1e-9 * abs(ratios[0]) else None
+
+
+def is_zero(value: complex, error: float) -> bool:
+    return abs(value) <= 64 * error
 
 
 def equal_inequalities(gold: Relation, answer: Relation) -> bool:

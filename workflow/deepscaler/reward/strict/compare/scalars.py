@@ -1,14 +1,19 @@
 """Whether two expressions are equal: exactly where they are rational, else by values at sample points."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
 from deepscaler.reward.strict.compare.exact import exact
 from deepscaler.reward.strict.compare.functions import NoValue
+from deepscaler.reward.strict.compare.logarithms import equal_by_logarithms
+from deepscaler.reward.strict.compare.modular import equal_by_remainders
+from deepscaler.reward.strict.compare.quantities import in_one_unit
+from deepscaler.reward.strict.compare.roots import polynomial
+from deepscaler.reward.strict.compare.samples import Traits, samples, traits_of
 from deepscaler.reward.strict.compare.values import SIGNIFICANT, Evaluator
-from deepscaler.reward.strict.tree import Node, Scalar, has, symbols, walk
+from deepscaler.reward.strict.tree import Node, Scalar, symbols, walk
 
 SLACK = 64.0
 """Multiples of the rounding bound that two equal values may differ by."""
@@ -17,28 +22,39 @@ CLEAR = 1e-5
 ROUNDING = Fraction(10) ** (1 - SIGNIFICANT)
 """The most that a decimal of so many digits is off."""
 NEGLIGIBLE = 1e-11
-POSITIVE = (0.6180339, 1.3247179, 2.2360679, 0.3819660, 1.7320508, 0.9159655, 2.6854520, 1.2020569)
-SIGNS = ((1, 1, 1, 1), (-1, -1, -1, -1), (-1, 1, -1, 1), (1, -1, -1, 1))
-COUNTING = frozenset(["n", "k", "m", "j", "N", "K", "M", "p", "q", "r", "s", "t"])
+WHOLE_PARAMETERS = frozenset(("k", "n", "m", "l", "K", "N", "M"))
 FREE_CONSTANTS = frozenset(("c", "c_1", "c_2", "c_3", "k"))
-DISCRETE_CALLS = frozenset(("floor", "ceil", "factorial", "factorial2", "binom", "mod", "gcd", "lcm"))
 
 
 def equal_scalars(gold: Scalar, answer: Scalar) -> bool:
-    """Equality of value; percent and degree signs count as units, so `50%` is 50 as well as 1/2."""
-    if not units_agree(gold.unit, answer.unit):
+    """Equality of value: in one unit where both have one; where one has none, as bare numbers.
+
+    Percent and degree signs count as units, so `50%` is 50 as well as 1/2.
+    """
+    if (pair := in_one_unit(gold, answer)) is None:
         return False
-    one, other = gold.node, answer.node
+    one, other = pair
     if equal_nodes(one, other):
         return True
     if (respelled := respelling(one, other)) is not None and equal_nodes(*respelled):
         return True
+    return any(equal_nodes(*bare) for bare in without_mark(one, other))
+
+
+def without_mark(gold: Node, answer: Node) -> Iterator[tuple[Node, Node]]:
+    """Both sides without a percent or degree sign that only one has, where leaving it out is usual.
+
+    A gold of at most one is no percentage, nor is one with roots or symbols; one that holds π is an angle in radians.
+    """
     for mark in ("percent", "degree"):
-        if (one.kind == mark) != (other.kind == mark):
-            bare = (one.parts[0] if one.kind == mark else one, other.parts[0] if other.kind == mark else other)
-            if equal_nodes(*bare):
-                return True
-    return False
+        if gold.kind == mark != answer.kind:
+            yield gold.parts[0], answer
+        elif answer.kind == mark != gold.kind:
+            if mark == "percent" and ((value := exact(gold)) is None or abs(value) <= 1):
+                continue
+            if mark == "degree" and any(each.kind == "constant" and each.name == "pi" for each in walk(gold)):
+                continue
+            yield gold, answer.parts[0]
 
 
 def respelling(gold: Node, answer: Node) -> tuple[Node, Node] | None:
@@ -48,6 +64,8 @@ def respelling(gold: Node, answer: Node) -> tuple[Node, Node] | None:
     Free constants, as in an integral, may be written either way.
     """
     ours, theirs = symbols(gold), symbols(answer)
+    if (names := families(gold, ours, answer, theirs)) is not None:
+        return gold, renamed(answer, lambda name: names[0] if name == names[1] else name)
     if "I" in theirs and "I" not in ours:
         return gold, renamed(answer, lambda name: "i" if name == "I" else name)
     missing, added = ours - theirs, theirs - ours
@@ -59,40 +77,24 @@ def respelling(gold: Node, answer: Node) -> tuple[Node, Node] | None:
     return None
 
 
+def families(gold: Node, ours: set[str], answer: Node, theirs: set[str]) -> tuple[str, str] | None:
+    """The names of the whole number that each side is linear in, as x = π/4 + kπ and π/4 + nπ are."""
+    if len(ours) != 1 or len(theirs) != 1 or ours == theirs or not (ours | theirs) <= WHOLE_PARAMETERS:
+        return None
+    [one], [other] = ours, theirs
+    for node, name in ((gold, one), (answer, other)):
+        of_angles = any(each.kind == "degree" or each == Node("constant", "pi") for each in walk(node))
+        coefficients = polynomial(node, name) if of_angles else None
+        if coefficients is None or len(coefficients) != 2:
+            return None
+    return one, other
+
+
 def renamed(node: Node, rename: Callable[[str], str]) -> Node:
     if node.kind == "symbol":
         name = rename(node.name)
         return Node("constant", name) if name in ("e", "i") else Node("symbol", name)
     return replace(node, parts=tuple(renamed(part, rename) for part in node.parts)) if node.parts else node
-
-
-WORD_FORMS = {
-    **{"feet": "foot", "inches": "inch", "ft": "foot", "in": "inch", "cents": "cent", "dollars": "dollar"},
-    **{"usd": "dollar", "minutes": "minute", "min": "minute", "mins": "minute", "sec": "second", "secs": "second"},
-    **{"hrs": "hour", "hr": "hour", "metres": "meter", "metre": "meter", "m": "meter", "cm": "centimeter"},
-    **{"km": "kilometer", "mm": "millimeter", "sq": "square", "kg": "kilogram", "g": "gram", "mi": "mile"},
-}
-
-
-def unit_name(unit: str) -> str:
-    words = [WORD_FORMS.get(word, word) for word in unit.replace("^2", " square").replace("^3", " cubic").split()]
-    return " ".join(sorted(word if len(word) < 4 or word.endswith("ss") else word.removesuffix("s") for word in words))
-
-
-def units_agree(one: str, other: str) -> bool:
-    """Whether units do not contradict: missing on one side, or the same; length and money names are known."""
-    if not one or not other:
-        return True
-    one, other = unit_name(one), unit_name(other)
-    if one == other:
-        return True
-    if "mod" in one.split() and "mod" in other.split():
-        return False
-    known = {"cent", "dollar", "$", "meter", "centimeter", "kilometer", "millimeter", "foot", "inch", "yard", "mile"}
-    known |= {"second", "minute", "hour", "day", "week", "month", "year", "gram", "kilogram", "pound", "ounce"}
-    if {one, other} == {"$", "dollar"}:
-        return True
-    return not (set(one.split()) & known and set(other.split()) & known)
 
 
 def equal_nodes(one: Node, other: Node) -> bool:
@@ -102,11 +104,20 @@ def equal_nodes(one: Node, other: Node) -> bool:
         return first == second or (decimals(one) != decimals(other) and rounds(one, other, first, second))
     if one == other:
         return True
-    names = symbols(one) | symbols(other)
-    if not names and not has(one, "opaque", "series") and not has(other, "opaque", "series"):
-        rounded = decimals(one) != decimals(other)
-        return any(equal_at(one, other, {}, rounded, base) for base in log_bases(one, other))
-    return equal_at_points(one, other, sorted(names))
+    traits = traits_of(one, other)
+    bases = (math.e, 10.0) if traits.bare_log else (math.e,)
+    rounded = decimals(one) != decimals(other)
+    if traits.names or traits.is_opaque:
+        if not any(agree(one, other, traits, base) for base in bases):
+            return False
+        return rounded or equal_by_remainders(one, other) is not False  # x + 10^-20 agrees with x in floats
+    outcomes = [equal_at(one, other, {}, rounded, base) for base in bases]
+    if all(outcome is False for outcome in outcomes):
+        return False
+    same = equal_by_remainders(one, other)
+    if same is None and outcomes == [None]:
+        return equal_by_logarithms(one, other)
+    return True in outcomes if same is None or (rounded and not same) else same
 
 
 def decimals(node: Node) -> bool:
@@ -137,81 +148,39 @@ def within(a: complex, da: float, b: complex, db: float, slack: float) -> bool |
     for value, bound in ((a, da), (b, db)):
         if value != 0 and bound * slack <= CLEAR * abs(value) and gap > CLEAR * abs(value):
             return False
-    tolerance = SLACK * 2.0**-52 * (abs(a) + abs(b)) + 0.99 * (da + db) * slack
+    tolerance = SLACK * 2.0**-52 * (abs(a) + abs(b)) + 1.0001 * (da + db) * slack
     if tolerance > max(2 * CLEAR * scale, NEGLIGIBLE):
         return None
     return gap <= tolerance
 
 
-def is_discrete(node: Node) -> bool:
-    """Whether the expression means something for whole numbers only: floors, binomials, powers of -1."""
-    for each in walk(node):
-        if each.kind == "call" and each.name in DISCRETE_CALLS:
-            return True
-        if each.kind == "power" and not symbols(each.parts[0]) and symbols(each.parts[1]):
-            base = exact(each.parts[0])
-            if base is not None and base < 0:
-                return True
-    return False
-
-
-def points(names: Iterable[str], discrete: bool) -> list[tuple[dict[str, float], bool]]:
-    """Sample points, and whether each must agree; at the others complex values do not count."""
-    ordered = list(names)
-    result: list[tuple[dict[str, float], bool]] = []
-    for turn in range(3):
-        values = {
-            name: POSITIVE[(index * 3 + turn) % 8] + 0.11 * turn + 0.01 * index for index, name in enumerate(ordered)
-        }
-        result.append((values, True))
-    for turn in range(1, 4):
-        values = {
-            # a symbol with an index is mostly a given quantity, a radius or a mass, and positive
-            name: (1 if "_" in name else SIGNS[turn][index % 4]) * (POSITIVE[(index + turn) % 8] + 0.07 * turn)
-            for index, name in enumerate(ordered)
-        }
-        result.append((values, False))
-    if discrete:
-        for turn in range(9):
-            values = {
-                name: float(3 + (turn * (index + 1)) % 8 + turn // 3)
-                if name.partition("_")[0] in COUNTING
-                else POSITIVE[(index + turn) % 8]
-                for index, name in enumerate(ordered)
-            }
-            result.append((values, True))
-    return result
-
-
-def equal_at_points(one: Node, other: Node, names: list[str]) -> bool:
-    discrete = is_discrete(one) or is_discrete(other)
-    samples = points(names, discrete)
-    if discrete and any(name.partition("_")[0] in COUNTING for name in names):
-        samples = samples[6:]
-    return any(agree(one, other, samples, base) for base in log_bases(one, other))
-
-
-def agree(one: Node, other: Node, samples: list[tuple[dict[str, float], bool]], base: float) -> bool:
+def agree(one: Node, other: Node, traits: Traits, base: float) -> bool:
+    """Equality at every sample point where both have real values, or complex ones where i is about or none is real."""
     rounded = decimals(one) != decimals(other)
     agreed = 0
-    for point, binding in samples:
-        same = equal_at(one, other, point, rounded, base)
-        if same:
-            agreed += 1
-        elif same is False and (binding or both_real(one, other, point)):
+    beyond_reals: list[bool] = []
+    for point, positive in samples(traits, one, other):
+        evaluators = (Evaluator(point, rounded, base), Evaluator(point, rounded, base))
+        try:
+            (a, da), (b, db) = evaluators[0].value(one), evaluators[1].value(other)
+        except NoValue:
+            continue
+        same = within(a, da, b, db, 1.0 if rounded else SLACK)
+        if same is None:
+            continue
+        if traits.has_i:
+            real = positive or (is_real(a) and is_real(b))
+        else:
+            real = not (evaluators[0].left_reals or evaluators[1].left_reals)
+        if real and not same:
             return False
-    return agreed >= 2
+        agreed += real
+        if not real and positive:
+            beyond_reals.append(same)
+    if not agreed and not beyond_reals:  # nowhere small enough for floats
+        return equal_by_remainders(one, other) is True
+    return agreed >= 2 or (all(beyond_reals) and agreed + len(beyond_reals) >= 2)
 
 
-def both_real(one: Node, other: Node, point: dict[str, float]) -> bool:
-    try:
-        values = [Evaluator(point).value(node)[0] for node in (one, other)]
-    except NoValue:
-        return False
-    return all(abs(value.imag) <= 1e-9 * abs(value) for value in values)
-
-
-def log_bases(*nodes: Node) -> tuple[float, ...]:
-    """What a log without a base may mean."""
-    bare = any(each.kind == "call" and each.name == "log" and len(each.parts) == 1 for n in nodes for each in walk(n))
-    return (math.e, 10.0) if bare else (math.e,)
+def is_real(value: complex) -> bool:
+    return abs(value.imag) <= 1e-9 * abs(value)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from deepscaler.reward.strict.compare.functions import NoValue
+from deepscaler.reward.strict.compare.roots import crossings, polynomial, polynomial_parts, real_roots
+from deepscaler.reward.strict.compare.samples import ASIDE, GRID, real_value
 from deepscaler.reward.strict.compare.values import Evaluator
 from deepscaler.reward.strict.tree import (
     Answer,
@@ -16,12 +18,15 @@ from deepscaler.reward.strict.tree import (
     Relation,
     Scalar,
     Sequence,
+    negate,
     symbols,
     walk,
 )
 
 TOLERANCE = 1e-9
 MAX_CRITICAL = 60
+MAX_SIZE = 300
+"""Nodes of an inequality, which is evaluated at several hundred points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,12 @@ def equal_sets(gold: Answer, answer: Answer) -> bool:
     defined = False
     for x in samples:
         inside = one.contains(x)
-        if inside != other.contains(x):
+        also = other.contains(x)
+        if inside is None or also is None:
+            continue
+        if inside != also:
             return False
-        defined |= inside is not None
+        defined = True
     return defined
 
 
@@ -139,6 +147,10 @@ def combine(answer: Combination) -> RealSet:
 
 
 def join(operator: str, one: RealSet, other: RealSet) -> RealSet:
+    if operator == "comma":  # `x>0, x<1` are both true; `x<0, x>1` are two parts of the answer
+        both = join("cap", one, other)
+        return both if any(both.contains(x) for x in sample_points(both.critical)) else join("cup", one, other)
+
     def contains(x: float) -> bool | None:
         a, b = one.contains(x), other.contains(x)
         if a is None or b is None:
@@ -166,16 +178,16 @@ def solutions(relation: Relation) -> RealSet:
     def contains(x: float) -> bool | None:
         try:
             values = [complex_value(node, {name: x}) for node in nodes]
-        except NoValue:
-            return None
+        except NoValue as problem:
+            return None if problem.out_of_range else False
         if any(value.imag and abs(value.imag) > TOLERANCE * (1 + abs(value)) for value in values):
-            return None
+            return False  # nothing holds where a side has no real value
         return all(
             holds(a.real, operator, b.real)
             for a, operator, b in zip(values, relation.operators, values[1:], strict=False)
         )
 
-    return RealSet(contains, tuple(constants(nodes)))
+    return RealSet(contains, tuple(boundaries(nodes, name)))
 
 
 def complex_value(node: Node, point: dict[str, float]) -> complex:
@@ -200,26 +212,51 @@ def holds(a: float, operator: str, b: float) -> bool:
     return {"<": a < b, "le": a < b, ">": a > b, "ge": a > b, "ne": True, "=": False}[operator]
 
 
-def constants(nodes: list[Node]) -> list[float]:
-    """Numbers in the expressions, their negatives and roots: where simple inequalities change."""
-    found: set[float] = set()
-    for node in nodes:
-        for part in walk(node):
-            if not symbols(part):
-                try:
-                    value = number_of(part)
-                except NotASet:
-                    continue
-                if math.isfinite(value):
-                    found |= {value, -value, math.sqrt(abs(value)), -math.sqrt(abs(value))}
+def boundaries(sides: list[Node], name: str) -> list[float]:
+    """Where a chain of relations in one symbol may change its truth.
+
+    Roots of what is polynomial, be it a part, such as what stands between bars; elsewhere changes of sign between
+    constants and on a grid.
+    """
+    if sum(1 for part in sides for _ in walk(part)) > MAX_SIZE:
+        raise NotASet
+    found = {value for part in sides for each in walk(part) for value in constants(each)}
+    for one, other in pairwise(sides):
+        difference = Node("add", parts=(one, negate(other)))
+        whole = polynomial(difference, name)
+        if whole is not None:
+            found |= set(real_roots(whole))
+            continue
+        for part in polynomial_parts(difference, name):
+            found |= set(real_roots(part))
+
+        def function(x: float, node: Node = difference) -> float | None:
+            return real_value(node, {name: x})
+
+        grid = sorted({*GRID, *(x for end in found for x in (end, end + ASIDE, end - ASIDE)), *range(-12, 13)})
+        found |= set(crossings(function, grid))
     return sorted(found)[:MAX_CRITICAL]
+
+
+def constants(node: Node) -> set[float]:
+    """A number's value, its negative and their roots: where simple inequalities change."""
+    if node.kind not in ("number", "constant", "divide", "call", "power") or symbols(node):
+        return set()
+    try:
+        value = number_of(node)
+    except NotASet:
+        return set()
+    return {value, -value, math.sqrt(abs(value)), -math.sqrt(abs(value))} if math.isfinite(value) else set()
 
 
 def sample_points(critical: tuple[float, ...]) -> list[float]:
     """The critical points, points beside and between them, and a coarse grid."""
     if len(critical) > 4 * MAX_CRITICAL:
         raise NotASet
-    ordered = sorted(set(critical)) or [0.0]
+    ordered: list[float] = []
+    for value in sorted(set(critical)) or [0.0]:
+        if not ordered or not near(ordered[-1], value):
+            ordered.append(value)
     samples = list(ordered)
     for low, high in pairwise(ordered):
         samples += [(low + high) / 2, low + (high - low) * 0.013, high - (high - low) * 0.017]

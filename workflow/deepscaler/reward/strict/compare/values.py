@@ -4,6 +4,7 @@ The bound makes comparison sound: two values are equal when they differ by no mo
 """
 
 import math
+import zlib
 from collections.abc import Mapping
 
 from deepscaler.reward.strict.compare.functions import EPSILON, NoValue, Value, call, power
@@ -40,6 +41,8 @@ class Evaluator:
         self.steps = 0
         self.nested = 0
         self.indexed: dict[int, bool] = {}
+        self.left_reals = False
+        """Whether a function of real numbers had no real value: its complex one, on a branch, need not be meant."""
 
     def value(self, node: Node) -> Value:
         """Value and error bound.
@@ -50,9 +53,9 @@ class Evaluator:
         try:
             value, error = self._value(node)
         except (ArithmeticError, ValueError, RecursionError) as problem:
-            raise NoValue(str(problem)) from problem
+            raise NoValue(str(problem), isinstance(problem, OverflowError)) from problem
         if not (math.isfinite(value.real) and math.isfinite(value.imag) and math.isfinite(error)):
-            raise NoValue("not finite")
+            raise NoValue("not finite", out_of_range=True)
         return value, error
 
     def _value(self, node: Node) -> Value:
@@ -67,7 +70,7 @@ class Evaluator:
         value = complex(node.number.numerator / node.number.denominator)
         error = abs(value) * EPSILON
         if self.decimals_rounded and node.digits >= SIGNIFICANT:
-            error += float(node.ulp)
+            error += float(node.ulp) / 2
         return value, error
 
     def _symbol(self, node: Node) -> Value:
@@ -91,12 +94,16 @@ class Evaluator:
 
     def _multiply(self, node: Node) -> Value:
         (a, da), (b, db) = self._value(node.parts[0]), self._value(node.parts[1])
+        if a * b == 0 and a and b:
+            raise NoValue("too small", out_of_range=True)
         return a * b, abs(a) * db + abs(b) * da + EPSILON * abs(a * b)
 
     def _divide(self, node: Node) -> Value:
         (a, da), (b, db) = self._value(node.parts[0]), self._value(node.parts[1])
         if abs(b) <= 4 * db:
             raise NoValue("division by zero")
+        if a / b == 0 and a:
+            raise NoValue("too small", out_of_range=True)
         return a / b, (da + abs(a / b) * db) / abs(b) + EPSILON * abs(a / b)
 
     def _negate(self, node: Node) -> Value:
@@ -113,14 +120,16 @@ class Evaluator:
 
     def _power(self, node: Node) -> Value:
         (a, da), (b, db) = self._value(node.parts[0]), self._value(node.parts[1])
-        return power(a, da, b, db)
+        result = power(a, da, b, db)
+        self.left_reals |= result[0].imag != 0 and a.imag == 0 and b.imag == 0
+        return result
 
     def _plusminus(self, node: Node) -> Value:
         raise NoValue("two values")
 
     def _opaque(self, node: Node) -> Value:
         """An unknown function: some smooth function of its arguments, the same for the same name."""
-        phase, error = (sum(map(ord, node.name)) % 97) / 9.7, 0.0
+        phase, error = zlib.crc32(node.name.encode()) / 2.0**28, 0.0
         for index, part in enumerate(node.parts):
             value, bound = self._value(part)
             weight = 0.83 + 0.29 * index
@@ -180,4 +189,7 @@ class Evaluator:
             self.point[name] = value
 
     def _call(self, node: Node) -> Value:
-        return call(node.name, [self._value(part) for part in node.parts], self.log_base)
+        values = [self._value(part) for part in node.parts]
+        result = call(node.name, values, self.log_base)
+        self.left_reals |= result[0].imag != 0 and all(value.imag == 0 for value, _ in values)
+        return result

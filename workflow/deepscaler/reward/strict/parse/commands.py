@@ -8,21 +8,24 @@ is a function (`f(x)`, `I(0)`), before anything else a factor.
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 
 from deepscaler.reward.strict.parse.parser import PAIRS, Command, ExpressionParser
 from deepscaler.reward.strict.parse.tokens import FUNCTIONS
-from deepscaler.reward.strict.tree import Node, negate, number
+from deepscaler.reward.strict.tree import Node, negate, number, walk
 from deepscaler.reward.verdicts import Refused
 
 MAX_DERIVATIVE_DEPTH = 6
 """Nesting up to which a fraction is tried as a derivative first; the trial may double the work."""
 ROUNDINGS = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
+LOGARITHMS = frozenset(("ln", "log", "lg"))
+r"""What takes the power behind its brackets with it: `\ln (x-3)^2` is 2 ln|x-3|, `\sin(x)^2` the square of a sine."""
 DIFFERENTIAL = re.compile(r"d|\\partial")
 
 
 def whole_argument(parser: ExpressionParser) -> Node:
     r"""One argument, a number as a whole: `\sqrt12` is the root of 12, where `\frac12` is a half."""
-    return parser.atom() if parser.peek()[0] == "number" else parser.argument()
+    return parser.atom(alone=True) if parser.peek()[0] == "number" else parser.argument()
 
 
 def rounding(parser: ExpressionParser, name: str) -> Node:
@@ -81,6 +84,8 @@ def derivative(parser: ExpressionParser) -> Node:
     parser.position += 2
     below = parser.product()
     parser.expect("close", "}")
+    if below.kind in ("symbol", "power") and (below.parts[1] if below.parts else number(1)) != order:
+        raise Refused("a derivative of two orders")
     return Node("opaque", "derivative", (operand if operand is not None else parser.power(), order, below))
 
 
@@ -114,6 +119,8 @@ def function(parser: ExpressionParser, name: str) -> Node:
     if kind == "open":
         parser.position += 1
         arguments = parser.arguments(PAIRS.get(value, ""))
+        if name in LOGARITHMS and exponent is None and arguments[0].kind != "symbol" and parser.take("operator", "^"):
+            arguments = (Node("power", parts=(arguments[0], parser.exponent())), *arguments[1:])
     else:
         arguments = (unbracketed(parser),)
     if exponent == negate(number(1)) and name in ("sin", "cos", "tan", "cot", "sec", "csc"):
@@ -156,9 +163,21 @@ def big_operator(parser: ExpressionParser, name: str) -> Node:
         elif parser.take("operator", "^"):
             bounds["upper"] = whole_argument(parser)
     body = parser.product()
+    if variable:
+        free = f"#{sum(each.name.startswith('#') for each in walk(body))}"  # one name for any, i is no imaginary unit
+        body, variable = with_bound_name(body, variable, free), free
     if name in ("sum", "prod") and variable and len(bounds) == 2:
         return Node("series", name, (Node("symbol", variable), bounds["lower"], bounds["upper"], body))
     return Node("opaque", f"{name} {variable}", (*bounds.values(), body))
+
+
+def with_bound_name(node: Node, variable: str, name: str) -> Node:
+    """The expression with a variable that is bound in it, also as an index, under another name."""
+    if node.kind in ("symbol", "constant") and node.name == variable:
+        return Node("symbol", name)
+    if node.kind == "symbol" and node.name.endswith("_" + variable):
+        return Node("symbol", node.name.removesuffix(variable) + name)
+    return replace(node, parts=tuple(with_bound_name(part, variable, name) for part in node.parts))
 
 
 def lower_bound(parser: ExpressionParser) -> tuple[str, Node]:

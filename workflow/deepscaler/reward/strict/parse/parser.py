@@ -146,7 +146,7 @@ class ExpressionParser:
             node = negate(node) if value == "-" else node
         else:
             braced = (kind, value) == ("open", "{")
-            node = self.atom()
+            node = self.atom(alone=True)
             if not braced:
                 node = self.postfixed(node)
                 if self.take("operator", "^"):
@@ -166,13 +166,16 @@ class ExpressionParser:
                 node = Node("call", "factorial" if count == 1 else f"factorial{count}", (node,))
             else:
                 self.position += 1
+                if value == "%" and self.starts_factor():
+                    raise Refused("a percent sign between numbers")
                 node = Node("percent" if value == "%" else "degree", parts=(node,))
 
-    def atom(self) -> Node:
+    def atom(self, alone: bool = False) -> Node:
+        r"""A number, letter, command or group; `alone`: a number as it stands, as in the base of `\\log_2 128`."""
         kind, value = self.peek()
         self.position += 1
         if kind == "number":
-            return self.mixed(read_number(value))
+            return read_number(value) if alone else self.mixed(read_number(value))
         if kind == "letter":
             return self.letter(value)
         if kind == "name":
@@ -282,7 +285,7 @@ class ExpressionParser:
             return read_number(value[0])
         if kind == "operator" and value in "+-":
             raise Refused("a sign as an argument")
-        return self.atom()
+        return self.atom(alone=True)
 
     def named(self, name: str) -> Node:
         """What a constant or a command stands for; a command's arguments stand behind it."""

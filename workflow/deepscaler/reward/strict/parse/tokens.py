@@ -6,6 +6,7 @@ without backslash); `text` (words); `open`, `close` (brackets, environments incl
 
 import re
 
+from deepscaler.reward.strict.units import read_unit
 from deepscaler.reward.verdicts import Refused
 
 MAX_TOKENS = 1500
@@ -23,8 +24,9 @@ GREEK = names(
 )
 FUNCTIONS = names(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arcsinh "
-    "arccosh arctanh ln log lg exp sqrt cbrt floor ceil abs sgn gcd lcm max min det Re Im arg deg binom frac"
+    "arccosh arctanh ln log lg exp sqrt cbrt floor ceil abs sgn gcd lcm max min det Re Im arg deg binom frac cis"
 )
+TEXT_FUNCTIONS = names("cis sgn gcd lcm max min log ln sin cos tan det")
 CONSTANTS = frozenset(("pi", "infty"))
 PLAIN_NAMES = {
     **{name: name for name in (*FUNCTIONS, *GREEK, *CONSTANTS) if len(name) > 1},
@@ -53,12 +55,20 @@ TOKEN = re.compile(
 )
 SUBSCRIPT = re.compile(r"\s*_\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\[A-Za-z]+)|([A-Za-z0-9]))")
 EXPONENT_BEFORE_SUBSCRIPT = re.compile(r"\s*\^\s*(\{[^{}]*\}|[0-9]|\\circ)(?=\s*_)")
+SCRIPT_STARTS = frozenset(" _^'\n\t")
+"""What a subscript, an exponent or a prime may begin with, spaces before it included."""
 PRIMES = re.compile(r"\s*(?:'+|\^\s*\{\s*'[' ]*\}|\^\s*'+)")
 ARGUMENT = re.compile(r"\\[A-Za-z]+|.")
 BRACE = re.compile(r"[{}]")
 WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 FORMULA = re.compile(r"[=$0-9\\]")
 MEASURED_TEXT = re.compile(r" *(-?[0-9][0-9./]*) +([A-Za-z][A-Za-z .^0-9/]*)")
+SHORT_WORDS = names("for if is are all any odd the has was not its")
+"""Words that no product of letters is written as, though it could be; longer ones are told by their length."""
+PROSE_FORMULA = re.compile(r"[=<>]|\\(?:le|ge|ne|in|forall|pmod|bmod|mod)(?![A-Za-z])")
+BASE_IN_WORDS = re.compile(r"\(?(?:in )?base[ -](\w{1,8})\)?", re.I)
+NEXT_NUMBER = re.compile(r" *\{?([0-9]{1,2})\}?(?![0-9])")
+MODULUS_IN_WORDS = re.compile(r"\(?mod(?:ulo)? *([0-9]{1,9})\)?", re.I)
 MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 BASE_NAMES = "two three four five six seven eight nine ten eleven twelve"
 BASES = {word: str(value) for value, word in enumerate(BASE_NAMES.split(), start=2)} | {"sixteen": "16"}
@@ -90,8 +100,7 @@ class Tokenizer:
         while match := TOKEN.match(self.text, self.position):
             self.position = match.end()
             kind = str(match.lastgroup)
-            value = match.group(kind)
-            getattr(self, "_" + kind)(value)
+            getattr(self, "_" + kind)(match[kind])
             if len(self.tokens) > MAX_TOKENS:
                 raise Refused("too many tokens")
         return self.tokens
@@ -103,15 +112,17 @@ class Tokenizer:
         if len(value) > 1000:
             raise Refused("too many digits")
         self.add("number", value)
+        if self.text[self.position : self.position + 1] not in SCRIPT_STARTS:
+            return
         if match := SUBSCRIPT.match(self.text, self.position):
             self.position = match.end()
             base = NOISE.sub("", next(filter(None, match.groups()), ""))
-            self.add("base", BASES.get(base.lower(), base))
+            self.add("base", BASES.get(base.lower(), base.removeprefix("base")))
 
     def _other(self, value: str) -> None:
         if value in BRACKETS:
             self.add(BRACKETS[value], value)
-        elif value in "+-*/^=<>,;:|!&'.¤_%":
+        elif value in "+-*/^=<>,;:|!&'.¤€£¥_%":
             self.add("operator", value)
         else:
             raise Refused(f"character {value!r}")
@@ -143,7 +154,10 @@ class Tokenizer:
             self._magnitude(value.lower())
         elif value == "to" and self._follows_number():
             self.add("operator", ":")
-        elif self._is_word(value):
+        elif value == "base" and (match := BASE_IN_WORDS.match(self.text, self.position - 4)):
+            self.position = match.end(1)
+            self._base(match[1])
+        elif value in SHORT_WORDS or self._is_word(value):
             self.add("text", value)
         else:
             prefix = next((name for name in PREFIXES if value.startswith(name)), None)
@@ -154,6 +168,9 @@ class Tokenizer:
             for letter in value[:-1]:
                 self.add("letter", letter)
             self._symbol(value[-1])
+
+    def _base(self, name: str) -> None:
+        self.add("base", BASES.get(name.lower(), name))
 
     def _magnitude(self, word: str) -> None:
         self.add("operator", "*")
@@ -199,8 +216,25 @@ class Tokenizer:
             self._magnitude(words.lower())
         elif words == "to" and self._follows_number():
             self.add("operator", ":")
+        elif words in TEXT_FUNCTIONS and self.text[self.position :].lstrip()[:1] in ("(", "\\", "{"):
+            self._command(words)
+        elif self.tokens and (match := BASE_IN_WORDS.fullmatch(words)):
+            self._base(match[1])
+        elif self.tokens and (match := MODULUS_IN_WORDS.fullmatch(words)):
+            self._inside(f"\\pmod{{{match[1]}}}")
+        elif (
+            words.lower() in ("base", "in base")
+            and self.tokens
+            and (match := NEXT_NUMBER.match(self.text, self.position))
+        ):
+            self.position = match.end()
+            self._base(match[1])
+        elif words.lower() in ("mod", "modulo") and self._follows_number():
+            self.add("name", "mod")
         elif FORMULA.search(content) and all(word.lower() in ("and", "or") for word in WORDS.findall(content)):
             self._inside(content.replace("$", " ").strip(" .,;:"))
+        elif PROSE_FORMULA.search(content):
+            self._inside(content)
         elif match := MEASURED_TEXT.fullmatch(content):
             self._inside(match.group(1))
             self.add("text", match.group(2))
@@ -221,7 +255,7 @@ class Tokenizer:
             for letter in content[:-1]:
                 self.add("letter", letter)
             self._symbol(content[-1])
-        elif self._follows_number() and UNIT_FORMULA.fullmatch(content):
+        elif self._follows_number() and (UNIT_FORMULA.fullmatch(content) or read_unit(content)):
             self.add("text", content)
         elif content.isalpha() or " " in content:
             self._text(content)
@@ -247,6 +281,8 @@ class Tokenizer:
         """A symbol with the subscript and the primes that follow it, an exponent between them or not."""
         exponent = ""
         for _ in range(3):
+            if self.text[self.position : self.position + 1] not in SCRIPT_STARTS:
+                break
             if match := SUBSCRIPT.match(self.text, self.position):
                 name += "_" + NOISE.sub("", next(filter(None, match.groups()), ""))
             elif match := PRIMES.match(self.text, self.position):

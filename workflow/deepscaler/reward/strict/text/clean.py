@@ -16,9 +16,9 @@ CHARACTERS = {
     **{"π": r"\pi ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "∠": r"\angle "},
     **{"“": '"', "”": '"', "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "％": "%"},
     **{"⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "ℓ": r"\ell ", "△": r"\triangle "},
-    **{"｛": r"\{", "｝": r"\}", "€": r"\$", "£": r"\$", "￥": r"\$", "¥": r"\$", "∘": r"\circ ", "ℯ": "e", "ⅈ": "i"},
+    **{"｛": r"\{", "｝": r"\}", "￥": "¥", "∘": r"\circ ", "ℯ": "e", "ⅈ": "i"},
     **{"¢": r"\text{ cents}", "⟨": "(", "⟩": ")", "…": r"\ldots ", "≡": "=", "∧": r"\text{and}"},
-    **{"∨": r"\text{or}", "∣": "|"},
+    **{"µ": r"\mu ", "∨": r"\text{or}", "∣": "|", "∀": r"\forall ", "✓": " ", "✔": " ", "∎": " ", "□": " ", "■": " "},
     **{chr(code): "" for code in (0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)},
 }
 GREEK_NAMES = (
@@ -64,14 +64,15 @@ SYNONYMS = {
     **{"varphi": r"\phi", "varepsilon": r"\epsilon", "vartheta": r"\theta", "varrho": r"\rho", "varsigma": r"\sigma"},
     **{"arctg": r"\arctan", "tg": r"\tan", "ctg": r"\cot", "asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan"},
     **{"dots": r"\ldots", "cdots": r"\ldots", "dotsc": r"\ldots", "dotsb": r"\ldots", "ddots": r"\ldots"},
-    **{"textdollar": r"\$", "euro": r"\$", "pounds": r"\$", "textdegree": r"^\circ", "overbar": r"\overline"},
+    **{"textdollar": r"\$", "euro": "€", "pounds": "£", "textdegree": r"^\circ", "overbar": r"\overline"},
     **{"percent": r"\%", "ge": r"\ge", "overrightarrow": r"\vec", "widehat": r"\hat", "lnot": r"\neg"},
     **{"infin": r"\infty", "surd": r"\sqrt", "exp": r"\exp", "Re": r"\Re", "Im": r"\Im"},
 }
 DROPPED_NAMES = (
     "left right mleft mright big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle scriptstyle "
     "limits nolimits noindent quad qquad enspace thinspace medspace thickspace hspace nonumber mathstrut strut "
-    "allowbreak ensuremath hfill boldsymbol tiny small normalsize large Large LARGE huge Huge"
+    "allowbreak ensuremath hfill boldsymbol checkmark qed blacksquare hline tiny small normalsize large "
+    "Large LARGE huge Huge"
 )
 DROPPED = frozenset(DROPPED_NAMES.split())
 BLANK = re.compile(r"\\[hv]space\*? *\{[^{}]*\}")
@@ -83,7 +84,21 @@ DELIMITER_DOT = re.compile(r"\\(?:left|right|mleft|mright)\s*\.")
 ESCAPED_COMMAND = re.compile(r"(?<!\\)\\{2,}+(?=[A-Za-z]{2}|[{}%$])")
 SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
-THIN_GROUP = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\!,|\\,|\{\\,\})\s*(?=\d{3}(?!\d))")
+THIN_GROUP = re.compile(
+    r"(?<=\d)(?<![_^]\d)(?<![_^]\d\d)(?<!frac\d)(?<!frac\d\d)(?<!sqrt\d)(?:\{,\}|,\\!|\\!,|\\,|\{\\,\})\s*(?=\d{3}(?!\d))"
+)
+"""A thin space or a braced comma between groups of digits, of which the first is no script's: `\\log_2\\,128`."""
+ABOUT = re.compile(
+    r"(?<=[0-9A-Za-z)}]) *+[,;]?+ *+\\text *+\{ *+,?+ *+(?:or|i\.e\.,?)? *+"
+    r"(?:approximately|approx\.?|about|roughly|around) *+\} *(?=[0-9.-])"
+)
+ROW_SPACING = re.compile(r"(?<!\\)\\\\\*? *\[ *[-+]?[0-9.]+ *(?:pt|mm|cm|em|ex|in|bp|pc|sp|mu) *\]")
+TAG = re.compile(r"\\tag\*? *\{[^{}]*\}|\\(?:label|ref|eqref) *\{[^{}]*\}")
+TIMES_TEN = re.compile(r"(?<=[0-9]) *[xX] *(?=10 *(?:\^|\*\*))")
+"""The letter x for a multiplication sign, as in `1.45 x 10^{-5}`."""
+LEADING_ARROW = re.compile(
+    r"\s*(?:\\(?:therefore|Rightarrow|implies|Longrightarrow|rightarrow|to|because)(?![A-Za-z])\s*)+"
+)
 SPACES = re.compile(r"(?<!\\)\\[,;:> !]|~|\s+|&nbsp;")
 WORDS = re.compile(r"(?<![A-Za-z\\])(percentage|percent|pct|degrees?)(?![A-Za-z])\.?")
 ORDINAL = re.compile(
@@ -96,8 +111,9 @@ ASCII_OPERATORS = (
     *(("<=", r"\le "), (">=", r"\ge "), ("!=", r"\ne "), ("=<", r"\le "), ("=>", r"\ge ")),
     *(("**", "^"), ("==", "=")),
 )
-MARKS = ("**", "__", '"', "''")
-"""Markdown's, which may stand round a whole answer; backticks may be several."""
+MARKS = (("**", "**"), ("__", "__"), ('"', '"'), ("''", "''"), ("``", "''"), ("“", "”"), ("‘", "’"), ("'", "'"))
+"""Markdown's and quotation marks, which may stand round a whole answer; backticks may be several."""
+OPENING_MARKS = frozenset(opening[0] for opening, _ in MARKS) | {"`"}
 LEAD_IN = re.compile(
     r"(?:\\text *\{)?(?:(?:so|thus|hence|therefore),? +)?(?:the +)?(?:final +|correct +)?"
     r"answer *(?:is|:|=) *:?(?: *\})?",
@@ -116,12 +132,14 @@ def clean(text: str) -> str:
     text = text.strip()
     if SIMPLE.fullmatch(text):
         return text
-    if text[:1] in "*_`\"'":
+    if text[0:1] in OPENING_MARKS:
         text = without_marks(text.rstrip(".")) or text
     if not text.isascii():
         text = fold_unicode(text)
     if "{" in text or "\\" in text:
         text = THIN_GROUP.sub("", text)
+    if "10" in text:
+        text = TIMES_TEN.sub(r"\\cdot ", text)
     if "\\" in text:
         text = fold_latex(text)
     text = text.replace("\\$", " ¤ ").replace("$", " ")
@@ -137,8 +155,11 @@ def clean(text: str) -> str:
 
 def without_marks(text: str) -> str | None:
     """What stands between Markdown's marks that open and close the whole text; None where there are none."""
-    size = next((len(mark) for mark in MARKS if text.startswith(mark) and text.endswith(mark)), 0)
-    if text.startswith("`"):
+    pairs = (len(one) for one, other in MARKS if text.startswith(one) and text.endswith(other))
+    size = next(pairs, 0)
+    if size == 1 and text.count(text[0]) > 2:
+        return None  # marks round parts of the text, or primes
+    if text.startswith("`") and not size:
         opening, closing = (len(text) - len(stripped) for stripped in (text.lstrip("`"), text.rstrip("`")))
         size = min(opening, closing, (len(text) - 1) // 2)
         size -= size == opening and text[size].isspace()
@@ -201,6 +222,14 @@ def plain_form(character: str) -> str:
 
 
 def fold_latex(text: str) -> str:
+    if "[" in text:
+        text = ROW_SPACING.sub(r"\\\\", text)
+    if "\\text" in text and ("pprox" in text or "about" in text or "ound" in text or "oughly" in text):
+        text = ABOUT.sub(r"\\approx ", text)
+    if "\\tag" in text or "\\label" in text:
+        text = TAG.sub(" ", text)
+    if arrow := LEADING_ARROW.match(text):
+        text = text[arrow.end() :]
     if "\\\\" in text and "\\begin" not in text:
         text = ESCAPED_COMMAND.sub(r"\\", text).replace("\\\\", " ")
     if "\\begin" in text and "\\\\begin" in text:

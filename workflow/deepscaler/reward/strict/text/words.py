@@ -2,24 +2,24 @@
 
 import re
 
-WRAPPERS = re.compile(
-    r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|mathit|mathsf|operatorname|emph|bf|rm)(?![A-Za-z])"
-)
+from deepscaler.reward.strict.text.markup import ARTICLE, NO_BRACES, WRAPPERS
+from deepscaler.reward.strict.text.sentences import says
+
 WRAPPED = re.compile(WRAPPERS.pattern + r"\s*\{([^{}]*)\}")
 IDLE_SPACE = re.compile(r"(?<![0-9]) +| +(?![0-9 ])")
 BRACKETS = re.compile(r"[{}$\s]")
-NO_BRACES = str.maketrans("{}", "  ")
 SEPARATOR = re.compile(r",|&|\band\b|\\&")
 PLURAL = re.compile(r"(?<=[a-z]{3})(?<!s)s\b")
 CHOICE_IN_BRACKETS = re.compile(r"\(([A-J])\)")
-ARTICLE = re.compile(r"(?:an?|the) +(?=[a-z])", re.I)
 TIME = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])(?::([0-5][0-9]))?(?:([ap])\.?m\.?)?", re.I)
 LISTED = re.compile(r"(?=.*(?:,|&|\band\b))(?=.*[A-Za-z]{2})[A-Za-z,&{}. -]+", re.S)
 NAMED_CHOICE = re.compile(r"(?:option|choice|answer):?\(?([A-J])\)?", re.I)
 WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 LETTERS = re.compile(r"[^\W\d_]+(?:[-,'’&.][^\W\d_]+)*")
 CHOICE = re.compile(r"\(?([A-Ja-j])\)?")
-CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[.):])(?:\s+(?!or\b)|(?=[A-Za-z]))[^+*×\s].*", re.S)
+CHOICE_WITH_TEXT = re.compile(
+    r"(?:\(([A-J])\)|([A-J])(?:[.):]| -(?= (?:an? |the )?[A-Za-z]{3,})))(?:\s+(?!or\b)|(?=[A-Za-z]))[^+*×\s].*", re.S
+)
 
 
 def plain(text: str) -> str:
@@ -37,36 +37,6 @@ def unwrapped(text: str) -> str:
     return squeezed(WRAPPED.sub(r"\1", text))
 
 
-UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-)
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-NUMBERS = {word: value for value, word in enumerate(UNITS.split())}
-NUMBERS |= {word: 10 * value for value, word in enumerate(TENS.split(), start=2)}
-SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6}
-
-
-def as_digits(text: str) -> str:
-    """A whole number in words, in digits; other text as it is."""
-    if not (text[-1:].isalpha() or text.endswith("}")):
-        return text
-    words = WRAPPERS.sub("", text).translate(NO_BRACES).lower().replace("-", " ").split()
-    if not words or len(words) > 12 or not all(word in NUMBERS or word in SCALES or word == "and" for word in words):
-        return text
-    total, group = 0, 0
-    for word in words:
-        if word == "hundred":
-            group = (group or 1) * 100
-        elif word in SCALES:
-            total, group = total + (group or 1) * SCALES[word], 0
-        elif word != "and":
-            if group % 100 and not (group % 10 == 0 and group % 100 >= 20 and NUMBERS[word] < 10):
-                return text  # "one two" is no number
-            group += NUMBERS[word]
-    return str(total + group) if words[0] != "and" and words[-1] != "and" else text
-
-
 def compare(gold: str, answer: str) -> tuple[bool, str] | None:
     """A verdict with its reason where the gold is a choice or words; None where it is neither."""
     ours, theirs = plain(gold), plain(answer)
@@ -78,6 +48,8 @@ def compare(gold: str, answer: str) -> tuple[bool, str] | None:
         return True, "words: equal"
     if LISTED.fullmatch(WRAPPERS.sub("", gold)) and items_of_words(gold) == items_of_words(answer):
         return True, "words: the same list"
+    if ours.isalpha() and len(ours) > 1 and len(theirs) > len(ours) and says(gold, answer):
+        return True, "words: a sentence that says them"
     if is_words(gold, ours) and is_words(answer, theirs):
         return items_of_words(gold) == items_of_words(answer), "words: compared without articles and order of a list"
     return None
