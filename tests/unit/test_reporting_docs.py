@@ -18,7 +18,7 @@ from deepscaler.reporting.compute.plan import compare
 from deepscaler.settings.claims import claims
 from synthetic_run import keep
 
-TABLES = ("claims-mini", "claims-released", "claims-paper", "claims-arithmetic", "claims-unmeasured")
+TABLES = ("claims-mini", "claims-released", "claims-paper", "claims-others", "claims-arithmetic", "claims-unmeasured")
 
 
 def test_documents_are_up_to_date(root: Path) -> None:

@@ -48,7 +48,7 @@ def test_every_stage_shard_and_system_is_a_job(jobs, scale):
             "sample": sum(chosen.evaluation.shards[suite] for _, suite in scored),
             "grade_samples": len(scored),
             "score": len(scored),
-            "fetch_benchmark": len(chosen.evaluation.suites["table"]),
+            "fetch_benchmark": len({*chosen.evaluation.suites["table"], *dag.held_against(scale)}),
             "fetch_source": len(chosen.curation.sources) if chosen.curation else 0,
             "extract_answers": len(chosen.curation.sources) if chosen.curation else 0,
             "draw_figure": 5 if chosen.training else 1,

@@ -21,7 +21,7 @@ def ladder() -> str:
         name: json.loads(plan(scale=name, changes=[], from_run=None, as_json=True)) for name in settings.scale_names()
     }
     names = sorted(plans, key=lambda name: (plans[name]["device"], plans[name]["gpu_hours"]["expected"], name))
-    head = ["scale", "what it is", "machine", "GPU-hours", "dollars", "wall time", "measured claims", "command"]
+    head = ["scale", "what it is", "machine", "GPU-hours", "dollars", "wall time", "claims that it decides", "command"]
     return markdown(head, [row(settings.load_scale(name), plans[name]) for name in names])
 
 
