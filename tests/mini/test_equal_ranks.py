@@ -3,16 +3,17 @@
 gloo adds up in the ranks' order, and a sample's tokens follow from its own seed.
 """
 
+import json
 from pathlib import Path
 
 import pytest
-from deepscaler.files import read_jsonl
 from test_equal_training import add_scale, trained
-from test_training_chain import PROMPTS, RECIPE, Chain, base, before, chain  # noqa: F401  (fixtures)
+from test_training_chain import PROMPTS, Chain, base, before, chain  # noqa: F401  (fixtures)
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 
-SAMPLES = RECIPE["rollout"]["samples_per_prompt"]
+SAMPLES = 4
+"""Of a prompt, in the chain's recipe."""
 
 
 def test_two_engines_and_two_ranks(chain: Chain, base: Path) -> None:  # noqa: F811
@@ -23,7 +24,7 @@ def test_two_engines_and_two_ranks(chain: Chain, base: Path) -> None:  # noqa: F
         notes = chain.root / f"{name}.shares"
         noted = {"PYTHONPATH": before("shares"), "CHAIN_SHARES": str(notes), "WHOLE_PROMPTS": whole}
         made[name] = trained(chain, base, "wide", name, **noted)
-        shares[name] = list(read_jsonl(notes))
+        shares[name] = [json.loads(line) for line in notes.read_text().splitlines()]
     assert made["spread"] == made["whole"]
     assert len(shares["spread"]) == 4 * PROMPTS
     assert set(map(tuple, shares["spread"])) == {(SAMPLES // 2, SAMPLES // 2)}

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from concurrent.futures import Future
 from collections.abc import Iterator
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 

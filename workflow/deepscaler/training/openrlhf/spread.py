@@ -2,8 +2,8 @@
 
 Upstream sends all samples of a prompt to one engine. Half of the variance of a response's length lies between prompts
 (docs/plan.md), so with few prompts an engine one draws the long ones, and all GPUs wait for its last. Here each sample
-goes to the engine that has the fewest to do. Its seed follows from its number (`rollouts`), so where it is drawn decides
-nothing on a CPU.
+goes to the engine that has the fewest to do. Its seed follows from its number (`rollouts`), so where it is drawn
+decides nothing on a CPU.
 
 1. **Sending.** The samples of a prompt that go to one engine are one request. With one engine it is upstream's request.
 2. **Waiting.** Upstream waits for one reference a prompt; `Together` is one for all of a prompt's requests, and the
