@@ -16,6 +16,8 @@ class Layout(Strict):
 
     nodes: int = Field(gt=0)
     gpus_per_node: int = Field(gt=0)
+    rollout_gpus: int | None = Field(default=None, gt=0)
+    """Of a node's, those that sample only, where the recipe's rollouts are asynchronous; None: half of them."""
     segment_steps: int = Field(gt=0)
     """Steps a job: sized so that a segment fits the queue's wall time."""
     save_steps: int = Field(gt=0)

@@ -27,6 +27,10 @@ class Bounds:
     """Read the prompt file again from its start when it runs out, as dynamic filtering may make it."""
     metrics: str
     """File that the rows are appended to."""
+    asynchronous: bool = False
+    """Whether rollouts are drawn in another process than the trainer's, while it trains."""
+    cache: str = "auto"
+    """Type of the sampler's keys and values."""
 
     def to_environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}
@@ -39,6 +43,6 @@ class Bounds:
 
 @dataclass
 class Progress:
-    """The last step that is done, shared by the patches of one process."""
+    """The last step that is done, or whose rollouts are drawn; shared by the patches of one process."""
 
     step: int

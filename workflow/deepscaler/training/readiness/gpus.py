@@ -97,7 +97,7 @@ def check_memory(scale_name: str, stages: list[str], found: list[Gpu]) -> Iterat
     smallest = min(gpu.memory for gpu in found)
     for stage in stages:
         layout = training.layout[stage]
-        gpus = layout.nodes * layout.gpus_per_node
+        gpus = layout.nodes * dag.gpus(scale_name, stage).training
         needed = training_memory(layout.max_tokens_per_gpu, gpus, layout.zero_stage, temperature, shape).total
         words = f"stage {stage} peaks at about {needed / 1e9:.0f} GB of a GPU's {smallest / 1e9:.0f}"
         hint = f"lower training.layout.{stage}.max_tokens_per_gpu, or use more GPUs"
