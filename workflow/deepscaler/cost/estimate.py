@@ -93,7 +93,7 @@ def price_stage(work: Work, case: Case, scale: Scale, shape: Shape, hardware: Ca
     assert scale.training is not None
     layout = scale.training.layout[work.name]
     temperature = settings.load_recipe(scale.training.recipe).rollout.temperature
-    memory = training_memory(layout.max_tokens_per_gpu, work.gpus, layout.zero_stage, temperature, shape)
+    memory = training_memory(layout.max_tokens_per_gpu, work.trainers, layout.zero_stage, temperature, shape)
     return StagePrice(
         work=work,
         step=step_time(work, shape, hardware, case.stacks.expected),
@@ -128,7 +128,7 @@ def warnings_of(stages: tuple[StagePrice, ...], scale: Scale, shape: Shape, hard
             )
         need = largest_sequence(stage.work.lengths.context, longest_prompt)
         if layout.max_tokens_per_gpu < need:
-            peak = training_memory(need, stage.work.gpus, layout.zero_stage, 0.6, shape)
+            peak = training_memory(need, stage.work.trainers, layout.zero_stage, 0.6, shape)
             found.append(
                 f"stage {name}: its longest sequence, {need:,} tokens, is more than a micro-batch of "
                 f"{layout.max_tokens_per_gpu:,}; it is trained alone then, at {peak.total / 1e9:.0f} of {room:.0f} GB"

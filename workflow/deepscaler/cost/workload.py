@@ -77,6 +77,7 @@ def stages_of(scale_name: str) -> tuple[Work, ...]:
     if training is None:
         return ()
     recipe = settings.load_recipe(training.recipe)
+    apart = recipe.rollout.asynchronous.enabled
     works = []
     for index, stage in enumerate(recipe.stages):
         layout = training.layout[stage.name]
@@ -93,6 +94,9 @@ def stages_of(scale_name: str) -> tuple[Work, ...]:
                 save_steps=layout.save_steps,
                 reference=recipe.kl.coefficient > 0,
                 filtered=recipe.filtering.enabled,
+                small_cache=recipe.rollout.cache == "fp8",
+                asynchronous=apart,
+                rollout_gpus=layout.nodes * dag.divided(layout, recipe).sampling if apart else None,
             )
         )
     return tuple(works)

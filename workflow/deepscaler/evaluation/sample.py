@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deepscaler import settings
+from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.evaluation import vllm_engine
 from deepscaler.evaluation.kept import PROMPT, kept_shard, prompt_digest
@@ -35,12 +35,12 @@ def sample(
     """
     if not model.is_file():
         raise UserError("no manifest of a model", model)
-    vllm_engine.prepare(settings.load_scale(scale).device)
     protocol = protocol_of(scale, system)
+    engine_settings = engine_settings_of(scale, protocol, model.parent)
+    vllm_engine.prepare(engine_settings)
     check_context(model.parent, protocol.context)
     tokenizer = load_tokenizer(model.parent)
     requests = shard_of(plan(read_problems(benchmarks), protocol, tokenizer), shard, shards)
-    engine_settings = engine_settings_of(scale, protocol)
     metadata = {
         "system": system,
         "model": identity(model),
@@ -104,15 +104,17 @@ def identity(manifest: Path) -> dict[str, Any]:
     return {"sha256": digest_of(content["files"]), **known}
 
 
-def engine_settings_of(scale: str, protocol: Protocol) -> vllm_engine.EngineSettings:
-    scale_settings = settings.load_scale(scale)
-    return vllm_engine.EngineSettings(
+def engine_settings_of(scale: str, protocol: Protocol, model: Path) -> vllm_engine.EngineSettings:
+    """How the engine is started for the weights in the folder `model`, in a job of the scale's."""
+    scale_settings, need = settings.load_scale(scale), dag.needs(scale, "sample")
+    found = vllm_engine.EngineSettings(
         device=scale_settings.device,
         context=protocol.context,
         seed=protocol.seed,
         tensor_parallel=scale_settings.evaluation.tensor_parallel,
         engine=scale_settings.evaluation.engine,
     )
+    return found.on_cpu(model, need.cpus or 1, need.mem_mb or 0) if found.device == "cpu" else found
 
 
 def draw(

@@ -39,10 +39,14 @@ class Training(Strict):
 class CpuEngine(Strict):
     eager: bool
     """Without compiled graphs."""
+    threads: int | None = Field(default=None, gt=0)
+    """None: one for each core of the job, as far as the computer has them."""
     max_sequences: int = Field(gt=0)
     """Requests in a batch."""
-    cache_mb: int = Field(gt=0)
-    """Of keys and values."""
+    cache_mb: int | None = Field(default=None, gt=0)
+    """Of keys and values; None: what all requests of a batch need, as far as the job's memory goes."""
+    candidates: int | None = Field(default=None, gt=0)
+    """Likeliest tokens among which top_p is sought; None: all are sorted."""
 
 
 class GpuEngine(Strict):
