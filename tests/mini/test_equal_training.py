@@ -36,9 +36,9 @@ def add_scale(chain: Chain, name: str, **layout: int) -> None:  # noqa: F811
     (config / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
 
 
-def trained(chain: Chain, base: Path, scale: str, name: str) -> dict[str, str]:  # noqa: F811
+def trained(chain: Chain, base: Path, scale: str, name: str, **environment: str) -> dict[str, str]:  # noqa: F811
     """8k-1 from where it stands to its end, in the folders `name`; the digests of its checkpoint's files."""
-    chain.train(name, "8k-1", base, scale=scale, runs=name, checkpoints=f"{name}-out")
+    chain.train(name, "8k-1", base, scale=scale, runs=name, checkpoints=f"{name}-out", **environment)
     return digests(chain.checkpoint("8k-1", f"{name}-out").parent)
 
 

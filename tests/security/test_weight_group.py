@@ -236,7 +236,7 @@ def test_the_engines_import_the_extension_with_its_hooks() -> None:
         def __post_init__(self) -> None:
             self.seen = self.worker_extension_cls
 
-    hooks.extend_engines(SimpleNamespace(EngineArgs=EngineArgs))
+    hooks.extend_engines(SimpleNamespace(EngineArgs=EngineArgs), BOUNDS)
     ours, others = EngineArgs(hooks.EXTENSION), EngineArgs("another.Extension")
     assert (ours.seen, ours.trust_remote_code) == (hooks.OWN_EXTENSION, False)
     assert (others.seen, others.trust_remote_code) == ("another.Extension", True)

@@ -66,6 +66,7 @@ EXPECTED: dict[tuple[str, ...], set[str]] = {
         ("recipe", part): {"train_segment", *RECORDED}
         for part in ("optimizer", "advantage", "kl", "reward", "lora", "precision")
     },
+    ("recipe", "rollout", "asynchronous"): {"train_segment", *RECORDED},
     ("recipe", "reward", "grading"): {"train_segment", *RECORDED},
     ("base",): {"distill_base", "select_gradable", *TRAINING, "sample", "grade_samples", *TABLES, *RECORDED},
     ("base", "prompting"): {

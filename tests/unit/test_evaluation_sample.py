@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import own_settings
 import pytest
 from deepscaler import records, settings
 from deepscaler.errors import UserError
-from deepscaler.evaluation import grade_samples, sample
+from deepscaler.evaluation import grade_samples, nucleus, sample
 from deepscaler.evaluation.partial import Partial
 from deepscaler.evaluation.requests import Protocol, check_context, plan, protocol_of, seed_of, shard_of
 from deepscaler.evaluation.vllm_engine import EngineSettings
@@ -107,11 +108,97 @@ def test_a_system_is_sampled_as_it_was_meant_to_be():
     assert protocol_of("paper", "8k-1").prompting == ours.prompting
 
 
+def engine(context=320, **cpu):
+    found = settings.load_scale("mini").evaluation.engine
+    return EngineSettings("cpu", context, 0, 1, found.model_copy(update={"cpu": found.cpu.model_copy(update=cpu)}))
+
+
 def test_no_prefill_is_ever_cut_on_a_cpu():
-    """Requests with seeds fail there when it is: a step must hold a full context of every request in flight."""
-    for context in (320, 4096):
-        arguments = EngineSettings("cpu", context, 0, 1, settings.load_scale("mini").evaluation.engine).arguments()
-        assert arguments["max_num_batched_tokens"] >= arguments["max_num_seqs"] * context
+    """Requests with seeds fail there when it is: a step must hold a whole prompt, and takes no part of one."""
+    for context in (320, 34816):
+        arguments = engine(context).arguments()
+        assert arguments["max_num_batched_tokens"] >= context
+        assert not arguments["enable_chunked_prefill"]
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """SmolLM2-135M's shape, and a file of its weights' size."""
+    config = {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(269_060_552)
+    return tmp_path
+
+
+def test_threads_follow_the_job_and_the_computer(weights, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4))
+    wanted = {
+        (cores, threads): engine(threads=threads).on_cpu(weights, cores, 8000)
+        for cores in (2, 8)
+        for threads in (None, 1)
+    }
+    assert {key: found.engine.cpu.threads for key, found in wanted.items()} == {
+        **{(2, None): 2, (8, None): 4},
+        **{(2, 1): 1, (8, 1): 1},
+    }
+
+
+def test_the_cache_follows_the_model_and_the_jobs_memory(weights):
+    """Keys and values of 23,040 bytes a token: for 256 answers of 1,024 tokens, 5,760 MiB."""
+    held = {
+        memory: engine(1024, cache_mb=None).on_cpu(weights, 1, memory).engine.cpu.cache_mb
+        for memory in (2500, 8000, 64000)
+    }
+    assert held == {2500: 487, 8000: 5760, 64000: 5760}
+    assert engine(1024, cache_mb=256).on_cpu(weights, 1, 1).engine.cpu.cache_mb == 256
+    with pytest.raises(UserError, match=r"no room for the keys and values.*resources.sample.mem_mb to 2,036 or more"):
+        engine(1024, cache_mb=None).on_cpu(weights, 1, 2000)
+    assert engine(1024, cache_mb=None).on_cpu(weights, 1, 2036).engine.cpu.cache_mb >= 22
+
+
+def test_the_nucleus_is_that_of_sorting_everything():
+    """Its tokens, found by brute force; each as often as its probability says; and one's own noise decides."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    logits, p = torch.randn(4, 300) * 3, torch.tensor([0.95, 0.5, 0.05, 0.95])
+    drawn = torch.stack(
+        [nucleus.chosen(logits, {row: seeded(torch, 4 * n + row) for row in range(4)}, p, 64)[0] for n in range(3000)]
+    )
+    for row in range(4):
+        order = sorted(range(300), key=lambda token: -logits[row, token])
+        shares = logits[row].softmax(-1)[order].tolist()
+        size = next(n for n in range(1, 301) if sum(shares[:n]) >= p[row])
+        counts = torch.bincount(drawn[:, row], minlength=300)
+        assert set(counts.nonzero().flatten().tolist()) <= set(order[:size])
+        expected = shares[0] / sum(shares[:size])
+        assert counts[order[0]] / 3000 == pytest.approx(
+            expected, abs=4 * (expected * (1 - expected) / 3000) ** 0.5 + 1e-9
+        )
+
+
+def test_a_nucleus_beyond_the_candidates_is_left_to_vllm():
+    torch = pytest.importorskip("torch")
+    flat, steep = torch.zeros(300), torch.tensor([9.0, *[0.0] * 299])
+    generators = {0: seeded(torch, 0), 1: seeded(torch, 1)}
+    before = generators[0].get_state()
+    drawn, beyond = nucleus.chosen(torch.stack([flat, steep]), generators, torch.tensor([0.95, 0.9]), 64)
+    assert beyond.tolist() == [True, False]
+    assert drawn[1] == 0
+    assert before.equal(generators[0].get_state()), "nothing was drawn for it"
+
+
+def test_a_token_does_not_depend_on_the_rows_beside_it():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+    logits, p = torch.randn(5, 300) * 3, torch.full((5,), 0.95)
+    together, _ = nucleus.chosen(logits, {row: seeded(torch, row) for row in range(5)}, p, 64)
+    alone = [nucleus.chosen(logits[r : r + 1], {0: seeded(torch, r)}, p[r : r + 1], 64)[0].item() for r in range(5)]
+    assert together.tolist() == alone
+
+
+def seeded(torch, seed):
+    return torch.Generator().manual_seed(seed)
 
 
 def test_a_torn_line_is_dropped_and_the_rest_goes_on(tmp_path):

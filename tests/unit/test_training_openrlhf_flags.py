@@ -1,7 +1,6 @@
 """Every command that any scale and recipe can generate passes OpenRLHF's own parser, and says what the recipe says."""
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +62,15 @@ def resolved(scale: str, segment: str) -> Any:
 @pytest.mark.parametrize("scale", TRAINING_SCALES)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_segment_of_every_scale_and_recipe_passes(scale: str, recipe: str, scale_with: Any) -> None:
+    chosen, training = settings.load_recipe(recipe), settings.load_scale(scale).training
+    assert training is not None
+    few = any(layout.gpus_per_node < 2 for layout in training.layout.values())
     scale_with(scale, recipe)
+    if chosen.rollout.asynchronous.enabled and few:
+        with pytest.raises(UserError, match="GPUs of their own"):
+            dag.segments(scale)
+        return
     chain = dag.segments(scale)
-    chosen = settings.load_recipe(recipe)
     firsts = [segment for segment in chain if segment.starts_stage]
     assert [segment.stage for segment in firsts] == [stage.name for stage in chosen.stages]
     for segment in firsts:  # the flags of a stage's segments are the same
@@ -83,6 +88,8 @@ def test_every_segment_of_every_scale_and_recipe_passes(scale: str, recipe: str,
         assert got.algo.kl.init_coef == chosen.kl_of(stage)
         assert got.actor.entropy_coef == chosen.entropy_bonus
         assert got.ds.lora.rank == (chosen.lora.rank if chosen.lora else 0)
+        assert got.train.async_enable == chosen.rollout.asynchronous.enabled
+        assert got.train.colocate_all == got.vllm.enable_sleep == (not got.train.async_enable)
 
 
 def test_the_paper_scale_trains_as_the_paper_did() -> None:
@@ -145,6 +152,18 @@ def test_adapters_that_cannot_be_are_refused(change: dict[str, Any], complaint: 
         Recipe.model_validate(settings.load.merge(values, {"lora": change}))
 
 
+def test_asynchronous_rollouts_have_gpus_of_their_own(scale_with: Any) -> None:
+    """Of the paper's eight a node half sample, where the layout says nothing; a mini node has two."""
+    here = resolved("mini-async", "8k-1")
+    assert (here.actor.num_gpus_per_node, here.ref.num_gpus_per_node, here.vllm.num_engines) == (1, 1, 1)
+    assert (here.train.async_enable, here.train.async_queue_size, here.train.colocate_actor_ref) == (True, 1, True)
+    assert not here.train.partial_rollout_enable
+    assert not here.ds.enable_sleep
+    scale_with("paper", "mini-async")
+    wide = resolved("paper", "16k-1")
+    assert (wide.actor.num_nodes, wide.actor.num_gpus_per_node, wide.vllm.num_engines) == (4, 4, 16)
+
+
 def test_saving_keeps_two_states_at_least() -> None:
     """Upstream deletes the oldest state before it writes a new one: with one, a kill in between would lose all."""
     assert resolved("paper", "8k-1").ckpt.max_num >= 2
@@ -174,6 +193,7 @@ def test_what_upstream_refuses_is_refused_with_its_words(flags: list[str], compl
             "can only be masked",
         ),
         ({"filtering": {"draws": 2.0}}, "needs filtering.enabled"),
+        ({"rollout": {"asynchronous": {"partial": True}}}, "need asynchronous.enabled"),
         ({"updates_per_step": 3}, "does not divide"),
         ({"optimizer": {"warmup_ratio": 0.1}}, "has no warm-up"),
     ],

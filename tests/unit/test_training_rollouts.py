@@ -3,11 +3,12 @@
 import asyncio
 import random
 from collections.abc import Iterator
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from deepscaler.training.openrlhf import hooks, rollouts
+from deepscaler.training.openrlhf import hooks, rollouts, spread
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 
 SAMPLES = 3
@@ -28,67 +29,107 @@ class Executor:
 
     reward_func = None
 
-    async def execute(self, prompt: str, sampling_params: Request) -> dict[str, Any]:
-        seed = sampling_params.seed
+    async def execute(self, prompt: str, sampling_params: Request, hf_tokenizer: Any) -> dict[str, Any]:
+        seed, tokenizer = sampling_params.seed, hf_tokenizer
         for _ in range(random.randrange(3)):
             await asyncio.sleep(0)
-        return {"prompt": prompt, "text": f"{prompt}:{seed}"}
+        return {"prompt": prompt, "text": f"{prompt}:{seed}", "tokenizer": tokenizer}
+
+
+class Reference:
+    """What Ray gives for a value to come, or for one that was put into its store."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def future(self) -> "Future[Any]":
+        future: Future[Any] = Future()
+        future.set_result(self.value)
+        return future
+
+
+class Ray:
+    """Ray whose values come in an order of chance."""
+
+    def __init__(self, luck: random.Random) -> None:
+        self.luck = luck
+
+    def put(self, value: Any) -> Reference:
+        return Reference(value)
+
+    def get(self, references: Any) -> Any:
+        return [one.value for one in references] if isinstance(references, list) else references.value
+
+    def wait(self, pending: list[Any], *, num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        ready = self.luck.choice(pending)
+        return [ready], [one for one in pending if one is not ready]
 
 
 class Engine:
-    """A handle like Ray's: `generate_responses.remote(...)` gives the samples of one prompt at once."""
+    """A handle like Ray's: `generate_responses.remote(...)` refers to samples of one prompt."""
 
-    def __init__(self) -> None:
+    def __init__(self, busy: int = 0) -> None:
         self.generate_responses = SimpleNamespace(remote=self.generate)
-        self.asked = 0
+        self.get_num_unfinished_requests = SimpleNamespace(remote=lambda: Reference(busy))
+        self.shares: list[int] = []
 
-    def generate(self, *, prompt: str, sampling_params: Request, num_samples: int) -> list[dict[str, Any]]:
-        self.asked += 1
+    def generate(self, *, num_samples: int, sampling_params: Request, **request: Any) -> Reference:
+        self.shares.append(num_samples)
         own = Request(sampling_params.seed)  # Ray copies what is sent
 
         async def all_samples() -> list[dict[str, Any]]:
             one = Executor()
-            return await asyncio.gather(
-                *(one.execute(prompt=prompt, sampling_params=own) for _ in range(num_samples))  # type: ignore[call-arg]
-            )
+            return await asyncio.gather(*(one.execute(sampling_params=own, **request) for _ in range(num_samples)))
 
-        return asyncio.run(all_samples())
+        return Reference(asyncio.run(all_samples()))
 
 
 class Generator:
     """Upstream's generator: sends a batch, takes answers as they come, replaces the prompts that are filtered out."""
 
-    def __init__(self, engines: list[Engine], seed: int, luck: random.Random) -> None:
+    def __init__(self, engines: list[Engine], seed: int) -> None:
         self.args = SimpleNamespace(train=SimpleNamespace(seed=seed))
-        self.vllm_engines, self.luck = engines, luck
+        self.vllm_engines, self.tokenizer = engines, "tokenizer"
 
     def _generate_vllm(self, prompts: Iterator[str], count: int) -> tuple[list[Any], int, bool]:
-        shared, accepted, consumed = Request(), [], count
-        pending = [self.send(next(prompts), shared) for _ in range(count)]
+        accepted, consumed = [], count
+        pending = self._dispatch_prompts_to_vllm([next(prompts) for _ in range(count)])
         while pending:
-            responses = pending.pop(self.luck.randrange(len(pending)))
+            [ready], pending = MODULE.ray.wait(pending, num_returns=1, timeout=10.0)
+            responses = MODULE.ray.get(ready)
             if responses[0]["prompt"].endswith("!"):
-                pending.append(self.send(next(prompts), Request()))
+                pending += self._dispatch_prompts_to_vllm([next(prompts)])
                 consumed += 1
             else:
                 accepted += [self._process_response_into_experience(response) for response in responses]
         return accepted, consumed, False
 
-    def send(self, prompt: str, parameters: Request) -> Any:
-        engine = self.luck.choice(self.vllm_engines)
-        return engine.generate_responses.remote(prompt=prompt, sampling_params=parameters, num_samples=SAMPLES)
+    def _dispatch_prompts_to_vllm(self, prompts: list[str]) -> list[Any]:
+        """To the engines in turn; upstream chooses by load."""
+        shared, engines = Request(), self.vllm_engines
+        return [
+            engines[place % len(engines)].generate_responses.remote(
+                prompt=prompt, sampling_params=shared, num_samples=SAMPLES, hf_tokenizer=self.tokenizer
+            )
+            for place, prompt in enumerate(prompts)
+        ]
 
     def _process_response_into_experience(self, response: dict[str, Any]) -> Any:
-        return SimpleNamespace(text=response["text"])
+        return SimpleNamespace(text=response["text"], tokenizer=response["tokenizer"])
+
+
+MODULE = SimpleNamespace(SamplesGenerator=Generator, ray=None)
+"""Upstream's samples_generator."""
 
 
 @pytest.fixture
 def patched(monkeypatch: pytest.MonkeyPatch) -> Progress:
     progress = Progress(0)
-    for name in ("__init__", "_generate_vllm", "_process_response_into_experience"):
+    for name in ("__init__", "_generate_vllm", "_dispatch_prompts_to_vllm", "_process_response_into_experience"):
         monkeypatch.setattr(Generator, name, getattr(Generator, name))  # put back afterwards
     monkeypatch.setattr(Executor, "execute", Executor.execute)
-    rollouts.send_seeds(SimpleNamespace(SamplesGenerator=Generator), BOUNDS, progress)
+    monkeypatch.setattr(MODULE, "ray", Ray(random.Random(0)))
+    rollouts.send_seeds(MODULE, BOUNDS, progress)
     rollouts.use_seeds(SimpleNamespace(SingleTurnAgentExecutor=Executor))
     return progress
 
@@ -96,8 +137,15 @@ def patched(monkeypatch: pytest.MonkeyPatch) -> Progress:
 PROMPTS = ["a", "b!", "c", "d", "e!", "f", "g!", "h", "i", "j"]
 
 
+def with_luck(luck: int) -> Any:
+    """The module's Ray, patched or not, with values that come in another order."""
+    ray = Ray(random.Random(luck))
+    return spread.RayOfParts(ray) if isinstance(MODULE.ray, spread.RayOfParts) else ray
+
+
 def texts(luck: int, engines: int = 1, seed: int = 42, prompts: list[str] = PROMPTS) -> list[str]:
-    generator = Generator([Engine() for _ in range(engines)], seed, random.Random(luck))
+    MODULE.ray = with_luck(luck)
+    generator = Generator([Engine() for _ in range(engines)], seed)
     return [experience.text for experience in generator._generate_vllm(iter(prompts), 4)[0]]
 
 
@@ -108,8 +156,9 @@ def test_arrival_engines_and_filtering_change_nothing(patched: Progress) -> None
         assert texts(luck, engines=1 + luck % 3) == first
 
 
-def test_without_the_patches_they_do() -> None:
+def test_without_the_patches_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: the same generator as it is upstream."""
+    monkeypatch.setattr(MODULE, "ray", None)
     assert len({tuple(texts(luck)) for luck in range(20)}) > 1
 
 
@@ -124,12 +173,12 @@ def test_every_sample_has_its_own_seed_in_every_step(patched: Progress) -> None:
 
 
 def test_a_resumed_run_draws_what_an_undisturbed_one_would(patched: Progress) -> None:
-    generator = Generator([Engine()], 42, random.Random(1))
+    generator = Generator([Engine()], 42)
     for step in range(3):
         patched.step = step
         undisturbed = generator._generate_vllm(iter(PROMPTS), 4)[0]
     patched.step = 2
-    resumed = Generator([Engine()], 42, random.Random(5))._generate_vllm(iter(PROMPTS), 4)[0]
+    resumed = Generator([Engine()], 42)._generate_vllm(iter(PROMPTS), 4)[0]
     assert [one.text for one in resumed] == [one.text for one in undisturbed]
 
 
@@ -145,12 +194,57 @@ def test_the_same_prompt_twice_in_a_step_is_sampled_anew(patched: Progress) -> N
 
 def test_a_request_without_a_seed_is_refused(patched: Progress) -> None:
     with pytest.raises(RuntimeError, match="without a seed"):
-        asyncio.run(Executor().execute(prompt="a", sampling_params=Request()))
+        asyncio.run(Executor().execute(prompt="a", sampling_params=Request(), hf_tokenizer=[]))
 
 
 def test_all_other_calls_reach_the_engine(patched: Progress) -> None:
-    [engine] = Generator([Engine()], 42, random.Random(0)).vllm_engines
-    assert engine.asked == 0
+    [engine] = Generator([Engine()], 42).vllm_engines
+    assert engine.shares == []
+
+
+def shares(prompts: list[str], *engines: Engine) -> list[list[int]]:
+    """The samples of each request that each engine got."""
+    Generator(list(engines), 42)._generate_vllm(iter(prompts), len(prompts))
+    return [engine.shares for engine in engines]
+
+
+def test_a_prompts_samples_go_to_different_engines(patched: Progress) -> None:
+    """Two prompts of three samples: three each, and one request a prompt and engine."""
+    assert shares(["a", "b"], Engine(), Engine()) == [[2, 1], [1, 2]]
+    assert shares(["a"], *(Engine() for _ in range(4))) == [[1], [1], [1], []]
+    assert shares(["a", "b"], Engine()) == [[3, 3]]
+
+
+def test_the_engine_with_the_least_to_do_gets_the_next(patched: Progress) -> None:
+    assert shares(["a", "b"], Engine(busy=2), Engine()) == [[1, 1], [2, 2]]
+    assert shares(["a"], Engine(busy=9), Engine(busy=1)) == [[], [3]]
+
+
+def test_a_prompt_counts_as_come_when_all_its_samples_have(patched: Progress) -> None:
+    """In their order, whatever order their engines answered in."""
+    for luck in range(20):
+        ray = spread.RayOfParts(Ray(random.Random(luck)))
+        one, two = spread.Together([Reference([1]), Reference([2, 3])]), Reference([4])
+        [first], rest = ray.wait([one, two], num_returns=1, timeout=1)
+        [second], none = ray.wait(rest, num_returns=1, timeout=1)
+        assert {tuple(ray.get(first)), tuple(ray.get(second))} == {(1, 2, 3), (4,)}
+        assert none == []
+
+
+def test_where_the_time_is_up_nothing_has_come() -> None:
+    ray = spread.RayOfParts(SimpleNamespace(wait=lambda pending, **_: ([], pending)))
+    waiting = [spread.Together([Reference([1]), Reference([2])])]
+    assert ray.wait(waiting, num_returns=1, timeout=1) == ([], waiting)
+
+
+def test_the_tokenizer_is_sent_once(patched: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests refer to it; an engine takes it out of the store once."""
+    taken: list[Reference] = []
+    future = Reference.future
+    monkeypatch.setattr(Reference, "future", lambda self: [taken.append(self), future(self)][1])
+    drawn = Generator([Engine(), Engine()], 42)._generate_vllm(iter(PROMPTS), 4)[0]
+    assert {one.tokenizer for one in drawn} == {"tokenizer"}
+    assert [one.value for one in taken] == ["tokenizer"]
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

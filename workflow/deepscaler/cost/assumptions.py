@@ -49,8 +49,6 @@ class Stack:
     """Bytes of the cache relative to bf16."""
     spread: bool = False
     """Whether a prompt's samples go to different engines."""
-    asynchronous: bool = False
-    """Whether rollouts go on while the policy is trained, on GPUs of their own, without waiting for the longest."""
 
 
 QWEN_BENCHMARK = "QwenLM/Qwen2.5, docs/source/benchmark/speed_benchmark.rst"
@@ -108,6 +106,7 @@ OPENRLHF = Stack(
     save_seconds=KNOWN["save_seconds"],
     start_seconds=KNOWN["start_seconds"],
     max_sequences=int(KNOWN["max_sequences"]),
+    spread=True,  # training/openrlhf/spread.py
 )
 OPENRLHF_LOW = replace(OPENRLHF, host_seconds=3.5e-3, slack=1.0, fixed_seconds=15)
 """All goes well: vLLM's fast decode path, no stragglers."""

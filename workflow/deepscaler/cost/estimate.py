@@ -116,7 +116,7 @@ def stage_memory(scale: Scale, work: Work, tokens: int) -> Memory:
     layout = scale.training.layout[work.name]
     return training_memory(
         tokens,
-        work.gpus,
+        work.trainers,
         layout.zero_stage,
         settings.load_recipe(scale.training.recipe).rollout.temperature,
         training_shape(scale),

@@ -84,8 +84,7 @@ def drawn_load(lengths: Lengths, prompts: int, samples: int, engines: int, slots
 def load_of(drawn: "numpy.ndarray", engines: int, slots: int, spread: bool = False) -> Load:
     """The load of lengths of shape (steps, prompts, samples), dealt out in turn.
 
-    OpenRLHF sends all samples of a prompt to one engine, the least loaded (samples_generator.py); `spread` deals out
-    samples instead.
+    With `spread`, samples are dealt out; without, as in OpenRLHF alone, prompts with all their samples.
     """
     import numpy
 
@@ -127,15 +126,3 @@ def makespan(lengths: "numpy.ndarray", slots: int) -> float:
     for length in lengths[slots:]:
         heapq.heappush(ends, heapq.heappop(ends) + float(length))
     return max(ends)
-
-
-def steady_tokens_per_second(lengths: Lengths, shape: Shape, card: Card, stack: Stack) -> float:
-    """Of one engine that is always full: continuous batching, as in asynchronous training."""
-    alive = stack.max_sequences
-    context = alive * (lengths.second_moment / (2 * lengths.mean) + PROMPT_TOKENS)
-    step = (
-        weight_seconds(shape, card, stack)
-        + alive * stack.sequence_seconds
-        + context * cache_seconds(shape, card, stack)
-    )
-    return alive / step

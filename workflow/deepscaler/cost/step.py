@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from deepscaler.cost.adapters import state_bytes
 from deepscaler.cost.assumptions import KNOWN, PROMPT_TOKENS, UNIFORM_SHARE, Stack
-from deepscaler.cost.generation import generation, steady_tokens_per_second, weight_seconds
+from deepscaler.cost.generation import generation, weight_seconds
 from deepscaler.cost.hardware import Card, Shape
 from deepscaler.cost.lengths import Lengths
 
@@ -32,10 +32,21 @@ class Work:
     updates: int = 1
     micro_batch: int = 18_432
     """Tokens."""
+    small_cache: bool = False
+    """Whether the sampler's keys and values have 8 bits."""
+    asynchronous: bool = False
+    """Whether rollouts are drawn while the policy trains, on GPUs of their own."""
+    rollout_gpus: int | None = None
+    """Those GPUs, of `gpus`; None: the number that is fastest."""
 
     @property
     def sequences(self) -> int:
         return self.prompts * self.samples
+
+    @property
+    def trainers(self) -> int:
+        """GPUs that train; half, where it is left open."""
+        return self.gpus - (self.rollout_gpus or self.gpus // 2) if self.asynchronous else self.gpus
 
     @property
     def trained_tokens(self) -> float:
@@ -98,17 +109,22 @@ def offload_seconds(work: Work, gpus: int, shape: Shape) -> float:
 
 def step_time(work: Work, shape: Shape, card: Card, stack: Stack) -> Step:
     """A step on `work.gpus` GPUs, each an engine and a data-parallel rank in turn; apart when asynchronous."""
-    if stack.asynchronous:
+    if work.small_cache:
+        stack = replace(stack, cache_scale=0.5)
+    if work.asynchronous:
         return asynchronous_step(work, shape, card, stack)
-    generated = generation(work.lengths, work.prompts, work.samples, work.gpus, shape, card, stack).seconds
-    if work.filtered:
-        generated /= 1 - UNIFORM_SHARE
+    generated = rollout_seconds(work, work.gpus, shape, card, stack)
     log_probabilities, update = training_seconds(work, work.gpus, shape, card, stack)
     main = generated + log_probabilities + update + stack.fixed_seconds
     other = (stack.slack - 1) * main + saving_seconds(work, shape, stack)
     if stack.evaluates:
         other += evaluation_seconds(work, shape, card, stack)
     return Step(generated, log_probabilities, update, stack.fixed_seconds, other)
+
+
+def rollout_seconds(work: Work, engines: int, shape: Shape, card: Card, stack: Stack) -> float:
+    seconds = generation(work.lengths, work.prompts, work.samples, engines, shape, card, stack).seconds
+    return seconds / (1 - UNIFORM_SHARE) if work.filtered else seconds
 
 
 def training_seconds(work: Work, gpus: int, shape: Shape, card: Card, stack: Stack) -> tuple[float, float]:
@@ -129,20 +145,23 @@ def evaluation_seconds(work: Work, shape: Shape, card: Card, stack: Stack) -> fl
 
 
 def asynchronous_step(work: Work, shape: Shape, card: Card, stack: Stack) -> Step:
-    """GPUs split between rollouts, which never stop, and training: the slower side decides, at the best split."""
-    speed = steady_tokens_per_second(work.lengths, shape, card, stack)
-    wanted = work.sequences * work.lengths.mean / (1 - UNIFORM_SHARE if work.filtered else 1)
+    """GPUs split between rollouts and training, each side's batch at a time: the slower one decides.
+
+    OpenRLHF's asynchronous rollouts are still batches, and wait for their longest sample, partial ones too. While
+    weights are sent, neither side goes on.
+    """
 
     def split(engines: int) -> Step:
-        generated = wanted / (speed * engines)
+        generated = rollout_seconds(work, engines, shape, card, stack)
         log_probabilities, update = training_seconds(work, work.gpus - engines, shape, card, stack)
         trained = log_probabilities + update
         longest = max(generated, trained)
         other = (stack.slack - 1) * (longest + stack.fixed_seconds) + saving_seconds(work, shape, stack)
-        # what rollouts and training overlap is counted once, as generation
+        # what rollouts and training overlap is counted once, as training
         return Step(longest - trained, log_probabilities, update, stack.fixed_seconds, other)
 
-    return min((split(engines) for engines in range(1, work.gpus)), key=lambda step: step.total)
+    splits = range(1, work.gpus) if work.rollout_gpus is None else [work.rollout_gpus]
+    return min((split(engines) for engines in splits), key=lambda step: step.total)
 
 
 def stage_hours(work: Work, step: Step, stack: Stack) -> float:

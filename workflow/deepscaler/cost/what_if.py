@@ -21,7 +21,8 @@ def on_gpus(case: Case, value: str, stage: str | None) -> Case:
     number = positive("gpus", value)
     later = {work.name for work in case.stages[1:]}
     names = {case.stage(stage).name} if stage else later
-    return replace(case, stages=tuple(replace(w, gpus=number) if w.name in names else w for w in case.stages))
+    changed = {work.name: replace(work, gpus=number, rollout_gpus=None) for work in case.stages if work.name in names}
+    return replace(case, stages=tuple(changed.get(work.name, work) for work in case.stages))
 
 
 def with_samples(case: Case, value: str, stage: str | None) -> Case:
@@ -60,13 +61,9 @@ def with_host(case: Case, value: str, stage: str | None) -> Case:
 
 
 def asynchronous(case: Case) -> Case:
-    """async: rollouts never stop; off-policy, so the recipe needs a correction."""
-    return replace(case, stacks=case.stacks.changed(asynchronous=True))
-
-
-def spread(case: Case) -> Case:
-    """spread: a prompt's samples go to different engines (a change to OpenRLHF)."""
-    return replace(case, stacks=case.stacks.changed(spread=True))
+    """async: rollouts while the policy trains, on the number of GPUs that is fastest; off-policy."""
+    works = (replace(work, asynchronous=True, rollout_gpus=None) for work in case.stages)
+    return replace(case, stages=tuple(works))
 
 
 def eager(case: Case) -> Case:
@@ -76,8 +73,8 @@ def eager(case: Case) -> Case:
 
 
 def small_cache(case: Case) -> Case:
-    """fp8-cache: keys and values in 8 bits."""
-    return replace(case, stacks=case.stacks.changed(cache_scale=0.5))
+    """fp8-cache: keys and values of rollouts in 8 bits."""
+    return replace(case, stages=tuple(replace(work, small_cache=True) for work in case.stages))
 
 
 def filtering(case: Case) -> Case:
@@ -95,7 +92,6 @@ VALUES: dict[str, Callable[[Case, str, str | None], Case]] = {
 }
 FLAGS: dict[str, Callable[[Case], Case]] = {
     "async": asynchronous,
-    "spread": spread,
     "eager": eager,
     "fp8-cache": small_cache,
     "filtering": filtering,
@@ -106,7 +102,6 @@ STANDARD: tuple[tuple[str, ...], ...] = (
     ("samples=8",),
     ("samples=8", "gpus=8"),
     ("async",),
-    ("spread",),
     ("fp8-cache",),
     ("eager",),
     ("filtering",),

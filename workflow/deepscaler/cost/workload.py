@@ -87,6 +87,7 @@ def stages_of(scale_name: str) -> tuple[Work, ...]:
         return ()
     recipe = settings.load_recipe(training.recipe)
     adapters = adapters_of(scale_name)
+    apart = recipe.rollout.asynchronous.enabled
     works = []
     for index, stage in enumerate(recipe.stages):
         layout = training.layout[stage.name]
@@ -107,6 +108,9 @@ def stages_of(scale_name: str) -> tuple[Work, ...]:
                 offload=layout.offload_optimizer,
                 updates=recipe.updates_per_step,
                 micro_batch=layout.max_tokens_per_gpu,
+                small_cache=recipe.rollout.cache == "fp8",
+                asynchronous=apart,
+                rollout_gpus=layout.nodes * dag.divided(layout, recipe).sampling if apart else None,
             )
         )
     return tuple(works)

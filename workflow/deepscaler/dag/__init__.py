@@ -1,6 +1,6 @@
 """What the settings make of the workflow: the chain of segments, the systems and suites, digests, resources."""
 
-from deepscaler.dag.chain import Segment, last_segment, layout, segment, segments
+from deepscaler.dag.chain import Gpus, Segment, divided, gpus, last_segment, layout, segment, segments
 from deepscaler.dag.digests import deciding, in_words, resolved, training_digest
 from deepscaler.dag.resources import needs
 from deepscaler.dag.systems import (
@@ -18,13 +18,16 @@ from deepscaler.dag.systems import (
 
 __all__ = [
     "CurvePoint",
+    "Gpus",
     "Segment",
     "checkpoint_of",
     "curve",
     "deciding",
     "distilled",
+    "divided",
     "evaluated",
     "fetched",
+    "gpus",
     "held_against",
     "in_words",
     "last_segment",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from deepscaler.errors import UserError
 from deepscaler.settings import load_recipe, load_scale
+from deepscaler.settings.recipe import Recipe
 from deepscaler.settings.scale import Layout
 
 
@@ -59,6 +60,30 @@ def last_segment(scale_name: str, stage: str) -> Segment:
     if not found:
         raise UserError(f"scale {scale_name!r} does not train a stage {stage!r}")
     return found[-1]
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """A stage's GPUs of one node."""
+
+    training: int
+    sampling: int
+    """The same ones, in turn; others, where rollouts are asynchronous."""
+
+
+def gpus(scale_name: str, stage: str) -> Gpus:
+    training = load_scale(scale_name).training
+    if training is None:
+        raise UserError(f"scale {scale_name!r} does not train")
+    return divided(training.layout[stage], load_recipe(training.recipe))
+
+
+def divided(layout: Layout, recipe: Recipe) -> Gpus:
+    """The GPUs of a node by what they do."""
+    if not recipe.rollout.asynchronous.enabled:
+        return Gpus(layout.gpus_per_node, layout.gpus_per_node)
+    sampling = layout.rollout_gpus or layout.gpus_per_node // 2
+    return Gpus(layout.gpus_per_node - sampling, sampling)
 
 
 def layout(scale_name: str, stage: str) -> Layout:

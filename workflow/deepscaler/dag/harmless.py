@@ -119,6 +119,8 @@ SCHEDULE_RECIPE: Harmless = RECIPE | dict.fromkeys(
         "rollout.temperature",
         "rollout.top_p",
         "rollout.max_prompt_tokens",
+        "rollout.cache",
+        "rollout.asynchronous",
         "rollout.limit",
         "filtering.enabled",
         "filtering.low",

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deepscaler import settings
+from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError
 from deepscaler.evaluation import vllm_engine
 from deepscaler.evaluation.kept import PROMPT, KeptShard, kept_shard, prompt_digest, store_of
@@ -73,10 +73,11 @@ def sampled(scale: str, system: str, model: Path) -> Sampled:
     """A system whose answers can be drawn; refused is what its model was not made for."""
     if not model.is_file():
         raise UserError("no manifest of a model", model)
-    vllm_engine.prepare(settings.load_scale(scale).device)
     protocol = protocol_of(scale, system)
+    engine_settings = engine_settings_of(scale, protocol, model.parent)
+    vllm_engine.prepare(engine_settings)
     check_context(model.parent, protocol.context)
-    return Sampled(scale, system, model, protocol, engine_settings_of(scale, protocol), load_tokenizer(model.parent))
+    return Sampled(scale, system, model, protocol, engine_settings, load_tokenizer(model.parent))
 
 
 def draw_kept(asked: Sampled, store: Path, requests: list[Request]) -> KeptShard:
@@ -137,15 +138,17 @@ def identity(manifest: Path) -> dict[str, Any]:
     return {"sha256": digest_of(content["files"]), **known}
 
 
-def engine_settings_of(scale: str, protocol: Protocol) -> vllm_engine.EngineSettings:
-    scale_settings = settings.load_scale(scale)
-    return vllm_engine.EngineSettings(
+def engine_settings_of(scale: str, protocol: Protocol, model: Path) -> vllm_engine.EngineSettings:
+    """How the engine is started for the weights in the folder `model`, in a job of the scale's."""
+    scale_settings, need = settings.load_scale(scale), dag.needs(scale, "sample")
+    found = vllm_engine.EngineSettings(
         device=scale_settings.device,
         context=protocol.context,
         seed=protocol.seed,
         tensor_parallel=scale_settings.evaluation.tensor_parallel,
         engine=scale_settings.evaluation.engine,
     )
+    return found.on_cpu(model, need.cpus or 1, need.mem_mb or 0) if found.device == "cpu" else found
 
 
 def draw(

@@ -3,24 +3,26 @@
 import atexit
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from deepscaler.errors import JobError
+from deepscaler.evaluation import nucleus
+from deepscaler.evaluation.cpu_room import cache_mb, threads
 from deepscaler.models import bfloat16
 from deepscaler.settings.scale import Engine
 from deepscaler.training.launch.ray_access import ENGINES_LOOPBACK
 
-# Of the CPU build: one thread and no pinning (the miniature's matrices are too small to share, and two threads that
-# meet after every one of them stand still when another job has their core: 1/10 of the speed was seen), and the engine
-# in this process (another one would import everything again).
+# Of the CPU build: no pinning to cores, threads that do not spin while they wait for one whose core another job has,
+# and the engine in this process (another one would import everything again).
 CPU_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "GOMP_SPINCOUNT": "0",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "TORCHDYNAMO_DISABLE": "1",
 }
+PREFILL_TOKENS = 16384
+"""Prompts that a step of the CPU engine takes on at once, at least."""
 ROOM = ("cache_mb", "memory_utilisation")
 """What decides how many requests fit at a time, and no answer. dag/harmless.py names them too."""
 ENVIRONMENT = {
@@ -33,7 +35,10 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What the engine is started with; all of it is recorded beside the samples."""
+    """What the engine is started with; all of it is recorded beside the samples.
+
+    Of a CPU's part, what the settings leave open is filled in (`on_cpu`).
+    """
 
     device: Literal["cpu", "gpu"]
     context: int
@@ -45,8 +50,8 @@ class EngineSettings:
     def arguments(self) -> dict[str, Any]:
         """The arguments of `vllm.LLM`.
 
-        On a CPU a step may hold all the prompts that can wait for it, so that none is prefilled in two parts: seeded
-        requests fail there (a CPU generator has no offset to set back).
+        On a CPU no prompt is prefilled in two parts: seeded requests fail there (a CPU generator has no offset to set
+        back).
         """
         cpu, gpu = self.engine.cpu, self.engine.gpu
         common = {
@@ -63,20 +68,35 @@ class EngineSettings:
         return {
             **common,
             "enforce_eager": cpu.eager,
-            "kv_cache_memory_bytes": cpu.cache_mb << 20,
+            "kv_cache_memory_bytes": (cpu.cache_mb or 0) << 20,
             "max_num_seqs": cpu.max_sequences,
-            "max_num_batched_tokens": cpu.max_sequences * self.context,
+            "max_num_batched_tokens": max(self.context, PREFILL_TOKENS),
+            "enable_chunked_prefill": False,
         }
+
+    def on_cpu(self, model: Path, cores: int, memory_mb: int) -> "EngineSettings":
+        """The same with threads and cache for the weights in the folder `model`, in a job of so many cores and MiB."""
+        cpu = self.engine.cpu
+        own = {
+            "threads": threads(cpu.threads, cores),
+            "cache_mb": cpu.cache_mb or cache_mb(model, self, memory_mb),
+        }
+        engine = self.engine.model_copy(update={"cpu": cpu.model_copy(update=own)})
+        return replace(self, engine=engine)
 
     def as_dict(self) -> dict[str, Any]:
         own = {key: value for key, value in vars(self).items() if key != "engine"}
         return {**own, "dtype": self.engine.dtype, **getattr(self.engine, self.device).model_dump()}
 
 
-def prepare(device: Literal["cpu", "gpu"]) -> None:
+def prepare(settings: EngineSettings) -> None:
     """Set the engine's environment. To be called before anything imports torch, which reads it once."""
-    os.environ.update(ENVIRONMENT | (CPU_ENVIRONMENT if device == "cpu" else {}))
-    if device == "cpu":
+    os.environ.update(ENVIRONMENT)
+    if settings.device == "cpu":
+        os.environ.update(CPU_ENVIRONMENT)
+        os.environ["OMP_NUM_THREADS"] = str(settings.engine.cpu.threads)
+        if settings.engine.cpu.eager:
+            os.environ["TORCHDYNAMO_DISABLE"] = "1"
         atexit.register(silence)
 
 
@@ -87,6 +107,8 @@ def start(model: Path, settings: EngineSettings) -> Any:
     try:
         from vllm import LLM
 
+        if settings.device == "cpu" and settings.engine.cpu.candidates:
+            nucleus.apply(settings.engine.cpu.candidates)
         return LLM(str(model), trust_remote_code=False, **settings.arguments())
     except ImportError as error:
         raise JobError(f"vLLM cannot be imported: {error}", None, "is this the environment of envs/?") from None

@@ -19,7 +19,7 @@ from deepscaler.settings.defaults import beneath
 from deepscaler.settings.models import System, SystemFile, Trained
 from deepscaler.settings.recipe import Recipe
 from deepscaler.settings.rules import RULES
-from deepscaler.settings.scale import Scale
+from deepscaler.settings.scale import Scale, Training
 from deepscaler.settings.site import Site
 from deepscaler.settings.yaml_files import file_of, merge, names_in, project_root, read_extending, read_yaml
 
@@ -192,10 +192,27 @@ def check_names(loaded: Scale, where: Path) -> None:
     for word in own:
         if loaded.training and word not in loaded.training.layout:
             raise UserError(f"stage {word!r} of recipe {loaded.training.recipe!r} has no training.layout", where)
+    if loaded.training:
+        check_gpus(loaded.training, load_recipe(loaded.training.recipe), where)
     for name in evaluation.systems:
         entry = systems()[name]
         if isinstance(entry, Trained) and entry.stage not in own and entry.stage not in all_stages():
             raise refuse_unknown("stage", entry.stage, all_stages(), project_root() / "config" / "models.yaml")
+
+
+def check_gpus(training: Training, recipe: Recipe, where: Path) -> None:
+    """Where rollouts are asynchronous, some of a node's GPUs must sample and some train."""
+    if not recipe.rollout.asynchronous.enabled:
+        return
+    for stage in recipe.stages:
+        layout = training.layout[stage.name]
+        if layout.gpus_per_node < 2 or (layout.rollout_gpus or 1) >= layout.gpus_per_node:
+            raise UserError(
+                f"training.layout.{stage.name}: asynchronous rollouts (recipe {recipe.name!r}) have GPUs of their own, "
+                f"and of {layout.gpus_per_node} a node none is left to train on",
+                where,
+                "raise gpus_per_node or lower rollout_gpus",
+            )
 
 
 def stages_of(recipe: str) -> list[str]:

@@ -42,6 +42,22 @@ class Advantage(Strict):
         return self
 
 
+class Asynchronous(Strict):
+    """Rollouts drawn while the policy trains, from weights that are some steps old."""
+
+    enabled: bool
+    ahead: int = Field(gt=0)
+    """Batches drawn ahead of the one that is trained; each may add a step to the age of the weights."""
+    partial: bool
+    """New weights reach samples that are being drawn, whose tokens then come from several policies."""
+
+    @model_validator(mode="after")
+    def partial_is_asynchronous(self) -> "Asynchronous":
+        if self.partial and not self.enabled:
+            raise ValueError("partial rollouts need asynchronous.enabled")
+        return self
+
+
 class Rollout(Strict):
     prompts_per_step: int = Field(gt=0)
     samples_per_prompt: int = Field(gt=1)
@@ -50,6 +66,9 @@ class Rollout(Strict):
     max_prompt_tokens: int = Field(gt=0)
     limit: Literal["response", "sequence"]
     """What a stage's `max_new_tokens` bounds: the response, or prompt and response together."""
+    cache: Literal["auto", "fp8"]
+    """Type of the sampler's keys and values; `auto`: that of its weights."""
+    asynchronous: Asynchronous
 
 
 class Reward(Strict):

@@ -16,6 +16,8 @@ class Layout(Strict):
 
     nodes: int = Field(gt=0)
     gpus_per_node: int = Field(gt=0)
+    rollout_gpus: int | None = Field(default=None, gt=0)
+    """Of a node's, those that sample only, where the recipe's rollouts are asynchronous; None: half of them."""
     segment_steps: int = Field(gt=0)
     """Steps a job: sized so that a segment fits the queue's wall time."""
     save_steps: int = Field(gt=0)
@@ -41,10 +43,14 @@ class Training(Strict):
 class CpuEngine(Strict):
     eager: bool
     """Without compiled graphs."""
+    threads: int | None = Field(default=None, gt=0)
+    """None: one for each core of the job, as far as the computer has them."""
     max_sequences: int = Field(gt=0)
     """Requests in a batch."""
-    cache_mb: int = Field(gt=0)
-    """Of keys and values."""
+    cache_mb: int | None = Field(default=None, gt=0)
+    """Of keys and values; None: what all requests of a batch need, as far as the job's memory goes."""
+    candidates: int | None = Field(default=None, gt=0)
+    """Likeliest tokens among which top_p is sought; None: all are sorted."""
 
 
 class GpuEngine(Strict):

@@ -16,7 +16,6 @@ from deepscaler.files import current_umask, link, nobody_else_writes, read_jsonl
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.settings import load_recipe, load_scale
 from deepscaler.settings.recipe import Recipe
-from deepscaler.settings.scale import Layout
 from deepscaler.training.launch.launch import run
 from deepscaler.training.launch.spec import Launch
 from deepscaler.training.openrlhf.bounds import Bounds
@@ -73,7 +72,7 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep 
     deepspeed_states.refuse_others(folder.states)
     drop_broken_states(folder, segment, read=True)
     state = deepspeed_states.choose_state(folder.states)
-    check_layout(state, segment.stage, dag.layout(scale_name, segment.stage), folder)
+    check_layout(scale_name, state, segment.stage, folder)
     weights = folder.path / ".hf.part"
     remove(weights)
     paths = SegmentPaths(folder.start, folder.prompts, folder.states, weights, REWARD_FILE, folder.new_attempt())
@@ -133,6 +132,8 @@ def segment_environment(scale_name: str, segment: Segment, folder: RunFolder) ->
         cycle_prompts=recipe.filtering.enabled,
         metrics=str(folder.metrics.resolve()),
         rollouts=str(folder.rollouts.resolve()) if keeps_rollouts(scale_name) else None,
+        asynchronous=recipe.rollout.asynchronous.enabled,
+        cache=recipe.rollout.cache,
     )
     think = dag.prompting_entry(scale_name, load_scale(scale_name).base or "").prompting.think
     return {
@@ -192,12 +193,15 @@ def check_parent(segment: Segment, base: str | None, manifest: Checkpoint | Mode
         raise UserError(f"segment {segment.id} starts from {wanted}, not from {found}", path)
 
 
-def check_layout(state: State | None, stage: str, layout: Layout, folder: RunFolder) -> None:
+def check_layout(scale_name: str, state: State | None, stage: str, folder: RunFolder) -> None:
     """DeepSpeed's states can be loaded only by as many GPUs, at the same ZeRO stage, as wrote them."""
-    wanted = (layout.nodes * layout.gpus_per_node, layout.zero_stage)
+    layout = dag.layout(scale_name, stage)
+    wanted = (layout.nodes * dag.gpus(scale_name, stage).training, layout.zero_stage)
     if state and state.layout() != wanted:
         raise UserError(
-            "the saved state is of {} GPUs at ZeRO {}, the layout has {} at ZeRO {}".format(*state.layout(), *wanted),
+            "the saved state is of {} GPUs at ZeRO {}, the layout trains on {} at ZeRO {}".format(
+                *state.layout(), *wanted
+            ),
             state.folder,
             f"set training.layout.{stage} back, or delete {folder.path} to start the segment anew",
         )

@@ -29,6 +29,10 @@ class Bounds:
     """File that the rows are appended to."""
     rollouts: str | None
     """Folder that each step's rollouts are written to; None where they are not kept."""
+    asynchronous: bool = False
+    """Whether rollouts are drawn in another process than the trainer's, while it trains."""
+    cache: str = "auto"
+    """Type of the sampler's keys and values."""
 
     def to_environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}
@@ -41,6 +45,6 @@ class Bounds:
 
 @dataclass
 class Progress:
-    """The last step that is done, shared by the patches of one process."""
+    """The last step that is done, or whose rollouts are drawn; shared by the patches of one process."""
 
     step: int

@@ -8,7 +8,7 @@ name it.
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepscaler.dag.chain import Segment, layout
+from deepscaler.dag.chain import Segment, divided, layout
 from deepscaler.settings import load_recipe, load_scale
 from deepscaler.settings.recipe import Recipe, Rollout, Stage
 from deepscaler.settings.scale import Layout
@@ -72,7 +72,7 @@ def explained_flags(scale_name: str, segment: Segment, paths: SegmentPaths) -> l
         *objective_flags(recipe, stage),
         *optimizer_flags(recipe, stage),
         *lora_flags(recipe),
-        *layout_flags(segment.stage, layout(scale_name, segment.stage)),
+        *layout_flags(segment.stage, layout(scale_name, segment.stage), recipe),
         *precision_flags(recipe),
         Flag("--train.seed", (str(settings.seed),), scale=("seed",)),
     ]
@@ -237,28 +237,21 @@ def lora_flags(recipe: Recipe) -> list[Flag]:
     ]
 
 
-def layout_flags(stage: str, layout: Layout) -> list[Flag]:
-    """Everything on the same GPUs, taking turns: one vLLM engine a GPU, ZeRO over all, micro-batches packed."""
+def layout_flags(stage: str, layout: Layout, recipe: Recipe) -> list[Flag]:
+    """One vLLM engine a GPU, ZeRO over all that train, micro-batches packed."""
 
     def from_layout(name: str, value: str, *keys: str, reason: str = "") -> Flag:
         return Flag(name, (value,), scale=tuple(f"training.layout.{stage}.{key}" for key in keys), reason=reason)
 
-    nodes, gpus, tokens = str(layout.nodes), str(layout.gpus_per_node), str(layout.max_tokens_per_gpu)
-    engines = str(layout.nodes * layout.gpus_per_node)
-    taking_turns = "sampler and trainer take turns on the same GPUs"
+    nodes, tokens = str(layout.nodes), str(layout.max_tokens_per_gpu)
     packed = "micro-batches are packed to a number of tokens, so no number of samples limits them"
     flags = [
         from_layout("--actor.num_nodes", nodes, "nodes"),
-        from_layout("--actor.num_gpus_per_node", gpus, "gpus_per_node"),
         from_layout("--ref.num_nodes", nodes, "nodes"),
-        from_layout("--ref.num_gpus_per_node", gpus, "gpus_per_node"),
-        fixed("--train.colocate_all", reason=taking_turns),
-        from_layout("--vllm.num_engines", engines, "nodes", "gpus_per_node", reason="one engine a GPU"),
+        *gpu_flags(stage, layout, recipe),
         fixed("--vllm.tensor_parallel_size", "1", reason="a 1.5B model fits one GPU"),
         from_layout("--vllm.gpu_memory_utilization", number(layout.gpu_memory_utilisation), "gpu_memory_utilisation"),
         fixed("--vllm.sync_backend", "nccl", reason="weights go from trainer to sampler over NCCL"),
-        fixed("--vllm.enable_sleep", reason=taking_turns),
-        fixed("--ds.enable_sleep", reason=taking_turns),
         from_layout("--ds.zero_stage", str(layout.zero_stage), "zero_stage"),
         fixed("--ds.attn_implementation", "flash_attention_2", reason="packed samples need it on a GPU"),
         fixed("--ds.packing_samples", reason=packed),
@@ -273,6 +266,37 @@ def layout_flags(stage: str, layout: Layout) -> list[Flag]:
         key = f"training.layout.{stage}.offload_optimizer"
         flags.append(Flag("--ds.adam_offload", (), scale=(key,)))
     return flags
+
+
+def gpu_flags(stage: str, layout: Layout, recipe: Recipe) -> list[Flag]:
+    """Everything on the same GPUs, taking turns; or, where rollouts are asynchronous, engines on GPUs of their own."""
+    gpus, asynchronous = divided(layout, recipe), recipe.rollout.asynchronous
+    switch, keys, left = ("rollout.asynchronous.enabled",), ["gpus_per_node"], ""
+    if asynchronous.enabled:
+        keys.append("rollout_gpus")
+        left = "those that do not sample"
+        sharing = [
+            Flag("--train.async_enable", (), recipe=switch),
+            Flag(
+                "--train.async_queue_size", (str(asynchronous.ahead),), recipe=("rollout.asynchronous.ahead", *switch)
+            ),
+            Flag("--train.colocate_actor_ref", (), recipe=switch, reason="policy and reference share GPUs"),
+        ]
+        if asynchronous.partial:
+            sharing.append(Flag("--train.partial_rollout_enable", (), recipe=("rollout.asynchronous.partial", *switch)))
+    else:
+        names = ("--train.colocate_all", "--vllm.enable_sleep", "--ds.enable_sleep")
+        taking_turns = "sampler and trainer take turns on the same GPUs"
+        sharing = [Flag(name, (), recipe=switch, reason=taking_turns) for name in names]
+    of_stage = tuple(f"training.layout.{stage}.{key}" for key in keys)
+    nodes = f"training.layout.{stage}.nodes"
+    engines = str(layout.nodes * gpus.sampling)
+    return [
+        Flag("--actor.num_gpus_per_node", (str(gpus.training),), switch, of_stage, left),
+        Flag("--ref.num_gpus_per_node", (str(gpus.training),), switch, of_stage, left),
+        Flag("--vllm.num_engines", (engines,), switch, (nodes, *of_stage), "one engine a GPU"),
+        *sharing,
+    ]
 
 
 def precision_flags(recipe: Recipe) -> list[Flag]:

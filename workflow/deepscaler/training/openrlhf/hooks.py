@@ -22,14 +22,17 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
 8. **Weights.** The group over which vLLM gets them starts from a pickle in a store without a password. NCCL's id comes
    through Ray instead (weight_group.py), in the engine's own process too (engine_process.py).
 
-Seeds and order of the rollouts are in `rollouts`, the returns of a micro-batch in `returns`; what LoRA's weights need
-to leave the trainer is in `lora`.
+9. **Cache.** vLLM's keys and values are of the type that the recipe names; upstream has no flag for it.
+
+Seeds and order of the rollouts are in `rollouts`, their way to the engines in `spread`, the returns of a micro-batch in
+`returns`; what asynchronous training needs besides is in `asynchronous`, what LoRA's weights need to leave the trainer
+in `lora`.
 """
 
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training.openrlhf import lora, returns, rollouts
+from deepscaler.training.openrlhf import asynchronous, lora, returns, rollouts
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 from deepscaler.training.openrlhf.when_imported import when_imported
 
@@ -41,6 +44,7 @@ GENERATOR = "openrlhf.trainer.ppo_utils.samples_generator"
 AGENT = "openrlhf.utils.agent"
 GROUPS = "openrlhf.utils.distributed_util"
 ENGINE_ARGUMENTS = "vllm.engine.arg_utils"
+ENGINE = "vllm.v1.engine.async_llm"
 EXTENSION = "openrlhf.trainer.ray.vllm_worker_wrap.WorkerWrap"
 OWN_EXTENSION = "deepscaler.training.openrlhf.engine_process.WorkerWrap"
 MADE_FOR = "0.11.2"
@@ -73,7 +77,13 @@ def install() -> None:
     when_imported(AGENT, rollouts.use_seeds)
     when_imported(EXPERIENCES, returns.at_once)
     when_imported(GROUPS, hand_id_over_by_ray)
-    when_imported(ENGINE_ARGUMENTS, extend_engines)
+    when_imported(ENGINE_ARGUMENTS, lambda module: extend_engines(module, bounds))
+    if bounds.asynchronous:
+        when_imported(GENERATOR, lambda module: asynchronous.go_on_after_state(module, bounds, progress))
+        when_imported(GENERATOR, asynchronous.carry_updates)
+        when_imported(ENGINE, asynchronous.count_updates)
+        when_imported(AGENT, asynchronous.note_updates)
+        when_imported(TRAINER, asynchronous.log_age)
 
 
 def refuse_other_versions(module: Any) -> None:
@@ -139,7 +149,8 @@ def end_at_last_step(generator: Any, bounds: Bounds, progress: Progress) -> None
                 f"prompts ran out at step {progress.step} of {bounds.last}: "
                 f"{len(samples)} of {wanted} samples for the next"
             )
-        return samples, rate, consumed, exhausted and progress.step + 1 >= bounds.last
+        progress.step += 1  # the trainer says so too, where it is in this process
+        return samples, rate, consumed, exhausted and progress.step >= bounds.last
 
     generator.generate_samples = until_last_step
 
@@ -200,7 +211,7 @@ def hand_id_over_by_ray(module: Any) -> None:
         module.stateless_init_process_group = make_group
 
 
-def extend_engines(module: Any) -> None:
+def extend_engines(module: Any, bounds: Bounds) -> None:
     """Have vLLM's workers import upstream's extension by way of the hooks, and no code that lies with a model."""
     post_init = module.EngineArgs.__post_init__
 
@@ -208,6 +219,7 @@ def extend_engines(module: Any) -> None:
         if self.worker_extension_cls == EXTENSION:
             self.worker_extension_cls = OWN_EXTENSION
             self.trust_remote_code = False
+            self.kv_cache_dtype = bounds.cache
         post_init(self)
 
     module.EngineArgs.__post_init__ = with_hooks

@@ -10,7 +10,7 @@ beside it and was before it. And experiences are trained on in the order in whic
 3. **Keeping.** All samples of a step, dropped ones too, are on disk before the step is trained (run/kept_rollouts.py).
    Where they can't be written the run stops, as it does where a state can't: no step is trained without its evidence.
 
-Which engine a prompt goes to is upstream's choice, by load, and decides no seed.
+Which engine a sample goes to follows from the engines' load (`spread`), and decides no seed.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
+from deepscaler.training.openrlhf.spread import Engines, taken_out, wait_for_parts
 
 SEED_BITS = 62
 """vLLM takes a signed 64-bit seed; the samples' numbers are added."""
@@ -32,10 +33,10 @@ def seed_of(seed: int, total_step: int, place: int) -> int:
 
 
 class SeededEngine:
-    """An engine's handle that puts its own seed into each prompt's request, and leaves all other calls as they are."""
+    """An engine's handle whose prompts go to all engines, with a seed of their own; other calls are the engine's."""
 
-    def __init__(self, engine: Any, step: "StepOfRollouts") -> None:
-        self._engine, self._step = engine, step
+    def __init__(self, engine: Any, engines: Engines, step: "StepOfRollouts") -> None:
+        self._engine, self._engines, self._step = engine, engines, step
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
@@ -44,12 +45,9 @@ class SeededEngine:
     def generate_responses(self) -> Any:
         return self
 
-    def remote(self, *, sampling_params: Any, num_samples: int, **request: Any) -> Any:
-        """`generate_responses.remote`, which copies its arguments at once."""
-        sampling_params.seed = self._step.next_seed(num_samples)
-        return self._engine.generate_responses.remote(
-            sampling_params=sampling_params, num_samples=num_samples, **request
-        )
+    def remote(self, *, num_samples: int, **request: Any) -> Any:
+        """`generate_responses.remote`"""
+        return self._engines.send(seed=self._step.next_seed(num_samples), num_samples=num_samples, **request)
 
 
 class StepOfRollouts:
@@ -131,7 +129,8 @@ def send_seeds(module: Any, bounds: Bounds, progress: Progress) -> None:
     def with_seeded_engines(self: Any, *arguments: Any, **named: Any) -> None:
         make(self, *arguments, **named)
         self.step_of_rollouts = StepOfRollouts(self.args.train.seed, bounds, progress)
-        self.vllm_engines = [SeededEngine(engine, self.step_of_rollouts) for engine in self.vllm_engines]
+        self.engines = Engines(module.ray, self.vllm_engines, self.tokenizer)
+        self.vllm_engines = [SeededEngine(engine, self.engines, self.step_of_rollouts) for engine in self.vllm_engines]
 
     def in_order_of_sending(self: Any, *arguments: Any, **named: Any) -> tuple[list[Any], int, bool]:
         self.step_of_rollouts.start()
@@ -146,6 +145,7 @@ def send_seeds(module: Any, bounds: Bounds, progress: Progress) -> None:
         self.step_of_rollouts.note(experience)
         return experience
 
+    wait_for_parts(module)
     generator.__init__ = with_seeded_engines
     generator._generate_vllm = in_order_of_sending
     generator._process_response_into_experience = with_seed
@@ -158,16 +158,17 @@ def use_seeds(module: Any) -> None:
     """
     execute = module.SingleTurnAgentExecutor.execute
 
-    async def with_own_seed(self: Any, *, sampling_params: Any, **request: Any) -> dict[str, Any]:
+    async def with_own_seed(self: Any, *, sampling_params: Any, hf_tokenizer: Any, **request: Any) -> dict[str, Any]:
         if sampling_params.seed is None:
             raise RuntimeError("a rollout was asked for without a seed")
         own = deepcopy(sampling_params)
         sampling_params.seed += 1
+        tokenizer = await taken_out(hf_tokenizer)
         reasons: list[str] = []
         executor = copy(self)
         if self.reward_func:
             executor.reward_func = noting(self.reward_func, reasons)
-        response = await execute(executor, sampling_params=own, **request)
+        response = await execute(executor, sampling_params=own, hf_tokenizer=tokenizer, **request)
         return {**response, "sample_seed": own.seed, "reason": reasons[0] if reasons else None}
 
     module.SingleTurnAgentExecutor.execute = with_own_seed

@@ -149,6 +149,8 @@ def priced(work: Work, layout: Layout, scale: Scale, case: Case, machine: Machin
         gpus=layout.nodes * layout.gpus_per_node,
         jobs=ceil(work.steps / layout.segment_steps),
         save_steps=layout.save_steps,
+        micro_batch=layout.max_tokens_per_gpu,
+        rollout_gpus=work.rollout_gpus if layout.nodes * layout.gpus_per_node == work.gpus else None,
     )
     return price_stage(here, case, with_layout(scale, work.name, layout), training_shape(scale), machine.card)
 
