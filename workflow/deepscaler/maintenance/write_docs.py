@@ -18,6 +18,7 @@ from deepscaler.maintenance.claim_blocks import CLAIM_BLOCKS
 from deepscaler.maintenance.markdown import markdown, reference
 from deepscaler.maintenance.miniature_blocks import MINIATURE_BLOCKS
 from deepscaler.maintenance.status_blocks import STATUS_BLOCKS
+from deepscaler.maintenance.training_blocks import TRAINING_BLOCKS
 from deepscaler.reporting.claims.results import number
 from deepscaler.reporting.compute.plan import plan
 from deepscaler.reporting.figures.size_figure import parameters, size_text
@@ -173,5 +174,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     **CLAIM_BLOCKS,
     **MINIATURE_BLOCKS,
     **STATUS_BLOCKS,
+    **TRAINING_BLOCKS,
 }
 """What can be filled in."""
