@@ -1,15 +1,22 @@
-"""Rollouts follow from the seed, the step and the prompt's place, in whatever order answers come."""
+"""Rollouts follow from the seed, the step and the prompt's place, in whatever order answers come, and are kept so."""
 
 import asyncio
+import errno
+import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from deepscaler.errors import JobError
 from deepscaler.training.openrlhf import hooks, rollouts, spread
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
+from deepscaler.training.run import kept_rollouts
 
 SAMPLES = 3
 BOUNDS = Bounds(
@@ -27,13 +34,17 @@ class Request:
 class Executor:
     """Upstream's executor with an engine whose answers are the seeds."""
 
-    reward_func = None
+    @staticmethod
+    def reward_func(queries: list[str], prompts: list[str], labels: list[str]) -> dict[str, Any]:
+        return {"rewards": [float(len(queries[0]))], "reasons": [f"because of {queries[0]}"]}
 
     async def execute(self, prompt: str, sampling_params: Request, hf_tokenizer: Any) -> dict[str, Any]:
         seed, tokenizer = sampling_params.seed, hf_tokenizer
         for _ in range(random.randrange(3)):
             await asyncio.sleep(0)
-        return {"prompt": prompt, "text": f"{prompt}:{seed}", "tokenizer": tokenizer}
+        text = f"{prompt}:{seed}"
+        rewards = self.reward_func([text], [prompt], [""]) if self.reward_func else {"rewards": [0.0]}
+        return {"prompt": prompt, "text": text, "tokenizer": tokenizer, "reward": rewards["rewards"][0]}
 
 
 class Reference:
@@ -97,11 +108,12 @@ class Generator:
         while pending:
             [ready], pending = MODULE.ray.wait(pending, num_returns=1, timeout=10.0)
             responses = MODULE.ray.get(ready)
+            experiences = [self._process_response_into_experience(response) for response in responses]
             if responses[0]["prompt"].endswith("!"):
                 pending += self._dispatch_prompts_to_vllm([next(prompts)])
                 consumed += 1
             else:
-                accepted += [self._process_response_into_experience(response) for response in responses]
+                accepted += experiences
         return accepted, consumed, False
 
     def _dispatch_prompts_to_vllm(self, prompts: list[str]) -> list[Any]:
@@ -115,7 +127,20 @@ class Generator:
         ]
 
     def _process_response_into_experience(self, response: dict[str, Any]) -> Any:
-        return SimpleNamespace(text=response["text"], tokenizer=response["tokenizer"])
+        """A prompt of two tokens and a response of three; masks and log-probabilities begin at the second token."""
+        import torch
+
+        return SimpleNamespace(
+            text=response["text"],
+            tokenizer=response["tokenizer"],
+            sequences=torch.tensor([[7, 8, 9, 10, 11]]),
+            action_mask=torch.tensor([[0, 1, 1, 1]]),
+            rollout_log_probs=torch.tensor([[0.0, -0.5, -0.25, -1.5]]),
+            prompts=[response["prompt"]],
+            labels=["[]"],
+            truncated=torch.tensor([False]),
+            rewards=torch.tensor([response["reward"]]),
+        )
 
 
 MODULE = SimpleNamespace(SamplesGenerator=Generator, ray=None)
@@ -124,12 +149,23 @@ MODULE = SimpleNamespace(SamplesGenerator=Generator, ray=None)
 
 @pytest.fixture
 def patched(monkeypatch: pytest.MonkeyPatch) -> Progress:
+    return patch(monkeypatch, BOUNDS)
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file of the first step of a run whose rollouts are kept."""
+    patch(monkeypatch, replace(BOUNDS, rollouts=str(tmp_path / "rollouts")))
+    return tmp_path / "rollouts" / "step-00001.parquet"
+
+
+def patch(monkeypatch: pytest.MonkeyPatch, bounds: Bounds) -> Progress:
     progress = Progress(0)
     for name in ("__init__", "_generate_vllm", "_dispatch_prompts_to_vllm", "_process_response_into_experience"):
         monkeypatch.setattr(Generator, name, getattr(Generator, name))  # put back afterwards
     monkeypatch.setattr(Executor, "execute", Executor.execute)
     monkeypatch.setattr(MODULE, "ray", Ray(random.Random(0)))
-    rollouts.send_seeds(MODULE, BOUNDS, progress)
+    rollouts.send_seeds(MODULE, bounds, progress)
     rollouts.use_seeds(SimpleNamespace(SingleTurnAgentExecutor=Executor))
     return progress
 
@@ -195,6 +231,50 @@ def test_the_same_prompt_twice_in_a_step_is_sampled_anew(patched: Progress) -> N
 def test_a_request_without_a_seed_is_refused(patched: Progress) -> None:
     with pytest.raises(RuntimeError, match="without a seed"):
         asyncio.run(Executor().execute(prompt="a", sampling_params=Request(), hf_tokenizer=[]))
+
+
+def test_every_sample_of_a_step_is_kept_and_says_why(kept: Path) -> None:
+    texts(luck=3)
+    rows = kept_rollouts.read(kept)
+    assert [(row["prompt"], row["sample"]) for row in rows] == [(p, s) for p in range(6) for s in range(SAMPLES)]
+    assert [row["prompt_text"] for row in rows[::SAMPLES]] == ["a", "b!", "c", "d", "e!", "f"]
+    assert [row["trained"] for row in rows[::SAMPLES]] == [True, False, True, True, False, True]
+    for row in rows:
+        assert row["seed"] == rollouts.seed_of(42, 13, row["prompt"]) + row["sample"]
+        assert row["reason"] == f"because of {row['prompt_text']}:{row['seed']}"
+        assert (row["prompt_tokens"], row["tokens"]) == ([7, 8], [9, 10, 11])
+        assert row["log_probs"] == [-0.5, -0.25, -1.5]
+
+
+def test_equal_steps_have_equal_files(kept: Path) -> None:
+    """In whatever order answers came; and a step that is repeated after a kill writes its file again."""
+    written = set()
+    for luck in range(8):
+        texts(luck, engines=1 + luck % 3)
+        written.add(kept.read_bytes())
+    assert len(written) == 1
+    assert len(list(kept.parent.iterdir())) == 1
+    texts(0, seed=43)
+    assert kept.read_bytes() not in written
+
+
+def test_a_full_disk_stops_the_step(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never trained without its evidence, and nothing half-written stays."""
+
+    def full(table: Any, path: Path, **_: Any) -> None:
+        path.write_bytes(b"PAR1")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(JobError, match="No space left on device"):
+        texts(0)
+    assert list(kept.parent.iterdir()) == []
+
+
+def test_a_reward_function_without_reasons_is_kept_without(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Executor, "reward_func", staticmethod(lambda *_: {"rewards": [1.0]}))
+    texts(0)
+    assert {row["reason"] for row in kept_rollouts.read(kept)} == {None}
 
 
 def test_all_other_calls_reach_the_engine(patched: Progress) -> None:

@@ -17,6 +17,7 @@ from deepscaler.maintenance.ladder_blocks import LADDER_BLOCKS
 from deepscaler.maintenance.markdown import markdown, reference
 from deepscaler.maintenance.miniature_blocks import MINIATURE_BLOCKS
 from deepscaler.maintenance.status_blocks import STATUS_BLOCKS
+from deepscaler.maintenance.training_blocks import TRAINING_BLOCKS
 from deepscaler.reporting.claims.results import number
 from deepscaler.reporting.figures.size_figure import parameters, size_text
 
@@ -135,5 +136,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     **LADDER_BLOCKS,
     **MINIATURE_BLOCKS,
     **STATUS_BLOCKS,
+    **TRAINING_BLOCKS,
 }
 """What can be filled in."""

@@ -107,10 +107,10 @@ class Learner:
 
         pairs = zip(self.sums, self.wide, strict=True)
         grads = [torch.zeros_like(wide) if own is None else own.float() for own, wide in pairs]
-        norm = torch.stack([torch.linalg.vector_norm(grad.double()) for grad in grads]).square().sum().sqrt().float()
-        scale = ((norm + 1e-6) / self.recipe.optimizer.max_grad_norm).clamp(min=1.0)
+        norm = norm_of([[grad for grad in grads if grad.dim() > 1], [grad for grad in grads if grad.dim() < 2]])
+        shrink = 1.0 / ((norm + 1e-6) / self.recipe.optimizer.max_grad_norm).clamp(min=1.0)
         for wide, grad in zip(self.wide, grads, strict=True):
-            wide.grad = grad / scale
+            wide.grad = grad * shrink
         self.optimizer.step()
         self.schedule.step()
         with torch.no_grad():
@@ -122,3 +122,11 @@ class Learner:
     @property
     def rate(self) -> float:
         return float(self.schedule.get_last_lr()[0])
+
+
+def norm_of(groups: list[list[Tensor]]) -> Tensor:
+    """Of all gradients as one vector, the optimizer's groups apart: its last bit moves a gradient that is clipped."""
+    import torch
+
+    squares = [[torch.linalg.vector_norm(grad.double()).square() for grad in group] for group in groups]
+    return torch.linalg.vector_norm(torch.stack([torch.stack(group).sum().float().sqrt() for group in squares]))
