@@ -116,7 +116,7 @@ def scales() -> str:
         hours = planned.get("elapsed_hours", planned["gpu_hours"])
         time = f"{60 * hours['expected']:.0f} minutes ({60 * hours['low']:.0f}–{60 * hours['high']:.0f})"
         if planned["device"] == "gpu":
-            time = f"{hours['expected']:,.0f} A100-hours ({hours['low']:,.0f}–{hours['high']:,.0f})"
+            time = f"{hours['expected']:,.0f} {planned['card'].split('-')[0]}-hours ({hours['low']:,.0f}–{hours['high']:,.0f})"
         cost = f"${planned['dollars']['expected']:,.0f}"
         if scale == "paper":
             stated = {claim.id: claim.expected for claim in claims().claims}
@@ -133,6 +133,17 @@ ABOUT = {
         "2 CPU cores, 10 GB of memory",
         "`results/mini/`",
     ),
+    "mini-lora": (
+        "the same, trained with LoRA",
+        "2 CPU cores, 10 GB of memory",
+        "`results/mini-lora/`",
+    ),
+    "one-gpu-24gb": (
+        "training in contexts of 3 to 4 thousand tokens, with LoRA",
+        "one GPU of 24 GB",
+        "`results/one-gpu-24gb/`",
+    ),
+    "one-gpu-80gb": ("training in the paper's contexts, with LoRA", "one A100-80GB", "`results/one-gpu-80gb/`"),
     "released": (
         "the published weights of the paper's table, evaluated; for a reviewer",
         "one GPU of 24 GB or more with bf16 (compute capability 8.0), or SLURM",
