@@ -116,7 +116,8 @@ def scales() -> str:
         hours = planned.get("elapsed_hours", planned["gpu_hours"])
         time = f"{60 * hours['expected']:.0f} minutes ({60 * hours['low']:.0f}–{60 * hours['high']:.0f})"
         if planned["device"] == "gpu":
-            time = f"{hours['expected']:,.0f} {planned['card'].split('-')[0]}-hours ({hours['low']:,.0f}–{hours['high']:,.0f})"
+            card = planned["card"].split("-")[0]
+            time = f"{hours['expected']:,.0f} {card}-hours ({hours['low']:,.0f}–{hours['high']:,.0f})"
         cost = f"${planned['dollars']['expected']:,.0f}"
         if scale == "paper":
             stated = {claim.id: claim.expected for claim in claims().claims}
