@@ -54,7 +54,17 @@ def test_what_counts_is_not_met_by_what_it_rules_out() -> None:
 
 def test_what_is_met_by_construction_does_not_count() -> None:
     checks = {one.id for one in claims().claims if one.kind == "by construction"}
-    names = {"format-reward", "unique", "no-overlap", "steps", "dollars", "mini-steps", "mini-complete"}
+    names = {
+        "format-reward",
+        "unique",
+        "no-overlap",
+        "steps",
+        "dollars",
+        "mini-steps",
+        "mini-complete",
+        "mini-lora-steps",
+        "lora-complete",
+    }
     assert names | {f"{what}-{stage}" for what in ("steps", "gpus") for stage in ("8k", "16k", "24k")} == checks
 
 

@@ -24,17 +24,17 @@ def workflow_jobs(root: Path, work: Path, target: str) -> dict[str, int]:
 
 
 @pytest.mark.timeout(300)
-def test_jobs_of_the_miniature(root: Path, tmp_path: Path) -> None:
-    found = workflow_jobs(root, tmp_path, "mini")
-    del found["total"], found["mini"]
+@pytest.mark.parametrize("scale", ["mini", "mini-lora"])
+def test_jobs_of_the_miniature(root: Path, tmp_path: Path, scale: str) -> None:
+    found = {rule: jobs for rule, jobs in workflow_jobs(root, tmp_path, scale).items() if rule not in ("total", scale)}
     planned: Counter[str] = Counter()
-    for entry in estimate_processor("mini").rules:
+    for entry in estimate_processor(scale).rules:
         planned[entry.rule] += entry.jobs
     assert dict(planned) == found
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("scale", ["paper"])
+@pytest.mark.parametrize("scale", ["paper", "one-gpu-80gb", "one-gpu-24gb"])
 def test_jobs_on_gpus(root: Path, tmp_path: Path, scale: str) -> None:
     found = workflow_jobs(root, tmp_path, scale)
     price = estimate(case_of(scale))

@@ -64,7 +64,6 @@ def test_imports_go_one_way(package, module):
 
 
 USED_UNSEEN = {
-    "deepspeed": '"deepspeed.comm.torch"',
     "ipykernel": '"ipykernel_launcher"',
     "pandas": ".to_pandas()",
     "datasets": "`datasets.load_dataset`",

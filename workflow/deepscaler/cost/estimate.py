@@ -160,7 +160,7 @@ def warnings_of(stages: tuple[StagePrice, ...], scale: Scale, shape: Shape, hard
                 f"stage {name}: vLLM's share and the models beside it take {sampling / 1e9:.0f} of {room:.0f} GB; "
                 f"lower training.layout.{name}.gpu_memory_utilisation"
             )
-        asked = (dag.needs(scale.name, "train_segment").mem_mb or 0) * 2**20
+        asked = (dag.needs(scale.name, "train_segment").mem_mb or 0) * 1e6
         if stage.node_memory > asked:
             found.append(
                 f"stage {name}: a node needs {stage.node_memory / 1e9:.0f} GB of its own memory and is asked for "

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from deepscaler.maintenance.markdown import markdown, reference
-from deepscaler.reporting.claims.chances import Chances, chances, together
+from deepscaler.reporting.claims.chances import Chances, chances, miniature_of, together
 from deepscaler.reporting.claims.check_claims import Finding, expectation, value_text
 from deepscaler.reporting.claims.claim_values import claim_value
 from deepscaler.reporting.claims.results import Estimate, number
@@ -104,12 +104,13 @@ def percent(share: float | None) -> str:
 
 def chances_of(claim: Claim) -> Chances:
     """Of a claim; the miniature's with the error that the kept run has."""
-    return chances(claims(), claim, kept_estimate(claim) if "mini" in claim.scales else None)
+    scale = miniature_of(claim)
+    return chances(claims(), claim, kept_estimate(claim, scale) if scale else None)
 
 
-def kept_estimate(claim: Claim) -> Estimate | None:
-    """What the kept run of the miniature measured: by its claims, or by its table, of a claim that is newer."""
-    results = reference("mini")
+def kept_estimate(claim: Claim, scale: str) -> Estimate | None:
+    """What the kept run of a miniature measured: by its claims, or by its table, of a claim that is newer."""
+    results = reference(scale)
     where = results.folder / "claims.csv"
     for row in results.claims:
         if row["id"] == claim.id and (value := number(row, "measured", where)) is not None:
@@ -121,8 +122,8 @@ def found_in_reference(claim: Claim) -> tuple[str, str]:
     """(measured, verdict) of the reference run of the first scale that has one; arithmetic needs none."""
     if is_arithmetic(claim):
         finding = Finding(claim, claim_value(reference(claim.scales[0]), claim.measure))
-    elif "mini" in claim.scales:
-        finding = Finding(claim, kept_estimate(claim))
+    elif scale := miniature_of(claim):
+        finding = Finding(claim, kept_estimate(claim, scale))
     else:
         return "–", "not run"
     return value_text(finding) or "–", finding.verdict

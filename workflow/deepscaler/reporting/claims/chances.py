@@ -14,6 +14,7 @@ from deepscaler.cost.planned import planned_gpu_hours
 from deepscaler.cost.ranges import Range
 from deepscaler.reporting.claims.errors_of_runs import RunErrors, stated
 from deepscaler.reporting.claims.results import Estimate
+from deepscaler.settings import load_scale
 from deepscaler.settings.chances import Run
 from deepscaler.settings.claims import (
     Claim,
@@ -26,6 +27,8 @@ from deepscaler.settings.claims import (
     TrainingValue,
 )
 
+MINIATURE = "mini"
+"""Of whose trainings several are known."""
 WORSE = 5.0
 """Percentage points by which the worse model is worse."""
 FEW = 3
@@ -55,11 +58,16 @@ def chances(file: ClaimFile, claim: Claim, measured: Estimate | None = None) -> 
     """The chances of a claim; those of the miniature need what a run measured, for its error."""
     if claim.kind not in ("measured", "illustrative"):
         return Chances()
-    if "mini" in claim.scales:
-        return of_miniature(file.varies.runs, claim, measured)
+    if scale := miniature_of(claim):
+        return of_miniature(file.varies.runs if scale == MINIATURE else [], claim, measured)
     if isinstance(claim.measure, ComputeValue):
         return of_cost(claim, claim.measure)
     return of_paper(file, claim)
+
+
+def miniature_of(claim: Claim) -> str | None:
+    """The scale on CPUs at which a claim is checked, the first of them."""
+    return next((scale for scale in claim.scales if load_scale(scale).device == "cpu"), None)
 
 
 def of_paper(file: ClaimFile, claim: Claim) -> Chances:
