@@ -118,7 +118,7 @@ def test_power_is_the_lower_of_two_chances() -> None:
     for choice in choices(at_hand(8, hours=96)):
         for one in choice.decides:
             found = chances(claims(), one.claim)
-            if one.power is not None:
+            if one.power is not None and one.by_verifying is None:
                 assert one.power <= 1 - found.honest_fails
                 assert one.power <= 1 - (found.worse_met if found.null_met is None else found.null_met)
 
@@ -196,6 +196,20 @@ def test_a_name_that_is_none_writes_nothing(name: str, own_config: Path) -> None
     assert code != 0
     assert "no name for a scale" in output
     assert sorted(own_config.rglob("*")) == before
+
+
+def test_claims_that_can_be_verified_alone_are_proposed_and_are_no_scales(own_config: Path) -> None:
+    found = choices(at_hand(1, hours=12))
+    rows = [number for number, choice in enumerate(found, 1) if not choice.is_scale]
+    assert rows
+    for choice in (found[row - 1] for row in rows):
+        [decided] = choice.decides
+        assert choice.title == f"verify {decided.claim.id} --scale {choice.scale}"
+        assert decided.claim.rules_out is not None
+        assert (decided.power or 0) >= 0.8
+    code, output = run("--gpus", "1", "--card", "a100", "--hours", "12", "--write", "x", "--row", str(rows[0]))
+    assert code != 0
+    assert "is a command, no scale" in output
 
 
 def test_what_does_not_fit_is_not_written(own_config: Path) -> None:

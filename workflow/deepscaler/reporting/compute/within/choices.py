@@ -12,10 +12,14 @@ from deepscaler.cost.ranges import Range, total
 from deepscaler.cost.workload import Case, Sampling, case_of
 from deepscaler.reporting.compute.within.decides import AVERAGE, Decision, Reach, decisions
 from deepscaler.reporting.compute.within.machine import Machine
+from deepscaler.reporting.compute.within.one_claim import verifications
 from deepscaler.reporting.compute.within.schedule import Schedule, laid_out, shortened
 
 SURE = 0.8
 """Power from which a claim counts as decided."""
+VERIFY = "verify "
+VERIFIED = 3
+"""Claims that are proposed one by one, at most."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class Choice:
         return sum((one.power or 0) >= SURE for one in self.decides)
 
     @property
+    def is_scale(self) -> bool:
+        """Whether it can be written as one; `verify` is a command."""
+        return not self.title.startswith(VERIFY)
+
+    @property
     def verdict(self) -> str:
         return "no" if self.lacks else "tight" if self.tight else "yes"
 
@@ -51,6 +60,7 @@ class Choice:
 def choices(machine: Machine) -> list[Choice]:
     """All of them, those that fit first, by what they decide; then the others, by price."""
     found = [choice for name in gpu_scales() for choice in of_scale(name, machine)]
+    found += one_claim_each(machine)
     return sorted(found, key=lambda one: (bool(one.lacks), 0 if one.lacks else -one.sure, one.gpu_hours.expected))
 
 
@@ -69,6 +79,27 @@ def of_scale(name: str, machine: Machine) -> Iterator[Choice]:
     yield whole
     if whole.lacks and (cut := shortened(schedule, machine)):
         yield first_steps(cut, machine)
+
+
+def one_claim_each(machine: Machine) -> Iterator[Choice]:
+    """The claims that are decided soonest, by scales that train nothing."""
+    scales = [name for name in gpu_scales() if settings.load_scale(name).training is None]
+    sure = [one for one in verifications(scales, machine) if (one.decision.power or 0) >= SURE]
+    for found in sure[:VERIFIED]:
+        gpus = min(machine.gpus, max(work.gpus for work in found.samplings))
+        memory = max(engine_memory(found.scale, work) for work in found.samplings)
+        yield chosen(
+            f"{VERIFY}{found.decision.claim.id} --scale {found.scale}",
+            found.scale,
+            None,
+            gpus,
+            found.gpu_hours,
+            found.gpu_hours.times(1 / gpus),
+            memory,
+            (found.decision,),
+            room_lacks("an engine", memory, machine),
+            machine,
+        )
 
 
 def evaluation_alone(case: Case, machine: Machine) -> Choice:

@@ -82,6 +82,8 @@ class Decision:
 
     claim: Claim
     chances: Chances
+    by_verifying: float | None = None
+    """The power where it is sampled until it is decided; None where it is not."""
 
     @property
     def power(self) -> float | None:
@@ -89,6 +91,8 @@ class Decision:
 
         Where it has no null, a model five points worse stands for it. None where an error is not known.
         """
+        if self.by_verifying is not None:
+            return self.by_verifying
         wrongly_met = self.chances.worse_met if self.chances.null_met is None else self.chances.null_met
         if self.chances.honest_fails is None or wrongly_met is None:
             return None

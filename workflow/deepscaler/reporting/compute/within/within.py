@@ -29,7 +29,10 @@ def within(machine: Machine, *, write: str | None, row: int | None, as_json: boo
 
 
 def chosen(found: list[Choice], row: int | None) -> Choice:
-    choice = found[row - 1 if row else 0]
+    """The choice of a row, or the first that can be written as a scale."""
+    choice = found[row - 1] if row else next(one for one in found if one.is_scale)
+    if not choice.is_scale:
+        raise UserError(f"`deepscaler {choice.title}` is a command, no scale", "--row", "type it as it stands")
     if choice.lacks:
         raise UserError(f"{choice.title} does not fit: {', '.join(choice.lacks)}", "--write")
     return choice
