@@ -152,6 +152,7 @@ def test_a_schema_lets_a_file_take_away_what_it_got_from_another(root):
         ("recipe", "defaults/recipe.yaml"),
         ("models", "models.yaml"),
         ("benchmarks", "benchmarks.yaml"),
+        ("corrections", "corrections.yaml"),
         ("sources", "sources.yaml"),
         ("site", "site.yaml"),
     ],

@@ -54,7 +54,7 @@ rule grade_samples:
     resources:
         **request("grade_samples"),
     params:
-        **decided_by("grade_samples", 8),
+        **decided_by("grade_samples", 10),
     message:
         "Grading {wildcards.system} on suite {wildcards.suite}, in both modes"
     shell:

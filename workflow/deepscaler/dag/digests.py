@@ -4,7 +4,7 @@ Everything that a rule's verb reads counts, but for what dag/harmless.py names.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import signature
 from typing import Any
 
@@ -14,7 +14,7 @@ from deepscaler.dag import harmless
 from deepscaler.dag.chain import segment, segments
 from deepscaler.dag.harmless import Harmless
 from deepscaler.dag.systems import model_names, prompting_entry
-from deepscaler.settings import benchmarks, load_recipe, load_scale, settings_digest, sources, systems
+from deepscaler.settings import benchmarks, corrections, load_recipe, load_scale, settings_digest, sources, systems
 from deepscaler.settings.models import Distilled
 from deepscaler.settings.recipe import Recipe
 
@@ -65,6 +65,7 @@ def resolved(scale_name: str) -> dict[str, Any]:
         "systems": {name: systems()[name].model_dump(mode="json") for name in model_names(scale_name)},
         "benchmarks": {name: benchmarks()[name].model_dump(mode="json") for name in tests},
         "sources": {name: sources()[name].model_dump(mode="json") for name in origins},
+        **corrections_of(tests),
     }
 
 
@@ -96,6 +97,12 @@ def recipe_of(scale_name: str) -> Recipe:
 
 def suite_settings(scale_name: str, suite: str) -> Decided:
     return {f"evaluation.suites.{suite}": load_scale(scale_name).evaluation.suites[suite]}
+
+
+def corrections_of(tests: Iterable[str]) -> Decided:
+    """The corrected golds of those test sets that have some, a set a value."""
+    found = {name: corrections()[name] for name in tests if name in corrections()}
+    return {f"corrections.{name}": [entry.model_dump(mode="json") for entry in own] for name, own in found.items()}
 
 
 def asking(scale_name: str, system: str, without: Harmless) -> Decided:
@@ -199,6 +206,7 @@ def grade_samples(scale_name: str, system: str, suite: str) -> Decided:
     return {
         **scale_settings(scale_name, harmless.GRADING),
         **suite_settings(scale_name, suite),
+        **corrections_of(load_scale(scale_name).evaluation.suites[suite]),
         **asking(scale_name, system, harmless.PROMPTS),
     }
 
@@ -252,7 +260,8 @@ def resolve_settings(scale_name: str) -> Decided:
     entries = {
         f"{kind}.{name}": entry for kind in ("systems", "benchmarks", "sources") for name, entry in found[kind].items()
     }
-    return {**dict(scale_and_recipe), **entries}
+    corrected = {key: value for key, value in found.items() if key.startswith("corrections.")}
+    return {**dict(scale_and_recipe), **entries, **corrected}
 
 
 RULES: dict[str, Callable[..., Decided]] = {

@@ -6,13 +6,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from deepscaler import records
+from deepscaler import records, settings
 from deepscaler.errors import UserError
 from deepscaler.evaluation.requests import protocol_of, read_problems
 from deepscaler.progress import progress
 from deepscaler.reward.pool import GradingPool
-from deepscaler.reward.verdicts import MODES, ResponseVerdict, ThinkRule
+from deepscaler.reward.verdicts import MODES, STRICT, ResponseVerdict, ThinkRule
 from deepscaler.settings import load_scale
+from deepscaler.settings.corrections import corrected_answers
 from deepscaler.versions import SAMPLING, versions
 
 
@@ -26,12 +27,14 @@ def grade_samples(
     limits = load_scale(scale).evaluation.grading  # an answer beyond them counts as wrong and is reported
     with GradingPool(threads, limits.seconds, limits.memory_mb) as pool:
         rows = list(graded(pool, completions, problems, protocol.prompting.think))
+        corrected = corrected_verdicts(pool, completions, problems, protocol.prompting.think)
         killed = pool.killed
     metadata = {
         **origin(samples),
         "think": protocol.prompting.think,
         "stopped": str(killed),
         "grading": json.dumps(versions(SAMPLING)),
+        **({"corrected": json.dumps(corrected)} if corrected else {}),
     }
     records.write(output, rows, records.GRADE, metadata)
     right = {mode: sum(row[mode] for row in rows) / len(rows) for mode in MODES}
@@ -81,6 +84,27 @@ def graded(
     verdicts = pool.grade_responses(questions)
     for row in progress(completions, what="grading", unit="sample"):
         yield grade(row, dict(zip(MODES, islice(verdicts, len(MODES)), strict=True)))
+
+
+def corrected_verdicts(
+    pool: GradingPool, completions: list[dict[str, Any]], problems: dict[str, dict[str, Any]], think: ThinkRule
+) -> dict[str, list[int]]:
+    """Of each problem whose gold is corrected: how `strict` grades its samples, in their order, by what is right.
+
+    `paper` grades by the benchmark's own golds alone, so that its numbers are the paper's.
+    """
+    known = settings.corrections()
+    accepted = {
+        name: answers
+        for name, row in problems.items()
+        if (answers := corrected_answers(known.get(row["benchmark"], ()), row["problem"], row["answers"]))
+    }
+    asked = [row for row in completions if row["problem_id"] in accepted]
+    questions = ((accepted[row["problem_id"]], row["response"], STRICT, think) for row in asked)
+    found: dict[str, list[int]] = {}
+    for row, verdict in zip(asked, pool.grade_responses(questions), strict=True):
+        found.setdefault(row["problem_id"], []).append(int(verdict.correct))
+    return found
 
 
 def grade(row: dict[str, Any], verdicts: dict[str, ResponseVerdict]) -> dict[str, Any]:

@@ -30,6 +30,13 @@ def table_markdown(scale: str, rows: Sequence[Row], columns: Sequence[str]) -> s
             grid(scale, sampled, marked, lambda row, column: one(row.unmarked(column))),
             marks(scale),
         ]
+    if fixed := [column for column in columns if any(row.corrected(column) is not None for row in sampled)]:
+        parts += [
+            "\n## Pass@1 of the `strict` grader, by the benchmark's golds → by corrected ones\n",
+            grid(scale, sampled, fixed, corrected),
+            "\nGolds that do not say what their own solution says: `config/corrections.yaml`. The table above, and"
+            " everything of the `paper` grader, is by the benchmark's golds.\n",
+        ]
     if any(paper_value(row, column) is not None for row in sampled for column in compared):
         parts += [
             "\n## Ours minus the paper's, in percentage points\n",
@@ -55,6 +62,11 @@ def pass_at_1(rows: Sequence[Row], shown: Sequence[str], compared: Sequence[str]
         return f"{written} ({one(paper)})" if paper is not None else written
 
     return cell
+
+
+def corrected(row: Row, column: str) -> str:
+    figures = row.corrected(column)
+    return MISSING if figures is None else f"{one(figures[0])} → {one(figures[1])}"
 
 
 def difference(row: Row, column: str) -> str:

@@ -16,6 +16,7 @@ Rates are in percent, standard errors and intervals in percentage points, length
          "marked": {"contaminated": 6},                        problems with a known defect, by `flags` of the settings
          "unmarked": {"problems", "pass_at_1", "standard_error"},   of the others; null where none is marked
          "strict": {"correct", "pass_at_1", "standard_error", …, "tokens"},   the same of the other grader
+         "corrected": {"problems": 34, "pass_at_1"},      strict's by config/corrections.yaml; where it has some
          "per_problem": {"id": […], "correct": […], "correct_strict": […], "tokens": […]}}},   counts, mean tokens
      "provenance": {"model": {"sha256", …}, "protocol": {…}, "versions": {…}}}
 
@@ -37,7 +38,7 @@ from deepscaler.errors import UserError
 from deepscaler.evaluation import statistics
 from deepscaler.evaluation.statistics import Table
 from deepscaler.files import parse_json, write_json
-from deepscaler.reward.verdicts import MODES, Mode
+from deepscaler.reward.verdicts import MODES, STRICT, Mode
 
 PERCENT = 100.0
 
@@ -61,10 +62,14 @@ def scores_of(scale: str, system: str, suite: str, grades: Path) -> dict[str, An
         raise UserError(f"scale {scale!r} has no suite {suite!r}", None, f"known: {', '.join(evaluation.suites)}")
     rows = records.read(grades, records.GRADE).to_pylist()
     seed, draws = settings.load_scale(scale).seed, evaluation.bootstrap_draws
+    corrected = parse_json(records.metadata(grades).get("corrected", "{}"), grades)
     scores = {}
     for benchmark in evaluation.suites[suite]:
         problems = samples_of_problems(benchmark, rows, evaluation.samples, grades)
-        scores[benchmark] = benchmark_scores(benchmark, problems, evaluation.grader, seed, draws)
+        scores[benchmark] = {
+            **benchmark_scores(benchmark, problems, evaluation.grader, seed, draws),
+            **corrected_scores(problems, corrected),
+        }
     return {
         "system": system,
         "suite": suite,
@@ -168,6 +173,25 @@ def interval_of(shares: list[NDArray[np.float64]], seed: int, draws: int) -> lis
     """The 95 % interval in percent; None where a benchmark has a single problem."""
     found = statistics.interval(statistics.bootstrap(shares, seed, draws)) if all(len(s) > 1 for s in shares) else None
     return [percent(bound) for bound in found] if found else None
+
+
+def corrected_scores(problems: list[list[GradeRow]], corrected: dict[str, list[int]]) -> dict[str, Any]:
+    """Pass@1 of the strict grader where corrected golds count; nothing where no gold of the benchmark is corrected."""
+    ids = [problem[0]["problem_id"] for problem in problems]
+    if not any(name in corrected for name in ids):
+        return {}
+    plain = verdicts(problems, STRICT)
+    rows = [corrected.get(name, row) for name, row in zip(ids, plain.tolist(), strict=True)]
+    if any(len(row) != plain.shape[1] for row in rows):
+        raise UserError("verdicts by corrected golds that are of other samples", None, "grade again")
+    changed = np.array(rows, dtype=float)
+    return {
+        "corrected": {
+            "problems": sum(name in corrected for name in ids),
+            "pass_at_1": percent(statistics.pass_at_1(changed)),
+            "standard_error_within": percent_or_none(statistics.standard_error(changed).within),
+        }
+    }
 
 
 def unmarked_scores(correct: Table) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from deepscaler import dag, settings
 from deepscaler.errors import UserError
 from deepscaler.evaluation import statistics
 from deepscaler.files import read_json, writing
+from deepscaler.reward.verdicts import STRICT
 from deepscaler.settings.models import Reported, System, Trained
 
 MISSING = "-"
@@ -61,6 +62,14 @@ class Row:
         """Pass@1 in percent of the problems without a known defect; None where there is no mark, or no measurement."""
         found = self.benchmark(column)
         return found["unmarked"]["pass_at_1"] if found and found.get("unmarked") else None
+
+    def corrected(self, column: str) -> tuple[float, float] | None:
+        """Pass@1 of the strict grader by the benchmark's golds and by the corrected ones; None where none is."""
+        found = self.benchmark(column)
+        if found is None or "corrected" not in found:
+            return None
+        own = found if self.scores and self.scores["grader"] == STRICT else found[STRICT]
+        return own["pass_at_1"], found["corrected"]["pass_at_1"]
 
     def standard_error(self, column: str) -> float | None:
         """The total one, in points: of other problems and other samples."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from deepscaler.errors import UserError
 from deepscaler.files import write_text
 from deepscaler.settings.benchmarks import BenchmarkFile
+from deepscaler.settings.corrections import CorrectionFile
 from deepscaler.settings.curation import SourceFile
 from deepscaler.settings.load import project_root
 from deepscaler.settings.models import SystemFile
@@ -22,6 +23,7 @@ SCHEMAS: dict[str, tuple[type[BaseModel], str | None]] = {
     "recipe": (Recipe, None),
     "models": (SystemFile, "systems"),
     "benchmarks": (BenchmarkFile, "benchmarks"),
+    "corrections": (CorrectionFile, "corrections"),
     "sources": (SourceFile, "sources"),
     "site": (Site, None),
 }

@@ -3,6 +3,7 @@
 from deepscaler.settings.approvals import approve, approved_gpu_hours
 from deepscaler.settings.load import (
     benchmarks,
+    corrections,
     load_recipe,
     load_scale,
     project_root,
@@ -17,6 +18,7 @@ __all__ = [
     "approve",
     "approved_gpu_hours",
     "benchmarks",
+    "corrections",
     "load_recipe",
     "load_scale",
     "project_root",

@@ -13,6 +13,7 @@ from deepscaler.errors import UserError, nearest, refuse_unknown
 from deepscaler.files import digest_of
 from deepscaler.settings.base import validate
 from deepscaler.settings.benchmarks import Benchmark, BenchmarkFile
+from deepscaler.settings.corrections import Correction, CorrectionFile
 from deepscaler.settings.curation import PinFile, Source, SourceFile, with_pins
 from deepscaler.settings.defaults import beneath
 from deepscaler.settings.models import System, SystemFile, Trained
@@ -102,6 +103,13 @@ def benchmarks() -> dict[str, Benchmark]:
     """config/benchmarks.yaml"""
     path = project_root() / "config" / "benchmarks.yaml"
     return validate(BenchmarkFile, {"benchmarks": read_yaml(path)}, path).benchmarks
+
+
+@cache
+def corrections() -> dict[str, list[Correction]]:
+    """config/corrections.yaml: a benchmark's golds that are wrong, and what is right."""
+    path = project_root() / "config" / "corrections.yaml"
+    return validate(CorrectionFile, {"corrections": read_yaml(path)}, path).corrections
 
 
 @cache

@@ -254,7 +254,13 @@ def read_group(tokens: list[Token], nesting: int) -> Answer:
 
 
 def collect(items: list[Answer], is_set: bool) -> Collection:
-    r"""A collection in which inner bare lists, those of ± too, are replaced by their items."""
+    r"""A collection in which inner bare lists, those of ± too, are replaced by their items.
+
+    Raises:
+        Refused: there are none, as in `;`.
+    """
+    if not items:
+        raise Refused("a list of nothing")
     spread: list[Answer] = []
     for item in items:
         if isinstance(item, Collection) and not item.is_set:
@@ -317,7 +323,12 @@ def read_relation(tokens: list[Token], operators: list[str], nesting: int) -> An
 
 def name_of_something(side: list[Token]) -> str:
     r"""The spelling of a name before brackets that hold no expression: `P(A|B)`, `n(A \cap B)`; empty for all else."""
-    if len(side) < 4 or side[0][0] != "letter" or side[1] != ("open", "(") or closing_position(side[1:]) != len(side) - 2:
+    if (
+        len(side) < 4
+        or side[0][0] != "letter"
+        or side[1] != ("open", "(")
+        or closing_position(side[1:]) != len(side) - 2
+    ):
         return ""
     values = [value for _, value in side]
     return "".join(values) if UNNAMEABLE.intersection(values[2:]) else ""

@@ -17,13 +17,13 @@ def vocabulary(text: str) -> frozenset[str]:
 
 CHANGING = vocabulary(
     "or not no none neither nor never cannot cant nothing hardly except excluding excluded excepting without unless "
-    "but if than over under above below beyond within between outside inside besides minus plus less fewer more negative "
-    "twice thrice double doubled triple tripled quadruple quadrupled half halved halves third thirds quarter "
-    "quarters fourth fourths fifth fifths sixth sixths eighth eighths tenths hundredths thousandths squared cubed root "
-    "roots reciprocal inverse opposite factorial factorials log logarithm ln exponent modulo mod dozen dozens gross "
-    "hundred hundreds thousand thousands million millions billion billions complement conjugate "
-    "multiplied divided added subtracted increased decreased raised plusminus infinitely almost nearly "
-    "tens ones false wrong incorrect impossible"
+    "but if than over under above below beyond within between outside inside besides minus plus less fewer more "
+    "negative twice thrice double doubled triple tripled quadruple quadrupled half halved halves third thirds quarter "
+    "quarters fourth fourths fifth fifths sixth sixths eighth eighths tenths hundredths thousandths squared cubed "
+    "root roots reciprocal inverse opposite factorial factorials log logarithm ln exponent modulo mod dozen dozens "
+    "gross hundred hundreds thousand thousands million millions billion billions complement conjugate multiplied "
+    "divided added subtracted increased decreased raised plusminus infinitely almost nearly tens ones false wrong "
+    "incorrect impossible"
 )
 """Words that make another statement of a number, or deny it."""
 CHANGING_PAIRS = re.compile(
@@ -36,10 +36,10 @@ IDLE = vocabulary(
     "therefore then finally final correct required desired result value values solution solutions number total of in "
     "for as to with by only just all altogether exactly precisely about approximately approx around roughly circa "
     "simplified simplest form exact rounded nearest whole integer places place decimal decimals significant figures "
-    "figure digits dp sf here also and have has get obtain find our expected maximum minimum max min "
-    "possible such each total respectively now yes on at from equals equal day year question part step case "
-    "page row column level round term option expression equation simplify lowest terms reduced fraction "
-    "tenth hundredth thousandth can must will would should any text note box"
+    "figure digits dp sf here also and have has get obtain find our expected maximum minimum max min possible such "
+    "each total respectively now yes on at from equals equal day year question part step case page row column level "
+    "round term option expression equation simplify lowest terms reduced fraction tenth hundredth thousandth can must "
+    "will would should any text note box"
 )
 COPULAS = vocabulary(
     "is are was were be equals equal becomes become gives give yields obtain get gets have has contains contain needs "
@@ -48,12 +48,12 @@ COPULAS = vocabulary(
 TO_BEFORE_A_VALUE = vocabulary("equal equals simplifies amounts evaluates comes adds sums reduces leads out")
 MASS_NOUNS = vocabulary(
     "unit units square sq cubic cu meter metre centimeter centimetre millimeter millimetre kilometer kilometre foot "
-    "feet inch yard mile gram kilogram milligram pound ounce ton tonne liter litre milliliter millilitre gallon pint quart "
-    "second minute hour day week month year decade century degree radian dollar cent euro rupee yen newton joule watt "
-    "volt ampere amp ohm kelvin celsius fahrenheit hertz pascal bar atm mole calorie bit byte people persons person "
-    "children child men women man woman dice mice geese teeth sheep fish vertices indices matrices data money water "
-    "work time times percent point per old long tall wide high deep away apart left remaining distinct different "
-    "unique integral total way arc area volume length erg ergs solar mass masses light"
+    "feet inch yard mile gram kilogram milligram pound ounce ton tonne liter litre milliliter millilitre gallon pint "
+    "quart second minute hour day week month year decade century degree radian dollar cent euro rupee yen newton "
+    "joule watt volt ampere amp ohm kelvin celsius fahrenheit hertz pascal bar atm mole calorie bit byte people "
+    "persons person children child men women man woman dice mice geese teeth sheep fish vertices indices matrices "
+    "data money water work time times percent point per old long tall wide high deep away apart left remaining "
+    "distinct different unique integral total way arc area volume length erg ergs solar mass masses light"
 )
 IRREGULAR = vocabulary("plus minus times less always unless perhaps is was has does as this its us thus yes besides")
 WORD = re.compile(r"[A-Za-z]+")
