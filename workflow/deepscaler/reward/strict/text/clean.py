@@ -89,8 +89,11 @@ THIN_GROUP = re.compile(
 )
 """A thin space or a braced comma between groups of digits, of which the first is no script's: `\\log_2\\,128`."""
 ABOUT = re.compile(
-    r"(?<=[0-9A-Za-z)}]) *+[,;]?+ *+\\text *+\{ *+,?+ *+(?:or|i\.e\.,?)? *+"
+    r"(?<=[0-9A-Za-z)}]) *+[,;]?+ *+\\text *+\{ *+,?+ *+(\(?)(?:or|i\.e\.,?)? *+"
     r"(?:approximately|approx\.?|about|roughly|around) *+\} *(?=[0-9.-])"
+)
+ABOUT_INSIDE = re.compile(
+    r"(?<=[0-9A-Za-z)}]) *+\\text *+\{ *+\(?(?:or )?(?:approximately|approx\.?|about|roughly|around) ++(-?[0-9.]+) *+\)?\}"
 )
 ROW_SPACING = re.compile(r"(?<!\\)\\\\\*? *\[ *[-+]?[0-9.]+ *(?:pt|mm|cm|em|ex|in|bp|pc|sp|mu) *\]")
 TAG = re.compile(r"\\tag\*? *\{[^{}]*\}|\\(?:label|ref|eqref) *\{[^{}]*\}")
@@ -225,7 +228,7 @@ def fold_latex(text: str) -> str:
     if "[" in text:
         text = ROW_SPACING.sub(r"\\\\", text)
     if "\\text" in text and ("pprox" in text or "about" in text or "ound" in text or "oughly" in text):
-        text = ABOUT.sub(r"\\approx ", text)
+        text = ABOUT_INSIDE.sub(r" \\approx \1", ABOUT.sub(r"\1\\approx ", text))
     if "\\tag" in text or "\\label" in text:
         text = TAG.sub(" ", text)
     if arrow := LEADING_ARROW.match(text):
