@@ -7,8 +7,8 @@ so that the truth is known: what all kept answers give. Every claim's interval i
 claim whose bound is the truth itself gets a verdict, which is where most goes wrong. Beside it the usual interval of
 95 %, looked at as often.
 
-Then answers to AIME 2024 as the paper's claim on DeepScaleR needs them, if the truth is what the paper says, what others
-measured, and the base: samples until the verdict, beside what the plan foretells and the 16 that the scale draws.
+Then answers to AIME 2024 as the paper's claim on DeepScaleR needs them, if the truth is what the paper says, what
+others measured, and the base: samples until the verdict, beside what the plan foretells.
 """
 
 import argparse

@@ -353,9 +353,7 @@ def test_claims_that_are_verified_together_share_the_error(machine, capsys):
 
 
 def test_all_of_a_scale_names_what_is_missing(machine):
-    with pytest.raises(
-        UserError, match=r"2 files are missing.*8k-2/checkpoint.json work/mini/checkpoints/16k-1"
-    ):
+    with pytest.raises(UserError, match=r"2 files are missing.*8k-2/checkpoint.json work/mini/checkpoints/16k-1"):
         machine.verify(every=True)
 
 

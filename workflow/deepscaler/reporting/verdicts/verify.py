@@ -5,6 +5,8 @@ not decided. 1 and 2 are failures and bad input, as everywhere.
 """
 
 import json
+import sys
+from functools import partial
 from pathlib import Path
 
 from deepscaler import settings
@@ -41,10 +43,8 @@ def verify(
     inquiries = [inquiry_of(claim, scale, limits.error / len(chosen)) for claim in chosen]
     grading = settings.load_scale(scale).evaluation.grading
     with GradingPool(threads, grading.seconds, grading.memory_mb) as pool:
-        run = Run(
-            scale, inquiries, limits, Hours(scale, budget), pool, lambda line: print(line, file=stream, flush=True)
-        )
-        records = run.until_decided()
+        say = partial(print, file=sys.stderr if as_json else sys.stdout, flush=True)
+        records = Run(scale, inquiries, limits, Hours(scale, budget), pool, say).until_decided()
     if as_json:
         print(json.dumps(records, indent=2, ensure_ascii=False))
     verdicts = {record["verdict"] for record in records}
