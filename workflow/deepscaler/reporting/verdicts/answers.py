@@ -8,13 +8,12 @@ from typing import Any
 
 from deepscaler import dag, settings
 from deepscaler.errors import UserError
-from deepscaler.evaluation.requests import Request, read_problems
+from deepscaler.evaluation.requests import read_problems
 from deepscaler.evaluation.sample import Sampled, sampled
 from deepscaler.evaluation.sample_rounds import Wanted, draw_rounds, kept_answers, requests_of
 from deepscaler.reporting.file_names import path_of
 from deepscaler.reporting.provenance.verification.files import manifest_name
 from deepscaler.reward.pool import GradingPool
-from deepscaler.reward.verdicts import ResponseVerdict
 
 Graded = dict[str, Any]
 
@@ -25,7 +24,7 @@ class Answers:
 
     scale: str
     system: str
-    threads: int
+    pool: GradingPool
     found: dict[tuple[str, int], Graded] = field(default_factory=dict)
     """(problem, sample) → its verdict, tokens and finish reason."""
 
@@ -50,22 +49,12 @@ class Answers:
         rows = kept_answers(self.asked, self.output, requests)
         drawn = [request for request in requests if request.id in rows]
         golds = {row["id"]: row["answers"] for row in read_problems(wanted)}
-        for request, verdict in zip(drawn, self.verdicts(drawn, rows, golds), strict=True):
+        grader, think = settings.load_scale(self.scale).evaluation.grader, self.asked.protocol.prompting.think
+        questions = ((golds[one.problem_id], rows[one.id]["response"], grader, think) for one in drawn)
+        for request, verdict in zip(drawn, self.pool.grade_responses(questions), strict=True):
             row = rows[request.id]
             kept = {key: row[key] for key in ("tokens", "finish_reason")}
             self.found[request.problem_id, request.sample] = {**kept, "right": verdict.correct}
-
-    def verdicts(
-        self, drawn: list[Request], rows: dict[str, Graded], golds: dict[str, list[str]]
-    ) -> list[ResponseVerdict]:
-        """Of the grader that heads the scale's tables."""
-        evaluation = settings.load_scale(self.scale).evaluation
-        limits, think = evaluation.grading, self.asked.protocol.prompting.think
-        with GradingPool(self.threads, limits.seconds, limits.memory_mb) as pool:
-            questions = (
-                (golds[request.problem_id], rows[request.id]["response"], evaluation.grader, think) for request in drawn
-            )
-            return list(pool.grade_responses(questions))
 
     def rounds(self, problems: list[str]) -> int:
         """How many samples, from the first on, every one of some problems has."""

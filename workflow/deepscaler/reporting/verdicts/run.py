@@ -15,6 +15,7 @@ from deepscaler.reporting.verdicts.evidence import Evidence
 from deepscaler.reporting.verdicts.hours import Batch, Hours
 from deepscaler.reporting.verdicts.inquiry import Inquiry
 from deepscaler.reporting.verdicts.lines import Record, opening, progress_line, verdict_line
+from deepscaler.reward.pool import GradingPool
 from deepscaler.settings.claims import Verification
 from deepscaler.text import amount
 
@@ -28,8 +29,7 @@ class Run:
     inquiries: list[Inquiry]
     limits: Verification
     hours: Hours
-    threads: int
-    """For grading."""
+    pool: GradingPool
     say: Callable[[str], None]
     answers: dict[str, Answers] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Run:
         for inquiry in self.inquiries[:SHOWN]:
             self.say(opening(inquiry.claim, inquiry.error, len(self.inquiries)))
         self.answers = {
-            system: Answers(self.scale, system, self.threads)
+            system: Answers(self.scale, system, self.pool)
             for inquiry in self.inquiries
             for system in inquiry.quantity.systems
         }

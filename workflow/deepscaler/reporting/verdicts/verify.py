@@ -6,6 +6,7 @@ not decided. 1 and 2 are failures and bad input, as everywhere.
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 from deepscaler import settings
@@ -15,6 +16,7 @@ from deepscaler.reporting.verdicts.hours import Hours
 from deepscaler.reporting.verdicts.inquiry import inquiry_of
 from deepscaler.reporting.verdicts.quantity import quantity_of
 from deepscaler.reporting.verdicts.run import Run
+from deepscaler.reward.pool import GradingPool
 from deepscaler.settings.claims import Claim, ClaimFile, claims
 
 EXIT_CODES = {"outside": 3, "not decided": 4, "met": 0}
@@ -39,11 +41,10 @@ def verify(
     systems = {system: None for one in quantities for system in one.systems}
     require_inputs(scale, list(systems), list({name: None for one in quantities for name in one.benchmarks}))
     inquiries = [inquiry_of(claim, scale, limits.error / len(chosen)) for claim in chosen]
-    stream = sys.stderr if as_json else sys.stdout
-    run = Run(
-        scale, inquiries, limits, Hours(scale, budget), threads, lambda line: print(line, file=stream, flush=True)
-    )
-    records = run.until_decided()
+    grading = settings.load_scale(scale).evaluation.grading
+    with GradingPool(threads, grading.seconds, grading.memory_mb) as pool:
+        say = partial(print, file=sys.stderr if as_json else sys.stdout, flush=True)
+        records = Run(scale, inquiries, limits, Hours(scale, budget), pool, say).until_decided()
     if as_json:
         print(json.dumps(records, indent=2, ensure_ascii=False))
     verdicts = {record["verdict"] for record in records}
