@@ -41,8 +41,9 @@ def test_a_killed_run_goes_on_after_its_last_state(chain: Chain, resumed: list[R
     """With the prompts of that step: what lay in the queue was lost, and is drawn again."""
     assert [row["step"] for row in resumed] == [1, 2, 3, 4]
     first, second = chain.seen("cut"), chain.seen("resumed")
-    assert second == first[2 * PROMPTS : 2 * PROMPTS + len(second)]
     assert len(second) == 2 * PROMPTS
+    assert set(second[:PROMPTS]) == set(first[2 * PROMPTS : 3 * PROMPTS])
+    assert set(first[3 * PROMPTS :]) <= set(second[PROMPTS:])
 
 
 def test_a_rollouts_weights_are_a_step_old(resumed: list[Row]) -> None:

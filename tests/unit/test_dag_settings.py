@@ -53,7 +53,10 @@ READ: dict[str, dict[str, str]] = {
     )
     | {"scale.training.keep_rollouts": "what is kept of a step, which is the same without"},
     "fetch_model": {"models.*.prompting.*": "the template is tried with it, and refused or not; it makes no byte"},
-    "sample": {"scale.evaluation.engine.*.cache_mb": "how many requests fit at a time (vllm_engine.ROOM)"},
+    "sample": dict.fromkeys(
+        ("scale.evaluation.engine.*.cache_mb", "scale.evaluation.engine.*.threads", "scale.resources.*"),
+        "how many requests fit at a time, and how fast they are (vllm_engine.ROOM)",
+    ),
     "grade_samples": {
         **dict.fromkeys(("models.*.sampling.*", "scale.evaluation.context", "scale.evaluation.max_new_tokens"), ASKED),
         **dict.fromkeys(("scale.evaluation.temperature", "scale.evaluation.top_p", "scale.seed"), ASKED),
@@ -125,7 +128,7 @@ def run_sample(run: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sample, "draw", draw)
-        patch.setattr(sample.vllm_engine, "prepare", lambda device: None)
+        patch.setattr(sample.vllm_engine, "prepare", lambda engine: None)
         patch.setattr(sample.vllm_engine, "start", lambda folder, engine: engine.arguments())
         output = run / "drawn/table-1of1.parquet"
         sample.sample(

@@ -46,8 +46,12 @@ def test_every_claim_measures_what_exists() -> None:
                     assert measure.system in settings.load_scale(scale).evaluation.systems, entry.id
 
 
+NOTHING_SAID = {"laptop", "mini-async"}
+"""Scales of which neither the paper nor this repository states a result."""
+
+
 def test_every_scale_has_claims_of_its_own() -> None:
-    for scale in settings.scale_names():
+    for scale in set(settings.scale_names()) - NOTHING_SAID:
         assert any(scale in c.scales and not isinstance(c.measure, Constant) for c in claims().claims), scale
 
 

@@ -149,7 +149,14 @@ EVALUATION: Harmless = RUNNING | {
 }
 SAMPLING: Harmless = EVALUATION | {
     **dict.fromkeys(("evaluation.grader", "evaluation.grading", "evaluation.bootstrap_draws"), ELSEWHERE),
-    **dict.fromkeys(("evaluation.engine.cpu.cache_mb", "evaluation.engine.gpu.memory_utilisation"), MACHINES),
+    **dict.fromkeys(
+        (
+            "evaluation.engine.cpu.cache_mb",
+            "evaluation.engine.cpu.threads",
+            "evaluation.engine.gpu.memory_utilisation",
+        ),
+        MACHINES,
+    ),
 }
 """Of a scale, for its samples."""
 GRADING: Harmless = {key: reason for key, reason in SAMPLING.items() if key != "evaluation.grading"} | {

@@ -23,8 +23,8 @@ CPU_ENVIRONMENT = {
 }
 PREFILL_TOKENS = 16384
 """Prompts that a step of the CPU engine takes on at once, at least."""
-ROOM = ("cache_mb", "memory_utilisation")
-"""What decides how many requests fit at a time, and no answer. dag/harmless.py names them too."""
+ROOM = ("cache_mb", "threads", "memory_utilisation")
+"""What decides how many requests fit at a time and how fast they are, and no answer. dag/harmless.py names them too."""
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
@@ -81,8 +81,8 @@ class EngineSettings:
             "threads": threads(cpu.threads, cores),
             "cache_mb": cpu.cache_mb or cache_mb(model, self, memory_mb),
         }
-        engine = self.engine.model_copy(update={"cpu": cpu.model_copy(update=own)})
-        return replace(self, engine=engine)
+        filled = Engine(dtype=self.engine.dtype, cpu=cpu.model_copy(update=own), gpu=self.engine.gpu)
+        return replace(self, engine=filled)
 
     def as_dict(self) -> dict[str, Any]:
         own = {key: value for key, value in vars(self).items() if key != "engine"}
