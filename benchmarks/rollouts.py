@@ -1,4 +1,4 @@
-"""What seeds and order of the rollouts cost in training, beside rollouts as upstream makes them.
+"""What seeds, order and keeping of the rollouts cost in training, beside rollouts as upstream makes them.
 
     .venv/bin/python benchmarks/rollouts.py WORK [rounds]
 
@@ -68,7 +68,7 @@ def main() -> None:
     )
     for seeded, found in results.items():
         cells = " | ".join(f"{fmean(column):.2f}" for column in zip(*found, strict=True))
-        print(f"| {'seeded, in order' if seeded else 'as upstream makes them'} | {cells} |")
+        print(f"| {'seeded, in order, kept' if seeded else 'as upstream makes them'} | {cells} |")
 
 
 if __name__ == "__main__":

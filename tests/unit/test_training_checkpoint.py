@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from deepscaler import dag
 from deepscaler.errors import UserError
-from deepscaler.files import sha256, write_json
+from deepscaler.files import digest_of, sha256, write_json
 from deepscaler.records import Checkpoint, ModelManifest
+from deepscaler.training.run import kept_rollouts
 from deepscaler.training.run.checkpoint import digest, lineage, publish, verify_files, write_manifest
 from deepscaler.training.run.run_folder import RunFolder, identify, prepare
 from deepscaler.training.train_segment import check_parent
@@ -95,6 +96,49 @@ def test_a_missing_file_is_named(chain: list[Path]) -> None:
     (chain[1].parent / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"model\.safetensors is missing"):
         verify_files(chain[1])
+
+
+def with_rollouts(manifest: Path, folder: Path, steps: range) -> None:
+    """As `export` adds them to a checkpoint."""
+    for step in steps:
+        path = kept_rollouts.path_of(folder, step)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"step {step}")
+    digests = kept_rollouts.link_all(folder, manifest.parent / kept_rollouts.FOLDER, 0, 6)
+    made = Checkpoint.model_validate(json.loads(manifest.read_text()))
+    write_manifest(manifest.parent, made.model_copy(update={"rollouts": digests}))
+
+
+def test_rollouts_are_a_part_of_what_a_checkpoint_is(tmp_path: Path, chain: list[Path]) -> None:
+    """Changed ones are named, missing ones have been left out, and the next checkpoint's parent is one with these."""
+    last, before = chain[-1], digest(chain[-1])
+    with_rollouts(last, tmp_path / "kept", range(1, 7))
+    assert len(json.loads(last.read_text())["rollouts"]) == 6
+    assert digest(last) != before
+    publish(last.parent, tmp_path / "published")
+    first, second = (kept_rollouts.path_of(tmp_path / "published" / "rollouts", step) for step in (1, 2))
+    assert first.samefile(kept_rollouts.path_of(tmp_path / "kept", 1))
+    first.unlink()
+    verify_files(tmp_path / "published" / "checkpoint.json")
+    second.unlink()
+    second.write_text("step 3")
+    with pytest.raises(
+        UserError, match=r"rollouts/step-00002\.parquet is not the file that checkpoint\.json describes"
+    ):
+        verify_files(tmp_path / "published" / "checkpoint.json")
+
+
+def test_without_rollouts_a_checkpoint_is_as_it_was_before_they_were_kept(tmp_path: Path, chain: list[Path]) -> None:
+    """The same manifest, with the same digest: of a run that keeps none, and of an earlier version."""
+    before = chain[-1].read_bytes()
+    with_rollouts(chain[-1], tmp_path / "kept", range(0))
+    assert chain[-1].read_bytes() == before
+    assert not (chain[-1].parent / "rollouts").exists()
+    content = json.loads(before)
+    assert "rollouts" not in content
+    assert digest(chain[-1]) == digest_of(
+        {key: content[key] for key in content if key not in ("versions", "processor")}
+    )
 
 
 def test_publishing_shares_the_data_and_replaces_what_was_there(tmp_path: Path, chain: list[Path]) -> None:

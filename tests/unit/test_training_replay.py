@@ -14,6 +14,7 @@ import pytest
 import trained_run
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import read_json, read_jsonl, sha256, write_json, write_jsonl
+from deepscaler.reporting.provenance.verification.files import Files
 from deepscaler.training.replay import batches, objective
 from deepscaler.training.replay import replay as module
 from deepscaler.training.rollouts import rollouts
@@ -191,6 +192,16 @@ def test_a_file_that_the_manifest_does_not_describe_is_named(run: Path, capsys: 
     kept_rollouts.write(file_of(run, 2), rows, 43, 2)
     [line] = differences(capsys, step=1)
     assert "rollouts/step-00002.parquet: sha256 is " in line
+
+
+def test_verification_of_results_looks_at_rollouts_too(run: Path) -> None:
+    name = f"work/{SCALE}/checkpoints/8k-1/checkpoint.json"
+    assert list(Files().of_manifest(name)) == []
+    file_of(run, 1).unlink()
+    assert list(Files().of_manifest(name)) == []
+    file_of(run, 2).write_bytes(b"another")
+    [line] = Files().of_manifest(name)
+    assert line.startswith(f"work/{SCALE}/checkpoints/8k-1/rollouts/step-00002.parquet: sha256 is ")
 
 
 def test_other_settings_are_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

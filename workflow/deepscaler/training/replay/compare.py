@@ -9,7 +9,7 @@ from deepscaler.training.watch.metrics import POSITION, Row, is_time
 
 NEAR = (1e-5, 1e-7)
 """Share of the larger value, and absolute. On one class of processor the weights come out equal to the bit, and means
-differ in the order of their additions: by 2e-6 at the most on the miniature."""
+differ in the order of their additions: by 6e-7 of the value, or 1e-8, in all 36 steps of the miniature."""
 APART = (0.5, 2e-3)
 """On another class, whose kernels round in other places, so that the weights drift: a sixth of the gradient's norm and
 a fifth of `ppo_kl` within six steps, where gradients were summed in another precision."""

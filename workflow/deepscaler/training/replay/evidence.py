@@ -24,8 +24,9 @@ STOPPED = "killed"
 """How the reason of a verdict begins that was stopped by the clock; it may be another one today."""
 SHOWN = 60
 """Characters of a text in a difference."""
-SAMPLER_APART = 1.0
-"""Nats by which sampler and trainer may differ at a token; on the miniature it is 0.12 at the most."""
+SAMPLER_APART = 2.0
+"""Nats by which sampler and trainer may differ at a token, whose kernels differ; on the miniature it is 0.42 at the
+most."""
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,8 @@ def recipe_of(scale_name: str) -> Recipe:
     recipe = load_recipe(training.recipe)
     if recipe.precision.parameters != "bf16":
         raise UserError("replay computes in bf16 alone", f"recipe {recipe.name}: precision.parameters")
+    if getattr(recipe, "lora", None):
+        raise UserError("steps that train adapters (LoRA) are not replayed", f"recipe {recipe.name}: lora")
     return recipe
 
 
@@ -203,7 +205,8 @@ def files_differ(path: Path) -> Iterator[str]:
     manifest: Checkpoint | ModelManifest = checkpoint.read_manifest(path)
     kept = manifest.rollouts if isinstance(manifest, Checkpoint) else None
     folder = path.parent / kept_rollouts.FOLDER
-    rollouts = {folder / name: digest for name, digest in (kept or {}).items() if (folder / name).exists()}
+    known = {folder / name: digest for name, digest in (kept or {}).items() if is_within(name)}
+    rollouts = {file: digest for file, digest in known.items() if file.exists()}
     files = {path.parent / name: digest for name, digest in manifest.files.items() if is_within(name)}
     for file, digest in (files | rollouts).items():
         if not file.is_file():

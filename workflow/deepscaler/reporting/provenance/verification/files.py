@@ -11,7 +11,7 @@ from deepscaler.records import Checkpoint
 from deepscaler.reporting.file_names import path_of
 from deepscaler.reporting.provenance.lineage import Lineage, Source
 from deepscaler.reporting.provenance.record_provenance import MANIFESTS
-from deepscaler.training.run import checkpoint
+from deepscaler.training.run import checkpoint, kept_rollouts
 
 SHOWN = 12
 """Digits of a digest in messages."""
@@ -62,15 +62,17 @@ class Files:
         if not path.is_file():
             yield f"{name}: is gone"
             return
-        files = read_json(path).get("files")
-        if not isinstance(files, dict) or not files:
+        said, folder = read_json(path), name.rsplit("/", 1)[0]
+        files, kept = said.get("files"), said.get("rollouts") or {}
+        if not isinstance(files, dict) or not isinstance(kept, dict) or not files:
             yield f"{name}: lists no files"
             return
-        for file, digest in files.items():
+        kept = {f"{kept_rollouts.FOLDER}/{file}": digest for file, digest in kept.items()}
+        for file, digest in (files | kept).items():
             if not is_within(file):
                 yield f"{name}: names a file outside of its folder"
-            else:
-                yield from self.one(f"{name.rsplit('/', 1)[0]}/{file}", str(digest), f"{path.name} says")
+            elif file not in kept or path_of(f"{folder}/{file}").exists():  # rollouts may be left out of what is shown
+                yield from self.one(f"{folder}/{file}", str(digest), f"{path.name} says")
 
     def link(self, name: str, parent: str, prompts: str) -> Iterator[str]:
         """Whether a checkpoint's manifest names the parent and the prompts that the settings give it."""
