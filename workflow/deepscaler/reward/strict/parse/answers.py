@@ -18,8 +18,8 @@ from deepscaler.reward.strict.parse.conditions import (
     is_bound,
     split_condition,
     take_trailing,
-    with_counted,
     with_conditions,
+    with_counted,
 )
 from deepscaler.reward.strict.parse.numerals import read_number
 from deepscaler.reward.strict.parse.quantities import expression, plain_quantity, quantity

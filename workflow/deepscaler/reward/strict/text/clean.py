@@ -93,7 +93,8 @@ ABOUT = re.compile(
     r"(?:approximately|approx\.?|about|roughly|around) *+\} *(?=[0-9.-])"
 )
 ABOUT_INSIDE = re.compile(
-    r"(?<=[0-9A-Za-z)}]) *+\\text *+\{ *+\(?(?:or )?(?:approximately|approx\.?|about|roughly|around) ++(-?[0-9.]+) *+\)?\}"
+    r"(?<=[0-9A-Za-z)}]) *+\\text *+\{ *+\(?(?:or )?(?:approximately|approx\.?|about|roughly|around) ++"
+    r"(-?[0-9.]+) *+\)?\}"
 )
 ROW_SPACING = re.compile(r"(?<!\\)\\\\\*? *\[ *[-+]?[0-9.]+ *(?:pt|mm|cm|em|ex|in|bp|pc|sp|mu) *\]")
 TAG = re.compile(r"\\tag\*? *\{[^{}]*\}|\\(?:label|ref|eqref) *\{[^{}]*\}")
