@@ -25,6 +25,7 @@ APART = re.compile(r"[0-9)}] +(?:\\frac *\{|\\?[A-Za-z])[^0-9+=]*(?:\^\{?-?[0-9]
 ONLY_UNITS = re.compile(r"\\(?:mu|Omega|odot|oplus)(?![A-Za-z])|[ΩÅ]")
 CHOICE_BEFORE = re.compile(r"\([A-E]\) +(?=[^ +*/^-])")
 """The letter of a choice before its value, for a gold that is a value: `(B) 17`."""
+LETTERS = re.compile(r"[^\W\d_]+")
 FLOAT_DIGITS = 16
 NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 
@@ -157,7 +158,7 @@ def may_be_apart(text: str) -> bool:
 
 def is_clearly_unit(text: str, unit: str) -> bool:
     """Whether letters behind a bare number are no mere small letter, which would be a factor."""
-    words = re.findall(r"[^\W\d_]+", unit)
+    words = LETTERS.findall(unit)
     is_letter = len(words) == 1 and len(words[0]) == 1 and words[0].islower()
     return not is_letter or bool(UPRIGHT_END.search(text) or ONLY_UNITS.search(text))
 

@@ -109,22 +109,22 @@ EITHER = frozenset(("bar", "erg", "bit", "Ohm"))
 TEMPERATURES = {"°C": (Fraction(1), Fraction("273.15")), "°F": (Fraction(5, 9), Fraction("459.67") * Fraction(5, 9))}
 """Kelvins in a degree, and the kelvins at zero degrees."""
 SPELLINGS = (
-    (re.compile(r"\^? *\{? *(?:\\circ|°) *\}? *\^?"), "°"),
+    (re.compile(r"\^? ?\{? ?(?:\\circ|°) ?\}? ?\^?"), "°"),
     (re.compile(r"[{}~]|\\[,;:! ]"), " "),
     (re.compile(r"\\(?:cdot|times)(?![A-Za-z])|[·×⋅•]"), "*"),
-    (re.compile(r"(?:\\mu(?![A-Za-z])|µ) *"), "μ"),
+    (re.compile(r"(?:\\mu(?![A-Za-z])|µ) ?"), "μ"),
     (re.compile(r"\\(?:Omega|ohm)(?![A-Za-z])|Ω"), "Ω"),
     (re.compile(r"\\AA(?![A-Za-z])|\u212b"), "Å"),
-    (re.compile(r"_? *(?:\\?odot|⊙|☉)"), "⊙"),
-    (re.compile(r"_? *(?:\\?oplus|⊕)"), "⊕"),
-    (re.compile(r"\bsolar +mass(?:es)?\b", re.I), "M⊙"),
+    (re.compile(r"_? ?(?:\\?odot|⊙|☉)"), "⊙"),
+    (re.compile(r"_? ?(?:\\?oplus|⊕)"), "⊕"),
+    (re.compile(r"\bsolar mass(?:es)?\b", re.I), "M⊙"),
     (re.compile(r"\blight[ -]+years?\b", re.I), "ly"),
-    (re.compile(r"\bastronomical +units?\b", re.I), "AU"),
+    (re.compile(r"\bastronomical units?\b", re.I), "AU"),
     (re.compile(r"\belectron[ -]+volts?\b", re.I), "eV"),
     (re.compile(r"\b(arc)[ -]+(?=minute|second)", re.I), r"\1"),
-    (re.compile(r"\b(minute|second)s? +of +arc\b", re.I), r"arc\1"),
-    (re.compile(r"(?:° *|\bdegrees? +)(?:C\b|Celsius\b)|\b[Cc]elsius\b"), "°C"),
-    (re.compile(r"(?:° *|\bdegrees? +)(?:F\b|Fahrenheit\b)|\b[Ff]ahrenheit\b"), "°F"),
+    (re.compile(r"\b(minute|second)s? of arc\b", re.I), r"arc\1"),
+    (re.compile(r"(?:° ?|\bdegrees? )(?:C\b|Celsius\b)|\b[Cc]elsius\b"), "°C"),
+    (re.compile(r"(?:° ?|\bdegrees? )(?:F\b|Fahrenheit\b)|\b[Ff]ahrenheit\b"), "°F"),
 )
 IDLE = frozenset(("old", "tall", "long", "wide", "high", "deep", "away", "each"))
 TOKEN = re.compile(
@@ -163,6 +163,7 @@ def read_unit(text: str) -> Unit | None:
     r"""The unit that a text names, such as `km/h`, `square feet`, `kg m^2 s^{-1}`, `(erg)/(s)`; None for any other."""
     if len(text) > MAX_LENGTH:
         return None
+    text = " ".join(text.split())
     for pattern, spelling in SPELLINGS:
         text = pattern.sub(spelling, text)
     text = " ".join(text.replace("\\", " ").split())

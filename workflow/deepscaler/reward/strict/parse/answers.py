@@ -200,6 +200,8 @@ def read_list(items: list[list[Token]], nesting: int) -> list[Answer]:
 
 def as_cases(answers: list[Answer]) -> list[Answer]:
     """Answers that stand under different bounds are the cases of one."""
+    if len(answers) < 2:
+        return answers
     bounded = [each for each in answers if isinstance(each, Conditioned) and any(map(is_inequality, each.conditions))]
     if len(bounded) < 2 or all(each.conditions == bounded[0].conditions for each in bounded):
         return answers
@@ -465,7 +467,7 @@ def read_words(text: str) -> Answer:
 
 def with_restatement(tokens: list[Token]) -> list[Token]:
     r"""`\sqrt2 (\approx 1.41)`, `\frac34 (= 0.75)` and `\frac34 (or 0.75)` without the brackets."""
-    if len(tokens) < 4 or tokens[-1] != ("close", ")"):
+    if len(tokens) < 4 or tokens[-1] != ("close", ")") or RESTATING.isdisjoint(tokens):
         return tokens
     start = next((at for at, token in enumerate(tokens) if token == ("open", "(") and tokens[at + 1] in RESTATING), 0)
     if start and closing_position(tokens[start:]) == len(tokens) - start - 1:

@@ -56,6 +56,9 @@ BRACKETS = frozenset((("open", "("), ("open", "[")))
 
 def split_condition(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     """What stands before a condition, and the condition; either may be empty."""
+    may_be_in_brackets = tokens[-1][0] == "close" and not COMPARISONS.isdisjoint([value for _, value in tokens])
+    if not may_be_in_brackets and QUANTIFIERS.isdisjoint(tokens) and all(kind != "text" for kind, _ in tokens):
+        return tokens, []
     depth = 0
     for position, token in enumerate(tokens):
         kind, value = token
