@@ -102,7 +102,18 @@ def parse_answer(text: str, thousands: bool = True) -> Answer:
         tokens = with_counted(tokens)
     if not tokens:
         raise Refused("empty")
-    return read_answer(tokens, 0)
+    return read_answer(without_idle_words(tokens), 0)
+
+
+def without_idle_words(tokens: list[Token]) -> list[Token]:
+    """Tokens without the words at either end that say nothing, unless all are words."""
+    start, end = 0, len(tokens)
+    while start < end and tokens[start][0] == "text" and phrases.says_nothing(tokens[start][1], phrases.before):
+        start += 1
+    while end > start and tokens[end - 1][0] == "text" and phrases.says_nothing(tokens[end - 1][1], phrases.behind):
+        end -= 1
+    inside = tokens[start:end]
+    return inside if any(kind != "text" for kind, _ in inside) else tokens
 
 
 def has_thousands(text: str) -> bool:
