@@ -1,6 +1,7 @@
 """Words about an answer: what may stand beside any gold, and what makes another answer of it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ GOLDS = (
     *(r"\{1,4\}", "3,8", r"\begin{pmatrix} 1 \\ -2 \end{pmatrix}", "x<5", r"(-\infty,1)\cup(2,\infty)", "243_7", "3:5"),
     *(r"90^\circ", r"12 \text{ cm}", r"\$30", r"\text{hyperbola}", r"\text{(D)}"),
 )
+CELL, CODE = re.compile(r"(?<!\\)\|"), re.compile(r"`([^`]*)`")
 HARMLESS = (
     *(
         r"\text{The answer is } @",
@@ -117,3 +119,20 @@ def test_the_reported_cases(shared: Path) -> None:
         false_positives += correct and not case["expected"]
     assert right / len(cases) >= 0.98
     assert false_positives <= 2
+
+
+def documented(root: Path) -> list[tuple[str, str, bool]]:
+    """The examples in the tables of conventions: gold, answer, whether it is right."""
+    found = []
+    for line in (root / "docs" / "reward.md").read_text(encoding="utf-8").splitlines():
+        cells = CELL.split(line.strip().strip("|"))
+        if line.startswith("|") and len(cells) == 4 and (golds := CODE.findall(cells[1])):
+            for column, right in ((2, True), (3, False)):
+                found += [(golds[0], answer, right) for answer in CODE.findall(cells[column])]
+    return [(gold.replace("\\|", "|"), answer.replace("\\|", "|"), right) for gold, answer, right in found]
+
+
+def test_the_documented_conventions_hold(root: Path) -> None:
+    examples = documented(root)
+    assert len(examples) > 70
+    assert [each for each in examples if grade_pair(each[0], each[1], "strict").correct != each[2]] == []
