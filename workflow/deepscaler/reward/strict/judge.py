@@ -23,6 +23,8 @@ UPRIGHT_END = re.compile(r"\\(?:mathrm|rm|text|textrm|mbox|operatorname) *\{[^{}
 APART = re.compile(r"[0-9)}] +(?:\\frac *\{|\\?[A-Za-z])[^0-9+=]*(?:\^\{?-?[0-9]\}?)?\}?$")
 """A space before letters at the end."""
 ONLY_UNITS = re.compile(r"\\(?:mu|Omega|odot|oplus)(?![A-Za-z])|[ΩÅ]")
+CHOICE_BEFORE = re.compile(r"\([A-E]\) +(?=[^ +*/^-])")
+"""The letter of a choice before its value, for a gold that is a value: `(B) 17`."""
 LETTERS = re.compile(r"[^\W\d_]+")
 FLOAT_DIGITS = 16
 NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
@@ -89,6 +91,8 @@ def compare_trees(gold: str, answer: str) -> Verdict:
         return Verdict(True, f"{kinds}: equal, letters behind a slash read as its denominator")
     if equal_restated(trees, answer):
         return Verdict(True, f"{kinds}: equal, stated twice")
+    if (choice := CHOICE_BEFORE.match(answer)) and not gold.startswith("("):
+        return compare_trees(gold, answer[choice.end() :])
     if equal_with_plain_unit(trees, (gold, answer)):
         return Verdict(True, "scalar: equal, the unit as letters")
     return Verdict(False, f"{kinds}: differ")

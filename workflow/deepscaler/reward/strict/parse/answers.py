@@ -19,10 +19,12 @@ from deepscaler.reward.strict.parse.conditions import (
     split_condition,
     take_trailing,
     with_conditions,
+    with_counted,
 )
 from deepscaler.reward.strict.parse.numerals import read_number
 from deepscaler.reward.strict.parse.quantities import expression, plain_quantity, quantity
 from deepscaler.reward.strict.parse.tokens import Token, tokenize
+from deepscaler.reward.strict.text import phrases
 from deepscaler.reward.strict.tree import (
     Answer,
     Collection,
@@ -74,6 +76,9 @@ PLAIN_TOKENS = frozenset(
 )
 """What stands in an expression and nowhere else."""
 NO_WORD = re.compile(r"[^\w%/' -]")
+ALL_BUT = re.compile(
+    r"(all real numbers|all reals|real numbers),? (?:except|excluding|other than|but|but not)(?: for)?", re.I
+)
 DECIMAL = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?")
 THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9,])")
 REALS = ("all real numbers", "real numbers", "all reals")
@@ -93,9 +98,22 @@ def parse_answer(text: str, thousands: bool = True) -> Answer:
     if thousands and "," in text:
         text = merge_thousands(text)
     tokens = tokenize(text)
+    if ("name", "ldots") in tokens:
+        tokens = with_counted(tokens)
     if not tokens:
         raise Refused("empty")
-    return read_answer(tokens, 0)
+    return read_answer(without_idle_words(tokens), 0)
+
+
+def without_idle_words(tokens: list[Token]) -> list[Token]:
+    """Tokens without the words at either end that say nothing, unless all are words."""
+    start, end = 0, len(tokens)
+    while start < end and tokens[start][0] == "text" and phrases.says_nothing(tokens[start][1], phrases.before):
+        start += 1
+    while end > start and tokens[end - 1][0] == "text" and phrases.says_nothing(tokens[end - 1][1], phrases.behind):
+        end -= 1
+    inside = tokens[start:end]
+    return inside if any(kind != "text" for kind, _ in inside) else tokens
 
 
 def has_thousands(text: str) -> bool:
@@ -160,7 +178,7 @@ def are_about_one_unknown(answers: list[Answer]) -> bool:
     unknowns = set().union(*map(free_symbols, others))
     if isinstance(first, Relation):
         return is_bound(first) and are_conditions(answers) and len(unknowns | free_symbols(first)) == 1
-    is_interval = isinstance(first, Combination) or (isinstance(first, Sequence) and len(first.items) == 2)
+    is_interval = isinstance(first, Combination | Region) or (isinstance(first, Sequence) and len(first.items) == 2)
     return is_interval and len(unknowns) == 1 and all(other.operators == ("ne",) for other in others)  # type: ignore[union-attr]
 
 
@@ -171,6 +189,8 @@ def read_list(items: list[list[Token]], nesting: int) -> list[Answer]:
     waiting: list[list[Token]] = []
     bare = 0  # where the items without a condition start
     for item in items:
+        if len(items) > 1 and all(kind == "text" and phrases.between(text) for kind, text in item):
+            continue
         value, condition = split_condition(item)
         if value:
             answer = read_item(value, nesting)
@@ -191,6 +211,8 @@ def read_list(items: list[list[Token]], nesting: int) -> list[Answer]:
 
 def as_cases(answers: list[Answer]) -> list[Answer]:
     """Answers that stand under different bounds are the cases of one."""
+    if len(answers) < 2:
+        return answers
     bounded = [each for each in answers if isinstance(each, Conditioned) and any(map(is_inequality, each.conditions))]
     if len(bounded) < 2 or all(each.conditions == bounded[0].conditions for each in bounded):
         return answers
@@ -226,7 +248,8 @@ def unwrapped(tokens: list[Token]) -> list[Token]:
 
 def without_membership(tokens: list[Token]) -> list[Token]:
     r"""`x \in 1,2` is the list 1, 2; `t(0,4]` an interval whose sign was lost."""
-    if len(tokens) > 2 and tokens[0][0] == "letter" and (tokens[1], tokens[-1]) in HALF_OPEN:
+    is_half_open = len(tokens) > 2 and tokens[0][0] == "letter" and (tokens[1], tokens[-1]) in HALF_OPEN
+    if is_half_open and closing_position(tokens[1:]) == len(tokens) - 2:
         return tokens[1:]
     if len(tokens) > 2 and tokens[0][0] == "letter" and tokens[1] == ("name", "in"):
         return tokens[2:]
@@ -292,6 +315,10 @@ def read_item(tokens: list[Token], nesting: int) -> Answer:
         return transposed
     if len(tokens) == 1 and tokens[0][0] == "name" and tokens[0][1] in REGIONS:
         return Region(REGIONS[tokens[0][1]])
+    if tokens[0][0] == "text" and len(tokens) > 1 and (but := ALL_BUT.fullmatch(tokens[0][1])):
+        excluded = read_answer(tokens[1:], nesting + 1)
+        values = excluded if isinstance(excluded, Collection) else Collection((excluded,))
+        return Combination((read_words(but[1]), Collection(values.items, True)), ("setminus",))
     if all(kind == "text" for kind, _ in tokens):
         return read_words(" ".join(value for _, value in tokens))
     matrix = read_scaled_matrix(tokens, nesting)
@@ -451,7 +478,7 @@ def read_words(text: str) -> Answer:
 
 def with_restatement(tokens: list[Token]) -> list[Token]:
     r"""`\sqrt2 (\approx 1.41)`, `\frac34 (= 0.75)` and `\frac34 (or 0.75)` without the brackets."""
-    if len(tokens) < 4 or tokens[-1] != ("close", ")"):
+    if len(tokens) < 4 or tokens[-1] != ("close", ")") or RESTATING.isdisjoint(tokens):
         return tokens
     start = next((at for at, token in enumerate(tokens) if token == ("open", "(") and tokens[at + 1] in RESTATING), 0)
     if start and closing_position(tokens[start:]) == len(tokens) - start - 1:

@@ -35,6 +35,7 @@ MARKER = re.compile(
     r"(?![A-Za-z])",
     re.I,
 )
+EXPLANATION = re.compile(r"\W*(?:since|because|as|by|using|from)(?![A-Za-z])", re.I)
 CASE = re.compile(r"\W*(?:if|otherwise|else|only|iff)(?![A-Za-z])", re.I)
 OTHERWISE = re.compile(r"\W*(?:otherwise|else|(?:in |for )?all other cases|elsewhere)\W*", re.I)
 FILLERS = vocabulary(
@@ -55,10 +56,15 @@ BRACKETS = frozenset((("open", "("), ("open", "[")))
 
 def split_condition(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     """What stands before a condition, and the condition; either may be empty."""
+    may_be_in_brackets = tokens[-1][0] == "close" and not COMPARISONS.isdisjoint([value for _, value in tokens])
+    if not may_be_in_brackets and QUANTIFIERS.isdisjoint(tokens) and all(kind != "text" for kind, _ in tokens):
+        return tokens, []
     depth = 0
     for position, token in enumerate(tokens):
         kind, value = token
         if depth == 0:
+            if position and kind == "text" and EXPLANATION.match(value) and len(tokens) > position + 1:
+                return tokens[:position], []
             if token in QUANTIFIERS or (kind == "text" and MARKER.match(value)):
                 return tokens[:position], tokens[position:]
             if position and token in BRACKETS and closing_position(tokens[position:]) == len(tokens) - position - 1:
@@ -67,6 +73,17 @@ def split_condition(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
                     return tokens[:position], inside
         depth += (kind == "open") - (kind == "close")
     return tokens, []
+
+
+def with_counted(tokens: list[Token]) -> list[Token]:
+    r"""`for n = 1, 2, 3, \ldots` as `for n \in \mathbb{N}`."""
+    for position, token in enumerate(tokens[:-4]):
+        if token[0] == "text" and MARKER.match(token[1]) and tokens[position + 2] == ("operator", "="):
+            listed = tokens[position + 3 :]
+            counts = all(kind == "number" or value in (",", "ldots") for kind, value in listed)
+            if tokens[position + 1][0] == "letter" and counts:
+                return [*tokens[: position + 2], ("name", "in"), ("name", "setN")]
+    return tokens
 
 
 def is_condition(tokens: list[Token]) -> bool:

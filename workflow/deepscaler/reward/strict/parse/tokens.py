@@ -67,6 +67,9 @@ SHORT_WORDS = names("for if is are all any odd the has was not its")
 """Words that no product of letters is written as, though it could be; longer ones are told by their length."""
 PROSE_FORMULA = re.compile(r"[=<>]|\\(?:le|ge|ne|in|forall|pmod|bmod|mod)(?![A-Za-z])")
 BASE_IN_WORDS = re.compile(r"\(?(?:in )?base[ -](\w{1,8})\)?", re.I)
+NUMERALS = {"binary": "2", "ternary": "3", "octal": "8", "hexadecimal": "16"}
+JOINED = re.compile(r"(.*\S)\s+(and|or)", re.I | re.S)
+LABELLED = re.compile(r"[A-Za-z]: *-?[0-9]")
 NEXT_NUMBER = re.compile(r" *\{?([0-9]{1,2})\}?(?![0-9])")
 MODULUS_IN_WORDS = re.compile(r"\(?mod(?:ulo)? *([0-9]{1,9})\)?", re.I)
 MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
@@ -209,6 +212,11 @@ class Tokenizer:
             self._symbol("\\" + name)
 
     def _text(self, content: str) -> None:
+        content = content.strip().strip('"')
+        if joined := JOINED.fullmatch(content):
+            self._text(joined[1])
+            self.add("join", joined[2].lower())
+            return
         words = content.strip(" ~$.,;:()")
         if words.lower() in ("and", "or"):
             self.add("join", words.lower())
@@ -220,6 +228,10 @@ class Tokenizer:
             self._command(words)
         elif self.tokens and (match := BASE_IN_WORDS.fullmatch(words)):
             self._base(match[1])
+        elif words.lower() in NUMERALS and self._follows_number():
+            self.add("base", NUMERALS[words.lower()])
+        elif LABELLED.search(content):
+            self._inside(content)
         elif self.tokens and (match := MODULUS_IN_WORDS.fullmatch(words)):
             self._inside(f"\\pmod{{{match[1]}}}")
         elif (
