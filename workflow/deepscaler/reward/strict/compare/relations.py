@@ -80,9 +80,10 @@ def names_agree(gold: Relation, one: str, answer: Relation, other: str) -> bool:
     ours, theirs = arguments(gold), arguments(answer)
     if ours is not None and theirs is not None and not (are_variables(ours) and are_variables(theirs)):
         return False
-    return name_before_arguments(gold) == name_before_arguments(answer) != "" or (
-        is_dependent(gold) and is_dependent(answer)
-    )
+    names = {name_before_arguments(gold).lower(), name_before_arguments(answer).lower()}
+    if len(names) == 1:
+        return names != {""}
+    return "y" in names and is_dependent(gold) and is_dependent(answer)
 
 
 def arguments(relation: Relation) -> tuple[Node, ...] | None:
