@@ -206,6 +206,8 @@ def is_zero(value: complex, error: float) -> bool:
 
 
 def equal_inequalities(gold: Relation, answer: Relation) -> bool:
+    if not same_units(gold, answer):
+        return False
     try:
         return equal_sets(gold, answer) and same_unknown(gold, answer)
     except NotASet:
@@ -219,6 +221,12 @@ def equal_inequalities(gold: Relation, answer: Relation) -> bool:
             return False
         theirs.remove(match)
     return True
+
+
+def same_units(gold: Relation, answer: Relation) -> bool:
+    """Whether the bounds are in one unit, or one side has none."""
+    one, other = ({side.unit for side in r.sides if isinstance(side, Scalar)} - {""} for r in (gold, answer))
+    return not one or not other or one == other
 
 
 def same_unknown(gold: Relation, answer: Relation) -> bool:
