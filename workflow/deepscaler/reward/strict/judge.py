@@ -6,10 +6,11 @@ from fractions import Fraction
 
 from deepscaler.reward.strict.compare.compare import equal, kind_of
 from deepscaler.reward.strict.compare.values import TooMuchWork
-from deepscaler.reward.strict.parse.answers import has_thousands, parse_answer, read_answer
+from deepscaler.reward.strict.parse.answers import parse_answer, read_answer
 from deepscaler.reward.strict.parse.numerals import read_number
 from deepscaler.reward.strict.parse.tokens import GREEK, tokenize
 from deepscaler.reward.strict.parse.units import split_unit
+from deepscaler.reward.strict.parse.wrapping import has_thousands
 from deepscaler.reward.strict.text import words
 from deepscaler.reward.strict.text.clean import clean
 from deepscaler.reward.strict.text.spoken_numbers import as_digits
