@@ -4,7 +4,7 @@
 
 DATA is a folder with the benchmarks as JSON (records with `answer`). Every gold is changed by one of the RULES, drawn
 from the seed: a sign, a digit, a swapped pair, a unit, a condition and so on. Accepted mutants are listed, to be read:
-a few are right after all (-0 for 0, 00 for 0, two answers of a list swapped, a function by another name), the others
+a few are right after all (-0 for 0, 00 for 0, two answers of a list swapped, f(y) = 1 for f(x) = 1), the others
 are faults. The slowest gradings are listed too. No pool, no cache; seconds are the processor's.
 """
 
@@ -45,7 +45,7 @@ FUNCTIONS = (
 )
 BRACKETS = (("(", "["), ("[", "("), (")", "]"), ("]", ")"))
 WORDS_BEFORE = ("at least", "at most", "not", "minus", "twice", "more than", "anything but", "half of", "the square of")
-WORDS_BEHIND = ("dozen", "squared", "or more", "if n is odd", "for n = 1 only", "or 7", "times pi", "and 12 more")
+WORDS_BEHIND = ("dozen", "squared", "or more", "if n is odd", "for n = 1 only", "or 86", "times pi", "and 12 more")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Every response is read and graded in both modes, in this process, and must
 
 - get a verdict: no exception within, which `grade_pair` would turn into the reason `error: …`;
 - take less than LIMIT processor seconds, and less than MEMORY of address space;
-- have the answer that a plain search for the last closed box finds (`strict`);
+- have the answer that a plain search for the last box finds (`strict`);
 - be graded the same twice, and its answer be right for itself where it is not refused.
 
 Findings are counted by kind, each with its shortest response. Exit code 1 if there are any.
@@ -19,7 +19,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -142,7 +142,7 @@ PIECES = (
         "½",
     ),
 )
-Check = Callable[[str, str], "str | None"]
+COMMANDS = ("\\boxed", "\\fbox")
 
 
 class Findings:
@@ -202,27 +202,34 @@ def wrong_box(response: str) -> str | None:
     if "boxed" not in solution and "fbox" not in solution:
         return None
     found, expected = boxed_answer(solution, "strict"), plain_search(solution)
-    return None if expected is None or found == expected else "strict: another box"
+    has_braces = any(after(solution, start) for command in COMMANDS for start in starts(solution, command))
+    return None if found == expected or not has_braces else "strict: another box"
 
 
 def plain_search(text: str) -> str | None:
-    r"""The content of the last `\boxed{…}` or `\fbox{…}` that is closed: from each, count braces until they balance."""
-    for start in sorted({*starts(text, "\\boxed"), *starts(text, "\\fbox")}, reverse=True):
-        opening = start + (6 if text.startswith("\\boxed", start) else 5)
-        while text[opening : opening + 1].isspace():
-            opening += 1
-        if text[opening : opening + 1] != "{":
+    r"""The content of the `\boxed{…}` or `\fbox{…}` that begins last, by counting braces; None where it is cut off."""
+    openings = [opening for command in COMMANDS for start in starts(text, command) if (opening := after(text, start))]
+    if not openings:
+        return None
+    opening, depth = max(openings), 0
+    position = opening
+    while position < len(text):
+        if text[position] == "\\":
+            position += 2
             continue
-        depth, position = 0, opening
-        while position < len(text):
-            if text[position] == "\\":
-                position += 2
-                continue
-            depth += (text[position] == "{") - (text[position] == "}")
-            if depth == 0:
-                return text[opening + 1 : position]
-            position += 1
+        depth += (text[position] == "{") - (text[position] == "}")
+        if depth == 0:
+            return text[opening + 1 : position]
+        position += 1
     return None
+
+
+def after(text: str, start: int) -> int:
+    """Where the brace of a box stands whose command begins at `start`; 0 where it has none."""
+    opening = start + (6 if text.startswith("\\boxed", start) else 5)
+    while text[opening : opening + 1].isspace():
+        opening += 1
+    return opening if text[opening : opening + 1] == "{" else 0
 
 
 def starts(text: str, command: str) -> Iterator[int]:

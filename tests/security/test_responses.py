@@ -29,6 +29,7 @@ def test_no_fault(gold: str, response: str) -> None:
 
 
 def test_the_plain_search_agrees_on_what_it_is_for() -> None:
-    assert plain_search(r"\boxed{1} \boxed{\{2} \boxed{3") == r"\{2"
+    assert plain_search(r"\boxed{1} \boxed{\{2} \boxed 3") == r"\{2"
+    assert plain_search(r"\boxed{1} \boxed{\{2} \boxed{3") is None
     assert plain_search(r"\fbox {a\}}") == r"a\}"
     assert plain_search(r"\boxed 5") is None

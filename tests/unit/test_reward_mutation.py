@@ -38,18 +38,20 @@ def mutation() -> ModuleType:
     return module
 
 
-def accepted(mutation: ModuleType, golds: list[str], count: int) -> list[tuple[str, str, str]]:
+def accepted(
+    mutation: ModuleType, golds: list[str], count: int, rules: frozenset[str] = CHANGES
+) -> list[tuple[str, str, str]]:
     return [
         (mutant.rule, mutant.gold, mutant.text)
         for mutant in mutation.mutants(golds, count, seed=7)
-        if mutant.rule in CHANGES and grade_pair(mutant.gold, mutant.text, "strict").correct
+        if mutant.rule in rules and grade_pair(mutant.gold, mutant.text, "strict").correct
     ]
 
 
 def test_no_mutant_of_usual_golds_is_accepted(mutation: ModuleType) -> None:
     made = mutation.mutants(list(GOLDS), 1500, seed=7)
     assert {mutant.rule for mutant in made} == set(mutation.RULES)
-    assert not accepted(mutation, list(GOLDS), 1500)
+    assert not accepted(mutation, list(GOLDS), 1500, CHANGES | {"words behind"})  # no gold is 0, of which a dozen is 0
 
 
 def test_no_mutant_of_the_benchmarks_is_accepted(mutation: ModuleType, shared: Path) -> None:

@@ -37,7 +37,9 @@ def test_think_rule(response: str, think: str, correct: bool, well_formed: bool)
         (r"\boxed 5", None, "5"),
         (r"\boxed {5}", None, "5"),
         (r"\fbox{5}", None, "5"),
-        (r"\boxed{1} \boxed{2", None, "1"),
+        (r"\boxed{1} \boxed{2", None, None),
+        (r"\boxed{1} \boxed", None, "1"),
+        (r"\boxed{1} \boxed 2", None, "1"),
         ("no box", None, None),
         (r"\boxed{}", "", ""),
     ],
@@ -45,6 +47,22 @@ def test_think_rule(response: str, think: str, correct: bool, well_formed: bool)
 def test_last_box(text: str, paper: str | None, strict: str | None) -> None:
     assert boxed_answer(text, "paper") == paper
     assert boxed_answer(text, "strict") == strict
+
+
+@pytest.mark.parametrize(
+    ("response", "paper", "strict"),
+    [
+        ("<think>a</think> wait <think>b</think> \\boxed{4}", False, True),
+        ("<think>a</think> \\boxed{4} <think>b</think>", True, True),
+        ("<think>a</think> \\boxed{4} <think>\\boxed{5}</think>", False, True),
+        ("<think>a</think> \\boxed{3} </think> \\boxed{4}", False, False),
+        ("<think>a</think> <think> \\boxed{4}", True, True),
+    ],
+)
+def test_thinking_more_than_once(response: str, paper: bool, strict: bool) -> None:
+    """`paper` reads what stands before the second closing tag, as upstream; `strict` leaves whole blocks out."""
+    assert grade_response("4", response, "paper", "required").correct == paper
+    assert grade_response("4", response, "strict", "required").correct == strict
 
 
 def test_any_accepted_gold_counts() -> None:

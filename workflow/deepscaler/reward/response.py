@@ -36,26 +36,28 @@ def solution_of(response: str, think: ThinkRule, mode: Mode) -> str | None:
 
 def without_thoughts(text: str) -> str:
     """The text without its blocks between an opening tag and the closing one that comes next."""
-    kept, rest = [], text
-    while OPENING in rest and CLOSING in rest:
-        outside, _, thought = rest.partition(OPENING)
-        if CLOSING in outside or CLOSING not in thought:
+    kept, position = [], 0
+    while (start := text.find(OPENING, position)) >= 0:
+        end = text.find(CLOSING, position)
+        if end < start:  # none, or one that ends what stands before
             break
-        kept.append(outside)
-        rest = thought.partition(CLOSING)[2]
-    return "".join([*kept, rest])
+        kept.append(text[position:start])
+        position = end + len(CLOSING)
+    return "".join([*kept, text[position:]])
 
 
 def boxed_answer(text: str, mode: Mode) -> str | None:
     r"""The content of the last box, braces balanced; None where there is none.
 
     `paper` knows `\boxed{...}` only, as upstream: a last box that is unbalanced or bare counts as no answer, and an
-    escaped brace counts as a brace. `strict` also reads `\fbox{...}`, `\boxed {...}` and a bare `\boxed 5`, takes the
-    last box that is closed, and knows that `\{` and `\}` open and close nothing.
+    escaped brace counts as a brace. `strict` also reads `\fbox{...}`, `\boxed {...}` and, where there is no box with
+    braces, a bare `\boxed 5`, and knows that `\{` and `\}` open and close nothing. A last box that was cut off is no
+    answer in either mode: who began it had taken back the one before.
     """
     if mode == "paper":
         return last_box_of_paper(text)
-    if (content := last_closed_box(text)) is not None:
+    has_box, content = last_box(text)
+    if has_box:
         return content
     bare = deque(BARE_BOX.finditer(text), maxlen=1)
     return bare[0].group(1) if bare else None
@@ -73,22 +75,19 @@ def last_box_of_paper(text: str) -> str | None:
     return None
 
 
-def last_closed_box(text: str) -> str | None:
-    """The content of the last box whose brace is closed: one pass over the braces, with a stack of the open ones."""
-    boxes = {match.end() for match in BOX.finditer(text)}
-    if not boxes:
-        return None
-    last, end = -1, -1
-    stack: list[int] = []
-    for brace in BRACE.finditer(text, min(boxes)):
-        position = brace.start()
-        if is_escaped(text, position):
+def last_box(text: str) -> tuple[bool, str | None]:
+    """Whether there is a box with braces, and the content of the one that begins last; None where it was cut off."""
+    found = deque(BOX.finditer(text), maxlen=1)
+    if not found:
+        return False, None
+    opening, depth = found[0].end(), 0
+    for brace in BRACE.finditer(text, opening):
+        if is_escaped(text, brace.start()):
             continue
-        if brace.group() == "{":
-            stack.append(position)
-        elif stack and (opening := stack.pop()) > last and opening in boxes:
-            last, end = opening, position
-    return text[last + 1 : end] if end >= 0 else None
+        depth += 1 if brace.group() == "{" else -1
+        if depth == 0:
+            return True, text[opening + 1 : brace.start()]
+    return True, None
 
 
 def is_escaped(text: str, position: int) -> bool:

@@ -6,10 +6,11 @@ from fractions import Fraction
 
 from deepscaler.reward.strict.compare.compare import equal, kind_of
 from deepscaler.reward.strict.compare.values import TooMuchWork
-from deepscaler.reward.strict.parse.answers import has_thousands, parse_answer, read_answer
+from deepscaler.reward.strict.parse.answers import parse_answer, read_answer
 from deepscaler.reward.strict.parse.numerals import read_number
 from deepscaler.reward.strict.parse.tokens import GREEK, tokenize
 from deepscaler.reward.strict.parse.units import split_unit
+from deepscaler.reward.strict.parse.wrapping import has_thousands
 from deepscaler.reward.strict.text import words
 from deepscaler.reward.strict.text.clean import clean
 from deepscaler.reward.strict.text.spoken_numbers import as_digits
@@ -23,9 +24,9 @@ UPRIGHT_END = re.compile(r"\\(?:mathrm|rm|text|textrm|mbox|operatorname) *\{[^{}
 APART = re.compile(r"[0-9)}] +(?:\\frac *\{|\\?[A-Za-z])[^0-9+=]*(?:\^\{?-?[0-9]\}?)?\}?$")
 """A space before letters at the end."""
 ONLY_UNITS = re.compile(r"\\(?:mu|Omega|odot|oplus)(?![A-Za-z])|[ΩÅ]")
-LETTERS = re.compile(r"[^\W\d_]+")
 CHOICE_BEFORE = re.compile(r"\([A-E]\) +(?=[^ +*/^-])")
 """The letter of a choice before its value, for a gold that is a value: `(B) 17`."""
+LETTERS = re.compile(r"[^\W\d_]+")
 FLOAT_DIGITS = 16
 NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 

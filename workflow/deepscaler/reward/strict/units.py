@@ -112,7 +112,7 @@ SPELLINGS = (
     (re.compile(r"\^? ?\{? ?(?:\\circ|°) ?\}? ?\^?"), "°"),
     (re.compile(r"[{}~]|\\[,;:! ]"), " "),
     (re.compile(r"\\(?:cdot|times)(?![A-Za-z])|[·×⋅•]"), "*"),
-    (re.compile(r"(?:\\mu(?![A-Za-z])|µ) ?"), "μ"),
+    (re.compile(r"(?:\\mu(?![A-Za-z])|[µμ]) ?"), "μ"),
     (re.compile(r"\\(?:Omega|ohm)(?![A-Za-z])|Ω"), "Ω"),
     (re.compile(r"\\AA(?![A-Za-z])|\u212b"), "Å"),
     (re.compile(r"_? ?(?:\\?odot|⊙|☉)"), "⊙"),

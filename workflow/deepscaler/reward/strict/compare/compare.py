@@ -3,7 +3,8 @@
 from contextlib import suppress
 
 from deepscaler.reward.strict.compare.conditions import equal_cases, equal_conditioned
-from deepscaler.reward.strict.compare.relations import assigned_name, equal_with_relation, value_of
+from deepscaler.reward.strict.compare.names import assigned_name, value_of
+from deepscaler.reward.strict.compare.relations import equal_with_relation
 from deepscaler.reward.strict.compare.scalars import equal_nodes, equal_scalars
 from deepscaler.reward.strict.compare.sets import NotASet, equal_sets, is_set_like
 from deepscaler.reward.strict.compare.vectors import components

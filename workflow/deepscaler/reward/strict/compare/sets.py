@@ -22,6 +22,7 @@ from deepscaler.reward.strict.tree import (
     symbols,
     walk,
 )
+from deepscaler.reward.strict.units import read_unit
 
 TOLERANCE = 1e-9
 MAX_CRITICAL = 60
@@ -166,7 +167,7 @@ def solutions(relation: Relation) -> RealSet:
         if not isinstance(member, Scalar) or member.node.kind not in ("symbol", "opaque"):
             raise NotASet
         return real_set(relation.sides[1])
-    nodes = [side.node for side in relation.sides if isinstance(side, Scalar)]
+    nodes = [side.node for side in relation.sides if isinstance(side, Scalar) and not makes_another_number(side.unit)]
     if len(nodes) != len(relation.sides) or not set(relation.operators) <= {"<", ">", "le", "ge", "ne", "="}:
         raise NotASet
     nodes = [with_unknown_functions_as_symbols(node) for node in nodes]
@@ -188,6 +189,11 @@ def solutions(relation: Relation) -> RealSet:
         )
 
     return RealSet(contains, tuple(boundaries(nodes, name)))
+
+
+def makes_another_number(unit: str) -> bool:
+    """Whether a unit is a number, as a dozen is, or words that are no unit."""
+    return bool(unit) and ((known := read_unit(unit)) is None or not known.dimensions)
 
 
 def complex_value(node: Node, point: dict[str, float]) -> complex:

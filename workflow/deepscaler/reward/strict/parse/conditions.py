@@ -37,6 +37,7 @@ MARKER = re.compile(
 )
 EXPLANATION = re.compile(r"\W*(?:since|because|as|by|using|from)(?![A-Za-z])", re.I)
 CASE = re.compile(r"\W*(?:if|otherwise|else|only|iff)(?![A-Za-z])", re.I)
+CONDITIONS = re.compile(r"\b(?:for|when|whenever|if|only|provided|assuming)\b", re.I)
 OTHERWISE = re.compile(r"\W*(?:otherwise|else|(?:in |for )?all other cases|elsewhere)\W*", re.I)
 FILLERS = vocabulary(
     "for if when whenever where with such that so provided given assuming as long all any every each some is are be "
@@ -56,6 +57,9 @@ BRACKETS = frozenset((("open", "("), ("open", "[")))
 
 def split_condition(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     """What stands before a condition, and the condition; either may be empty."""
+    may_be_in_brackets = tokens[-1][0] == "close" and not COMPARISONS.isdisjoint([value for _, value in tokens])
+    if not may_be_in_brackets and QUANTIFIERS.isdisjoint(tokens) and all(kind != "text" for kind, _ in tokens):
+        return tokens, []
     depth = 0
     for position, token in enumerate(tokens):
         kind, value = token
@@ -164,6 +168,8 @@ def spelled(tokens: list[Token], words: list[str]) -> str:
 
 def definition(tokens: list[Token], read: Read) -> tuple[str, Node | None]:
     r"""The name and the value of `where \phi = \frac{1+\sqrt5}{2}`."""
+    if any(kind == "text" and CONDITIONS.search(text) for kind, text in tokens):
+        return "", None  # "for n = 1 only" defines nothing
     plain = [token for token in tokens if token[0] != "text"]
     if len(plain) < 3 or plain[0][0] != "letter" or outside(plain, RELATIONS) != ["="] or plain[1][1] != "=":
         return "", None

@@ -6,6 +6,7 @@ from deepscaler.reward.strict.parse.brackets import outside
 from deepscaler.reward.strict.parse.tokens import Token
 from deepscaler.reward.strict.text import phrases
 
+COLON: Token = ("operator", ":")
 NAME = re.compile(r"[A-Z][a-z]+")
 
 
@@ -25,6 +26,8 @@ def as_equation(tokens: list[Token]) -> list[Token]:
 def split_label(tokens: list[Token]) -> tuple[str, list[Token]]:
     """The label that `tokens` open with, and the others; an empty one where there is none or it says nothing."""
     if len(tokens) < 2 or tokens[0][0] not in ("text", "letter"):
+        return "", tokens
+    if tokens[0][0] == "letter" != tokens[1][0] and COLON not in tokens:
         return "", tokens
     start = next((index for index, (kind, _) in enumerate(tokens) if kind not in ("text", "letter")), len(tokens))
     spelled = "".join(value for _, value in tokens[:start])

@@ -96,7 +96,7 @@ def expression(tokens: list[Token]) -> Node:
 
 def read_numeral(tokens: list[Token]) -> Based | None:
     """`1011_2`, `(1011)_2` and `2A_{16}`."""
-    bare = [token for token in tokens if token[1] not in ("(", ")", "{", "}")]
+    bare = [token for token in tokens if token[1] not in ("(", ")", "{", "}")] if len(tokens) < 8 else []
     if len(bare) == 2 and bare[0][0] == "number" and bare[1][0] == "base":
         return Based(bare[0][1], bare[1][1])
     if len(bare) == 3 and [kind for kind, _ in bare] == ["number", "operator", "number"] and bare[1][1] == "_":

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from deepscaler.reward.strict.parse.tokens import Token
 from deepscaler.reward.strict.units import read_unit
 
+MAX_DEPTH = 3
+"""Fractions within each other."""
 REACH = 8
-"""Tokens before the first word among which a unit may begin, as in `\\mu\text{m}` and `\frac{\text{m}}{...}`."""
+"""Tokens before the first word among which a unit may begin: a letter such as a prefix, or a fraction's."""
 SYMBOLS = frozenset(("\\mu", "\\Omega", "\\AA", "k", "M_odot", "R_odot", "L_odot", "M_oplus", "R_oplus"))
 OWN_SYMBOLS = frozenset(symbol for symbol in SYMBOLS if "_o" in symbol or symbol == "\\AA")
 MARKS = frozenset((("operator", "'"), ("name", "circ"), *(("letter", symbol) for symbol in OWN_SYMBOLS)))
@@ -57,58 +59,84 @@ def may_begin(tokens: list[Token], start: int, letters: bool) -> bool:
     if kind == "operator" and value in ("'", "^"):
         return value == "'" or any(tokens[start : start + len(circle)] == circle for circle in CIRCLES)
     if (kind, value) == ("open", "("):
-        return tokens[start + 1][0] == "text" or tokens[start + 1] == ("name", "frac")
+        return any(each[0] == "text" or each == ("name", "frac") for each in tokens[start + 1 : start + 2])
     if kind == "letter":  # upright, as in \mathrm{N} \cdot \mathrm{m}, before another factor
         following = next((each[1] for each in tokens[start + 1 :] if each[1] not in "^{-}" and each[0] != "number"), "")
         return following in ("cdot", "*", "/")
     return (kind, value) == ("name", "frac")
 
 
-def unit_reading(tokens: list[Token], glue: bool = False) -> Reading | None:
+def unit_reading(tokens: list[Token], glue: bool = False, depth: int = 0) -> Reading | None:
     """The tokens as a unit's text, letters side by side as one word (`glue`); None where anything else is there."""
-    reading = Reading()
-    position = 0
+    reading, position = Reading(), 0
     while position < len(tokens):
-        kind, value = tokens[position]
-        circle = next((each for each in CIRCLES if tokens[position : position + len(each)] == each), None)
-        if circle is not None:
-            reading.text += "°"
-            reading.sure |= tokens[position + len(circle) :] in ([("letter", "C")], [("letter", "F")])
-            position += len(circle)
-            continue
-        if kind == "text":
-            glued = reading.text.endswith(("μ", "k", "°"))
-            reading.text += value.strip() if glued else f" {value}"
-            reading.sure |= any(map(str.isalpha, value))
-        elif kind == "letter":
-            symbol = value.replace("\\mu", "μ").replace("\\AA", "Å")
-            after_letter = position > 0 and tokens[position - 1][0] == "letter"
-            glued = reading.text.endswith(("μ", " k", "°")) or reading.text == "k" or (glue and after_letter)
-            reading.text += symbol if glued else f" {symbol}"
-            reading.sure |= value in OWN_SYMBOLS
-        elif (kind, value) == ("name", "frac"):
-            above, below = group(tokens, position + 1), group(tokens, position + 1 + len(group(tokens, position + 1)))
-            inside = [unit_reading(part[1:-1] if part[0][1] == "{" else part, glue) for part in (above, below) if part]
-            if len(inside) < 2 or inside[0] is None or inside[1] is None:
-                return None
-            reading.text += f" ({inside[0].text})/({inside[1].text})"
-            reading.sure |= inside[0].sure or inside[1].sure
-            position += len(above) + len(below)
-        elif kind == "operator" and value == "'":
-            reading.text += value
-            reading.sure = True
-        elif (kind, value) in (("operator", "*"), ("name", "cdot")):
-            reading.text += "*"
-        elif kind in ("open", "close") and value in "(){}":
-            reading.text += value if value in "()" else ""
-        elif kind == "number" or (kind == "operator" and value in "^/-"):
-            if kind == "number" and not (len(value) == 1 and tokens[position - 1][1] in ("^", "{", "-")):
-                return None
-            reading.text += value
-        else:
+        used = (
+            read_circle(reading, tokens, position)
+            or read_word(reading, tokens, position, glue)
+            or read_fraction(reading, tokens, position, glue, depth)
+            or read_sign(reading, tokens, position)
+        )
+        if not used:
             return None
-        position += 1
+        position += used
     return reading
+
+
+def read_circle(reading: Reading, tokens: list[Token], position: int) -> int:
+    """How many tokens the circle of a degree takes here; 0 where there is none."""
+    circle = next((each for each in CIRCLES if tokens[position : position + len(each)] == each), [])
+    if circle:
+        reading.text += "°"
+        reading.sure |= tokens[position + len(circle) :] in ([("letter", "C")], [("letter", "F")])
+    return len(circle)
+
+
+def read_word(reading: Reading, tokens: list[Token], position: int, glue: bool) -> int:
+    """How many tokens a word or a letter takes here, glued to a prefix before it; 0 where there is none."""
+    kind, value = tokens[position]
+    if kind not in ("text", "letter"):
+        return 0
+    after_letter = kind == "letter" and glue and position > 0 and tokens[position - 1][0] == "letter"
+    glued = after_letter or reading.text.endswith(("μ", " k", "°")) or reading.text == "k"
+    word = value.strip().replace("\\mu", "μ").replace("\\AA", "Å")
+    reading.text += word if glued else f" {word}"
+    reading.sure |= value in OWN_SYMBOLS or (kind == "text" and any(map(str.isalpha, value)))
+    return 1
+
+
+def read_fraction(reading: Reading, tokens: list[Token], position: int, glue: bool, depth: int) -> int:
+    """How many tokens a fraction of two units takes here; 0 where there is none."""
+    if tokens[position] != ("name", "frac") or depth > MAX_DEPTH:
+        return 0
+    above = group(tokens, position + 1)
+    below = group(tokens, position + 1 + len(above))
+    inside = [
+        unit_reading(part[1:-1] if part[0][1] == "{" else part, glue, depth + 1) for part in (above, below) if part
+    ]
+    if len(inside) < 2 or inside[0] is None or inside[1] is None:
+        return 0
+    reading.text += f" ({inside[0].text})/({inside[1].text})"
+    reading.sure |= inside[0].sure or inside[1].sure
+    return 1 + len(above) + len(below)
+
+
+def read_sign(reading: Reading, tokens: list[Token], position: int) -> int:
+    """Whether a prime, a sign between units, a bracket or an exponent stands here, as a number of tokens."""
+    kind, value = tokens[position]
+    if kind == "number":
+        if len(value) > 1 or position == 0 or tokens[position - 1][1] not in ("^", "{", "-"):
+            return 0
+        reading.text += value
+    elif (kind, value) in (("operator", "*"), ("name", "cdot")):
+        reading.text += "*"
+    elif kind == "operator" and value in "'^/-":
+        reading.text += value
+        reading.sure |= value == "'"
+    elif kind in ("open", "close") and value in "(){}":
+        reading.text += value if value in "()" else ""
+    else:
+        return 0
+    return 1
 
 
 def group(tokens: list[Token], start: int) -> list[Token]:

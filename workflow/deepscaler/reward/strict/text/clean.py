@@ -93,7 +93,8 @@ ABOUT = re.compile(
     r"(?:approximately|approx\.?|about|roughly|around) *+\} *(?=[0-9.-])"
 )
 ABOUT_INSIDE = re.compile(
-    r"(?<=[0-9A-Za-z)}]) *+\\text *+\{ *+\(?(?:or )?(?:approximately|approx\.?|about|roughly|around) ++(-?[0-9.]+) *+\)?\}"
+    r"(?<=[0-9A-Za-z)}]) *+\\text *+\{ *+\(?(?:or )?(?:approximately|approx\.?|about|roughly|around) ++"
+    r"(-?[0-9.]+) *+\)?\}"
 )
 ROW_SPACING = re.compile(r"(?<!\\)\\\\\*? *\[ *[-+]?[0-9.]+ *(?:pt|mm|cm|em|ex|in|bp|pc|sp|mu) *\]")
 TAG = re.compile(r"\\tag\*? *\{[^{}]*\}|\\(?:label|ref|eqref) *\{[^{}]*\}")
@@ -139,7 +140,7 @@ def clean(text: str) -> str:
         text = without_marks(text.rstrip(".")) or text
     if not text.isascii():
         text = fold_unicode(text)
-    if "{" in text or "\\" in text:
+    if "," in text or "\\!" in text:
         text = THIN_GROUP.sub("", text)
     if "10" in text:
         text = TIMES_TEN.sub(r"\\cdot ", text)
@@ -148,8 +149,9 @@ def clean(text: str) -> str:
     text = text.replace("\\$", " ¤ ").replace("$", " ")
     if text.startswith(" ¤") or text.endswith("¤ "):
         text = text.strip()
-    for old, new in ASCII_OPERATORS:
-        text = text.replace(old, new)
+    if "=" in text or "**" in text:
+        for old, new in ASCII_OPERATORS:
+            text = text.replace(old, new)
     text = fold_words(fold_decimals(text))
     if text[:1] in ("[", "]") and text[-1:] in ("[", "]"):
         text = FRENCH_INTERVAL.sub(usual_interval, text)
@@ -227,7 +229,7 @@ def plain_form(character: str) -> str:
 def fold_latex(text: str) -> str:
     if "[" in text:
         text = ROW_SPACING.sub(r"\\\\", text)
-    if "\\text" in text and ("pprox" in text or "about" in text or "ound" in text or "oughly" in text):
+    if "\\te" in text and ("pprox" in text or "about" in text or "ound" in text or "oughly" in text):
         text = ABOUT_INSIDE.sub(r" \\approx \1", ABOUT.sub(r"\1\\approx ", text))
     if "\\tag" in text or "\\label" in text:
         text = TAG.sub(" ", text)

@@ -6,4 +6,4 @@ WRAPPERS = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|mathit|mathsf|operatorname|emph|bf|rm)(?![A-Za-z])"
 )
 NO_BRACES = str.maketrans("{}", "  ")
-ARTICLE = re.compile(r"(?:an?|the) +(?=[a-z])", re.I)
+ARTICLE = re.compile(r"(?<![A-Za-z])(?:an?|the) +(?=[a-z])", re.I)

@@ -6,6 +6,7 @@ taken for a part of the answer, except for plural nouns behind a number, which n
 """
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 Role = Literal["idle", "unit", "changes", "unknown"]
@@ -28,7 +29,9 @@ CHANGING = vocabulary(
 """Words that make another statement of a number, or deny it."""
 CHANGING_PAIRS = re.compile(
     r"\b(?:at (?:least|most|minimum|maximum)|up to|(?:square|cube) of|sum of|product of|difference of|power of|"
-    r"log of|multiples? of|factors? of|divisors? of|times (?:the|pi|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|[a-z])\b|to the power|per cent of|"
+    r"log of|multiples? of|factors? of|divisors? of|"
+    r"times (?:the|pi|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|[a-z])\b|"
+    r"to the power|per cent of|"
     r"percent of|out of|as (?:many|much) as)\b"
 )
 IDLE = vocabulary(
@@ -82,6 +85,16 @@ def behind(phrase: str) -> Role:
         return "unit"
     counted = any(is_plural(word) or word in MASS_NOUNS for word in lowered)
     return "unit" if counted else "unknown"
+
+
+def says_nothing(phrase: str, role: Callable[[str], Role]) -> bool:
+    """Whether words at an end of an answer can go; a letter alone may be a symbol."""
+    words = WORD.findall(phrase)
+    if not words:
+        return not phrase.strip(" .,;:!")
+    if phrase.rstrip().endswith(":") or UNIT_SYMBOL.fullmatch(phrase.strip()):
+        return False  # a label; `in` and `min` are inches and minutes
+    return (len(words) > 1 or len(words[0]) > 1) and role(phrase) == "idle"
 
 
 def between(phrase: str) -> bool:

@@ -3,11 +3,13 @@
 import re
 
 from deepscaler.reward.strict.text.markup import ARTICLE, NO_BRACES, WRAPPERS
-from deepscaler.reward.strict.text.phrases import vocabulary
+from deepscaler.reward.strict.text.phrases import IDLE, vocabulary
 
 SENTENCE_WORD = re.compile(r"[a-z'-]+")
-NO_SENTENCE = re.compile(r"[^a-z ,.;:'!-]")
-NEGATIONS = vocabulary("not no never neither nor none cannot nobody without isn't doesn't")
+NO_SENTENCE = re.compile(r"[^a-z ,.;:'!()-]")
+NEGATIONS = vocabulary(
+    "not no never neither nor none cannot nobody without isn't doesn't wrong false incorrect impossible"
+)
 JOINERS = vocabulary("and or either but except")
 COPULAS = vocabulary("is are was were be")
 VERBS = COPULAS | vocabulary("has have had will wins won gets got does did can")
@@ -29,6 +31,7 @@ def says(gold: str, answer: str) -> bool:
         return words[0] == said[0] and not denied and opposite.isdisjoint(words) and JOINERS.isdisjoint(words)
     if not (NEGATIONS | JOINERS).isdisjoint(words):
         return False
-    named = words[-size:] == said and words[-size - 1] in COPULAS
-    subject = words[:size] == said and words[size] in VERBS
+    before, behind = words[:-size], words[size:]
+    named = words[-size:] == said and (before[-1] in COPULAS or IDLE.issuperset(before))
+    subject = words[:size] == said and (behind[0] in VERBS or IDLE.issuperset(behind))
     return named or subject or (words[:-1] == said and words[-1] in KINDS)

@@ -1,7 +1,10 @@
 """Numbers in words: `twenty-one`, `three quarters`, `two and a half`."""
 
+import re
+
 from deepscaler.reward.strict.text.markup import NO_BRACES, WRAPPERS
 
+DIGIT = re.compile(r"[0-9]")
 UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
@@ -14,7 +17,7 @@ SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6}
 
 def as_digits(text: str) -> str:
     """A whole number in words, in digits; other text as it is."""
-    if not (text[-1:].isalpha() or text.endswith("}")):
+    if not (text[-1:].isalpha() or text.endswith("}")) or DIGIT.search(text):
         return text
     words = WRAPPERS.sub("", text).translate(NO_BRACES).lower().replace("-", " ").split()
     if words and len(words) <= 12 and (fraction := fraction_in_words(words)) is not None:

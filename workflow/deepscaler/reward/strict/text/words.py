@@ -17,6 +17,10 @@ NAMED_CHOICE = re.compile(r"(?:option|choice|answer):?\(?([A-J])\)?", re.I)
 WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 LETTERS = re.compile(r"[^\W\d_]+(?:[-,'’&.][^\W\d_]+)*")
 CHOICE = re.compile(r"\(?([A-Ja-j])\)?")
+DENIED_CHOICE = re.compile(
+    r"\([A-J]\)\W*+(?:text\W*+)?(?:is|are|was|does|do|can|cannot|will)(?:n't)?\b.*\b(?:not|wrong|false|incorrect|never|impossible)\b"
+    r"|\([A-J]\)\W*+(?:text\W*+)?(?:cannot|\w+n't)\b"
+)
 CHOICE_WITH_TEXT = re.compile(
     r"(?:\(([A-J])\)|([A-J])(?:[.):]| -(?= (?:an? |the )?[A-Za-z]{3,})))(?:\s+(?!or\b)|(?=[A-Za-z]))[^+*×\s].*", re.S
 )
@@ -90,6 +94,8 @@ def compare_choice(gold: str, letter: str, answer: str, theirs: str) -> tuple[bo
     if is_choice and (
         named := CHOICE_WITH_TEXT.fullmatch(WRAPPERS.sub("", answer).replace("{", "").replace("}", "").strip())
     ):
+        if DENIED_CHOICE.search(answer):
+            return False, "choice: denied"
         letters = set(CHOICE_IN_BRACKETS.findall(answer)) | {named.group(1) or named.group(2)}
         return letters == {letter.upper()}, "choice: letter before its text"
     return None
