@@ -69,7 +69,7 @@ for own in [name for name in SCALES if name not in ("mini", "released", "paper")
         input:
             results_of(own),
         message:
-            "The results of a scale of your own are in results/"
+            f"The results of {own} are in results/{own}/"
 
 
 if workflow.is_main_process:  # a job's own Snakemake has a command line that nobody typed

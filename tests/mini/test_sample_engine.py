@@ -160,6 +160,17 @@ def test_a_finished_shard_is_put_back_without_an_engine(sampled):
     assert output.read_bytes() == before
 
 
+def test_another_scale_that_asks_the_same_draws_nothing(sampled):
+    (sampled / "config/scales/other.yaml").write_text("extends: tiny\ndescription: the same once more\n")
+    output = sampled / "work/other/thinking-1of1.parquet"
+    printed = deepscaler(
+        sampled, *("other" if word == "tiny" else word for word in sampling(sampled, "thinking", output))
+    )
+    assert "48 of them kept from before" in printed
+    assert "tokens/s" not in printed
+    assert rows_of(output) == rows_of(sampled / "work/thinking-1of1.parquet")
+
+
 def kept_lines(work: Path) -> int:
     drawn = next(work.glob(".kept/samples/*/*/drawn.jsonl"), None)
     return drawn.read_bytes().count(b"\n") if drawn else 0

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -166,7 +166,13 @@ def launched_by(pid: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
-    """Settings, a random base model, problems and prompts."""
+    return made_chain(root, tmp_path_factory.mktemp("chain"), RECIPE, STAGES, ("8k-1", "8k-2", "16k-1"))
+
+
+def made_chain(
+    root: Path, folder: Path, recipe: dict[str, Any], stages: dict[str, Any], segments: Iterable[str]
+) -> Chain:
+    """Settings, a random base model, problems, and the prompts of some segments."""
     import torch
     from deepscaler import settings
     from deepscaler.miniature.tokenizer import build_tokenizer
@@ -174,7 +180,7 @@ def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     from deepscaler.settings.models import Distilled
     from deepscaler.training.schedule_prompts import schedule_prompts
 
-    made = Chain(tmp_path_factory.mktemp("chain"))
+    made = Chain(folder)
     config = made.root / "config"
     for folder in ("defaults", "scales", "recipes"):
         (config / folder).mkdir(parents=True)
@@ -183,10 +189,10 @@ def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     for path in (root / "config").glob("*.yaml"):
         (config / path.name).symlink_to(path)
     scale = yaml.safe_load((root / "config" / "scales" / "mini.yaml").read_text())
-    scale["training"] = {"recipe": "tiny", "layout": STAGES, "keep_states": 3, "health": {"enabled": False}}
-    scale["evaluation"]["systems"] = ["mini-base", "deepscaler-8k", "deepscaler-16k"]
+    scale["training"] = {"recipe": "tiny", "layout": stages, "keep_states": 3, "health": {"enabled": False}}
+    scale["evaluation"]["systems"] = ["mini-base", *(f"deepscaler-{stage}" for stage in stages)]
     (config / "scales" / "tiny.yaml").write_text(yaml.safe_dump(scale))
-    (config / "recipes" / "tiny.yaml").write_text(yaml.safe_dump(RECIPE))
+    (config / "recipes" / "tiny.yaml").write_text(yaml.safe_dump(recipe))
     scale["training"]["recipe"] = "faster"
     (config / "scales" / "faster.yaml").write_text(yaml.safe_dump(scale))
     faster = {"extends": "tiny", "description": "Another rate", "optimizer": {"learning_rate": 6.0e-3}}
@@ -212,7 +218,7 @@ def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEEPSCALER_ROOT", str(made.root))
         settings.load.load_scale.cache_clear()
-        for segment in ("8k-1", "8k-2", "16k-1"):
+        for segment in segments:
             schedule_prompts(
                 scale_name="tiny",
                 segment_id=segment,

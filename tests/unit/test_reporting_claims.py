@@ -61,7 +61,7 @@ def test_expected_values_stand_in_the_paper(shared: Path) -> None:
     looked_up: list[str] = []
     for entry in claims().claims:
         sign = isinstance(entry.measure, Significance) or entry.expected == 0
-        if entry.scales == ["mini"] or entry.id in WORDS or sign:
+        if entry.scales == ["mini"] or entry.id in WORDS or sign or entry.section.startswith("not the paper's"):
             continue
         expected = entry.expected * (100 if entry.unit == "reward" else 1)
         spellings = (ALSO[entry.id],) if entry.id in ALSO else (f"{expected:g}", f"{expected:.1f}")

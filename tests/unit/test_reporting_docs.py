@@ -17,7 +17,7 @@ from deepscaler.reporting.compute.ledger_input import read_ledger
 from deepscaler.reporting.compute.plan import compare
 from deepscaler.settings.claims import claims
 
-TABLES = ("claims-mini", "claims-released", "claims-paper", "claims-arithmetic", "claims-unmeasured")
+TABLES = ("claims-mini", "claims-released", "claims-paper", "claims-others", "claims-arithmetic", "claims-unmeasured")
 
 
 def test_documents_are_up_to_date(root: Path) -> None:
@@ -111,8 +111,19 @@ def test_every_claim_is_in_one_table() -> None:
     assert sorted(found) == sorted(claim.id for claim in claims().claims)
 
 
+def test_the_ladder_has_every_scale_the_cheapest_first() -> None:
+    rows = [line.strip("| ").split(" | ") for line in BLOCKS["ladder"]().splitlines()[2:]]
+    names = [row[0].strip("`") for row in rows]
+    assert sorted(names) == settings.scale_names()
+    on_gpus = [name for name in names if settings.load_scale(name).device == "gpu"]
+    assert names[-len(on_gpus) :] == on_gpus
+    hours = [planned_hours(name)["total", ""][1] for name in on_gpus]
+    assert hours == sorted(hours)
+    assert all(name in row[-1] for name, row in zip(names, rows, strict=True)), "the command"
+
+
 def test_the_effort_is_what_the_plan_says() -> None:
-    assert set(claims().effort) == {"mini", "released", "paper"}
+    assert set(claims().effort) >= {"mini", "headline", "released", "paper"}
     for scale, effort in claims().effort.items():
         if settings.load_scale(scale).device == "cpu":
             seconds = estimate_processor(scale).seconds

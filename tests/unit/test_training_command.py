@@ -198,8 +198,12 @@ def parts_of(key: str, value: Any) -> list[tuple[str, Any, Callable[[Any], Any]]
 WORDS = {
     "importance_correction": ("none", "token", "sequence"),
     "loss_aggregation": ("token", "sequence"),
+    "limit": ("response", "sequence"),
     "zero_stage": (2, 3),
 }
+
+
+STAGE_OVERRIDES = ("learning_rate", "samples_per_prompt", "warmup_ratio", "kl_coefficient", "clip")
 
 
 def alternatives(key: str, value: Any) -> list[Any]:
@@ -212,7 +216,7 @@ def alternatives(key: str, value: Any) -> list[Any]:
     if isinstance(value, tuple):
         return [tuple(number + 0.5 for number in value)]
     if value is None:  # a stage that overrides nothing: the override would be another setting, with its own name
-        return [] if key in ("learning_rate", "samples_per_prompt") else [7]
+        return [] if key in STAGE_OVERRIDES else [7]
     return [f"other {value}"]
 
 

@@ -1,6 +1,7 @@
 """Every command that any scale and recipe can generate passes OpenRLHF's own parser, and says what the recipe says."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,9 @@ def scale_with(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
             for path in (root / "config").iterdir():
                 if path.name != "scales":
                     (copy / path.name).symlink_to(path)
-            (copy / "scales").mkdir()
+            shutil.copytree(root / "config" / "scales", copy / "scales")
         text = (root / "config" / "scales" / f"{scale}.yaml").read_text()
-        changed, lines = re.subn(r"^  recipe: \S+$", f"  recipe: {recipe}", text, flags=re.MULTILINE)
+        changed, lines = re.subn(r"(?<=\brecipe: )[\w-]+", recipe, text)
         assert lines == 1
         (copy / "scales" / f"{scale}.yaml").write_text(changed)
         monkeypatch.setenv("DEEPSCALER_ROOT", str(copy.parent))
@@ -66,15 +67,17 @@ def test_every_segment_of_every_scale_and_recipe_passes(scale: str, recipe: str,
     assert [segment.stage for segment in firsts] == [stage.name for stage in chosen.stages]
     for segment in firsts:  # the flags of a stage's segments are the same
         got, stage = resolved(scale, segment.id), chosen.stage(segment.stage)
-        assert got.rollout.max_new_tokens == stage.max_new_tokens
-        assert got.data.max_len == stage.max_new_tokens + chosen.rollout.max_prompt_tokens
+        own = chosen.rollout.limit == "response"
+        assert got.rollout.max_new_tokens == (stage.max_new_tokens if own else None)
+        assert got.data.max_len == stage.max_new_tokens + (chosen.rollout.max_prompt_tokens if own else 0)
         assert got.rollout.n_samples_per_prompt == chosen.samples_of(stage)
         updates = got.rollout.batch_size * got.rollout.n_samples_per_prompt / got.train.batch_size
         assert updates == chosen.updates_per_step
         assert got.ds.packing_samples
         assert got.train.dynamic_batch_enable
         assert got.algo.dynamic_filtering_enable == chosen.filtering.enabled
-        assert tuple(got.actor.eps_clip_low_high) == chosen.clip
+        assert tuple(got.actor.eps_clip_low_high) == (stage.clip or chosen.clip)
+        assert got.algo.kl.init_coef == chosen.kl_of(stage)
         assert got.actor.entropy_coef == chosen.entropy_bonus
 
 
@@ -137,6 +140,7 @@ def test_what_upstream_refuses_is_refused_with_its_words(flags: list[str], compl
         ),
         ({"filtering": {"draws": 2.0}}, "needs filtering.enabled"),
         ({"updates_per_step": 3}, "does not divide"),
+        ({"optimizer": {"warmup_ratio": 0.1}}, "has no warm-up"),
     ],
 )
 def test_contradictory_recipes_are_refused(change: dict[str, Any], complaint: str) -> None:

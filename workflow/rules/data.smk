@@ -128,7 +128,7 @@ rule decontaminate:
         benchmarks=lambda wildcards: expand(
             work("{scale}/benchmarks/{benchmark}.parquet"),
             scale=wildcards.scale,
-            benchmark=settings.load_scale(wildcards.scale).evaluation.suites["table"],
+            benchmark=dag.held_against(wildcards.scale),
         ),
     output:
         problems=work("{scale}/data/decontaminated.parquet"),

@@ -92,7 +92,7 @@ def stages_of(scale_name: str) -> tuple[Work, ...]:
                 gpus=layout.nodes * layout.gpus_per_node,
                 jobs=jobs,
                 save_steps=layout.save_steps,
-                reference=recipe.kl.coefficient > 0,
+                reference=recipe.kl_of(stage) > 0,
                 filtered=recipe.filtering.enabled,
             )
         )
@@ -103,6 +103,8 @@ REASONING_BASE = {"aime": (16400.0, 0.12), "math": (5450.0, 0.02), "other": (850
 REASONING_TRAINED = {"aime": (9700.0, 0.02), "math": (3100.0, 0.003), "other": (5500.0, 0.01)}
 """Benchmark → mean tokens and the share that a 32,768-token context cuts. AIME and MATH-500 of the base and of
 DeepScaleR: prime-rl's README; the other benchmarks and all shares are assumed."""
+CONTESTS = ("aime", "hmmt", "brumo", "cmimc")
+"""How the names of sets begin whose problems are as hard as AIME's [assumed of all but AIME]."""
 PLAIN = (800.0, 0.005)
 """Of systems without long reasoning, as the 7B ones [assumed]."""
 TRAINED_SYSTEMS = ("deepscaler-1.5b-preview",)
@@ -151,4 +153,4 @@ def answer_length(scale_name: str, system: str, benchmark: str) -> tuple[float, 
         return PLAIN
     trained = dag.checkpoint_of(scale_name, system) is not None or system in TRAINED_SYSTEMS
     table = REASONING_TRAINED if trained else REASONING_BASE
-    return table["aime" if "aime" in benchmark else "math" if "math-500" in benchmark else "other"]
+    return table["aime" if benchmark.startswith(CONTESTS) else "math" if "math-500" in benchmark else "other"]

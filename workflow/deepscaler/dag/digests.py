@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from deepscaler.dag import harmless
 from deepscaler.dag.chain import segment, segments
 from deepscaler.dag.harmless import Harmless
-from deepscaler.dag.systems import model_names, prompting_entry
+from deepscaler.dag.systems import held_against, model_names, prompting_entry
 from deepscaler.settings import benchmarks, load_recipe, load_scale, settings_digest, sources, systems
 from deepscaler.settings.models import Distilled
 from deepscaler.settings.recipe import Recipe
@@ -144,7 +144,7 @@ def deduplicate(scale_name: str) -> Decided:
 
 def decontaminate(scale_name: str) -> Decided:
     own = scale_settings(scale_name, harmless.curation("decontaminate", "embedding", "wording"))
-    return {**own, **suite_settings(scale_name, "table")}
+    return {**own, "benchmarks": held_against(scale_name)}
 
 
 def select_gradable(scale_name: str) -> Decided:

@@ -119,6 +119,7 @@ SCHEDULE_RECIPE: Harmless = RECIPE | dict.fromkeys(
         "rollout.temperature",
         "rollout.top_p",
         "rollout.max_prompt_tokens",
+        "rollout.limit",
         "filtering.enabled",
         "filtering.low",
         "filtering.high",
@@ -128,7 +129,11 @@ SCHEDULE_RECIPE: Harmless = RECIPE | dict.fromkeys(
 """For the order of the prompts."""
 STAGE_END: Harmless = {"steps": "a stage may grow at its end, while its learning rate is constant"}
 SCHEDULE_STAGE: Harmless = STAGE_END | dict.fromkeys(
-    ("max_new_tokens", "samples_per_prompt", "learning_rate"), ELSEWHERE
+    (
+        *("max_new_tokens", "samples_per_prompt"),
+        *("learning_rate", "warmup_ratio", "kl_coefficient", "clip"),
+    ),
+    ELSEWHERE,
 )
 
 EVALUATION: Harmless = RUNNING | {

@@ -28,6 +28,14 @@ def evaluated(scale_name: str) -> list[str]:
     return [name for name in load_scale(scale_name).evaluation.systems if not isinstance(systems()[name], Reported)]
 
 
+def held_against(scale_name: str) -> list[str]:
+    """Benchmarks whose problems must not be trained on, suite by suite."""
+    scale = load_scale(scale_name)
+    chosen = scale.curation.decontaminate.suites if scale.curation else []
+    found = (scale.evaluation.suites[suite] for suite in chosen if suite in scale.evaluation.suites)
+    return list(dict.fromkeys(name for names in found for name in names))
+
+
 def checkpoint_of(scale_name: str, system: str) -> str | None:
     """The segment whose checkpoint a sampled system is, or None when it is a model of models/."""
     if system in {candidate.id for candidate in segments(scale_name)}:

@@ -29,7 +29,8 @@ def count_of(what: str) -> int:
     arithmetic = [claim for claim in claims().claims if is_arithmetic(claim)]
     if not what.startswith("scale"):
         return len(arithmetic)
-    return sum(what.split("`")[1] in claim.scales for claim in claims().claims) - len(arithmetic)
+    scale = what.split("`")[1]
+    return sum(scale in claim.scales and not is_arithmetic(claim) for claim in claims().claims)
 
 
 def kinds() -> str:
@@ -143,13 +144,19 @@ def is_paper(claim: Claim) -> bool:
     return claim.scales == ["paper"]
 
 
+def is_of_another_rung(claim: Claim) -> bool:
+    """Of scales that check what the paper does not say."""
+    return bool(claim.scales) and not {"mini", "released", "paper"} & set(claim.scales)
+
+
 CLAIM_BLOCKS: dict[str, Callable[[], str]] = {
     "effort": effort,
     "claims-kinds": kinds,
     "claims-mini": claims_of(is_mini),
     "claims-released": claims_of(is_released),
     "claims-paper": claims_of(is_paper),
+    "claims-others": claims_of(is_of_another_rung),
     "claims-arithmetic": arithmetic,
     "claims-unmeasured": unmeasured,
 }
-"""A claim is in exactly one of the five tables."""
+"""A claim is in exactly one of the six tables."""

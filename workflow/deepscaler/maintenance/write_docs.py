@@ -5,23 +5,20 @@
 `--check` names the files that are out of date; a test and `make lint` run it.
 """
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from deepscaler import settings
 from deepscaler.errors import JobError, UserError, refuse_unknown
 from deepscaler.files import write_text
 from deepscaler.maintenance.claim_blocks import CLAIM_BLOCKS
+from deepscaler.maintenance.ladder_blocks import LADDER_BLOCKS
 from deepscaler.maintenance.markdown import markdown, reference
 from deepscaler.maintenance.miniature_blocks import MINIATURE_BLOCKS
 from deepscaler.maintenance.status_blocks import STATUS_BLOCKS
 from deepscaler.reporting.claims.results import number
-from deepscaler.reporting.compute.plan import plan
 from deepscaler.reporting.figures.size_figure import parameters, size_text
-from deepscaler.settings.claims import claims
 
 BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 PENDING = "*Not run yet.*\n"
@@ -108,41 +105,6 @@ def listed(items: list[str]) -> str:
     return f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def scales() -> str:
-    """Scale by scale: who, hardware, time and cost as planned, command, results."""
-    rows = []
-    for scale, effort in claims().effort.items():
-        planned: dict[str, Any] = json.loads(plan(scale=scale, changes=[], from_run=None, as_json=True))
-        hours = planned.get("elapsed_hours", planned["gpu_hours"])
-        time = f"{60 * hours['expected']:.0f} minutes ({60 * hours['low']:.0f}–{60 * hours['high']:.0f})"
-        if planned["device"] == "gpu":
-            time = f"{hours['expected']:,.0f} A100-hours ({hours['low']:,.0f}–{hours['high']:,.0f})"
-        cost = f"${planned['dollars']['expected']:,.0f}"
-        if scale == "paper":
-            stated = {claim.id: claim.expected for claim in claims().claims}
-            time += f"; the paper's took {stated['gpu-hours']:,.0f}"
-            cost += f"; the paper's ${stated['dollars']:,.0f}"
-        who, hardware, results = ABOUT[scale]
-        rows.append([f"`{scale}`", who, hardware, time, cost, f"`{effort.command}`", results])
-    return markdown(["scale", "what is real, for whom", "hardware", "time", "cost", "command", "results"], rows)
-
-
-ABOUT = {
-    "mini": (
-        "everything, with a tiny model and synthetic problems; for anyone",
-        "2 CPU cores, 10 GB of memory",
-        "`results/mini/`",
-    ),
-    "released": (
-        "the published weights of the paper's table, evaluated; for a reviewer",
-        "one GPU of 24 GB or more with bf16 (compute capability 8.0), or SLURM",
-        "`results/released/`",
-    ),
-    "paper": ("everything; for a group", "8, then 32 A100-80GB, SLURM", "`results/paper/`, `results/table.csv`"),
-}
-"""Scale → what it is, and where."""
-
-
 def mini_compute() -> str:
     """What the reference run took, a line a rule that mattered."""
     results = reference("mini")
@@ -168,9 +130,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "mini-results": mini_results,
     "mini-cost": mini_cost,
     "mini-size": mini_size,
-    "scales": scales,
     "mini-compute": mini_compute,
     **CLAIM_BLOCKS,
+    **LADDER_BLOCKS,
     **MINIATURE_BLOCKS,
     **STATUS_BLOCKS,
 }

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from deepscaler.reward.verdicts import Mode
-from deepscaler.settings.base import Name, Strict, check_origin, check_repository
+from deepscaler.settings.base import Name, Strict, Word, check_origin, check_repository
 from deepscaler.settings.grading import Grading
 
 
@@ -195,6 +195,8 @@ class Deduplicate(Strict):
 
 
 class Decontaminate(Strict):
+    suites: list[Word]
+    """Whose problems must not be trained on; one that a scale does not have says nothing there."""
     threshold: float = Field(gt=0, le=1)
     """Cosine similarity from which a pair counts, where its answers or its numbers agree."""
     threshold_same_answer: float = Field(gt=0, le=1)

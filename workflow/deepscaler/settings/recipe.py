@@ -14,8 +14,9 @@ class Optimizer(Strict):
     betas: tuple[float, float]
     epsilon: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
-    schedule: Literal["constant", "cosine_with_min_lr", "linear"]
+    schedule: Literal["constant", "constant_with_warmup", "cosine_with_min_lr", "linear"]
     warmup_ratio: float = Field(ge=0, le=1)
+    """Share of a stage's updates over which the learning rate rises; `constant` alone has no rise."""
     max_grad_norm: float = Field(gt=0)
 
 
@@ -47,6 +48,8 @@ class Rollout(Strict):
     temperature: float = Field(gt=0)
     top_p: float = Field(gt=0, le=1)
     max_prompt_tokens: int = Field(gt=0)
+    limit: Literal["response", "sequence"]
+    """What a stage's `max_new_tokens` bounds: the response, or prompt and response together."""
 
 
 class Reward(Strict):
@@ -84,6 +87,10 @@ class Stage(Strict):
     samples_per_prompt: int | None = None
     """Overrides the rollout's, as the paper's 16K and 24K stages do."""
     learning_rate: float | None = None
+    warmup_ratio: float | None = Field(default=None, ge=0, le=1)
+    kl_coefficient: float | None = Field(default=None, ge=0)
+    clip: tuple[float, float] | None = None
+    """These four override the optimizer's, the KL's and the recipe's own."""
 
 
 class Recipe(Strict):
@@ -116,6 +123,13 @@ class Recipe(Strict):
         return self
 
     @model_validator(mode="after")
+    def warm_ups_are_scheduled(self) -> "Recipe":
+        ratios = [self.optimizer.warmup_ratio, *(stage.warmup_ratio or 0.0 for stage in self.stages)]
+        if self.optimizer.schedule == "constant" and any(ratios):
+            raise ValueError("schedule `constant` has no warm-up; `constant_with_warmup` has one")
+        return self
+
+    @model_validator(mode="after")
     def group_advantages_are_normalised(self) -> "Recipe":
         if self.advantage.estimator == "group_norm" and not self.advantage.std_normalisation:
             raise ValueError("group_norm divides by the group's deviation; without it, the estimator is dr_grpo")
@@ -127,6 +141,9 @@ class Recipe(Strict):
 
     def samples_of(self, stage: Stage) -> int:
         return stage.samples_per_prompt or self.rollout.samples_per_prompt
+
+    def kl_of(self, stage: Stage) -> float:
+        return self.kl.coefficient if stage.kl_coefficient is None else stage.kl_coefficient
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)

@@ -132,8 +132,10 @@ class RunErrors:
 
 
 def tests(column: str) -> list[Benchmark]:
-    """The test sets of a column of the table; all of them for `average`."""
-    names = settings.load_scale(SCALE).evaluation.suites["table"]
+    """The test set of a column; all of the table for `average`."""
+    suites = settings.load_scale(SCALE).evaluation.suites
+    chosen = [suites["table"]] if column == "average" else suites.values()
+    names = dict.fromkeys(name for suite in chosen for name in suite)
     return [test for test in map(settings.benchmarks().__getitem__, names) if column in (test.column, "average")]
 
 

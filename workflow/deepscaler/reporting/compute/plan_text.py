@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from deepscaler.text import amount
 from deepscaler.training.watch.budget import how_to_approve
 
 Json = dict[str, Any]
@@ -65,7 +66,7 @@ def evaluation_lines(data: Json) -> list[str]:
                 str(len(entries)),
                 str(sum(entry["jobs"] for entry in entries)),
                 f"{sum(entry['samples'] for entry in entries):,}",
-                f"{sum(entry['gpu_hours']['expected'] for entry in entries):,.0f}",
+                amount(sum(entry["gpu_hours"]["expected"] for entry in entries)),
             ]
         )
     return table(rows)
@@ -76,10 +77,10 @@ def total_lines(data: Json) -> list[str]:
     budget = data["budget"]
     trains = bool(data["training"]["stages"])
     jobs = sum(entry["jobs"] for entry in data["evaluation"]["systems"])
-    one = "" if trains else f" on {jobs} GPUs at once ({hours['expected'] / 24:.1f} on one)"
+    one = "" if trains else f" on {jobs} GPUs at once ({wall_time(hours['expected'])} on one)"
     lines = [
-        f"In all: {hours['expected']:,.0f} GPU-hours ({span(hours)}), ${dollars['expected']:,.0f} "
-        f"({span(dollars)}), {wall['expected'] / 24:.1f} days without queues{one}, {disk['total']:,} GB of disk.",
+        f"In all: {amount(hours['expected'])} GPU-hours ({span(hours)}), ${amount(dollars['expected'])} "
+        f"({span(dollars)}), {wall_time(wall['expected'])} without queues{one}, {disk['total']:,} GB of disk.",
         f"Finished samples are kept by hard links; a file system without them takes {disk['samples']:,} GB more.",
     ]
     if not budget["approved"]:
@@ -161,7 +162,11 @@ def comparison_lines(data: Json) -> list[str]:
 
 
 def span(values: Json) -> str:
-    return f"{values['low']:,.0f}–{values['high']:,.0f}"
+    return f"{amount(values['low'])}–{amount(values['high'])}"
+
+
+def wall_time(hours: float) -> str:
+    return f"{hours / 24:.1f} days" if hours >= 24 else f"{amount(hours)} hours"
 
 
 def table(rows: list[list[str]], text_columns: int = 1) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deepscaler.dag.chain import Segment, layout
 from deepscaler.settings import load_recipe, load_scale
-from deepscaler.settings.recipe import Recipe, Stage
+from deepscaler.settings.recipe import Recipe, Rollout, Stage
 from deepscaler.settings.scale import Layout
 
 LEVELS = {"none": "token", "token": "token", "sequence": "seq"}
@@ -69,7 +69,7 @@ def explained_flags(scale_name: str, segment: Segment, paths: SegmentPaths) -> l
         *file_flags(paths),
         *state_flags(segment.stage, layout(scale_name, segment.stage), settings.training.keep_states),
         *rollout_flags(recipe, stage),
-        *objective_flags(recipe),
+        *objective_flags(recipe, stage),
         *optimizer_flags(recipe, stage),
         *layout_flags(segment.stage, layout(scale_name, segment.stage)),
         *precision_flags(recipe),
@@ -108,19 +108,16 @@ def state_flags(stage: str, layout: Layout, keep: int) -> list[Flag]:
 
 
 def rollout_flags(recipe: Recipe, stage: Stage) -> list[Flag]:
-    """`max_len` bounds prompt and response together, so the limits add up."""
+    """`max_len` bounds prompt and response together: the limits of both add up, unless a stage's is of the two."""
     rollout, samples = recipe.rollout, recipe.samples_of(stage)
     samples_key = key_of(stage, "samples_per_prompt", otherwise="rollout.samples_per_prompt")
-    response_key = f"stages.{stage.name}.max_new_tokens"
     batch = rollout.prompts_per_step * samples // recipe.updates_per_step
-    total = rollout.max_prompt_tokens + stage.max_new_tokens
     flags = [
         Flag("--rollout.batch_size", (str(rollout.prompts_per_step),), recipe=("rollout.prompts_per_step",)),
         Flag("--rollout.n_samples_per_prompt", (str(samples),), recipe=(samples_key,)),
         Flag("--rollout.temperature", (number(rollout.temperature),), recipe=("rollout.temperature",)),
         Flag("--rollout.top_p", (number(rollout.top_p),), recipe=("rollout.top_p",)),
-        Flag("--rollout.max_new_tokens", (str(stage.max_new_tokens),), recipe=(response_key,)),
-        Flag("--data.max_len", (str(total),), recipe=("rollout.max_prompt_tokens", response_key), reason="their sum"),
+        *length_limits(rollout, stage),
         Flag(
             "--train.batch_size",
             (str(batch),),
@@ -140,8 +137,25 @@ def rollout_flags(recipe: Recipe, stage: Stage) -> list[Flag]:
     return flags
 
 
-def objective_flags(recipe: Recipe) -> list[Flag]:
+def length_limits(rollout: Rollout, stage: Stage) -> list[Flag]:
+    """Where prompt and response share a limit, upstream gives each response what its prompt leaves of it."""
+    limit, key = stage.max_new_tokens, f"stages.{stage.name}.max_new_tokens"
+    if rollout.limit == "sequence":
+        why = "prompt and response together"
+        return [Flag("--data.max_len", (str(limit),), recipe=("rollout.limit", key), reason=why)]
+    keys = ("rollout.limit", "rollout.max_prompt_tokens", key)
+    return [
+        Flag("--rollout.max_new_tokens", (str(limit),), recipe=("rollout.limit", key)),
+        Flag("--data.max_len", (str(rollout.max_prompt_tokens + limit),), recipe=keys, reason="their sum"),
+    ]
+
+
+def objective_flags(recipe: Recipe, stage: Stage) -> list[Flag]:
     advantage, kl = recipe.advantage, recipe.kl
+    kl_key, clip_key = (
+        key_of(stage, "kl_coefficient", otherwise="kl.coefficient"),
+        key_of(stage, "clip", otherwise="clip"),
+    )
     corrected = advantage.importance_correction != "none"
     bounds, within = (advantage.importance_bounds, advantage.importance_range) if corrected else UNCORRECTED
     level = LEVELS[advantage.importance_correction]
@@ -162,9 +176,9 @@ def objective_flags(recipe: Recipe) -> list[Flag]:
             recipe=(*correction, *(["advantage.importance_range"] if corrected else [])),
             reason=watched,
         ),
-        Flag("--algo.kl.init_coef", (number(kl.coefficient),), recipe=("kl.coefficient",)),
+        Flag("--algo.kl.init_coef", (number(recipe.kl_of(stage)),), recipe=(kl_key,)),
         Flag("--algo.kl.estimator", (kl.estimator,), recipe=("kl.estimator",)),
-        Flag("--actor.eps_clip_low_high", tuple(map(number, recipe.clip)), recipe=("clip",)),
+        Flag("--actor.eps_clip_low_high", tuple(map(number, stage.clip or recipe.clip)), recipe=(clip_key,)),
         fixed("--actor.policy_loss_type", "ppo", reason="the clipped ratio of PPO, which GRPO uses"),
         Flag("--actor.loss_agg_mode", (AGGREGATIONS[recipe.loss_aggregation],), recipe=("loss_aggregation",)),
     ]
@@ -195,6 +209,8 @@ def optimizer_flags(recipe: Recipe, stage: Stage) -> list[Flag]:
     optimizer = recipe.optimizer
     rate = number(stage.learning_rate or optimizer.learning_rate)
     rate_key = key_of(stage, "learning_rate", otherwise="optimizer.learning_rate")
+    warmup = optimizer.warmup_ratio if stage.warmup_ratio is None else stage.warmup_ratio
+    warmup_key = key_of(stage, "warmup_ratio", otherwise="optimizer.warmup_ratio")
     return [
         fixed("--actor.optim", "adam", reason="AdamW, the original's optimizer"),
         Flag("--actor.adam.lr", (rate,), recipe=(rate_key,)),
@@ -202,7 +218,7 @@ def optimizer_flags(recipe: Recipe, stage: Stage) -> list[Flag]:
         Flag("--actor.adam.eps", (number(optimizer.epsilon),), recipe=("optimizer.epsilon",)),
         Flag("--actor.adam.weight_decay", (number(optimizer.weight_decay),), recipe=("optimizer.weight_decay",)),
         Flag("--actor.lr_scheduler", (optimizer.schedule,), recipe=("optimizer.schedule",)),
-        Flag("--actor.lr_warmup_ratio", (number(optimizer.warmup_ratio),), recipe=("optimizer.warmup_ratio",)),
+        Flag("--actor.lr_warmup_ratio", (number(warmup),), recipe=(warmup_key,)),
         Flag("--actor.max_norm", (number(optimizer.max_grad_norm),), recipe=("optimizer.max_grad_norm",)),
     ]
 
@@ -251,7 +267,7 @@ def precision_flags(recipe: Recipe) -> list[Flag]:
 
 def key_of(stage: Stage, key: str, otherwise: str) -> str:
     """The key of a value that a stage may override."""
-    return f"stages.{stage.name}.{key}" if getattr(stage, key) else otherwise
+    return f"stages.{stage.name}.{key}" if getattr(stage, key) is not None else otherwise
 
 
 def number(value: float) -> str:
