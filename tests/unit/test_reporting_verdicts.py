@@ -12,7 +12,7 @@ import numpy as np
 import own_settings
 import pytest
 from deepscaler import records, settings
-from deepscaler.errors import UserError
+from deepscaler.errors import JobError, UserError
 from deepscaler.evaluation import sample, sample_rounds
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.reporting.verdicts import answers as answers_module
@@ -68,7 +68,7 @@ def refusal(claim, scale):
 
 def test_a_claim_of_another_scale_is_refused_with_its_own(root):
     [claim] = [claim for claim in claims(root / "config/claims.yaml").claims if claim.id == "aime-gain"]
-    with pytest.raises(UserError, match="it is checked at scale released or paper"):
+    with pytest.raises(UserError, match=r"it is checked at scale .*released or paper"):
         quantity_of(claim, "mini")
 
 
@@ -361,6 +361,15 @@ def test_without_weights_the_command_that_brings_them_is_said(machine):
     (machine.folder / "work/mini/checkpoints/24k-1/checkpoint.json").unlink()
     with pytest.raises(UserError, match=r"snakemake work/mini/checkpoints/24k-1/checkpoint\.json`"):
         machine.verify("mini-learns")
+
+
+def test_an_engines_process_that_fails_has_said_why(tmp_path, capfd):
+    wanted = {tmp_path / "first.parquet": range(4)}
+    with pytest.raises(JobError, match="sampling mini-base failed.*its own message stands above"):
+        sample_rounds.draw_rounds("mini", "mini-base", tmp_path / "model.json", wanted, tmp_path / "samples.parquet")
+    printed = capfd.readouterr()
+    assert f"deepscaler: no manifest of a model [{tmp_path}/model.json]" in printed.err
+    assert printed.out == ""
 
 
 def test_unknown_claims_and_no_claims_at_all(machine):
