@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import tiny_hub
+import yaml
 from deepscaler import records
 from tiny_hub import COMMIT, SYSTEMS
 
@@ -173,3 +174,37 @@ def test_another_scale_that_asks_the_same_draws_nothing(sampled):
 def kept_lines(work: Path) -> int:
     drawn = next(work.glob(".kept/samples/*/*/drawn.jsonl"), None)
     return drawn.read_bytes().count(b"\n") if drawn else 0
+
+
+def test_verify_draws_what_a_verdict_needs_and_sample_finds_it(fetched):
+    """Random weights are right one time in some hundred: below 60 % is clear at once, below 5 % after some batches."""
+    work = "work/verified"
+    shutil.copytree(fetched / "work/models", fetched / work / "tiny/models")
+    for name in ("first", "second"):
+        target = fetched / work / f"tiny/benchmarks/{name}.parquet"
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(fetched / f"work/{name}.parquet", target)
+    claims = fetched / "claims.yaml"
+    claims.write_text(own_claims(fetched / "config/claims.yaml", clear=60, close=5))
+    clear = ("verify", "clear", "--scale", "tiny", "--claims", claims)
+    printed = deepscaler(fetched, *clear, work=work)
+    assert "drawing samples 1 to 4 of thinking" in printed
+    assert "clear: met by " in printed
+    printed = deepscaler(fetched, "verify", "close", *clear[2:], "--samples", 6, code=4, work=work)
+    assert "drawing samples 5 to 6 of thinking" in printed
+    assert "close: not decided by 6 samples a problem: " in printed
+    output = fetched / work / "tiny/samples/thinking/table-1of1.parquet"
+    model = fetched / work / "tiny/models/thinking/model.json"
+    command = [model if str(part).endswith("model.json") else part for part in sampling(fetched, "thinking", output)]
+    assert "48 samples, 48 of them kept from before" in deepscaler(fetched, *command, work=work)
+    assert "0 core-hours were used" in deepscaler(fetched, *clear, work=work)
+
+
+def own_claims(path: Path, **most: float) -> str:
+    """A file of claims with some about the average of `thinking`."""
+    content = yaml.safe_load(path.read_text())
+    common = {"statement": "s", "section": "s", "scales": ["tiny"], "comparison": "at_most", "unit": "%", "reason": "r"}
+    measure = {"of": "table", "system": "thinking", "column": "average"}
+    content["claims"] = [{"id": name, "expected": value, "measure": measure, **common} for name, value in most.items()]
+    content["effort"]["tiny"] = content["effort"]["mini"]
+    return yaml.safe_dump(content)

@@ -254,6 +254,7 @@ def claim_file(entries: list[dict[str, object]], scales: tuple[str, ...] = ("min
     """The content of a file of claims: what the repository's own assumes, and these."""
     effort = {"command": "make mini", "human_minutes": 1, "machine_hours": 1, "machine": "laptop"}
     return {
+        "verify": {"error": 0.05, "batch": 4, "samples": 64},
         "effort": dict.fromkeys(scales, effort),
         "arithmetic": effort | {"machine_hours": 0},
         "varies": claims().varies.model_dump(mode="json"),

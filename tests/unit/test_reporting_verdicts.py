@@ -12,7 +12,7 @@ import numpy as np
 import own_settings
 import pytest
 from deepscaler import records, settings
-from deepscaler.errors import UserError
+from deepscaler.errors import JobError, UserError
 from deepscaler.evaluation import sample, sample_rounds
 from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.reporting.verdicts import answers as answers_module
@@ -26,7 +26,6 @@ from sampling_checkout import forget
 
 PROBLEMS = 4
 """Of each of the five sets."""
-CHANCES = {"mini-base": 0.1, "deepscaler-24k": 0.8}
 
 
 def claim_of(measure, expected, comparison="within", **further):
@@ -68,7 +67,7 @@ def refusal(claim, scale):
 
 def test_a_claim_of_another_scale_is_refused_with_its_own(root):
     [claim] = [claim for claim in claims(root / "config/claims.yaml").claims if claim.id == "aime-gain"]
-    with pytest.raises(UserError, match="it is checked at scale released or paper"):
+    with pytest.raises(UserError, match=r"it is checked at scale .*released or paper"):
         quantity_of(claim, "mini")
 
 
@@ -174,7 +173,8 @@ class Machine:
     """A checkout with two systems, and an engine that is right by chance."""
 
     def __init__(self, root, folder, monkeypatch):
-        self.folder, self.asked, self.fail_after, self.patch = folder, [], None, monkeypatch
+        self.folder, self.asked, self.fail_after = folder, [], None
+        self.chances = {"mini-base": 0.1, "deepscaler-24k": 0.8}
         shutil.copytree(root / "config", folder / "config")
         monkeypatch.setenv("DEEPSCALER_ROOT", str(folder))
         monkeypatch.setattr(settings, "site", own_settings.site)
@@ -216,7 +216,7 @@ class Machine:
             if len(self.asked) == self.fail_after:
                 raise KeyboardInterrupt
             self.asked.append((system, request.id))
-            right = np.random.default_rng([request.seed, len(system)]).random() < CHANCES[system]
+            right = np.random.default_rng([request.seed, len(system)]).random() < self.chances[system]
             yield (
                 request,
                 {
@@ -228,8 +228,11 @@ class Machine:
 
     def claim(self, expected, comparison="at_least"):
         """Another file of claims, with one about the trained system's average."""
+        return self.file_with(claim_of(cell(), expected, comparison))
+
+    def file_with(self, claim):
         text = (self.folder / "config/claims.yaml").read_text()
-        own = claim_of(cell(), expected, comparison).model_dump(mode="json", exclude_none=True)
+        own = claim.model_dump(mode="json", exclude_none=True)
         path = self.folder / "claims.yaml"
         path.write_text(text.replace("\nclaims:\n", f"\nclaims:\n  - {json.dumps(own)}\n"))
         return path
@@ -279,6 +282,14 @@ def test_a_close_claim_is_not_decided_and_goes_on_where_it_was(machine, capsys):
     assert "8 samples a problem are the most that is allowed" in said
     assert machine.verify("own", claims=close, samples=12) == 4
     assert len(machine.asked) == len(set(machine.asked)) == 12 * ROUND
+
+
+def test_a_mean_of_answers_of_which_there_are_none(machine):
+    """Nobody is right: the mean length of right answers is not known, and said to be so."""
+    machine.chances["mini-base"] = 0.0
+    lengths = machine.file_with(claim_of(tokens(answers="right"), 60, tolerance=15))
+    assert machine.verify("own", claims=lengths, samples=8) == 4
+    assert (machine.record("own")["estimate"], machine.record("own")["interval"][1]) == (None, None)
 
 
 def test_a_killed_run_resumes_and_ends_alike(machine, tmp_path, root, monkeypatch):
@@ -361,6 +372,15 @@ def test_without_weights_the_command_that_brings_them_is_said(machine):
     (machine.folder / "work/mini/checkpoints/24k-1/checkpoint.json").unlink()
     with pytest.raises(UserError, match=r"snakemake work/mini/checkpoints/24k-1/checkpoint\.json`"):
         machine.verify("mini-learns")
+
+
+def test_an_engines_process_that_fails_has_said_why(tmp_path, capfd):
+    wanted = {tmp_path / "first.parquet": range(4)}
+    with pytest.raises(JobError, match=r"sampling mini-base failed.*its own message stands above"):
+        sample_rounds.draw_rounds("mini", "mini-base", tmp_path / "model.json", wanted, tmp_path / "samples.parquet")
+    printed = capfd.readouterr()
+    assert f"deepscaler: no manifest of a model [{tmp_path}/model.json]" in printed.err
+    assert printed.out == ""
 
 
 def test_unknown_claims_and_no_claims_at_all(machine):

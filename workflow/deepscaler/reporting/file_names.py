@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deepscaler import settings
+from deepscaler import dag, settings
 
 WORK = "work/"
 """How the name of a file under the work root starts, wherever a site has that."""
@@ -24,3 +24,10 @@ def path_of(name: str) -> Path:
     if name.startswith(WORK):
         return root / settings.site().work / name.removeprefix(WORK)
     return root / name
+
+
+def manifest_name(scale: str, system: str) -> str:
+    """The file that stands for the weights of a system."""
+    segment = dag.checkpoint_of(scale, system)
+    place = f"checkpoints/{segment}/checkpoint.json" if segment else f"models/{system}/model.json"
+    return f"work/{scale}/{place}"

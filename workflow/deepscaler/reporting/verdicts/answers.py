@@ -11,8 +11,7 @@ from deepscaler.errors import UserError
 from deepscaler.evaluation.requests import read_problems
 from deepscaler.evaluation.sample import Sampled, sampled
 from deepscaler.evaluation.sample_rounds import Wanted, draw_rounds, kept_answers, requests_of
-from deepscaler.reporting.file_names import path_of
-from deepscaler.reporting.provenance.verification.files import manifest_name
+from deepscaler.reporting.file_names import manifest_name, path_of
 from deepscaler.reward.pool import GradingPool
 
 Graded = dict[str, Any]

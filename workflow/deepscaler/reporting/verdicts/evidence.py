@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deepscaler.evaluation.confidence_sequence import Array, ConfidenceSequence, confidence_sequence
 from deepscaler.evaluation.sequential_design import Design
-from deepscaler.reporting.verdicts.quantity import Quantity, Term, bounds
+from deepscaler.reporting.verdicts.quantity import Quantity, bounds
 from deepscaler.settings.claims import Claim
 
 Rounds = NDArray[np.bool_]
@@ -49,18 +49,16 @@ class Evidence:
     @cached_property
     def of_mean(self) -> ConfidenceSequence:
         """Of a value that is no quotient."""
-        low, high = self.range_of(self.quantity.terms)
+        low, high = self.quantity.range_of(self.quantity.terms)
         constant = self.quantity.constant
         return confidence_sequence(self.numerator, self.weights, low + constant, high + constant, self.claim.expected)
-
-    def range_of(self, terms: tuple[Term, ...]) -> tuple[float, float]:
-        return self.quantity.range_of(terms)
 
     def log_capital(self, value: float) -> tuple[Array, Array]:
         """After each round, of the bets that the claim's value is above, and that it is below `value`."""
         if self.denominator is None:
             return self.of_mean.log_capital(value)
-        (low, high), (least, most) = self.range_of(self.quantity.terms), self.range_of(self.quantity.divisors)
+        low, high = self.quantity.range_of(self.quantity.terms)
+        least, most = self.quantity.range_of(self.quantity.divisors)
         rest = self.numerator - value * self.denominator
         return confidence_sequence(rest, self.weights, low - value * most, high - value * least, 0.0).log_capital(0.0)
 
@@ -82,7 +80,7 @@ class Evidence:
         return ("met" if met[decided[0]] else "outside"), int(decided[0]) + 1
 
     def interval(self) -> tuple[float, float]:
-        """The values that no bet excludes; its ends are as good as infinite where a quotient's divisor may be 0."""
+        """The values that no bet excludes; a quotient's has no upper end while its divisor may be 0."""
         if self.denominator is None:
             lower, upper = self.of_mean.limits(self.error)
             return float(lower[-1]), float(upper[-1])
@@ -110,11 +108,11 @@ class Evidence:
     def design(self) -> Design:
         """How far further rounds would go, by what the answers so far vary."""
         scale, values = 1.0, self.numerator
-        low, high = self.range_of(self.quantity.terms)
+        low, high = self.quantity.range_of(self.quantity.terms)
         if self.denominator is not None:
             scale = float((self.denominator @ self.weights).mean()) or 1.0
             values = (self.numerator - self.estimate * self.denominator) / scale
-            least, most = self.range_of(self.quantity.divisors)
+            least, most = self.quantity.range_of(self.quantity.divisors)
             low, high = (low - self.estimate * most) / scale, (high - self.estimate * least) / scale
         within = values.var(axis=0, ddof=1) if self.rounds > 1 else np.full(values.shape[1], (high - low) ** 2 / 8)
         error = sqrt(float(np.square(self.weights) @ within))

@@ -49,8 +49,10 @@ class Inquiry:
         return Evidence(self.claim, quantity, numerator, denominator, self.weights, self.error)
 
     def needed(self, evidence: Evidence | None, most: int) -> int | None:
-        """Rounds that would decide the claim if its value is what is estimated; None if more than `most`."""
-        return rounds_to_decide(evidence.design(), evidence.estimate, most) if evidence else None
+        """Rounds that would decide the claim if its value is what is estimated; None if more, or nothing is known."""
+        if evidence is None or not np.isfinite(evidence.estimate):
+            return None
+        return rounds_to_decide(evidence.design(), evidence.estimate, most)
 
     def next_rounds(self, evidence: Evidence | None, limits: Verification) -> int:
         """How many rounds to have after the next batch: what is needed, but no more than twice as many as there are."""

@@ -8,20 +8,13 @@ from deepscaler.errors import UserError
 from deepscaler.files import read_json, sha256
 from deepscaler.folders import is_within
 from deepscaler.records import Checkpoint
-from deepscaler.reporting.file_names import path_of
+from deepscaler.reporting.file_names import manifest_name, path_of
 from deepscaler.reporting.provenance.lineage import Lineage, Source
 from deepscaler.reporting.provenance.record_provenance import MANIFESTS
 from deepscaler.training.run import checkpoint, kept_rollouts
 
 SHOWN = 12
 """Digits of a digest in messages."""
-
-
-def manifest_name(scale: str, system: str) -> str:
-    """The file that stands for the weights of a system."""
-    segment = dag.checkpoint_of(scale, system)
-    place = f"checkpoints/{segment}/checkpoint.json" if segment else f"models/{system}/model.json"
-    return f"work/{scale}/{place}"
 
 
 class Files:

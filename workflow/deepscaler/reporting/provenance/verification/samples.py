@@ -16,8 +16,7 @@ from deepscaler.evaluation.sample import identity
 from deepscaler.files import digest_of, parse_json, sha256
 from deepscaler.models.templates import VOCABULARIES, load_tokenizer, prompt_token_ids
 from deepscaler.models.try_tokenizer import tried_template
-from deepscaler.reporting.file_names import path_of
-from deepscaler.reporting.provenance.verification.files import manifest_name
+from deepscaler.reporting.file_names import manifest_name, path_of
 from deepscaler.reward.pool import GradingPool
 from deepscaler.settings.models import Prompting
 from deepscaler.training.run.checkpoint import model_files
