@@ -137,6 +137,14 @@ def test_a_changed_token_is_named_by_the_numbers_that_it_decides(run: Path, caps
     assert "reward" not in found
 
 
+def test_what_no_model_could_have_drawn_is_a_line_and_no_traceback(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = kept_rollouts.read(file_of(run, 1))[0]["tokens"]
+    change_rollout(run, 0, tokens=[10**6, *tokens[1:]])
+    assert differences(capsys, step=1)[-1].startswith("malformed, so that the rest was not compared: ")
+
+
 def test_a_log_probability_that_no_policy_gave_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, *others = kept_rollouts.read(file_of(run, 1))[0]["log_probs"]
     change_rollout(run, 0, log_probs=[first - 3, *others])
