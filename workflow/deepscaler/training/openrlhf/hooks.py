@@ -22,7 +22,7 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
 8. **Weights.** The group over which vLLM gets them starts from a pickle in a store without a password. NCCL's id comes
    through Ray instead (weight_group.py), in the engine's own process too (engine_process.py).
 
-Seeds and order of the rollouts are in `rollouts`.
+Seeds and order of the rollouts, and their keeping, are in `rollouts`.
 """
 
 from pathlib import Path
