@@ -98,8 +98,12 @@ def test_every_step_follows_from_its_rollouts(chain: Chain, replayable: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("numbers as logged") == 4
     assert "weights follow, bit for bit" in done.stdout
-    kept = kept_rollouts.read(kept_rollouts.path_of(replayable / "checkpoints/8k-1/rollouts", 1))
-    assert {row["trained"] for row in kept} == {True, False}
+    folder = replayable / "checkpoints/8k-1/rollouts"
+    kept = [row for step in range(1, 5) for row in kept_rollouts.read(kept_rollouts.path_of(folder, step))]
+    assert {row["trained"] for row in kept} == {
+        True,
+        False,
+    }  # both those that were filtered out and those that were not
     assert all(len(row["log_probs"]) == len(row["tokens"]) for row in kept)
 
 

@@ -108,23 +108,23 @@ def test_one_step_is_shown_with_its_numbers_beside_the_logs(run: Path, capsys: p
     assert lines[-1] == "1 step follows from what was kept"
 
 
-@pytest.mark.parametrize(
-    ("values", "named"),
-    [
-        ({"reward": 0.0}, "row 0, reward: 0.0 was kept, 1.0"),
-        ({"reason": "luck"}, "row 0, reason: luck was kept, identical follows"),
-        ({"seed": 7}, "row 0, seed: 7 was kept, "),
-        ({"label": '["9"]'}, 'row 0, label: ["9"] was kept, ["'),
-        ({"prompt_text": "another"}, "row 0, prompt_text: another was kept, "),
-        ({"prompt_tokens": [1, 2, 3]}, "row 0, prompt_tokens: [1, 2, 3] was kept, "),
-    ],
-)
-def test_a_changed_rollout_is_named(
-    run: Path, capsys: pytest.CaptureFixture[str], values: dict[str, Any], named: str
-) -> None:
-    change_rollout(run, 0, **values)
-    assert any(line.startswith(f"{SCALE}/checkpoints/8k-1/rollouts/step-00001.parquet, {named}") for line in
-               differences(capsys, step=1))  # fmt: skip
+FORGED: list[tuple[dict[str, Any], str]] = [
+    ({"reward": 0.0}, "reward: 0.0 was kept, 1.0"),
+    ({"reason": "luck"}, "reason: luck was kept, "),
+    ({"seed": 7}, "seed: 7 was kept, "),
+    ({"label": '["x"]'}, 'label: ["x"] was kept, ["'),
+    ({"prompt_text": "another"}, "prompt_text: another was kept, "),
+    ({"prompt_tokens": [1, 2, 3]}, "prompt_tokens: [1, 2, 3] was kept, "),
+]
+
+
+def test_a_changed_rollout_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By file, row and field, whatever was changed; a row each."""
+    for row, (values, _) in enumerate(FORGED):
+        change_rollout(run, row, **values)
+    found = "\n".join(differences(capsys, step=1))
+    for row, (_, named) in enumerate(FORGED):
+        assert f"{SCALE}/checkpoints/8k-1/rollouts/step-00001.parquet, row {row}, {named}" in found
 
 
 def test_a_changed_token_is_named_by_the_numbers_that_it_decides(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,6 +135,14 @@ def test_a_changed_token_is_named_by_the_numbers_that_it_decides(run: Path, caps
     assert "metrics.jsonl, step 1, policy_loss: " in found
     assert "metrics.jsonl, step 1, gradient_norm: " in found
     assert "reward" not in found
+
+
+def test_what_no_model_could_have_drawn_is_a_line_and_no_traceback(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = kept_rollouts.read(file_of(run, 1))[0]["tokens"]
+    change_rollout(run, 0, tokens=[10**6, *tokens[1:]])
+    assert differences(capsys, step=1)[-1].startswith("malformed, so that the rest was not compared: ")
 
 
 def test_a_log_probability_that_no_policy_gave_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,15 +164,24 @@ def test_a_prompt_that_was_not_dropped_is_named(run: Path, capsys: pytest.Captur
     assert "row 8, trained: true was kept, False (mean reward 1) follows" in found
 
 
-@pytest.mark.parametrize(
-    ("key", "column"), [("policy_loss", "policy_loss"), ("actor_grad_norm", "gradient_norm"), ("kl", "kl"),
-                        ("rollout/reward_mean", "reward"), ("well_formed", "well_formed"), ("score", "score")]
-)  # fmt: skip
-def test_a_changed_log_is_named(run: Path, capsys: pytest.CaptureFixture[str], key: str, column: str) -> None:
-    change_log(run, 2, key, lambda value: value * 1.001 + 1e-5)
-    [line] = [line for line in differences(capsys, step=2) if "metrics.jsonl" in line]
-    assert line.startswith(f"{SCALE}/checkpoints/8k-1/metrics.jsonl, step 2, {column}: ")
-    assert " was logged, " in line
+LOGGED = {
+    "policy_loss": "policy_loss",
+    "actor_grad_norm": "gradient_norm",
+    "kl": "kl",
+    "rollout/reward_mean": "reward",
+    "well_formed": "well_formed",
+    "score": "score",
+    "ppo_clip_ratio": "clip_ratio",
+}
+
+
+def test_a_changed_log_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for key in LOGGED:
+        change_log(run, 2, key, lambda value: value * 1.001 + 1e-5)
+    lines = [line for line in differences(capsys, step=2) if "metrics.jsonl" in line]
+    where = f"{SCALE}/checkpoints/8k-1/metrics.jsonl, step 2, "
+    assert {line.removeprefix(where).partition(":")[0] for line in lines} == set(LOGGED.values())
+    assert all(" was logged, " in line for line in lines)
 
 
 def test_a_changed_cell_of_the_table_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,9 +24,9 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
 
 9. **Cache.** vLLM's keys and values are of the type that the recipe names; upstream has no flag for it.
 
-Seeds and order of the rollouts are in `rollouts`, their way to the engines in `spread`, the returns of a micro-batch in
-`returns`; what asynchronous training needs besides is in `asynchronous`, what LoRA's weights need to leave the trainer
-in `lora`.
+Seeds and order of the rollouts, and their keeping, are in `rollouts`, their way to the engines in `spread`, the returns
+of a micro-batch in `returns`; what asynchronous training needs besides is in `asynchronous`, what LoRA's weights need
+to leave the trainer in `lora`.
 """
 
 from pathlib import Path

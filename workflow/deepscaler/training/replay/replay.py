@@ -13,10 +13,11 @@ from typing import Any
 
 from deepscaler import dag
 from deepscaler.dag.chain import Segment
-from deepscaler.errors import JobError, UserError
+from deepscaler.errors import DeepscalerError, JobError, UserError
 from deepscaler.files import read_jsonl, sha256
 from deepscaler.folders import is_within
 from deepscaler.foreign import csv_rows
+from deepscaler.hub import first_line
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.reward.pool import GradingPool
@@ -53,7 +54,7 @@ def replay(*, scale_name: str, total_step: int | None, segment_id: str | None, e
         if own:
             last = dag.segments(scale_name).index(own[-1])
             chain = [segment for segment in dag.segments(scale_name)[: last + 1] if segment.stage == stage]
-            for line in Walk(scale_name, recipe, chain, wanted).differences():
+            for line in guarded(Walk(scale_name, recipe, chain, wanted).differences()):
                 print(printable(f"DIFFERS  {line}"), flush=True)
                 found.append(line)
     if found:
@@ -61,6 +62,16 @@ def replay(*, scale_name: str, total_step: int | None, segment_id: str | None, e
     print(
         f"{len(wanted)} step{'s' if len(wanted) > 1 else ''} follow{'' if len(wanted) > 1 else 's'} from what was kept"
     )
+
+
+def guarded(lines: Iterator[str]) -> Iterator[str]:
+    """An error on the way is a line, too: weights, or a table of the right columns, may hold anything."""
+    try:
+        yield from lines
+    except DeepscalerError:
+        raise
+    except Exception as error:
+        yield f"malformed, so that the rest was not compared: {type(error).__name__}: {first_line(error)}"
 
 
 def recipe_of(scale_name: str) -> Recipe:
@@ -217,9 +228,9 @@ def files_differ(path: Path) -> Iterator[str]:
 
 def weights_differ(model: Any, path: Path) -> Iterator[str]:
     """The recomputed weights against a checkpoint's, bit for bit."""
-    from safetensors.torch import load_file
+    from transformers.modeling_utils import load_state_dict
 
-    stored = load_file(path)
+    stored = load_state_dict(str(path))
     values = changed = 0
     for name, weight in model.named_parameters():
         values += weight.numel()
