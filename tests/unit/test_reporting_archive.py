@@ -196,6 +196,16 @@ def test_on_another_class_numbers_are_compared(
     assert line.startswith("scores/deepscaler-24k-table.json: average: 79.5, sampled again 74.0 ± ")
 
 
+def test_another_python_draws_no_other_samples(kept: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of packages those of the engines alone explain another answer; else any update would hide a forgery."""
+    with open_archive(kept) as archive:
+        others = reverify.soundness.record(archive)["versions"] | {"python": "3.99", "pyarrow": "99", "deepscaler": "9"}
+    on(monkeypatch, kept, versions=others)
+    other_answer(made)
+    (line,) = judged(kept, made, "sample")
+    assert "sample 7, response: " in line
+
+
 def test_another_class_excuses_no_grade(
     kept: Path, made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ first in the workflow, since the rest may follow from it.
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError, refuse_unknown
@@ -27,7 +27,7 @@ from deepscaler.reporting.claims.errors import combined_error
 from deepscaler.reporting.claims.results import Results
 from deepscaler.reporting.provenance.verification.verify import some
 from deepscaler.text import printable
-from deepscaler.versions import processor, versions
+from deepscaler.versions import SAMPLING, TRAINING, processor, versions
 
 Depth = Literal["grade", "sample", "train"]
 ORDER = ("benchmarks", "data", "models", "prompts", "checkpoints", "samples", "grades")
@@ -53,13 +53,19 @@ def reverify(
     """
     with open_archive(archive, largest_gb) as kept, TemporaryDirectory(prefix="deepscaler-reverify-") as folder:
         check_names(kept.scale, systems)
-        print(printable(f"Archive of scale {kept.scale}; sha256 of its archive.json: {kept.digest}"), flush=True)
+        commit = str(soundness.record(kept).get("commit"))[:40]
+        print(
+            printable(f"Archive of scale {kept.scale}, commit {commit}, sha256 of archive.json {kept.digest}"),
+            flush=True,
+        )
         within = said("DIFFERS", unsound(kept))
         again = Again(kept, Path(folder), threads)
         made = of_run(kept, Path(folder), run) if depth == "train" else remake(again, depth, systems)
         beyond = [*said("DIFFERS", again.failed), *judged(kept, made, depth)]
     if found := [*beyond, *within]:
-        raise JobError(f"{len(found)} things differ from the archive, first: {found[0]}", archive)
+        other = any(line.startswith(soundness.SETTINGS) for line in within)
+        hint = f"these are not the settings that it was made under; check out its commit, {commit}" if other else None
+        raise JobError(f"{len(found)} things differ from the archive, first: {found[0]}", archive, hint)
     print(f"Verified: {len(made)} files were made again. Not shown by this: {NOT_SHOWN[depth]}.")
 
 
@@ -119,16 +125,16 @@ def judged(kept: Archive, made: dict[str, Path], depth: Depth) -> list[str]:
     known = [name for name in sorted(made, key=place_in_workflow) if name in kept.manifest.files]
     differing = [one for name in known if (one := difference(kept, name, made[name]))]
     print(f"Equal to the byte: {len(known) - len(differing)} of {len(known)} files that were made again", flush=True)
-    reason = why_others(kept)
-    excused = [one for one in differing if reason and may_differ(one, depth)]
+    reason = why_bytes_differ(kept)
+    excused = [one for one in differing if reason and may_differ(kept, one, depth)]
     said("DIFFERS", (line for one in differing if one not in excused for line in one.lines or [str(one)]))
     found += [str(one) for one in differing if one not in excused]
     if reason and differing:
         print(printable(reason))
         said("OTHER", (str(one) for one in excused))
     if any(one.lines for one in excused):
-        print("So numbers are held to each other, within the bounds of `deepscaler check`")
-        found += said("DIFFERS", numbers_differ(kept, made, depth))
+        print("So averages are held to each other, by their standard errors")
+        found += said("DIFFERS", averages_differ(kept, made, depth))
     return found
 
 
@@ -147,32 +153,42 @@ def place_in_workflow(name: str) -> tuple[int, str]:
     return (ORDER.index(kind) if kind in ORDER else len(ORDER)), name
 
 
-def why_others(kept: Archive) -> str | None:
+def why_bytes_differ(kept: Archive) -> str | None:
     """Why honest bytes may differ here from the archive's: class of processor or versions; None where they may not."""
     theirs = soundness.record(kept)
     ours = {**theirs, "processor": processor(), "versions": versions()}
     return check.reason_to_differ(ours, theirs) if ours != theirs else None
 
 
-def may_differ(one: Difference, depth: Depth) -> bool:
-    """Whether another processor or package explains a difference: of bytes anywhere, of values what engines compute."""
-    if not one.lines or depth == "train":
+def may_differ(kept: Archive, one: Difference, depth: Depth) -> bool:
+    """Whether another machine explains a difference: of bytes any, of values what other engines or kernels compute."""
+    if not one.lines:
         return True
+    said_of_engines = (engines(record) for record in (soundness.record(kept), {"versions": versions()}))
+    if depth == "grade" or (len(set(said_of_engines)) == 1 and soundness.record(kept).get("processor") == processor()):
+        return False
     drawn = one.name.split("/")[2:3] in (["samples"], ["grades"]) or not one.name.startswith("work/")
-    return depth == "sample" and drawn and one.name != "training.csv"
+    return depth == "train" or (drawn and one.name != "training.csv")
 
 
-def numbers_differ(kept: Archive, made: dict[str, Path], depth: Depth) -> Iterator[str]:
+def engines(record: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Of recorded versions those that decide a sample or a step; neither Python's nor this package's does."""
+    found = record.get("versions")
+    deciding = {*SAMPLING, *TRAINING} - {"python", "deepscaler"}
+    return tuple(sorted((name, str(value)) for name, value in (found or {}).items() if name in deciding))
+
+
+def averages_differ(kept: Archive, made: dict[str, Path], depth: Depth) -> Iterator[str]:
     """What differs by more than sampling may, and where weights were trained again training."""
     fresh, theirs = Results(kept.scale, made["table.csv"].parent), Results(kept.scale, kept.folder)
     if depth == "train":
         yield from check.counts_differ(fresh, theirs)
         yield from check.cells_differ(fresh, theirs)
     else:
-        yield from averages_differ(fresh, theirs)
+        yield from sampled_otherwise(fresh, theirs)
 
 
-def averages_differ(fresh: Results, theirs: Results) -> Iterator[str]:
+def sampled_otherwise(fresh: Results, theirs: Results) -> Iterator[str]:
     """Averages of the same weights on the same problems, which differ by the error within problems alone."""
     for system, suite in dag.scored(fresh.scale):
         pair = [(results.scores(system, suite) or {}).get("average", {}) for results in (fresh, theirs)]
