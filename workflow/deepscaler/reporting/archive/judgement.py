@@ -17,8 +17,11 @@ from deepscaler.text import printable
 from deepscaler.versions import SAMPLING, TRAINING, processor, versions
 
 Depth = Literal["grade", "sample", "train"]
-ORDER = ("benchmarks", "data", "models", "prompts", "checkpoints", "samples", "grades")
-"""Of the folders of {work}/{scale}, in the workflow; results follow."""
+ORDER = (
+    *("benchmarks", "data", "models", "prompts", "checkpoints", "samples", "grades"),
+    *("training.csv", "scores", "table.csv"),
+)
+"""Folders of {work}/{scale} and results as the workflow makes them; then the others, the claims last."""
 NOTEBOOK = ".ipynb"
 """Such a file names the Python that executed it, and an archive has its digest alone."""
 
@@ -54,7 +57,7 @@ def named_otherwise(kept: Archive, made: dict[str, Path]) -> list[str]:
 def place_in_workflow(name: str) -> tuple[int, str]:
     """What comes first in the workflow comes first here, since the rest may follow from it."""
     kind = name.split("/")[2] if name.startswith("work/") else name.split("/")[0]
-    return (ORDER.index(kind) if kind in ORDER else len(ORDER)), name
+    return (ORDER.index(kind) if kind in ORDER else len(ORDER) + (kind == "claims.csv")), name
 
 
 def why_bytes_differ(kept: Archive) -> str | None:
