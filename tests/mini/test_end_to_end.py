@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from deepscaler import dag, files, records, settings
+from deepscaler.reporting.archive.archive import archive
+from deepscaler.reporting.archive.reverify import reverify
 from deepscaler.training.run.checkpoint import digest
 
 pytestmark = [pytest.mark.mini, pytest.mark.timeout(3600)]
@@ -114,6 +116,18 @@ def test_memory_stays_within_ten_gigabytes(mini_run):
             for row in csv.DictReader(handle, delimiter="\t"):
                 if row["max_pss"] not in ("NA", "-"):
                     assert float(row["max_pss"]) < 10_000, path
+
+
+def test_its_archive_holds(mini_run, tmp_path, capsys):
+    """Made as `make reference` does, and held against itself and against the run."""
+    path, run = tmp_path / "mini.tar.gz", (mini_run.results, mini_run.work)
+    archive(scale="mini", results=run[0], work=run[1], output=path)
+    for depth, given in (("grade", None), ("train", run)):
+        reverify(archive=path, depth=depth, systems=[], run=given, threads=2, largest_gb=1)
+    said = capsys.readouterr().out
+    assert said.count("Verified: ") == 2
+    equal, of = (int(word) for word in said.split("Equal to the byte: ")[2].split()[:3:2])
+    assert equal == of > 100
 
 
 # --- that it learnt ----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The kept run of mini held against itself by the real engine: `make resample`, and forgeries that only it can find."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import pytest
 from deepscaler import records
 from deepscaler.errors import JobError
+from deepscaler.evaluation.sample import identity
 from deepscaler.files import sha256
-from deepscaler.reporting.archive.reverify import Depth, reverify
+from deepscaler.reporting.archive.judgement import Depth
+from deepscaler.reporting.archive.reverify import reverify
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "unit"))
 
@@ -52,10 +55,6 @@ def forged(kept: Path) -> Path:
 
 def say_so(folder: Path, name: str) -> None:
     """Name the weights that are there now as those that the samples came from."""
-    import json
-
-    from deepscaler.evaluation.sample import identity
-
     rows = records.read(folder / name, records.COMPLETION).to_pylist()
     about = records.metadata(folder / name) | {"model": json.dumps(identity(folder / LAST / "checkpoint.json"))}
     records.write(folder / name, rows, records.COMPLETION, about)

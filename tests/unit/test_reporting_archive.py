@@ -11,10 +11,11 @@ import pytest
 from deepscaler import records
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import sha256
-from deepscaler.reporting.archive import manifest, reverify
+from deepscaler.reporting.archive import judgement, manifest
 from deepscaler.reporting.archive.archive import archive
 from deepscaler.reporting.archive.licences import LARGE, notes, why_left_out
 from deepscaler.reporting.archive.opening import altered, open_archive
+from deepscaler.reporting.archive.reverify import reverify
 from kept_archive import describe_anew, edit_json, edit_rows, kept
 from synthetic_run import keep
 
@@ -127,22 +128,22 @@ def made(kept: Path, tmp_path: Path) -> Path:
     return shutil.copytree(kept, tmp_path / "made")
 
 
-def judged(kept: Path, made: Path, depth: reverify.Depth) -> list[str]:
+def judged(kept: Path, made: Path, depth: judgement.Depth) -> list[str]:
     with open_archive(kept) as archive:
         names = [
             name
             for name in archive.manifest.stored
             if name.startswith(("work/mini/samples", "table.csv", "training.csv"))
         ]
-        return reverify.judged(archive, {name: made / name for name in names}, depth)
+        return judgement.judged(archive, {name: made / name for name in names}, depth)
 
 
 def on(monkeypatch: pytest.MonkeyPatch, kept: Path, **change: Any) -> None:
     """Be the machine that made the archive, but for some changes."""
     with open_archive(kept) as archive:
-        record = reverify.soundness.record(archive)
-    monkeypatch.setattr(reverify, "processor", lambda: change.get("processor", record["processor"]))
-    monkeypatch.setattr(reverify, "versions", lambda: change.get("versions", record["versions"]))
+        record = judgement.soundness.record(archive)
+    monkeypatch.setattr(judgement, "processor", lambda: change.get("processor", record["processor"]))
+    monkeypatch.setattr(judgement, "versions", lambda: change.get("versions", record["versions"]))
 
 
 def other_answer(folder: Path) -> None:
@@ -196,6 +197,36 @@ def test_on_another_class_numbers_are_compared(
     assert line.startswith("scores/deepscaler-24k-table.json: average: 79.5, sampled again 74.0 ± ")
 
 
+def test_another_python_draws_no_other_samples(kept: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of packages those of the engines alone explain another answer; else any update would hide a forgery."""
+    with open_archive(kept) as archive:
+        others = judgement.soundness.record(archive)["versions"] | {
+            "python": "3.99",
+            "pyarrow": "99",
+            "deepscaler": "9",
+        }
+    on(monkeypatch, kept, versions=others)
+    other_answer(made)
+    (line,) = judged(kept, made, "sample")
+    assert "sample 7, response: " in line
+
+
+def test_a_notebook_names_the_python_that_executed_it(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive has its digest alone, so that nobody can see what is other in it."""
+    (tmp_path / "figure-1.ipynb").write_text("{}", encoding="utf-8")
+    with open_archive(kept) as archive:
+        made = {"notebooks/figure-1.ipynb": tmp_path / "figure-1.ipynb"}
+        record = judgement.soundness.record(archive)["versions"]
+        monkeypatch.setattr(judgement, "named_otherwise", lambda *_: [])
+        monkeypatch.setattr(judgement, "averages_differ", lambda *_: [])
+        on(monkeypatch, kept, versions=record | {"python": "3.99"})
+        assert judgement.judged(archive, made, "train") == []
+        on(monkeypatch, kept)
+        assert len(judgement.judged(archive, made, "train")) == 1
+
+
 def test_another_class_excuses_no_grade(
     kept: Path, made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,7 +255,7 @@ def test_values_that_are_the_same_in_other_bytes(kept: Path, made: Path, monkeyp
 
 def again(archive: Path, run: Path) -> None:
     where = (run / "results/mini", run / "work/mini")
-    reverify.reverify(archive=archive, depth="train", systems=[], run=where, threads=1, largest_gb=1)
+    reverify(archive=archive, depth="train", systems=[], run=where, threads=1, largest_gb=1)
 
 
 def test_a_run_is_held_against_its_archive(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,9 +282,9 @@ def test_a_scale_on_gpus_is_not_trained_in_passing(kept: Path) -> None:
     (kept / manifest.NAME).write_text(json.dumps(content), encoding="utf-8")
     describe_anew(kept)
     with pytest.raises(UserError, match=r"not trained in passing.*--results and --work"):
-        reverify.reverify(archive=kept, depth="train", systems=[], run=None, threads=1, largest_gb=1)
+        reverify(archive=kept, depth="train", systems=[], run=None, threads=1, largest_gb=1)
 
 
 def test_a_system_that_is_not_sampled_is_refused(kept: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'mini-base'"):
-        reverify.reverify(archive=kept, depth="sample", systems=["mini-bas"], run=None, threads=1, largest_gb=1)
+        reverify(archive=kept, depth="sample", systems=["mini-bas"], run=None, threads=1, largest_gb=1)

@@ -5,5 +5,5 @@
     archive.json                     the SHA-256 of every file of the run, those too that are left out, with the reason
 
 Modules may import only what stands above them in this list:
-manifest, licences, archive, opening, comparison, soundness, jobs, again, samples, reverify.
+manifest, licences, archive, opening, comparison, soundness, jobs, again, samples, judgement, reverify.
 """

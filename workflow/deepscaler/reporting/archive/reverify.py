@@ -8,30 +8,21 @@ Whatever is made again must have the digest that the archive names for it. What 
 first in the workflow, since the rest may follow from it.
 """
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from deepscaler import dag, settings
 from deepscaler.errors import JobError, UserError, refuse_unknown
-from deepscaler.reporting import check, kept_run
 from deepscaler.reporting.archive import soundness
 from deepscaler.reporting.archive.again import Again
 from deepscaler.reporting.archive.archive import OF_THEIR_RUN, files_of
-from deepscaler.reporting.archive.comparison import Difference, difference
 from deepscaler.reporting.archive.jobs import run_workflow
+from deepscaler.reporting.archive.judgement import Depth, judged, said
 from deepscaler.reporting.archive.opening import Archive, altered, open_archive
 from deepscaler.reporting.archive.samples import draw_again
-from deepscaler.reporting.claims.errors import combined_error
-from deepscaler.reporting.claims.results import Results
 from deepscaler.reporting.provenance.verification.verify import some
 from deepscaler.text import printable
-from deepscaler.versions import processor, versions
 
-Depth = Literal["grade", "sample", "train"]
-ORDER = ("benchmarks", "data", "models", "prompts", "checkpoints", "samples", "grades")
-"""Of the folders of {work}/{scale}, in the workflow; results follow."""
 NOT_SHOWN: dict[Depth, str] = {
     "grade": "that the samples came from these weights (--depth sample), and the weights from this training (train)",
     "sample": "that the weights came from this training (--depth train)",
@@ -53,22 +44,20 @@ def reverify(
     """
     with open_archive(archive, largest_gb) as kept, TemporaryDirectory(prefix="deepscaler-reverify-") as folder:
         check_names(kept.scale, systems)
-        print(printable(f"Archive of scale {kept.scale}; sha256 of its archive.json: {kept.digest}"), flush=True)
+        commit = str(soundness.record(kept).get("commit"))[:40]
+        print(
+            printable(f"Archive of scale {kept.scale}, commit {commit}, sha256 of archive.json {kept.digest}"),
+            flush=True,
+        )
         within = said("DIFFERS", unsound(kept))
         again = Again(kept, Path(folder), threads)
         made = of_run(kept, Path(folder), run) if depth == "train" else remake(again, depth, systems)
         beyond = [*said("DIFFERS", again.failed), *judged(kept, made, depth)]
     if found := [*beyond, *within]:
-        raise JobError(f"{len(found)} things differ from the archive, first: {found[0]}", archive)
+        other = any(line.startswith(soundness.SETTINGS) for line in within)
+        hint = f"these are not the settings that it was made under; check out its commit, {commit}" if other else None
+        raise JobError(f"{len(found)} things differ from the archive, first: {found[0]}", archive, hint)
     print(f"Verified: {len(made)} files were made again. Not shown by this: {NOT_SHOWN[depth]}.")
-
-
-def said(word: str, lines: Iterable[str]) -> list[str]:
-    """Print lines; what others wrote reaches no terminal as it is."""
-    shown = list(lines)
-    for line in shown:
-        print(printable(f"{word}  {line}"), flush=True)
-    return shown
 
 
 def check_names(scale: str, systems: list[str]) -> None:
@@ -111,75 +100,3 @@ def of_run(kept: Archive, folder: Path, run: Run | None) -> dict[str, Path]:
         raise UserError("there is no finished run to compare with", results)
     found = files_of(kept.scale, results, work)
     return {name: path for name, path in found if name not in (soundness.SETTINGS, *OF_THEIR_RUN)}
-
-
-def judged(kept: Archive, made: dict[str, Path], depth: Depth) -> list[str]:
-    """What differs though it should not. All that differs is printed, with the reason why it may."""
-    found = named_otherwise(kept, made) if depth == "train" else []
-    known = [name for name in sorted(made, key=place_in_workflow) if name in kept.manifest.files]
-    differing = [one for name in known if (one := difference(kept, name, made[name]))]
-    print(f"Equal to the byte: {len(known) - len(differing)} of {len(known)} files that were made again", flush=True)
-    reason = why_others(kept)
-    excused = [one for one in differing if reason and may_differ(one, depth)]
-    said("DIFFERS", (line for one in differing if one not in excused for line in one.lines or [str(one)]))
-    found += [str(one) for one in differing if one not in excused]
-    if reason and differing:
-        print(printable(reason))
-        said("OTHER", (str(one) for one in excused))
-    if any(one.lines for one in excused):
-        print("So numbers are held to each other, within the bounds of `deepscaler check`")
-        found += said("DIFFERS", numbers_differ(kept, made, depth))
-    return found
-
-
-def named_otherwise(kept: Archive, made: dict[str, Path]) -> list[str]:
-    """Files that only the archive has, or only the run."""
-    theirs = {name for name in kept.manifest.files if name not in (soundness.SETTINGS, kept_run.NAME, *OF_THEIR_RUN)}
-    gone = [f"{name}: the run did not make it" for name in sorted(theirs - made.keys())]
-    return said(
-        "DIFFERS", [*gone, *(f"{name}: archive.json does not name it" for name in sorted(made.keys() - theirs))]
-    )
-
-
-def place_in_workflow(name: str) -> tuple[int, str]:
-    """What comes first in the workflow comes first here, since the rest may follow from it."""
-    kind = name.split("/")[2] if name.startswith("work/") else name.split("/")[0]
-    return (ORDER.index(kind) if kind in ORDER else len(ORDER)), name
-
-
-def why_others(kept: Archive) -> str | None:
-    """Why honest bytes may differ here from the archive's: class of processor or versions; None where they may not."""
-    theirs = soundness.record(kept)
-    ours = {**theirs, "processor": processor(), "versions": versions()}
-    return check.reason_to_differ(ours, theirs) if ours != theirs else None
-
-
-def may_differ(one: Difference, depth: Depth) -> bool:
-    """Whether another processor or package explains a difference: of bytes anywhere, of values what engines compute."""
-    if not one.lines or depth == "train":
-        return True
-    drawn = one.name.split("/")[2:3] in (["samples"], ["grades"]) or not one.name.startswith("work/")
-    return depth == "sample" and drawn and one.name != "training.csv"
-
-
-def numbers_differ(kept: Archive, made: dict[str, Path], depth: Depth) -> Iterator[str]:
-    """What differs by more than sampling may, and where weights were trained again training."""
-    fresh, theirs = Results(kept.scale, made["table.csv"].parent), Results(kept.scale, kept.folder)
-    if depth == "train":
-        yield from check.counts_differ(fresh, theirs)
-        yield from check.cells_differ(fresh, theirs)
-    else:
-        yield from averages_differ(fresh, theirs)
-
-
-def averages_differ(fresh: Results, theirs: Results) -> Iterator[str]:
-    """Averages of the same weights on the same problems, which differ by the error within problems alone."""
-    for system, suite in dag.scored(fresh.scale):
-        pair = [(results.scores(system, suite) or {}).get("average", {}) for results in (fresh, theirs)]
-        values = [average.get("pass_at_1") for average in pair]
-        error = combined_error(*(average.get("standard_error_within") for average in pair))
-        name = f"scores/{system}-{suite}.json: average"
-        if error is None or None in values:
-            yield f"{name}: no standard error to compare by"
-        elif abs(values[0] - values[1]) > (allowed := check.SAMPLING_ERRORS * error):
-            yield f"{name}: {values[1]:.1f}, sampled again {values[0]:.1f} ± {allowed:.1f}"
