@@ -122,7 +122,7 @@ def transformers(model: Path, prompts: list[str], tokens: int) -> Answers:
     return drawn, time.monotonic() - started, processor_seconds() - used
 
 
-WAYS = ("as for mini", "transformers", "vLLM", "as for laptop")
+WAYS = ("as for mini", "as for laptop", "vLLM", "transformers")
 
 
 def one(way: str, model: Path, count: int, tokens: int) -> Answers:

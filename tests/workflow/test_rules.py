@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from deepscaler import settings
 
-TARGETS = {"mini", "released", "paper"}
+TARGETS = set(settings.scale_names())
 FLAG = re.compile(r"--([a-z-]+)")
 
 
