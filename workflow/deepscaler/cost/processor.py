@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from deepscaler import dag, settings
 from deepscaler.cost.ranges import Range
-from deepscaler.settings.models import Distilled
+from deepscaler.settings.models import Distilled, Published
 
 UNCERTAIN = Range(0.8, 1.0, 2.2)
 """Of another machine's cores, relative to those on which the figures were taken. Two cores without bf16 instructions
@@ -45,6 +45,8 @@ MINI_PROMPT = 45
 ANSWER_SHARE = 0.28
 """Mean length of a trained model's answers, of the limit."""
 BASE_ANSWER_SHARE = 0.43
+REAL_MODELS = 50.0
+"""Billions of parameters × tokens a second of a published model, whose products decide, not what is around them."""
 ROLLOUT_TOKENS = 42
 """Mean length of a rollout at the miniature, whatever the context: its problems need no more."""
 
@@ -132,7 +134,9 @@ def sampling_seconds(scale_name: str, system: str, suite: str, pace: Pace) -> fl
     problems = sum(settings.benchmarks()[name].size for name in evaluation.suites[suite])
     share = ANSWER_SHARE if dag.checkpoint_of(scale_name, system) else BASE_ANSWER_SHARE
     tokens = problems * evaluation.samples * share * evaluation.max_new_tokens
-    return evaluation.shards[suite] * pace.start + tokens / pace.rate
+    entry = dag.prompting_entry(scale_name, system)
+    rate = REAL_MODELS / entry.parameters if isinstance(entry, Published) else pace.rate
+    return evaluation.shards[suite] * pace.start + tokens / rate
 
 
 def distillation_rules(scale_name: str, paces: dict[str, Pace]) -> list[RulePrice]:
