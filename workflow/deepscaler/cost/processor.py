@@ -45,8 +45,9 @@ MINI_PROMPT = 45
 ANSWER_SHARE = 0.28
 """Mean length of a trained model's answers, of the limit."""
 BASE_ANSWER_SHARE = 0.43
-REAL_MODELS = 50.0
-"""Billions of parameters × tokens a second of a published model, whose products decide, not what is around them."""
+REAL_MODELS = 17.0
+"""Billions of parameters × tokens a second of a published model: SmolLM2-135M made 124 tokens a processor second with
+answers of 24 tokens (docs/performance/evaluation.md). Longer answers and a second core make more."""
 ROLLOUT_TOKENS = 42
 """Mean length of a rollout at the miniature, whatever the context: its problems need no more."""
 
