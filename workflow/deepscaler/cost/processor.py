@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from deepscaler import dag, settings
 from deepscaler.cost.ranges import Range
-from deepscaler.settings.models import Distilled
+from deepscaler.settings.models import Distilled, Published
 
 UNCERTAIN = Range(0.8, 1.0, 2.2)
 """Of another machine's cores, relative to those on which the figures were taken. Two cores without bf16 instructions
@@ -46,6 +46,9 @@ MINI_PROMPT = 45
 ANSWER_SHARE = 0.28
 """Mean length of a trained model's answers, of the limit."""
 BASE_ANSWER_SHARE = 0.43
+REAL_MODELS = 17.0
+"""Billions of parameters × tokens a second of a published model: SmolLM2-135M made 124 tokens a processor second with
+answers of 24 tokens (docs/performance/evaluation.md). Longer answers and a second core make more."""
 ROLLOUT_TOKENS = 42
 """Mean length of a rollout at the miniature, whatever the context: its problems need no more."""
 
@@ -131,7 +134,9 @@ def sampling_seconds(scale_name: str, system: str, suite: str, pace: Pace) -> fl
     """Of one system on one suite, all its shards."""
     evaluation = settings.load_scale(scale_name).evaluation
     tokens = answer_tokens(scale_name, system, evaluation.suites[suite], evaluation.samples)
-    return evaluation.shards[suite] * pace.start + tokens / pace.rate
+    entry = dag.prompting_entry(scale_name, system)
+    rate = REAL_MODELS / entry.parameters if isinstance(entry, Published) else pace.rate
+    return evaluation.shards[suite] * pace.start + tokens / rate
 
 
 def answer_tokens(scale_name: str, system: str, names: Sequence[str], samples: int) -> float:
