@@ -22,6 +22,9 @@ def test_no_response_gets_the_better_of_the_grader() -> None:
         ("2", "</think>\\boxed{\\{x \\in \\mathbb{Z} : 1 < x < 10^{9}\\}}"),
         ("2", "</think>\\boxed{: 3}"),
         ("2", "</think>\\boxed{^T}"),
+        ("2", "</think>\\boxed{;}"),
+        ("2", "</think>\\boxed{2" + "\\%" * 1000 + "}"),
+        ("2", "</think>\\boxed{" + "\\pm " * 700 + "2}"),
     ],
 )
 def test_no_fault(gold: str, response: str) -> None:

@@ -119,7 +119,10 @@ class ExpressionParser:
             return negate(node) if value == "-" else node
         if kind == "name" and value in ("pm", "mp"):
             self.position += 1
-            return Node("plusminus", "+" if value == "pm" else "-", (self.signed(),))
+            self.enter()
+            node = Node("plusminus", "+" if value == "pm" else "-", (self.signed(),))
+            self.depth -= 1
+            return node
         return self.power()
 
     def power(self) -> Node:
@@ -155,7 +158,7 @@ class ExpressionParser:
         return node
 
     def postfixed(self, node: Node) -> Node:
-        while True:
+        for _ in range(MAX_DEPTH):
             kind, value = self.tokens[self.position]
             if kind == "end" or value not in ("!", "%", "circ"):
                 return node
@@ -169,6 +172,7 @@ class ExpressionParser:
                 if value == "%" and self.starts_factor():
                     raise Refused("a percent sign between numbers")
                 node = Node("percent" if value == "%" else "degree", parts=(node,))
+        raise Refused("too many marks behind each other")
 
     def atom(self, alone: bool = False) -> Node:
         r"""A number, letter, command or group; `alone`: a number as it stands, as in the base of `\\log_2 128`."""

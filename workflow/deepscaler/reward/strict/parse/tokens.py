@@ -213,6 +213,9 @@ class Tokenizer:
 
     def _text(self, content: str) -> None:
         content = content.strip().strip('"')
+        if content in (",", ";"):
+            self.add("operator", content)
+            return
         if joined := JOINED.fullmatch(content):
             self._text(joined[1])
             self.add("join", joined[2].lower())

@@ -35,7 +35,7 @@ CHANGING_PAIRS = re.compile(
     r"percent of|out of|as (?:many|much) as)\b"
 )
 IDLE = vocabulary(
-    "the a an answer answers is are was be it its this that these those there which we i he she they so thus hence "
+    "the a an ans answer answers is are was be it its this that these those there which we i he she they so thus hence "
     "therefore then finally final correct required desired result value values solution solutions number total of in "
     "for as to with by only just all altogether exactly precisely about approximately approx around roughly circa "
     "simplified simplest form exact rounded nearest whole integer places place decimal decimals significant figures "
