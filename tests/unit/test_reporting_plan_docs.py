@@ -50,9 +50,7 @@ def test_what_one_gpu_takes(root: Path) -> None:
         assert cells["steps"] == ", ".join(str(stage.steps) for stage in recipe.stages)
         peaks = [f"{stage['memory_gb']['total']:.0f}" for stage in stages]
         assert cells["peak of training"] == f"{', '.join(peaks if column == 0 else peaks[:1])} GB"
-        needs = (
-            f"{stages[0]['node_memory_gb']} GB; asks for {loaded.resources['train_segment'].mem_mb / 1e3:.0f}"
-        )
+        needs = f"{stages[0]['node_memory_gb']} GB; asks for {loaded.resources['train_segment'].mem_mb / 1e3:.0f}"
         assert cells["node's own memory"] == needs
         assert cells["answers to each test problem"] == str(loaded.evaluation.samples)
 
