@@ -44,16 +44,16 @@ def adapted(chain: Chain) -> Chain:  # noqa: F811
     config = chain.root / "config"
     scale = yaml.safe_load((config / "scales" / "tiny.yaml").read_text())
     layouts = {"8k": {**LAYOUT, "segment_steps": 2}, "16k": {**LAYOUT, "segment_steps": 2, "offload_optimizer": True}}
-    scale["training"] |= {"recipe": "lora", "layout": layouts}
-    (config / "scales" / "lora.yaml").write_text(yaml.safe_dump(scale))
-    (config / "recipes" / "lora.yaml").write_text(yaml.safe_dump(LORA))
+    scale["training"] |= {"recipe": "adapted", "layout": layouts}
+    (config / "scales" / "adapted.yaml").write_text(yaml.safe_dump(scale))
+    (config / "recipes" / "adapted.yaml").write_text(yaml.safe_dump(LORA))
     return chain
 
 
 def train(adapted: Chain, name: str, segment: str, parent: Path, **more: Any) -> Path:
     """Folder of the checkpoint that a launch makes; those of the chain itself are in runs `whole`."""
     runs = more.pop("runs", "whole")
-    adapted.train(name, segment, parent, scale="lora", runs=runs, checkpoints=f"{runs}-out", **more)
+    adapted.train(name, segment, parent, scale="adapted", runs=runs, checkpoints=f"{runs}-out", **more)
     return adapted.checkpoint(segment, f"{runs}-out").parent
 
 
@@ -121,7 +121,7 @@ def test_weights_withheld_are_found_out(adapted: Chain, first: Path, base: Path)
 
 def test_a_killed_run_gives_the_bytes_of_an_undisturbed_one(adapted: Chain, first: Path, base: Path) -> None:  # noqa: F811
     """Killed between the two updates of step 2: its first, and the masks of its dropout, are made again."""
-    where = {"scale": "lora", "runs": "killed", "checkpoints": "killed-out"}
+    where = {"scale": "adapted", "runs": "killed", "checkpoints": "killed-out"}
     process = adapted.start("cut", "8k-1", base, PYTHONPATH=before("held"), CHAIN_HOLD="update:3", **where)
     adapted.kill_when("cut", process, adapted.held("cut").exists)
     made = train(adapted, "killed", "8k-1", base, runs="killed")
