@@ -244,7 +244,7 @@ def test_rules_that_read_the_claims_have_them_as_an_input(root: Path) -> None:
     for path in package.rglob("*.py"):
         if re.search(r"import .*\bclaims\b", path.read_text(encoding="utf-8")):
             asked.add(path.parent.name)
-    assert asked == {"claims", "compute", "figures", "verdicts", "verification"}
+    assert asked == {"claims", "compute", "figures", "verdicts", "verification", "within"}
     text = (root / "workflow/rules/report.smk").read_text(encoding="utf-8")
     rules = dict(re.findall(r"^rule (\w+):(.*?)(?=^rule |\Z)", text, re.MULTILINE | re.DOTALL))
     readers = {rule for rule, body in rules.items() if '"config/claims.yaml"' in body}

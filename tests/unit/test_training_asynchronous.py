@@ -10,7 +10,7 @@ from deepscaler.training.openrlhf import asynchronous
 from deepscaler.training.openrlhf.asynchronous import AGE, MIXED, OLDEST
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 
-BOUNDS = Bounds("8k", "8k-2", 80, 160, 0, 2080, False, "/runs/metrics.jsonl", asynchronous=True)
+BOUNDS = Bounds("8k", "8k-2", 80, 160, 0, 2080, False, "/runs/metrics.jsonl", None, asynchronous=True)
 
 
 class Generator:

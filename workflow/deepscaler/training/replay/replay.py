@@ -81,7 +81,7 @@ def recipe_of(scale_name: str) -> Recipe:
     recipe = load_recipe(training.recipe)
     if recipe.precision.parameters != "bf16":
         raise UserError("replay computes in bf16 alone", f"recipe {recipe.name}: precision.parameters")
-    if getattr(recipe, "lora", None):
+    if recipe.lora:
         raise UserError("steps that train adapters (LoRA) are not replayed", f"recipe {recipe.name}: lora")
     return recipe
 
@@ -175,7 +175,8 @@ class Walk:
             verdicts = grader.verdicts(kept.rows)
             yield from kept.verdicts_differ(verdicts)
             found, apart = step(learner, kept.samples(), setting)
-            yield from kept.sampling_differs(apart)
+            if not self.recipe.rollout.asynchronous.enabled:  # whose samples came from older weights
+                yield from kept.sampling_differs(apart)
             context = self.recipe.rollout.max_prompt_tokens + setting.stage.max_new_tokens
             comparisons = compared(row, found | kept.logged(verdicts, self.recipe, context), same_class)
             self.show(segment, total, kept, comparisons)
