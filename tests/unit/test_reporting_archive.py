@@ -113,10 +113,13 @@ def test_a_folder_of_something_else_is_not_replaced(run: Path) -> None:
 
 
 def test_what_speaks_of_times_is_kept_and_not_the_rest(run: Path) -> None:
+    rollouts = run / "work/mini/checkpoints/8k-1/rollouts/step-00001.parquet"
+    rollouts.parent.mkdir()
+    rollouts.write_bytes(b"")
     files = manifest.read(keep(run) / manifest.NAME).files
     assert {"compute.csv", "claims.csv", "kept.yaml", "training.csv"} <= files.keys()
     assert not {"ro-crate-metadata.json", "report.html"} & files.keys()
-    assert not any(name.startswith("work/mini/runs/") for name in files)
+    assert not any(name.startswith("work/mini/runs/") or "rollouts" in name for name in files)
 
 
 # --- other machines -----------------------------------------------------------------------------------------------

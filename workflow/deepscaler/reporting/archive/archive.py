@@ -13,6 +13,7 @@ from deepscaler.progress import progress
 from deepscaler.reporting import equality, kept_run
 from deepscaler.reporting.archive import licences, manifest
 from deepscaler.reporting.archive.manifest import Entry, Manifest
+from deepscaler.training.run import kept_rollouts
 
 OF_THEIR_RUN = ("compute.csv", "claims.csv")
 """Results that speak of times, and are kept for what they say."""
@@ -61,8 +62,13 @@ def fill(folder: Path, scale: str, results: Path, work: Path, *, weights: bool) 
 
 
 def files_of(scale: str, results: Path, work: Path) -> Iterator[tuple[str, Path]]:
-    """All that must be equal in every run, and what speaks of this one: name in the archive, and file."""
+    """All that must be equal in every run, and what speaks of this one: name in the archive, and file.
+
+    Rollouts are left out: checkpoint.json has their digests.
+    """
     for folder, name in equality.held(results, work):
+        if folder == work and name.parts[0] == "checkpoints" and kept_rollouts.FOLDER in name.parts:
+            continue
         yield (f"work/{scale}/{name.as_posix()}" if folder == work else name.as_posix()), folder / name
     for shown in OF_THEIR_RUN:
         if (results / shown).is_file():
