@@ -12,6 +12,13 @@ from deepscaler.settings.claims import claims
 
 TRIED = {
     "mini": "end to end: `make test`, and under faults: `make test-engines`",
+    "mini-lora": "run whole once, not kept (docs/miniature.md); `tests/mini/test_lora.py`",
+    "mini-async": "its jobs, by dry runs; a short chain, killed and resumed: `tests/mini/test_asynchronous.py`",
+    "headline": "its jobs, by dry runs; two scales that share answers, with tiny models: "
+    "`tests/mini/test_shared_samples.py`",
+    "eight-gpus": "its jobs, by dry runs; a step by each recipe, with a tiny model: `tests/mini/test_other_recipes.py`",
+    "laptop": "its jobs, by dry runs; its model, fetched and evaluated on a few problems: "
+    "`tests/mini/test_small_model.py`",
     "released": "its jobs, by dry runs; its path on CPUs, with a tiny model in the place of the weights: "
     "`tests/mini/test_released_path.py`",
     "paper": "its jobs, by dry runs; its requests on a real SLURM with simulated GPUs, and all of it at a small size "
