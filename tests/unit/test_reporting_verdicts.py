@@ -298,6 +298,8 @@ def test_a_killed_run_resumes_and_ends_alike(machine, tmp_path, root, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         machine.verify("own", claims=close, samples=12)
     assert machine.record("own")["samples"] == 4
+    ledger = (machine.folder / "results/mini/verify/drawn.jsonl").read_text().splitlines()
+    assert [json.loads(line)["rounds"]["mini-aime-2024"] for line in ledger] == [[0, 4], [4, 8]], "the killed one, too"
     machine.fail_after = None
     machine.verify("own", claims=close, samples=12)
     assert len(machine.asked) == len(set(machine.asked)) == 12 * ROUND

@@ -1,12 +1,11 @@
 """A system's graded answers to a scale's benchmarks, as far as they were drawn, and how more of them are."""
 
-import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deepscaler import dag, settings
+from deepscaler import settings
 from deepscaler.errors import UserError
 from deepscaler.evaluation.requests import read_problems
 from deepscaler.evaluation.sample import Sampled, sampled
@@ -62,19 +61,9 @@ class Answers:
             number += 1
         return number
 
-    def draw(self, wanted: Wanted) -> float:
-        """Draw rounds, by an engine of their own; hours of GPUs (of cores, at a scale on CPUs) that it took."""
-        started = time.monotonic()
+    def draw(self, wanted: Wanted) -> None:
+        """Draw rounds, by an engine of their own."""
         draw_rounds(self.scale, self.system, self.manifest, wanted, self.output)
-        hours = (time.monotonic() - started) / 3600 * processors(self.scale)
-        self.load(wanted)
-        return hours
-
-
-def processors(scale: str) -> int:
-    """GPUs of an engine; at a scale on CPUs, the cores of its job."""
-    loaded = settings.load_scale(scale)
-    return loaded.evaluation.tensor_parallel if loaded.device == "gpu" else dag.needs(scale, "sample").cpus or 1
 
 
 def benchmark_path(scale: str, name: str) -> Path:

@@ -1,12 +1,15 @@
 """The hours that verification may take, and has taken: GPU-hours, at a scale on CPUs core-hours."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from math import isinf
 from pathlib import Path
 
-from deepscaler import settings
+from deepscaler import dag, settings
 from deepscaler.cost.rounds import hours_of_rounds
 from deepscaler.evaluation.partial import Partial
 from deepscaler.reporting.file_names import path_of
@@ -61,9 +64,24 @@ class Hours:
             raise refusal(self.scale, what, allowed(self.scale) - self.left + price)
         return self.taken + price <= (self.left if self.budget is None else min(self.budget, self.left))
 
+    @contextmanager
+    def counted(self, system: str, wanted: dict[str, range]) -> Iterator[None]:
+        """Write down what the drawing of a batch takes, also where it fails or is interrupted."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.take(system, wanted, (time.monotonic() - started) / 3600 * processors(self.scale))
+
     def take(self, system: str, wanted: dict[str, range], hours: float) -> None:
         self.taken += hours
         rounds = {name: [drawn.start, drawn.stop] for name, drawn in wanted.items()}
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with Partial(self.ledger) as ledger:
             ledger.keep({"when": now, "system": system, "rounds": rounds, "hours": hours})
+
+
+def processors(scale: str) -> int:
+    """GPUs of an engine; at a scale on CPUs, the cores of its job."""
+    loaded = settings.load_scale(scale)
+    return loaded.evaluation.tensor_parallel if loaded.device == "gpu" else dag.needs(scale, "sample").cpus or 1

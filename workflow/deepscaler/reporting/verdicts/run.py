@@ -56,7 +56,9 @@ class Run:
                 break
             self.say(f"drawing {in_words(batch)}: about {amount(price)} {self.hours.unit}")
             for system, wanted in batch.items():
-                self.hours.take(system, wanted, self.answers[system].draw(paths(self.scale, wanted)))
+                with self.hours.counted(system, wanted):
+                    self.answers[system].draw(paths(self.scale, wanted))
+                self.answers[system].load(paths(self.scale, wanted))
             undecided = self.look([inquiry for inquiry, _ in undecided])
         for inquiry, _ in undecided:
             self.say(verdict_line(self.records[inquiry.claim.id]))

@@ -64,7 +64,7 @@ def split_condition(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     for position, token in enumerate(tokens):
         kind, value = token
         if depth == 0:
-            if position and kind == "text" and EXPLANATION.match(value) and len(tokens) > position + 1:
+            if position and kind == "text" and EXPLANATION.match(value) and explains(tokens[position:]):
                 return tokens[:position], []
             if token in QUANTIFIERS or (kind == "text" and MARKER.match(value)):
                 return tokens[:position], tokens[position:]
@@ -74,6 +74,13 @@ def split_condition(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
                     return tokens[:position], inside
         depth += (kind == "open") - (kind == "close")
     return tokens, []
+
+
+def explains(tokens: list[Token]) -> bool:
+    """Whether what opens with "since", "by" or "from" is more than a number, as in `5 \\text{ from } 30`."""
+    behind = tokens[1:]
+    is_sum = any(kind == "letter" or value in RELATIONS for kind, value in behind)
+    return bool(behind) and (is_sum or all(kind == "text" for kind, _ in behind) or len(tokens[0][1].split()) > 1)
 
 
 def with_counted(tokens: list[Token]) -> list[Token]:

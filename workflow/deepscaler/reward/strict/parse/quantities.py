@@ -34,6 +34,8 @@ ROUNDING = re.compile(
 LETTER_NUMERAL = re.compile(r"((?=[A-Fa-f]*[0-9])[0-9A-Fa-f]++|[A-F]{2,})_(1[1-6])")
 UNIT_POWER = re.compile(r"\^ *\{?-?[0-9]\}?|[0-9]$")
 UNIT_VALUES = frozenset(("^", "{", "}", "-", "/", "*", "cdot", "2", "3", "1"))
+EXPONENT_STARTS = frozenset(("^", "{", "-", "/", "*", "cdot"))
+"""What a number within a unit stands behind."""
 MAX_SIGNS = 3
 MODULI = frozenset((("name", "pmod"), ("name", "bmod"), ("name", "mod")))
 SIGNS = frozenset((("name", "pm"), ("name", "mp")))
@@ -129,7 +131,10 @@ def without_unit(tokens: list[Token]) -> tuple[list[Token], str, list[str]]:
     if start and tokens[start - 1] in OPENINGS and closing_position(tokens[start - 1 :]) == end - start:
         start, end = start - 1, end - 1  # words in brackets
     unit, words = "", []
-    for kind, value in tokens[start:end]:
+    for position in range(start, end):
+        kind, value = tokens[position]
+        if kind == "number" and position and tokens[position - 1][1] not in EXPONENT_STARTS:
+            raise Refused("a number behind words")
         if kind == "text":
             plain = UNIT_POWER.sub("", value)
             if DIGIT.search(plain):

@@ -29,7 +29,7 @@ CHANGING = vocabulary(
 """Words that make another statement of a number, or deny it."""
 CHANGING_PAIRS = re.compile(
     r"\b(?:at (?:least|most|minimum|maximum)|up to|(?:square|cube) of|sum of|product of|difference of|power of|"
-    r"log of|multiples? of|factors? of|divisors? of|"
+    r"log of|(?:digits?|figures?|level|term|row|column|page|part) of|multiples? of|factors? of|divisors? of|"
     r"times (?:the|pi|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|[a-z])\b|"
     r"to the power|per cent of|"
     r"percent of|out of|as (?:many|much) as)\b"
