@@ -20,9 +20,11 @@ from deepscaler.errors import DeepscalerError, JobError, UserError
 from deepscaler.evaluation.score import score
 from deepscaler.files import sha256
 from deepscaler.reporting.archive import opening
+from deepscaler.reporting.archive.again import Again
 from deepscaler.reporting.archive.archive import pack
 from deepscaler.reporting.archive.opening import open_archive
 from deepscaler.reporting.archive.reverify import reverify
+from deepscaler.reporting.archive.samples import weights
 from kept_archive import describe_anew, edit_json, edit_rows, edit_text, kept, make_anew
 from made_run import look_at
 
@@ -236,6 +238,15 @@ def test_an_archive_of_no_scale_here(kept: Path) -> None:
     edit_json(kept, "archive.json", "scale", value="mimi")
     with pytest.raises(UserError, match="unknown scale 'mimi'"):
         held(kept)
+
+
+def test_samples_of_no_weights_are_not_drawn(kept: Path, tmp_path: Path) -> None:
+    """An archive that names no file of a model."""
+    content = json.loads((kept / "archive.json").read_text(encoding="utf-8"))
+    content["files"] = {name: entry for name, entry in content["files"].items() if "/models/" not in name}
+    (kept / "archive.json").write_text(json.dumps(content), encoding="utf-8")
+    with open_archive(kept) as archive, pytest.raises(UserError, match="mini-base/model.json is not there"):
+        weights(Again(archive, tmp_path / "again", threads=1), "mini-base", set())
 
 
 def test_a_link_is_refused(kept: Path, tmp_path: Path) -> None:

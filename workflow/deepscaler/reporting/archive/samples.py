@@ -73,6 +73,8 @@ def weights(again: Again, system: str, tried: set[str]) -> Path:
     """The manifest beside a system's weights: the archive's, or the same ones of this computer or the hub."""
     archive, name = again.archive, manifest_name(again.scale, system)
     folder, _, manifest = name.rpartition("/")
+    if not archive.holds(name):  # which every archive does, also of weights that it leaves out
+        raise UserError(f"{name} is not there: nothing says which weights drew the samples", archive.folder)
     files = [file for file in archive.manifest.files if file.startswith(f"{folder}/")]
     if all(archive.holds(file) for file in files):
         target = again.folder / "weights" / system
