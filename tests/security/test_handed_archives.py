@@ -245,7 +245,7 @@ def test_samples_of_no_weights_are_not_drawn(kept: Path, tmp_path: Path) -> None
     content = json.loads((kept / "archive.json").read_text(encoding="utf-8"))
     content["files"] = {name: entry for name, entry in content["files"].items() if "/models/" not in name}
     (kept / "archive.json").write_text(json.dumps(content), encoding="utf-8")
-    with open_archive(kept) as archive, pytest.raises(UserError, match="mini-base/model.json is not there"):
+    with open_archive(kept) as archive, pytest.raises(UserError, match=r"mini-base/model\.json is not there"):
         weights(Again(archive, tmp_path / "again", threads=1), "mini-base", set())
 
 
