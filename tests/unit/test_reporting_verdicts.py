@@ -71,6 +71,18 @@ def test_a_claim_of_another_scale_is_refused_with_its_own(root):
         quantity_of(claim, "mini")
 
 
+def test_a_scale_of_ones_own_verifies_the_claims_that_it_names(root, tmp_path, monkeypatch):
+    """As those have that `deepscaler plan --write` makes."""
+    [claim] = [claim for claim in claims(root / "config/claims.yaml").claims if claim.id == "aime-gain"]
+    shutil.copytree(root / "config", tmp_path / "config")
+    monkeypatch.setenv("DEEPSCALER_ROOT", str(tmp_path))
+    for name, named in (("mine", "[aime-gain]"), ("bare", "[]")):
+        (tmp_path / f"config/scales/{name}.yaml").write_text(f"extends: headline\ndescription: d\nclaims: {named}\n")
+    assert quantity_of(claim, "mine").systems == quantity_of(claim, "headline").systems
+    with pytest.raises(UserError, match="it is checked at scale"):
+        quantity_of(claim, "bare")
+
+
 def test_what_an_answer_counts():
     right, late = (
         {"right": True, "tokens": 100, "finish_reason": "stop"},

@@ -15,7 +15,7 @@ from deepscaler.errors import UserError
 from deepscaler.evaluation.requests import protocol_of
 from deepscaler.reporting.claims.errors_of_runs import stated_cell
 from deepscaler.reporting.claims.from_samples import benchmarks_of
-from deepscaler.settings.claims import Claim, Measure, Significance, TableCell, TokenCell
+from deepscaler.settings.claims import Claim, Measure, Significance, TableCell, TokenCell, holds_at
 from deepscaler.settings.models import Reported
 
 Answer = Mapping[str, Any]
@@ -64,7 +64,7 @@ def bounds(claim: Claim) -> tuple[float, float]:
 def quantity_of(claim: Claim, scale: str) -> Quantity:
     """What a claim is about at a scale, or a UserError that says why sampling does not decide it, and what would."""
     measure = claim.measure
-    if scale not in claim.scales:
+    if not holds_at(claim, scale):
         raise not_verified(claim, scale, f"it is checked at scale {' or '.join(claim.scales) or 'none'}")
     if isinstance(measure, Significance):
         raise not_verified(claim, scale, "a p-value over other problems is no mean of answers to these")
@@ -92,7 +92,7 @@ def quantity_of(claim: Claim, scale: str) -> Quantity:
 
 
 def not_verified(claim: Claim, scale: str, why: str) -> UserError:
-    hint = f"check it with `snakemake results/{scale}/claims.csv`" if scale in claim.scales else None
+    hint = f"check it with `snakemake results/{scale}/claims.csv`" if holds_at(claim, scale) else None
     return UserError(f"claim {claim.id!r} can't be verified by sampling: {why}", None, hint)
 
 
