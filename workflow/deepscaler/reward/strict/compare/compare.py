@@ -1,6 +1,8 @@
 """Whether two answers, as trees, mean the same."""
 
 from contextlib import suppress
+from dataclasses import replace
+from string import ascii_lowercase
 
 from deepscaler.reward.strict.compare.conditions import equal_cases, equal_conditioned
 from deepscaler.reward.strict.compare.names import assigned_name, value_of
@@ -18,6 +20,7 @@ from deepscaler.reward.strict.tree import (
     Matrix,
     Node,
     Ratio,
+    Region,
     Relation,
     Scalar,
     Sequence,
@@ -27,6 +30,7 @@ from deepscaler.reward.strict.tree import (
 
 MAX_UNORDERED = 60
 MAX_SPELLINGS = 4
+LETTERS = ascii_lowercase
 
 
 def kind_of(answer: Answer) -> str:
@@ -76,7 +80,7 @@ def equal(gold: Answer, answer: Answer) -> bool:
 
 def single(answer: Answer) -> Answer:
     """The only item of a collection that holds one; other answers as they are."""
-    while isinstance(answer, Collection) and len(answer.items) == 1:
+    while isinstance(answer, Collection) and len(answer.items) == 1 and answer.items[0] != Region("empty"):
         answer = answer.items[0]
     return answer
 
@@ -120,7 +124,23 @@ def equal_sequence_and_collection(gold: Answer, answer: Answer) -> bool:
     brackets = sequence.opening + sequence.closing
     if brackets not in ("()", "[]") or (brackets == "[]" and collection.is_set and len(sequence.items) == 2):
         return False
-    return equal_all(sequence.items, values_in_order(collection))
+    names = {assigned_name(item) for item in collection.items if isinstance(item, Relation)}
+    if len(names) == 1 < len(sequence.items) and None not in names:
+        return False  # x = 1, x = 2 are two values of one name
+    return equal_all(sequence.items, values_in_order(in_alphabet(collection)))
+
+
+def in_alphabet(collection: Collection) -> Collection:
+    """`b = 3, a = 2` as `a = 2, b = 3`, which is the order of (a, b): for letters that follow each other only."""
+    named: list[tuple[str, Answer]] = []
+    for item in collection.items:
+        left = item.sides[0] if isinstance(item, Relation) else None
+        if not isinstance(left, Scalar) or left.node.kind != "symbol":
+            return collection
+        named.append((left.node.name, item))
+    named.sort(key=lambda pair: pair[0])
+    follow = "".join(name for name, _ in named) in LETTERS and all(len(name) == 1 for name, _ in named)
+    return replace(collection, items=tuple(item for _, item in named)) if follow else collection
 
 
 def values_in_order(collection: Collection) -> tuple[Answer, ...]:

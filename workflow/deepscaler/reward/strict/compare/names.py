@@ -1,5 +1,6 @@
 """What a relation gives a value to: a name (`x = 3`), or an expression that a problem asks for (`m + n = 73`)."""
 
+from deepscaler.reward.strict.compare.exact import exact
 from deepscaler.reward.strict.compare.scalars import equal_scalars
 from deepscaler.reward.strict.tree import Answer, Node, Ratio, Relation, Scalar, Sequence, Words, symbols, walk
 
@@ -21,7 +22,7 @@ def value_of(relation: Relation) -> Answer | None:
     if "approx" in relation.operators:
         first = relation.operators.index("approx")
         if first == 0 and assigned_name(relation) is None:
-            return relation.sides[0]
+            return relation.sides[0] if is_about(relation) else None
         if first > 0:
             return value_of(without_approximation(relation))
     if not set(relation.operators) <= {"=", "approx"}:
@@ -38,6 +39,15 @@ def value_of(relation: Relation) -> Answer | None:
     if len(plain) < len(relation.sides) or not all(equal_scalars(side, plain[-1]) for side in plain[:-1]):
         return None
     return last
+
+
+def is_about(relation: Relation) -> bool:
+    """Whether what stands behind the sign may be the value before it, rounded; `15 \\sim 20` is a range."""
+    one, other = relation.sides[:2]
+    if not isinstance(one, Scalar) or not isinstance(other, Scalar) or other.node.kind != "number":
+        return True
+    value = exact(one.node)
+    return value is None or abs(value - other.node.number) < (other.node.ulp or 1)
 
 
 def value_of_expression(relation: Relation) -> Answer | None:

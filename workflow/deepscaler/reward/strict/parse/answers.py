@@ -259,6 +259,8 @@ def read_words(text: str) -> Answer:
     plain = " ".join(NO_WORD.sub(" ", text).lower().split())
     if plain in WORD_REGIONS:
         return Region(WORD_REGIONS[plain])
+    if plain in ("infinity", "positive infinity"):
+        return Scalar(Node("constant", "infinity"))
     return Words(plain)
 
 

@@ -79,8 +79,8 @@ def split_condition(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
 def explains(tokens: list[Token]) -> bool:
     """Whether what opens with "since", "by" or "from" is more than a number, as in `5 \\text{ from } 30`."""
     behind = tokens[1:]
-    is_sum = any(kind == "letter" or value in RELATIONS for kind, value in behind)
-    return bool(behind) and (is_sum or all(kind == "text" for kind, _ in behind) or len(tokens[0][1].split()) > 1)
+    is_formula = any(kind in ("letter", "text", "open") or value in RELATIONS for kind, value in behind)
+    return is_formula or (bool(behind) and len(tokens[0][1].split()) > 1)
 
 
 def with_counted(tokens: list[Token]) -> list[Token]:

@@ -34,7 +34,7 @@ ROUNDING = re.compile(
 LETTER_NUMERAL = re.compile(r"((?=[A-Fa-f]*[0-9])[0-9A-Fa-f]++|[A-F]{2,})_(1[1-6])")
 UNIT_POWER = re.compile(r"\^ *\{?-?[0-9]\}?|[0-9]$")
 UNIT_VALUES = frozenset(("^", "{", "}", "-", "/", "*", "cdot", "2", "3", "1"))
-EXPONENT_STARTS = frozenset(("^", "{", "-", "/", "*", "cdot"))
+EXPONENT_STARTS = frozenset(("^", "{", "/", "*", "cdot"))
 """What a number within a unit stands behind."""
 MAX_SIGNS = 3
 MODULI = frozenset((("name", "pmod"), ("name", "bmod"), ("name", "mod")))
@@ -133,7 +133,7 @@ def without_unit(tokens: list[Token]) -> tuple[list[Token], str, list[str]]:
     unit, words = "", []
     for position in range(start, end):
         kind, value = tokens[position]
-        if kind == "number" and position and tokens[position - 1][1] not in EXPONENT_STARTS:
+        if kind == "number" and not is_exponent(tokens, position):
             raise Refused("a number behind words")
         if kind == "text":
             plain = UNIT_POWER.sub("", value)
@@ -155,6 +155,12 @@ def without_unit(tokens: list[Token]) -> tuple[list[Token], str, list[str]]:
             return number, unit.lower(), []
         case _:
             return number, "", [f"{VALUE} {remark(unit)}"]
+
+
+def is_exponent(tokens: list[Token], position: int) -> bool:
+    """Whether a number among a unit's tokens belongs to it; `5 \\text{ pairs} - 1` is a difference."""
+    before = [value for _, value in tokens[max(position - 2, 0) : position]]
+    return before[0] in ("^", "{") if before[-1] == "-" else before[-1] in EXPONENT_STARTS
 
 
 def remark(phrase: str) -> str:

@@ -26,7 +26,9 @@ FUNCTIONS = names(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arcsinh "
     "arccosh arctanh ln log lg exp sqrt cbrt floor ceil abs sgn gcd lcm max min det Re Im arg deg binom frac cis"
 )
-TEXT_FUNCTIONS = names("cis sgn gcd lcm max min log ln sin cos tan det")
+TEXT_FUNCTIONS = names(
+    "cis sgn gcd lcm max min log ln sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh exp sqrt det"
+)
 CONSTANTS = frozenset(("pi", "infty"))
 PLAIN_NAMES = {
     **{name: name for name in (*FUNCTIONS, *GREEK, *CONSTANTS) if len(name) > 1},
@@ -225,6 +227,10 @@ class Tokenizer:
             self.add("join", words.lower())
         elif words.lower() in MAGNITUDES:
             self._magnitude(words.lower())
+        elif words.partition(" ")[0].lower() in MAGNITUDES and self._follows_number():
+            magnitude, _, rest = words.partition(" ")
+            self._magnitude(magnitude.lower())
+            self._text(rest)
         elif words == "to" and self._follows_number():
             self.add("operator", ":")
         elif words in TEXT_FUNCTIONS and self.text[self.position :].lstrip()[:1] in ("(", "\\", "{"):
@@ -283,6 +289,8 @@ class Tokenizer:
     def _accent(self, name: str) -> None:
         content = NOISE.sub("", self._argument())
         last = self.tokens[-1] if self.tokens else ("", "")
+        if content.isdigit() and last[0] == "number" and last[1].endswith(")"):
+            raise Refused("two groups of digits that recur")
         if content.isdigit() and name in ("overline", "bar", "dot") and last[0] == "number" and "." in last[1]:
             self.tokens[-1] = ("number", f"{last[1]}({content})")
         elif content.isdigit():

@@ -125,6 +125,10 @@ LEAD_IN = re.compile(
 )
 RECURRING_DIGIT = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]*?)([0-9])(?<!\2\2)\2\2++ *(?:\.{3}|\\ldots)")
 RECURRING_GROUP = re.compile(r"(?<![0-9.])([0-9]*\.)([0-9]++) *(?:\.{3}|\\ldots)")
+RECURRING_DOTS = re.compile(
+    r"(?<=[0-9.])\\dot *(?:\{([0-9])\}|([0-9])) *([0-9]*) *\\dot *(?:\{([0-9])\}|([0-9]))(?! *(?:[0-9]|\\dot))"
+)
+"""Dots above the first and the last digit of what recurs."""
 RECURRING_BRACKET = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]*)\(([0-9]+)\)")
 INCHES = re.compile(r"(?<=[0-9])\s*\"")
 FRENCH_INTERVAL = re.compile(r"([\[\]])(?=[^\[\]()][^\[\]()]*?[,;][^\[\]()])([^\[\]()]++)([\[\]])")
@@ -146,7 +150,7 @@ def clean(text: str) -> str:
         text = TIMES_TEN.sub(r"\\cdot ", text)
     if "\\" in text:
         text = fold_latex(text)
-    text = text.replace("\\$", " ¤ ").replace("$", " ")
+    text = text.replace("{:}", ":").replace("\\$", " ¤ ").replace("$", " ")
     if text.startswith(" ¤") or text.endswith("¤ "):
         text = text.strip()
     if "=" in text or "**" in text:
@@ -175,6 +179,8 @@ def fold_decimals(text: str) -> str:
     """Recurring decimals with a bar, as in `0.1(6)` and `0.333...`; inches and seconds as primes."""
     if ".." in text or "ldots" in text:
         text = RECURRING_GROUP.sub(overlined, RECURRING_DIGIT.sub(r"\1\\overline{\2}", text))
+    if "\\dot" in text:
+        text = RECURRING_DOTS.sub(lambda match: f"\\overline{{{''.join(filter(None, match.groups()))}}}", text)
     if "(" in text and "." in text:
         text = RECURRING_BRACKET.sub(r"\1\\overline{\2}", text)
     return INCHES.sub("''", text) if '"' in text else text
