@@ -21,7 +21,7 @@ from deepscaler.maintenance.training_blocks import TRAINING_BLOCKS
 from deepscaler.reporting.claims.results import number
 from deepscaler.reporting.figures.size_figure import parameters, size_text
 
-BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n)(?:(?!<!-- begin ).)*?(<!-- end (?P=name) -->)", re.DOTALL)
 PENDING = "*Not run yet.*\n"
 
 

@@ -109,7 +109,7 @@ EITHER = frozenset(("bar", "erg", "bit", "Ohm"))
 TEMPERATURES = {"°C": (Fraction(1), Fraction("273.15")), "°F": (Fraction(5, 9), Fraction("459.67") * Fraction(5, 9))}
 """Kelvins in a degree, and the kelvins at zero degrees."""
 SPELLINGS = (
-    (re.compile(r"(?<![A-Za-zμ])ms(?=[ {]*\^?[ {]*-)"), "m s"),
+    (re.compile(r"(?<![A-Za-zμ])ms(?=[ {]*+\^?[ {]*+-)"), "m s"),
     (re.compile(r"\^? ?\{? ?(?:\\circ|°) ?\}? ?\^?"), "°"),
     (re.compile(r"[{}~]|\\[,;:! ]"), " "),
     (re.compile(r"\\(?:cdot|times)(?![A-Za-z])|[·×⋅•]"), "*"),

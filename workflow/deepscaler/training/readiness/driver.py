@@ -16,6 +16,8 @@ NEEDED = 13000
 """CUDA 13.0, with which the pinned torch is built, as cuDriverGetVersion tells it."""
 SECONDS = 120
 """Until CUDA counts as hung: its first start on a node of eight can take half a minute."""
+ARCHITECTURE = re.compile(r"\b(\d{1,3})\.(\d{1,3})\b")
+"""As set-up notes those that it built for: `8.0;9.0`."""
 START = """
 import ctypes
 try:
@@ -71,7 +73,7 @@ def check_code(found: list[Gpu], prefix: Path = Path(sys.prefix)) -> Iterator[Ch
         words = (prefix / "architectures").read_text(encoding="utf-8").strip()
     except OSError:
         return
-    built = [(int(major), int(minor)) for major, minor in re.findall(r"(\d+)\.(\d+)", words)]
+    built = [(int(major), int(minor)) for major, minor in ARCHITECTURE.findall(words)]
     for gpu in found:
         if gpu.capability and not any(a == gpu.capability[0] and b <= gpu.capability[1] for a, b in built):
             capability = ".".join(map(str, gpu.capability))

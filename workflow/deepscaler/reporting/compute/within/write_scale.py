@@ -18,6 +18,7 @@ from deepscaler.settings.yaml_files import file_of
 from deepscaler.training.watch.budget import how_to_approve, to_approve
 
 WIDTH = 120
+NAME = re.compile(NAME_PATTERN)
 FEWEST_CPUS = 4
 """Of a job that trains."""
 
@@ -28,7 +29,7 @@ def write_scale(name: str, choice: Choice, machine: Machine) -> list[str]:
     Raises:
         UserError: the name is none, or is taken.
     """
-    if not re.fullmatch(NAME_PATTERN, name):
+    if not NAME.fullmatch(name):
         raise UserError(f"{name!r} is no name for a scale", "--write", ALLOWED[NAME_PATTERN])
     shortened = choice.schedule is not None and choice.schedule.steps != choice.schedule.whole
     paths = {"scales": as_scale(name, choice, machine), **({"recipes": as_recipe(choice)} if shortened else {})}
