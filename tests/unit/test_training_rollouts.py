@@ -11,9 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deepscaler.errors import JobError
+from deepscaler.errors import JobError, UserError
 from deepscaler.training.openrlhf import hooks, rollouts, spread
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 from deepscaler.training.run import kept_rollouts
@@ -256,6 +257,17 @@ def test_equal_steps_have_equal_files(kept: Path) -> None:
     assert len(list(kept.parent.iterdir())) == 1
     texts(0, seed=43)
     assert kept.read_bytes() not in written
+
+
+@pytest.mark.parametrize("tokens", [None, [-1]])
+def test_an_edited_file_is_refused(kept: Path, tokens: list[int] | None) -> None:
+    texts(0)
+    table = pq.read_table(kept)
+    rows = table.to_pylist()
+    rows[0]["tokens"] = tokens
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), kept)
+    with pytest.raises(UserError, match="sample 0"):
+        kept_rollouts.read(kept)
 
 
 def test_a_full_disk_stops_the_step(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,8 @@ def rollouts(*, scale_name: str, total_step: int, skip: int, limit: int, charact
     step = total_step - (segment.total_last - segment.last)
     path, tokenizer = find(scale_name, segment, step)
     rows = kept_rollouts.read(path)
+    if skip >= len(rows):
+        raise UserError(f"{skip} samples passed over leave none of {len(rows)}", "--skip")
     chosen = rows[skip : skip + min(limit, MOST_SHOWN)]
     shown = list(described(scale_name, chosen, load_tokenizer(tokenizer)))
     if as_json:

@@ -40,7 +40,14 @@ def read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         raise UserError("the rollouts of this step were not kept, or are not here", path)
     rows: list[dict[str, Any]] = records.read(path, records.ROLLOUT).to_pylist()
+    for number, row in enumerate(rows):
+        if not isinstance(row["prompt_text"], str) or not all(map(are_tokens, (row["prompt_tokens"], row["tokens"]))):
+            raise UserError(f"sample {number} has no prompt, or tokens that are none", path)
     return rows
+
+
+def are_tokens(values: list[int | None] | None) -> bool:
+    return values is not None and all(value is not None and value >= 0 for value in values)
 
 
 def link_all(folder: Path, target: Path, first: int, last: int) -> dict[str, str] | None:
