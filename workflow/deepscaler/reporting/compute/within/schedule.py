@@ -126,7 +126,7 @@ def on_gpus(layout: Layout, gpus: int) -> Layout:
     nodes = max(1, gpus // NODE)
     if layout.nodes * layout.gpus_per_node == gpus:
         return layout
-    return layout.model_copy(update={"nodes": nodes, "gpus_per_node": gpus // nodes})
+    return layout.model_copy(update={"nodes": nodes, "gpus_per_node": gpus // nodes, "rollout_gpus": None})
 
 
 def in_time(layout: Layout, most: int) -> Layout:
