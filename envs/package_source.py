@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pip._internal.models.index import PyPI  # the index that pip takes where nothing is set
+
 CONNECT_SECONDS = 5.0
 PATIENT_SECONDS = 120.0
 """How long a connection that has been made may be silent."""
-PYPI = "https://pypi.org/simple"
 
 
 class Stop(Exception):
@@ -33,7 +34,7 @@ class Stop(Exception):
 class Source:
     """Where to look for packages. `pip_only` says why uv cannot look there, if so."""
 
-    indexes: tuple[str, ...] = (PYPI,)
+    indexes: tuple[str, ...] = (PyPI.simple_url,)
     find_links: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
