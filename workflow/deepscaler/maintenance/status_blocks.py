@@ -13,7 +13,7 @@ from deepscaler.settings.claims import claims
 TRIED = {
     "mini": "end to end: `make test`, and under faults: `make test-engines`",
     "mini-lora": "run whole once, not kept (docs/miniature.md); `tests/mini/test_lora.py`",
-    "mini-async": "its jobs, by dry runs; a short chain, killed and resumed: `tests/mini/test_asynchronous.py`",
+    "mini-async": "run whole once, not kept (docs/miniature.md); `tests/mini/test_asynchronous.py`",
     "headline": "its jobs, by dry runs; two scales that share answers, with tiny models: "
     "`tests/mini/test_shared_samples.py`",
     "eight-gpus": "its jobs, by dry runs; a step by each recipe, with a tiny model: `tests/mini/test_other_recipes.py`",
