@@ -68,7 +68,7 @@ retrain: $(VENV)/installed ## the same from nothing on: mini is made again, else
 
 ##@ Test
 .PHONY: test
-test: $(VENV)/installed ## unit tests, attacks, dry runs of every scale, equal training, the kept run sampled again, mini end to end: about half an hour on two cores
+test: $(VENV)/installed ## unit tests, attacks, dry runs of every scale, equal training, the kept run sampled again, mini end to end: under an hour on two cores
 	@$(PYTEST) $(PARALLEL) tests/unit
 	@$(PYTEST) tests/security
 	@$(PYTEST) tests/workflow
