@@ -142,6 +142,9 @@ setup-gpu: .venv-gpu/installed ## .venv-gpu: the same with CUDA engines (on a no
 .PHONY: setup-controller
 setup-controller: .venv-controller/installed ## .venv-controller: Snakemake alone, for a login node
 
+.PHONY: setup-standards
+setup-standards: .venv-standards/installed ## .venv-standards: the validators that `make test-standards` calls
+
 .PHONY: locks
 locks: ## resolve all environments anew (needs a network)
 	@envs/lock.sh
@@ -156,6 +159,9 @@ $(VENV)/installed: $(wildcard envs/cpu[-.]*txt) $(INSTALLERS)
 
 .venv-controller/installed: $(wildcard envs/controller[-.]*txt) $(INSTALLERS)
 	@envs/setup.sh controller .venv-controller
+
+.venv-standards/installed: $(wildcard envs/standards[-.]*txt) $(INSTALLERS)
+	@envs/setup.sh standards .venv-standards
 
 ##@ Tidy
 .PHONY: clean

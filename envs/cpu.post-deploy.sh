@@ -6,7 +6,7 @@ unset CDPATH
 here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
 8bbacbe0ed42c08ad3b65f85b9e435ec727896ed6ece74c6fac7295e930b8393  architectures.py
-3cdcf16d01838a65edbe9e1f3d53b9abb4828aebc63acec1ec4d6dd4f0e108f2  install.py
+23745915fdddf46ca0687145b0eecb6cae1ae833e9f01984a933a0ed1b37ad1a  install.py
 d52e99d681a822763288e67d87901dfd202a67aa6fa02b93d58947abdaa2679a  package_source.py
 651b25a65826b91f547a8d0efb1f657a3e7312bb3d889f70197eb33edd15be4c  uv.lock.txt
 28cd8e039f50a4ffe75e5a3df530f8bde9741d91e7a3b43ef3abe7c0f7e94283  cpu-bootstrap.txt

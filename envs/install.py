@@ -1,4 +1,4 @@
-"""usage: python -I install.py cpu|gpu|controller|checkout    inside an empty Python environment (3.11 or 3.12)
+"""usage: python -I install.py cpu|gpu|controller|standards|checkout    inside an empty Python environment (3.11 or 3.12)
 
 Installs exactly what the locks beside it name, each file checked by its hash, and this package, editable (`checkout`:
 that alone). uv installs, which takes a fraction of pip's time; pip brings it, and takes over where it cannot serve.
@@ -94,8 +94,8 @@ def main(kind: str) -> None:
         installer.torch_cpu()
         installer.install("cpu.lock.txt")
         installer.install("cpu-deepspeed.txt")
-    elif kind == "controller":
-        installer.install("controller.lock.txt")
+    elif kind in ("controller", "standards"):
+        installer.install(f"{kind}.lock.txt")
     else:
         cuda = os.environ.get("CUDA_HOME") or os.environ.get("CONDA_PREFIX") or "/usr/local/cuda"
         built = architectures.wanted()
@@ -114,7 +114,7 @@ def main(kind: str) -> None:
             UV_COMPILE_BYTECODE="1",
         )
         (PREFIX / "architectures").write_text(";".join(built) + "\n")  # preflight holds the cards against it
-    if (HERE.parent / "pyproject.toml").is_file():  # gpu.def's image has no checkout, and brings a wrapper of its own
+    if kind != "standards" and (HERE.parent / "pyproject.toml").is_file():  # gpu.def's image has no checkout, and brings a wrapper of its own
         installer.checkout()
     installer.forget()
 
@@ -301,8 +301,8 @@ def stopped(name: str, output: str) -> Stop:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("cpu", "gpu", "controller", "checkout"):
-        sys.exit("install: which environment? known: cpu, gpu, controller (or checkout: this package alone)")
+    if len(sys.argv) != 2 or sys.argv[1] not in ("cpu", "gpu", "controller", "standards", "checkout"):
+        sys.exit("install: which environment? known: cpu, gpu, controller, standards (or checkout: this package alone)")
     try:
         main(sys.argv[1])
     except Stop as stop:
