@@ -122,6 +122,24 @@ lint: $(VENV)/installed ## ruff, snakefmt, snakemake --lint, mypy, generated fil
 	@$(BIN)/deepscaler schemas --check
 	@$(BIN)/deepscaler write_docs --check
 
+.PHONY: citation
+citation: .venv-standards/installed ## codemeta.json and .zenodo.json from CITATION.cff
+	@.venv-standards/bin/cffconvert --validate -i CITATION.cff
+	@.venv-standards/bin/cffconvert -i CITATION.cff -f codemeta -o codemeta.json
+	@.venv-standards/bin/cffconvert -i CITATION.cff -f zenodo -o .zenodo.json
+
+.PHONY: sbom
+sbom: .venv-standards/installed ## sbom/: what each environment consists of, as CycloneDX: with licences where it is installed, else by its locks
+	@mkdir -p sbom
+	@for kind in cpu gpu controller; do \
+		venv=.venv-$$kind; [ $$kind != cpu ] || venv=$(VENV); \
+		locks=($$(ls envs/$$kind[-.]*txt | grep -vE 'excludes|constraints')); \
+		of=(requirements -); [ ! -f $$venv/installed ] || of=(environment $$venv/bin/python); \
+		.venv-standards/bin/cyclonedx-py "$${of[@]}" --pyproject pyproject.toml --output-reproducible \
+			-o sbom/$$kind.cdx.json < <(cat "$${locks[@]}"); \
+		echo "sbom/$$kind.cdx.json: $$(grep -c '"bom-ref"' sbom/$$kind.cdx.json) components, by $${of[*]}"; \
+	done
+
 .PHONY: format
 format: $(VENV)/installed ## ruff and snakefmt, applied
 	@$(BIN)/ruff check --fix-only --quiet

@@ -1,4 +1,4 @@
-"""Numbers in README.md and docs/, filled in from their sources, between markers that a reader does not see:
+"""Numbers in README.md, CITATIONS.md and docs/, filled in from their sources, between markers that a reader does not see:
 
     <!-- begin mini-table --> … <!-- end mini-table -->
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from deepscaler import settings
 from deepscaler.errors import JobError, UserError, refuse_unknown
 from deepscaler.files import write_text
+from deepscaler.maintenance.citation_blocks import CITATION_BLOCKS
 from deepscaler.maintenance.claim_blocks import CLAIM_BLOCKS
 from deepscaler.maintenance.ladder_blocks import LADDER_BLOCKS
 from deepscaler.maintenance.markdown import markdown, reference
@@ -42,7 +43,7 @@ def write_docs(*, check: bool) -> None:
 
 
 def documents(root: Path) -> list[Path]:
-    return [path for path in (root / "README.md", *sorted((root / "docs").glob("*.md"))) if path.is_file()]
+    return [path for path in (root / "README.md", root / "CITATIONS.md", *sorted((root / "docs").glob("*.md"))) if path.is_file()]
 
 
 def filled(path: Path) -> str:
@@ -132,6 +133,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "mini-cost": mini_cost,
     "mini-size": mini_size,
     "mini-compute": mini_compute,
+    **CITATION_BLOCKS,
     **CLAIM_BLOCKS,
     **LADDER_BLOCKS,
     **MINIATURE_BLOCKS,
