@@ -4,8 +4,10 @@ Snakemake keeps a record of every finished job's outputs in .snakemake/metadata:
 are read as plain JSON; where they are gone, as after a download of results, no jobs are found.
 """
 
+import ast
 import base64
 import binascii
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ class RunJob:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     log: str | None
+    settings: tuple[str, ...]
+    """What decided its files, each as `kl.coefficient=0.001`."""
     started: float
     """Seconds since the epoch, UTC."""
     ended: float
@@ -49,12 +53,22 @@ def run_jobs(scale: str) -> list[RunJob]:
             inputs=tuple(sorted(name_of(path) for path in job["input"] or [])),
             outputs=tuple(sorted(job["outputs"])),
             log=first(job["log"]) or None,
+            settings=tuple(settings_of(job.get("params") or [])),
             started=job["starttime"] or job["endtime"],
             ended=job["endtime"],
         )
         for job in found.values()
     ]
     return sorted(jobs, key=lambda job: (job.ended, job.outputs))
+
+
+def settings_of(parameters: list[str]) -> Iterator[str]:
+    """The rule's parameters that are settings, out of Snakemake's record, which keeps each as Python writes a value."""
+    for written in parameters:
+        with contextlib.suppress(ValueError, SyntaxError):
+            value = ast.literal_eval(written)
+            if isinstance(value, str) and "=" in value:
+                yield from value.split("; ")
 
 
 def first(values: list[str] | None) -> str:

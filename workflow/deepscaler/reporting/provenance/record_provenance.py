@@ -10,6 +10,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from deepscaler import settings
 from deepscaler.errors import UserError
@@ -18,15 +19,17 @@ from deepscaler.folders import is_within
 from deepscaler.progress import progress
 from deepscaler.reporting.file_names import name_of, path_of
 from deepscaler.reporting.provenance.jobs import RunJob, run_jobs
+from deepscaler.reporting.provenance.steps import add_steps, usage
 from deepscaler.versions import commit, home_page, versions
 
 ADDRESS = "arcp://name,deepscaler/"
 PROFILES = (
     ("https://w3id.org/ro/wfrun/process/0.5", "Process Run Crate"),
     ("https://w3id.org/ro/wfrun/workflow/0.5", "Workflow Run Crate"),
+    ("https://w3id.org/ro/wfrun/provenance/0.5", "Provenance Run Crate"),
     ("https://w3id.org/workflowhub/workflow-ro-crate/1.0", "Workflow RO-Crate"),
 )
-TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
+TERMS = {name: f"https://w3id.org/ro/terms/workflow-run#{name}" for name in ("sha256", "resourceUsage")}
 SOURCE = "source"
 """Folder beside the results for a copy of the workflow and its settings."""
 WORKFLOW_PROFILE = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
@@ -50,7 +53,7 @@ def record_provenance(*, scale: str, folder: Path, work: Path, output: Path) -> 
         raise UserError("no such folder of results", folder)
     jobs = [job for job in run_jobs(scale) if name_of(str(output)) not in job.outputs]
     copy_source(folder / SOURCE)
-    names = sorted({*files_of_jobs(jobs), *files_of_results(folder, output)})
+    names = sorted({*files_of_jobs(jobs), *files_of_results(folder, output)} - {name_of(str(output))})
     digests = digests_of(names)
     crate = Crate(scale, digests)
     crate.add_run(jobs)
@@ -120,10 +123,6 @@ class Crate:
         self.snakefile = f"results/{scale}/{SOURCE}/Snakefile"
         self.files = {name: self.add_file(name) for name in digests if name != self.snakefile}
         self.workflow = self.add_workflow()
-        self.crate.root_dataset["conformsTo"] = [
-            self.crate.add_jsonld({"@id": url, "@type": "CreativeWork", "name": name, "version": url.rsplit("/", 1)[1]})
-            for url, name in PROFILES
-        ]
         self.crate.metadata.append_to("conformsTo", {"@id": PROFILES[-1][0]})
 
     def generate(self) -> dict[str, Any]:
@@ -155,7 +154,7 @@ class Crate:
         workflow = self.crate.add_file(
             dest_path=f"{SOURCE}/Snakefile",
             properties={
-                "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
+                "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
                 "name": self.snakefile,
                 "sha256": digest,
                 "contentSize": str(size),
@@ -189,7 +188,14 @@ class Crate:
                 **times(jobs),
             },
         )
-        self.crate.root_dataset["mentions"] = [run, *(self.add_job(n, job) for n, job in enumerate(jobs, start=1))]
+        executions = [(job, self.add_job(n, job)) for n, job in enumerate(jobs, start=1)]
+        self.crate.root_dataset["mentions"] = [run, *(action for _, action in executions)]
+        add_steps(self, run, executions)
+        self.crate.root_dataset["conformsTo"] = [
+            self.crate.add_jsonld({"@id": url, "@type": "CreativeWork", "name": name, "version": url.rsplit("/", 1)[1]})
+            for url, name in PROFILES
+            if jobs or name != "Provenance Run Crate"  # of results that came without Snakemake's records
+        ]
 
     def add_software(self, name: str, version: str) -> Any:
         identifier = SOFTWARE.get(name, f"#{name}")
@@ -220,10 +226,33 @@ class Crate:
         return self.crate.add_action(
             rule,
             identifier=f"#job-{number}",
-            object=one_or_many([self.files[name] for name in job.inputs if name in self.files]),
+            object=one_or_many([*(self.files[name] for name in job.inputs if name in self.files), *self.settings_of(job)]),
             result=one_or_many([self.files[name] for name in self.outputs_of(job) if name in self.files]),
-            properties={"name": job.rule, "description": job.command, "agent": self.authors, **times([job])},
+            properties={
+                "name": job.rule,
+                "description": job.command,
+                "agent": self.authors,
+                **self.usage_of(f"#job-{number}", job),
+                **times([job]),
+            },
         )
+
+    def settings_of(self, job: RunJob) -> list[Any]:
+        """An entity for each setting that decided the job's files; jobs share those that are the same."""
+        found = []
+        for setting in job.settings:
+            name, _, value = setting.partition("=")
+            key = f"#setting-{quote(setting, safe='=')}"
+            entity = {"@id": key, "@type": "PropertyValue", "name": name, "value": value}
+            found.append(self.crate.get(key) or self.crate.add_jsonld(entity))
+        return found
+
+    def usage_of(self, job_id: str, job: RunJob) -> dict[str, Any]:
+        entities = [
+            self.crate.add_jsonld({"@id": f"{job_id}-{measured['propertyID']}", "@type": "PropertyValue", **measured})
+            for measured in usage(job)
+        ]
+        return {"resourceUsage": one_or_many(entities)} if entities else {}
 
     def outputs_of(self, job: RunJob) -> list[str]:
         """The job's outputs, and where one is a manifest, the files of its folder."""
