@@ -1,4 +1,4 @@
-"""usage: warm_cache.py CACHE CONTEXT.jsonld URL...    gives roc-validator's cache the context that rocrate's package ships
+"""usage: warm_cache.py CACHE CONTEXT.jsonld URL...    fills roc-validator's cache with rocrate's context
 
 With the cache warmed, `rocrate-validator validate --offline --cache-path CACHE` asks no network. Run by the
 environment `standards`.
@@ -22,7 +22,9 @@ class OneFile(BaseAdapter):
         self.content = content
 
     def send(self, request, **_ignored):
-        raw = HTTPResponse(io.BytesIO(self.content), {"content-type": "application/ld+json"}, 200, preload_content=False)
+        raw = HTTPResponse(
+            io.BytesIO(self.content), {"content-type": "application/ld+json"}, 200, preload_content=False
+        )
         response = requests.adapters.HTTPAdapter().build_response(request, raw)
         assert response.content == self.content
         return response

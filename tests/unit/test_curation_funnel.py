@@ -107,6 +107,7 @@ def summarise(folder: Path) -> None:
         funnel=folder / "curation.csv",
         removed=folder / "removed.parquet",
         card=folder / "train" / "README.md",
+        description=folder / "train" / "croissant.json",
         found=folder / "contamination.csv",
         contamination=folder / "results" / "contamination.csv",
         scale="mini",

@@ -99,7 +99,8 @@ rule deduplicate:
 
 rule fetch_benchmark:
     output:
-        work("{scale}/benchmarks/{benchmark}.parquet"),
+        table=work("{scale}/benchmarks/{benchmark}.parquet"),
+        description=work("{scale}/benchmarks/{benchmark}.croissant.json"),
     log:
         "logs/{scale}/fetch_benchmark/{benchmark}.log",
     benchmark:
@@ -117,7 +118,8 @@ rule fetch_benchmark:
         "deepscaler fetch_benchmark"
         " --scale {wildcards.scale:q}"
         " --benchmark {wildcards.benchmark:q}"
-        " --output {output:q}"
+        " --output {output.table:q}"
+        " --description {output.description:q}"
         " 2>&1 | tee {log:q}"
 
 
@@ -210,6 +212,7 @@ rule summarise_curation:
         contamination="results/{scale}/contamination.csv",
         removed=work("{scale}/data/removed.parquet"),
         card=work("{scale}/data/train/README.md"),
+        description=work("{scale}/data/train/croissant.json"),
     log:
         "logs/{scale}/summarise_curation/all.log",
     benchmark:
@@ -231,6 +234,7 @@ rule summarise_curation:
         " --train {input.train:q}"
         " --funnel {output.funnel:q}"
         " --card {output.card:q}"
+        " --description {output.description:q}"
         " --found {input.contamination:q}"
         " --contamination {output.contamination:q}"
         " --removed {output.removed:q}"

@@ -163,6 +163,7 @@ def summarise_curation(
     funnel: Annotated[Path, typer.Option(help="CSV to write: source × step.")],
     removed: Removed,
     card: Annotated[Path, typer.Option(help="Dataset card to write, beside the training set.")],
+    description: Annotated[Path, typer.Option(help="Croissant file to write, beside the training set.")],
     found: Annotated[Path, typer.Option(help="What `decontaminate` found: pairs side by side.")],
     contamination: Annotated[Path, typer.Option(help="CSV to write: the same, among the results.")],
 ) -> None:
@@ -177,6 +178,7 @@ def summarise_curation(
         funnel=funnel,
         removed=removed,
         card=card,
+        description=description,
         found=found,
         contamination=contamination,
         scale=scale,

@@ -21,11 +21,12 @@ def fetch_benchmark(
     scale: ScaleName,
     benchmark: Annotated[str, typer.Option(help="An entry of config/benchmarks.yaml.")],
     output: Output,
+    description: Annotated[Path | None, typer.Option(help="Croissant file to write, in the same folder.")] = None,
 ) -> None:
     """Fetch a benchmark by its pin, or draw a synthetic one."""
     from deepscaler.evaluation import fetch_benchmark as module
 
-    module.fetch_benchmark(benchmark=benchmark, output=output)
+    module.fetch_benchmark(benchmark=benchmark, output=output, description=description)
 
 
 def sample(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deepscaler import records
-from deepscaler.curation.dataset_card import write_card
+from deepscaler.curation.dataset_card import write_card, write_croissant
 from deepscaler.errors import JobError
 from deepscaler.files import writing
 from deepscaler.settings.curation import SelectGradable
@@ -27,12 +27,14 @@ def summarise_curation(
     funnel: Path,
     removed: Path,
     card: Path,
+    description: Path,
     found: Path,
     contamination: Path,
     scale: str,
     selection: SelectGradable,
 ) -> None:
-    """Write the funnel (a row a source, and the total), all removed items as one table, and the training set's card.
+    """Write the funnel (a row a source, and the total), all removed items as one table, and the training
+    set's card and description.
 
     `found`, what `decontaminate` found, is copied to `contamination`, among the results: lost there, it costs a copy.
     """
@@ -57,7 +59,8 @@ def summarise_curation(
         table.writerows(rows)
     with writing(contamination) as aside:
         shutil.copyfile(found, aside)
-    write_card(card, scale, training_set.to_pylist(), selection)
+    write_card(card, scale, train, selection)
+    write_croissant(description, scale, train)
     print(text_table(rows))
 
 

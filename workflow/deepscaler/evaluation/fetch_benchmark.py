@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deepscaler import hub, records, settings
+from deepscaler import croissant, hub, records, settings
 from deepscaler.curation.markup import engine_markup
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import remove
@@ -13,8 +13,8 @@ from deepscaler.miniature.problems import BENCHMARK_SEED, draw_benchmark
 from deepscaler.settings.benchmarks import Benchmark
 
 
-def fetch_benchmark(*, benchmark: str, output: Path) -> None:
-    """Write the benchmark's problems to `output`, in the order of their source."""
+def fetch_benchmark(*, benchmark: str, output: Path, description: Path | None = None) -> None:
+    """Write the benchmark's problems to `output`, in the order of their source, and their description."""
     known = settings.benchmarks()
     if benchmark not in known:
         raise refuse_unknown("benchmark", benchmark, list(known), "config/benchmarks.yaml")
@@ -26,8 +26,35 @@ def fetch_benchmark(*, benchmark: str, output: Path) -> None:
     else:
         rows, metadata = fetched_rows(entry, output)
     records.write(output, problems(benchmark, entry, rows), records.BENCHMARK_PROBLEM, metadata)
+    if description:
+        croissant.describe(description, output, described(benchmark, entry))
     print(
         f"{benchmark}: {len(rows)} problems" + (f" ({metadata['verified']} verified)" if "verified" in metadata else "")
+    )
+
+
+def described(benchmark: str, entry: Benchmark) -> croissant.Described:
+    """A benchmark in words, by its entry in config/benchmarks.yaml."""
+    origin = f"{entry.repository}, revision {entry.revision or 'not pinned'}" if entry.repository else "drawn here"
+    flags = "; ".join(f"{len(places)} known to be {flag}" for flag, places in entry.flags.items())
+    return croissant.Described(
+        name=benchmark,
+        description=f"{entry.title}: {entry.size} problems with accepted answers, for evaluation.",
+        licence=entry.licence or ("MIT" if entry.kind == "synthetic" else "not stated"),
+        citation=entry.citation or origin,
+        columns={
+            "id": "benchmark and place in the source's file",
+            "benchmark": "the entry of config/benchmarks.yaml",
+            "problem": "the problem's text",
+            "answers": "answers, any of which is right",
+            "metadata": "the source's other columns, as JSON",
+        },
+        responsible={
+            "dataCollection": f"From {origin}",
+            "dataUseCases": "Evaluation only: a model trained on these problems cannot be measured with them.",
+            "dataLimitations": f"Few problems: a score's standard error is of percents. {flags}".strip(),
+            "personalSensitiveInformation": "None known; names in problems are invented.",
+        },
     )
 
 

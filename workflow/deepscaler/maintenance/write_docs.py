@@ -1,4 +1,4 @@
-"""Numbers in README.md, CITATIONS.md and docs/, filled in from their sources, between markers that a reader does not see:
+"""Numbers in README.md, CITATIONS.md and docs/, filled in from their sources, between hidden markers:
 
     <!-- begin mini-table --> … <!-- end mini-table -->
 
@@ -43,7 +43,11 @@ def write_docs(*, check: bool) -> None:
 
 
 def documents(root: Path) -> list[Path]:
-    return [path for path in (root / "README.md", root / "CITATIONS.md", *sorted((root / "docs").glob("*.md"))) if path.is_file()]
+    return [
+        path
+        for path in (root / "README.md", root / "CITATIONS.md", *sorted((root / "docs").glob("*.md")))
+        if path.is_file()
+    ]
 
 
 def filled(path: Path) -> str:

@@ -226,7 +226,9 @@ class Crate:
         return self.crate.add_action(
             rule,
             identifier=f"#job-{number}",
-            object=one_or_many([*(self.files[name] for name in job.inputs if name in self.files), *self.settings_of(job)]),
+            object=one_or_many(
+                [*(self.files[name] for name in job.inputs if name in self.files), *self.settings_of(job)]
+            ),
             result=one_or_many([self.files[name] for name in self.outputs_of(job) if name in self.files]),
             properties={
                 "name": job.rule,
