@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 OBEYED = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))
@@ -56,3 +57,9 @@ def duration(seconds: float | None) -> str:
 def amount(number: float) -> str:
     """`1,234`, `12`, `1.2` or `0.012`: whole from 10 on, two digits below."""
     return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def markdown(head: list[str], rows: Iterable[list[str]]) -> str:
+    """A table in Markdown, a line a row."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)

@@ -9,7 +9,8 @@ from deepscaler.cli.options import verb
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs to the app."""
-    verb(app)(schemas)
+    for function in (schemas, about):
+        verb(app)(function)
 
 
 def schemas(
@@ -20,3 +21,13 @@ def schemas(
 
     for path in module.schemas(check=check):
         print(path)
+
+
+def about(
+    scale: Annotated[str | None, typer.Option(help="Also the digest of this scale's settings.")] = None,
+) -> None:
+    """Print what a report of a fault needs: versions, computer, settings' digest; no paths, no names."""
+    from deepscaler.maintenance import about as module
+
+    for line in module.about(scale):
+        print(line)

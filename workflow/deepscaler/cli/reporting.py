@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
         check,
         archive,
         reverify,
+        publish,
         publish_table,
         write_docs,
     ):
@@ -199,6 +200,16 @@ def reverify(
         threads=threads,
         largest_gb=largest_gb,
     )
+
+
+def publish(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, or its checkpoint.json.")],
+    to: Annotated[Path, typer.Option(help="Folder to make, in the form of a repository of the Hugging Face hub.")],
+) -> None:
+    """Lay out a checkpoint as `hf upload` takes it: weights, tokenizer, sampling, and a card with its scores."""
+    from deepscaler.reporting.publication import publish as module
+
+    module.publish(checkpoint=checkpoint, to=to)
 
 
 def publish_table(

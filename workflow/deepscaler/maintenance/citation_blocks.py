@@ -6,9 +6,9 @@ from itertools import groupby
 
 from deepscaler import settings
 from deepscaler.errors import UserError
-from deepscaler.maintenance.markdown import markdown
 from deepscaler.settings.models import Published
 from deepscaler.settings.yaml_files import read_yaml
+from deepscaler.text import markdown
 
 REQUIREMENT = re.compile(r"^([a-z0-9-]+)", re.MULTILINE)
 PIN = re.compile(r"^([a-z0-9-]+)==([^\s;+\\]+)", re.MULTILINE)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from deepscaler.maintenance.markdown import markdown, reference
+from deepscaler.maintenance.kept import reference
 from deepscaler.reporting.claims.chances import Chances, chances, miniature_of, together
 from deepscaler.reporting.claims.check_claims import Finding, expectation, value_text
 from deepscaler.reporting.claims.claim_values import claim_value
 from deepscaler.reporting.claims.results import Estimate, number
 from deepscaler.settings.claims import Claim, Constant, Kind, claims
+from deepscaler.text import markdown
 
 KINDS: tuple[Kind, ...] = ("measured", "by construction", "illustrative", "arithmetic")
 """Of claims that some scale checks."""

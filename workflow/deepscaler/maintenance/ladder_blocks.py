@@ -5,12 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from deepscaler import settings
-from deepscaler.maintenance.markdown import markdown
 from deepscaler.reporting.compute.plan import plan
 from deepscaler.reporting.compute.plan_text import span, wall_time
 from deepscaler.settings.claims import claims
 from deepscaler.settings.scale import Scale
-from deepscaler.text import amount
+from deepscaler.text import amount, markdown
 
 Json = dict[str, Any]
 

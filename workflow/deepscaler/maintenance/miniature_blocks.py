@@ -4,10 +4,10 @@ import random
 from collections.abc import Callable
 
 from deepscaler import settings
-from deepscaler.maintenance.markdown import markdown
 from deepscaler.miniature.problems import BENCHMARK_MIXES, BENCHMARK_SEED, draw_benchmark
 from deepscaler.miniature.traces import BEHAVIOURS, CLOSING, OPENINGS
 from deepscaler.settings.models import Distilled
+from deepscaler.text import markdown
 
 EXAMPLE_SEED = 3
 EXAMPLE_SET = "mini-amc-2023"

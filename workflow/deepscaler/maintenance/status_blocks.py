@@ -5,10 +5,11 @@ from collections.abc import Callable
 import yaml
 
 from deepscaler import settings
-from deepscaler.maintenance.markdown import markdown, reference
+from deepscaler.maintenance.kept import reference
 from deepscaler.reporting import kept_run
 from deepscaler.reporting.claims.results import number
 from deepscaler.settings.claims import claims
+from deepscaler.text import markdown
 
 TRIED = {
     "mini": "end to end: `make test`, and under faults: `make test-engines`",

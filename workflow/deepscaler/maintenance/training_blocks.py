@@ -5,7 +5,7 @@ from collections.abc import Callable
 from deepscaler.cost.disk import rollout_disk
 from deepscaler.cost.estimate import estimate
 from deepscaler.cost.workload import case_of
-from deepscaler.maintenance.markdown import markdown
+from deepscaler.text import markdown
 
 
 def replay_cost() -> str:

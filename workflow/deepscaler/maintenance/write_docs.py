@@ -14,13 +14,14 @@ from deepscaler.errors import JobError, UserError, refuse_unknown
 from deepscaler.files import write_text
 from deepscaler.maintenance.citation_blocks import CITATION_BLOCKS
 from deepscaler.maintenance.claim_blocks import CLAIM_BLOCKS
+from deepscaler.maintenance.kept import reference
 from deepscaler.maintenance.ladder_blocks import LADDER_BLOCKS
-from deepscaler.maintenance.markdown import markdown, reference
 from deepscaler.maintenance.miniature_blocks import MINIATURE_BLOCKS
 from deepscaler.maintenance.status_blocks import STATUS_BLOCKS
 from deepscaler.maintenance.training_blocks import TRAINING_BLOCKS
 from deepscaler.reporting.claims.results import number
 from deepscaler.reporting.figures.size_figure import parameters, size_text
+from deepscaler.text import markdown
 
 BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n)(?:(?!<!-- begin ).)*?(<!-- end (?P=name) -->)", re.DOTALL)
 PENDING = "*Not run yet.*\n"
