@@ -68,10 +68,11 @@ retrain: $(VENV)/installed ## the same from nothing on: mini is made again, else
 
 ##@ Test
 .PHONY: test
-test: $(VENV)/installed ## unit tests, attacks, dry runs of every scale, equal training, the kept run sampled again, mini end to end: under an hour on two cores
+test: $(VENV)/installed .venv-standards/installed ## unit tests, attacks, dry runs of every scale, the standards' validators, equal training, the kept run sampled again, mini end to end: under an hour on two cores
 	@$(PYTEST) $(PARALLEL) tests/unit
 	@$(PYTEST) tests/security
 	@$(PYTEST) tests/workflow
+	@$(PYTEST) tests/standards
 	@$(PYTEST) tests/mini/test_equal_training.py
 	@$(PYTEST) tests/mini/test_kept_run.py
 	@$(PYTEST) tests/mini/test_end_to_end.py
@@ -94,6 +95,10 @@ test-unit: $(VENV)/installed ## unit tests alone
 .PHONY: test-security
 test-security: $(VENV)/installed ## the attacks of SECURITY.md: forged results, hostile files and answers (seconds each); with ENGINES=1 Ray's, too
 	@$(PYTEST) tests/security $(if $(ENGINES),tests/mini/test_ray_security.py)
+
+.PHONY: test-standards
+test-standards: $(VENV)/installed .venv-standards/installed ## what is written in standards' formats, by the standards' own validators
+	@$(PYTEST) tests/standards
 
 .PHONY: test-workflow
 test-workflow: $(VENV)/installed ## the jobs and files of every scale, by dry runs
@@ -121,6 +126,12 @@ lint: $(VENV)/installed ## ruff, snakefmt, snakemake --lint, mypy, generated fil
 	@$(BIN)/python envs/seal.py --check
 	@$(BIN)/deepscaler schemas --check
 	@$(BIN)/deepscaler write_docs --check
+
+.PHONY: release-check
+release-check: lint test-standards regrade ## versions, documents, generated files and the kept run agree: before a version is tagged
+	@version=$$($(BIN)/python -c 'import deepscaler; print(deepscaler.__version__)'); \
+		! grep -q "^## $$version, not yet released" CHANGELOG.md || { \
+		echo "CHANGELOG.md: $$version is not yet released: write its date"; exit 1; }
 
 .PHONY: citation
 citation: .venv-standards/installed ## codemeta.json and .zenodo.json from CITATION.cff

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ def test_one_version_everywhere(root: Path) -> None:
     from deepscaler import __version__
 
     assert yaml.safe_load((root / "CITATION.cff").read_text())["version"] == __version__
+    assert tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"] == __version__
+    assert f"\n## {__version__}" in (root / "CHANGELOG.md").read_text()
 
 
 def test_a_bill_of_materials_of_each_environment(root: Path, validator: Validator, tmp_path: Path) -> None:
