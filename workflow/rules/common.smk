@@ -1,12 +1,17 @@
 # What all rules share: the work root, wildcard constraints, and answers to "what does this job need?". No rules.
 #   in:   config/site.yaml, config/scales/*.yaml
-#   out:  WORK, SCALES, work(path), environment, cpus(rule), request(rule), decided_by(rule, count)
+#   out:  WORK, SCALES, ours(path), work(path), environment, cpus(rule), request(rule), decided_by(rule, count)
 # All logic is in deepscaler.dag; here it only meets the wildcards.
 import os
 import re
 import sys
 from functools import cache
 from inspect import signature
+
+# Settings and notebooks are the checkout's, wherever the working directory is: with --directory, or used as a module
+CHECKOUT = os.path.realpath(os.path.join(str(workflow.current_basedir), "..", ".."))
+if os.path.realpath(".") != CHECKOUT:
+    os.environ.update(DEEPSCALER_ROOT=CHECKOUT, DEEPSCALER_DIRECTORY=os.path.realpath("."))
 
 from deepscaler import dag, settings
 from deepscaler.controller import (
@@ -51,6 +56,11 @@ wildcard_constraints:
     shards=r"\d+",
     suite=r"[a-z0-9]+",
     figure=r"\d",
+
+
+def ours(path):
+    """A file of the checkout, seen from the working directory."""
+    return path if "DEEPSCALER_DIRECTORY" not in os.environ else f"{CHECKOUT}/{path}"
 
 
 def work(path):

@@ -27,8 +27,8 @@ rule resolve_settings:
 
 rule draw_figure:
     input:
-        "config/claims.yaml",
-        notebook="workflow/notebooks/figure-{figure}.ipynb",
+        ours("config/claims.yaml"),
+        notebook=ours("workflow/notebooks/figure-{figure}.ipynb"),
         data=figure_inputs,
     output:
         png=report(
@@ -65,7 +65,7 @@ rule draw_figure:
 
 rule account_compute:
     input:
-        claims="config/claims.yaml",
+        claims=ours("config/claims.yaml"),
         tables=lambda wildcards: [f"results/{wildcards.scale}/table.csv"]
         + ([f"results/{wildcards.scale}/training.csv"] if settings.load_scale(wildcards.scale).training else []),
     output:
@@ -98,7 +98,7 @@ rule account_compute:
 
 rule check_claims:
     input:
-        claims="config/claims.yaml",
+        claims=ours("config/claims.yaml"),
         evidence=evidence,
     output:
         report(

@@ -43,7 +43,7 @@ def sample(
     from deepscaler.evaluation import sample as module
     from deepscaler.training.watch.budget import require_sampling
 
-    require_sampling(scale, settings.project_root() / settings.site().work / scale)
+    require_sampling(scale, settings.run_root() / settings.site().work / scale)
     module.sample(
         scale=scale, system=system, model=model, benchmarks=benchmarks, shard=shard, shards=shards, output=output
     )

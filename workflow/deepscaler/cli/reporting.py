@@ -171,7 +171,7 @@ def archive(
     module.archive(
         scale=scale,
         results=results or Path("results") / scale,
-        work=work or settings.project_root() / settings.site().work / scale,
+        work=work or settings.run_root() / settings.site().work / scale,
         output=to or Path("archives") / scale,
         weights=weights,
     )

@@ -9,7 +9,8 @@ from deepscaler.controller import language_model_keys
 from deepscaler.cost.planned import SAMPLING, TRAINING
 from deepscaler.errors import UserError
 from deepscaler.settings import site
-from deepscaler.settings.load import load_scale, project_root
+from deepscaler.settings.load import load_scale
+from deepscaler.settings.yaml_files import run_root
 from deepscaler.training.readiness.sampling import check_sampling
 from deepscaler.training.watch import budget
 
@@ -55,6 +56,6 @@ def check_budget(workflow: Any) -> None:
     jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in (TRAINING, SAMPLING)]
     try:
         for scale in sorted({job.wildcards.scale for job in jobs}):
-            budget.require_plan(scale, project_root() / site().work / scale)
+            budget.require_plan(scale, run_root() / site().work / scale)
     except UserError as error:
         raise WorkflowError(str(error)) from None

@@ -14,7 +14,8 @@ from typing import Any
 from deepscaler import dag
 from deepscaler.dag import resources
 from deepscaler.errors import UserError, nearest
-from deepscaler.settings.load import load_scale, project_root, site
+from deepscaler.settings.load import load_scale, site
+from deepscaler.settings.yaml_files import run_root
 
 SECONDS = 60
 """A controller that does not answer within this time is down."""
@@ -72,7 +73,7 @@ def check_folder(folder: Path) -> None:
 
 def check_work() -> Path:
     """The folder of all that is large, made where it is missing; UserError where nothing can be written there."""
-    folder = project_root() / site().work
+    folder = run_root() / site().work
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

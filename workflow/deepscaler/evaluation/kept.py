@@ -102,7 +102,7 @@ class KeptShard:
 def store_of(scale: str, system: str, output: Path) -> Path:
     """The folder of a system's kept answers; `output` is one of its shards."""
     if system in dag.fetched(scale):
-        return settings.project_root() / settings.site().work / FOLDER / "samples"
+        return settings.run_root() / settings.site().work / FOLDER / "samples"
     return output.parent / FOLDER
 
 

@@ -6,13 +6,15 @@ from deepscaler import dag, settings
 
 WORK = "work/"
 """How the name of a file under the work root starts, wherever a site has that."""
+OURS = ("config/", "workflow/")
+"""How those of the checkout start, which a run elsewhere reads too."""
 
 
 def name_of(path: str) -> str:
     """A file's name in provenance; the same on every machine, wherever its checkout and its work root are."""
     work = settings.site().work.rstrip("/") + "/"
-    root = str(settings.project_root()) + "/"
-    for prefix, replacement in ((work, WORK), (root + work, WORK), (root, "")):
+    root, checkout = f"{settings.run_root()}/", f"{settings.project_root()}/"
+    for prefix, replacement in ((work, WORK), (root + work, WORK), (root, ""), (checkout, "")):
         if path.startswith(prefix):
             return replacement + path.removeprefix(prefix)
     return path
@@ -20,7 +22,7 @@ def name_of(path: str) -> str:
 
 def path_of(name: str) -> Path:
     """Where a named file lies here."""
-    root = settings.project_root()
+    root = settings.project_root() if name.startswith(OURS) else settings.run_root()
     if name.startswith(WORK):
         return root / settings.site().work / name.removeprefix(WORK)
     return root / name

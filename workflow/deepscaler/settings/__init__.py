@@ -13,6 +13,7 @@ from deepscaler.settings.load import (
     sources,
     systems,
 )
+from deepscaler.settings.yaml_files import run_root
 
 __all__ = [
     "approve",
@@ -22,6 +23,7 @@ __all__ = [
     "load_recipe",
     "load_scale",
     "project_root",
+    "run_root",
     "scale_names",
     "settings_digest",
     "site",

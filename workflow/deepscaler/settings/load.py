@@ -157,7 +157,7 @@ def from_environment(keys: list[str]) -> dict[str, str | None]:
 OTHER_VARIABLES = tuple(
     f"{PREFIX}{name}"
     for name in (
-        *("ROOT", "RUN", "LOCK_WAIT", "LAUNCH", "RAY", "SEGMENT", "FORK_SERVER", "THINK_RULE"),
+        *("ROOT", "DIRECTORY", "RUN", "LOCK_WAIT", "LAUNCH", "RAY", "SEGMENT", "FORK_SERVER", "THINK_RULE"),
         *("SHARED", "MINI_RUN", "KILLS"),
         *("REWARD_MODE", "REWARD_SECONDS", "REWARD_MEMORY_MB", "REWARD_WORKERS"),
     )

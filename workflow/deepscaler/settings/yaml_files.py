@@ -48,6 +48,15 @@ def project_root() -> Path:
     raise UserError("no config/scales folder here or above", here, "run from the project's checkout")
 
 
+def run_root() -> Path:
+    """The folder that results, logs, the work root and .snakemake lie in: the checkout, or $DEEPSCALER_DIRECTORY.
+
+    They differ where another workflow uses this one as a module, or with `snakemake --directory`.
+    """
+    given = os.environ.get("DEEPSCALER_DIRECTORY")
+    return Path(given).resolve() if given else project_root()
+
+
 def file_of(folder: str, name: str) -> Path:
     return project_root() / "config" / folder / f"{name}.yaml"
 

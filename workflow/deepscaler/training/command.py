@@ -12,7 +12,7 @@ from pathlib import Path
 from deepscaler import dag
 from deepscaler.dag.chain import Segment
 from deepscaler.errors import UserError
-from deepscaler.settings import load_scale, project_root, site
+from deepscaler.settings import load_scale, project_root, run_root, site
 from deepscaler.settings.origin import Kind, origin
 from deepscaler.training.launch import ray_access, reaper
 from deepscaler.training.launch.launch import cpu_environment, launch_environment
@@ -75,7 +75,7 @@ def command(*, scale_name: str, segment_id: str, explain: bool = False) -> str:
 
 def files_of(scale_name: str, segment: Segment) -> Files:
     """The files of a segment. Its run folder's name has a digest of the first two, so it is known when they exist."""
-    work = project_root() / site().work / scale_name
+    work = run_root() / site().work / scale_name
     first = next(other for other in dag.segments(scale_name) if other.stage == segment.stage)
     parent, start = (manifest_of(scale_name, work, piece.parent) for piece in (segment, first))
     prompts, run = work / "prompts" / f"{segment.id}.jsonl", RunFolder(work / "runs" / f"{segment.id}-by-hand")
@@ -116,7 +116,7 @@ def introduction(scale_name: str, segment: Segment, files: Files, launch: Launch
 
 def as_target(path: Path) -> Path:
     """A file below the work root under the name that Snakemake knows it by."""
-    return Path(site().work, path.relative_to(project_root() / site().work))
+    return Path(site().work, path.relative_to(run_root() / site().work))
 
 
 def folders(scale_name: str, files: Files, segment: Segment, launch: Launch) -> list[str]:
@@ -126,7 +126,7 @@ def folders(scale_name: str, files: Files, segment: Segment, launch: Launch) -> 
     variable = reaper.VARIABLE
     stop = f'env -u {variable} python -m deepscaler.training.launch.reaper "${variable}" "$TMPDIR" < /dev/null'
     return [
-        f"cd {shlex.quote(str(project_root()))}",
+        f"cd {shlex.quote(str(run_root()))}",
         f'export PATH="$PWD/{venv}/bin:$PATH"',
         f"mkdir -p {shlex.quote(str(files.run.states))} {shlex.quote(str(launch.logs))}",
         *([] if segment.starts_stage else state_lines(files, segment)),

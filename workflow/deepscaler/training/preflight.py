@@ -68,7 +68,7 @@ def all_checks(scale_name: str, stages: list[str]) -> Iterator[Check]:
     yield from check_versions(device)
     yield from check_compilers()
     yield from check_node(scale_name, "train_segment")
-    root = settings.project_root() / settings.site().work
+    root = settings.run_root() / settings.site().work
     yield from check_writable(root)
     yield from check_disk(scale_name, root)
     base = settings.load_scale(scale_name).base
@@ -84,7 +84,7 @@ def checks_for_sampling(scale_name: str) -> Iterator[Check]:
     yield from check_versions(device)
     yield from check_compilers()
     yield from check_node(scale_name, "sample")
-    root = settings.project_root() / settings.site().work
+    root = settings.run_root() / settings.site().work
     yield from check_writable(root)
     yield from check_disk(scale_name, root)
     for system in dag.fetched(scale_name):

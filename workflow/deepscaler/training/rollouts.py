@@ -11,7 +11,7 @@ from deepscaler.errors import UserError
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.reward.openrlhf import accepted, response_of
 from deepscaler.reward.pool import GradingPool
-from deepscaler.settings import load_recipe, load_scale, project_root, site
+from deepscaler.settings import load_recipe, load_scale, run_root, site
 from deepscaler.text import printable
 from deepscaler.training.run import kept_rollouts
 
@@ -58,7 +58,7 @@ def segment_of(scale_name: str, total_step: int) -> Segment:
 
 def find(scale_name: str, segment: Segment, step: int) -> tuple[Path, Path]:
     """A step's file beside the checkpoint, or in the segment's newest run folder; and a folder with a tokenizer."""
-    work = project_root() / site().work / scale_name
+    work = run_root() / site().work / scale_name
     finished = work / "checkpoints" / segment.id
     path = kept_rollouts.path_of(finished / kept_rollouts.FOLDER, step)
     if path.exists():

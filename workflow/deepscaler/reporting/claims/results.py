@@ -69,7 +69,7 @@ class Results:
 
     @classmethod
     def of(cls, scale: str, folder: Path | None = None) -> "Results":
-        return cls(scale, folder or settings.project_root() / "results" / scale)
+        return cls(scale, folder or settings.run_root() / "results" / scale)
 
     @cached_property
     def table(self) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import Any
 from deepscaler.errors import UserError
 from deepscaler.reporting.claims.results import number, read_rows
 from deepscaler.reporting.compute.account_compute import ALL, TOTAL, read_jobs
-from deepscaler.settings import project_root
+from deepscaler.settings import project_root, run_root
 from deepscaler.training.watch import metrics
 
 
@@ -22,9 +22,9 @@ class Ledger:
 
 def read_ledger(scale: str, given: Path | None) -> Ledger | None:
     """A ledger from a given file or folder, or from the first of those that a run leaves; else the reference run's."""
-    root = project_root()
+    root = run_root()
     own = [root / "results" / scale / "compute.csv", root / "logs" / scale]
-    candidates = [given] if given else [*own, root / "results" / "reference" / scale / "compute.csv"]
+    candidates = [given] if given else [*own, project_root() / "results" / "reference" / scale / "compute.csv"]
     for path in candidates:
         if path.is_dir() and (path / "compute.csv").exists():
             path = path / "compute.csv"

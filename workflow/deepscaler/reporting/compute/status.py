@@ -86,7 +86,7 @@ def read_status(scale_name: str) -> Status:
     scale = settings.load_scale(scale_name)
     if scale.training is None:
         raise UserError(f"scale {scale_name!r} does not train", f"config/scales/{scale_name}.yaml")
-    work = settings.project_root() / settings.site().work / scale_name
+    work = settings.run_root() / settings.site().work / scale_name
     segments, rows = dag.segments(scale_name), timeline(scale_name, work)
     finished = {piece.id for piece in segments if (work / "checkpoints" / piece.id / "checkpoint.json").exists()}
     monitor = HealthMonitor(scale.training.health)

@@ -17,6 +17,7 @@ from deepscaler import settings
 from deepscaler.errors import UserError
 from deepscaler.files import read_json
 from deepscaler.reporting.file_names import WORK, name_of, path_of
+from deepscaler.settings.rules import RULES
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class RunJob:
 def run_jobs(scale: str) -> list[RunJob]:
     """The finished jobs of a scale whose outputs are still there, in the order in which they ended."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for output, record in job_records(settings.project_root() / ".snakemake" / "metadata"):
+    for output, record in job_records(settings.run_root() / ".snakemake" / "metadata"):
         name = name_of(output)
         if not name.startswith((f"results/{scale}/", f"{WORK}{scale}/")) or not path_of(name).exists():
             continue
@@ -46,7 +47,7 @@ def run_jobs(scale: str) -> list[RunJob]:
         job["outputs"].append(name)
     jobs = [
         RunJob(
-            rule=job["rule"],
+            rule=own_name(job["rule"]),
             command=" ".join((job.get("shellcmd") or "").split())
             .removesuffix("2>&1 | tee " + first(job["log"]))
             .strip(),
@@ -60,6 +61,11 @@ def run_jobs(scale: str) -> list[RunJob]:
         for job in found.values()
     ]
     return sorted(jobs, key=lambda job: (job.ended, job.outputs))
+
+
+def own_name(rule: str) -> str:
+    """A rule's name here, which another workflow that uses this one as a module may have put a prefix to."""
+    return next((name for name in RULES if rule == name or rule.endswith(f"_{name}")), rule)
 
 
 def settings_of(parameters: list[str]) -> Iterator[str]:

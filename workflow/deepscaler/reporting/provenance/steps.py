@@ -65,7 +65,7 @@ def add_step(crate: "Crate", rule: str, tool: Any, *, position: int) -> Any:
 
 def usage(job: RunJob) -> Iterator[dict[str, str]]:
     """What Snakemake measured of a job, from the file beside its log; nothing where that is gone or says so."""
-    path = Path(settings.project_root(), job.log or "").with_suffix(".tsv")
+    path = Path(settings.run_root(), job.log or "").with_suffix(".tsv")
     rows = list(foreign.csv_rows(path, delimiter="\t")) if job.log and path.is_file() else []
     for column, (what, unit) in MEASURES.items() if rows else ():
         value = benchmark_value(rows[-1], column, path) if rows[-1].get(column) else None

@@ -77,6 +77,6 @@ def intended(sampling: Protocol) -> dict[str, object]:
 def scores_of(scale: str, segment: str) -> Scores:
     """The scores of every suite in which a checkpoint was evaluated, under its own name or that of its stage."""
     names = [name for name in (segment, *dag.evaluated(scale)) if dag.checkpoint_of(scale, name) == segment]
-    folder = settings.project_root() / "results" / scale / "scores"
+    folder = settings.run_root() / "results" / scale / "scores"
     paths = [path for name in names for path in sorted(folder.glob(f"{name}-*.json"))]
     return {path.stem: read_json(path) for path in paths}

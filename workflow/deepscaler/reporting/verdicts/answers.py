@@ -75,7 +75,7 @@ def require_inputs(scale: str, systems: list[str], benchmarks: list[str]) -> Non
     needed = [path_of(manifest_name(scale, system)) for system in systems]
     needed += [benchmark_path(scale, name) for name in benchmarks]
     if missing := [path for path in needed if not path.is_file()]:
-        root = settings.project_root()
+        root = settings.run_root()
         names = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in missing]
         raise UserError(
             f"{len(missing)} files are missing, first {names[0]}", None, f"run `snakemake {' '.join(names)}`"

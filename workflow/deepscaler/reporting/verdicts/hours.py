@@ -47,7 +47,7 @@ class Hours:
 
     @property
     def ledger(self) -> Path:
-        return settings.project_root() / "results" / self.scale / "verify" / LEDGER
+        return settings.run_root() / "results" / self.scale / "verify" / LEDGER
 
     def price(self, batch: Batch) -> float:
         """By the plan: an engine a system, its benchmarks priced at as many rounds as the one that has most."""

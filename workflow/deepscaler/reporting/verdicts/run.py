@@ -96,7 +96,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        return settings.project_root() / "results" / self.scale / "verify"
+        return settings.run_root() / "results" / self.scale / "verify"
 
     def outlook(self, inquiry: Inquiry, evidence: Evidence | None) -> dict[str, Any]:
         """What was used, and what deciding the claim would take beyond."""

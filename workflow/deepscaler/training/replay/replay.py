@@ -21,7 +21,7 @@ from deepscaler.hub import first_line
 from deepscaler.models.templates import load_tokenizer
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.reward.pool import GradingPool
-from deepscaler.settings import load_recipe, load_scale, project_root, site
+from deepscaler.settings import load_recipe, load_scale, run_root, site
 from deepscaler.settings.recipe import Recipe
 from deepscaler.text import printable
 from deepscaler.training.command import manifest_of
@@ -116,7 +116,7 @@ class Walk:
     work: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        self.work = project_root() / site().work / self.scale
+        self.work = run_root() / site().work / self.scale
 
     def differences(self) -> Iterator[str]:
         """What differs, as lines; the numbers are printed as they come."""
@@ -246,11 +246,11 @@ def weights_differ(model: Any, path: Path) -> Iterator[str]:
 
 def training_csv(scale_name: str) -> dict[int, dict[str, str]]:
     """Rows by total step; empty where the table has not been made."""
-    path = project_root() / "results" / scale_name / "training.csv"
+    path = run_root() / "results" / scale_name / "training.csv"
     return {int(row["total_step"]): row for row in csv_rows(path)} if path.exists() else {}
 
 
 def shown(path: Path) -> str:
     """A file by its folder and name, as messages call it."""
-    work = project_root() / site().work
+    work = run_root() / site().work
     return str(path.relative_to(work)) if path.is_relative_to(work) else str(path)
