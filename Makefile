@@ -120,7 +120,7 @@ test-slurm-quick: $(VENV)/installed ## the SLURM tests without engines: every re
 lint: $(VENV)/installed ## ruff, snakefmt, snakemake --lint, mypy, generated files up to date
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/snakefmt --check --line-length 120 Snakefile workflow/rules
+	@$(BIN)/snakefmt --check --line-length 120 Snakefile .test/Snakefile workflow/Snakefile workflow/rules
 	@$(BIN)/snakemake --lint >/dev/null || { $(BIN)/snakemake --lint; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/python envs/seal.py --check
@@ -155,7 +155,7 @@ sbom: .venv-standards/installed ## sbom/: what each environment consists of, as 
 format: $(VENV)/installed ## ruff and snakefmt, applied
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
-	@$(BIN)/snakefmt --line-length 120 Snakefile workflow/rules
+	@$(BIN)/snakefmt --line-length 120 Snakefile .test/Snakefile workflow/Snakefile workflow/rules
 
 .PHONY: schemas
 schemas: $(VENV)/installed ## workflow/schemas/ from the settings' models

@@ -78,3 +78,17 @@ def test_jobs_run_where_the_other_workflow_is(root: Path, tmp_path: Path) -> Non
     assert (elsewhere / "logs/mini/deduplicate/all.log").is_file()
     after = {path for path in (root / "results").rglob("*") if "reference" not in path.parts}
     assert after == before
+
+
+@pytest.mark.parametrize("name", ["Snakefile", "workflow/Snakefile", ".test/Snakefile"])
+def test_where_tools_look_for_a_workflow(root: Path, tmp_path: Path, name: str) -> None:
+    """Each entry gives the miniature, with nothing asked for."""
+    snakemake_ = str(Path(sys.executable).with_name("snakemake"))
+    command = [snakemake_, "-s", str(root / name), "--directory", str(tmp_path), "-n", "--quiet", "rules"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DEEPSCALER_")}
+    done = subprocess.run(
+        [*command, "--cores", "2"], cwd=root, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    counted = dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
+    assert {counted.get("train_segment"), counted.get("deepscaler_train_segment")} == {"4", None}

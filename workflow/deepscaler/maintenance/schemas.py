@@ -1,6 +1,10 @@
 """JSON Schema of every settings file, for editors: workflow/schemas/, generated from the models."""
 
+import ast
+import inspect
 import json
+import textwrap
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +12,7 @@ from pydantic import BaseModel
 
 from deepscaler.errors import UserError
 from deepscaler.files import write_text
+from deepscaler.settings.base import Strict
 from deepscaler.settings.benchmarks import BenchmarkFile
 from deepscaler.settings.corrections import CorrectionFile
 from deepscaler.settings.curation import SourceFile
@@ -37,6 +42,7 @@ def schema_of(name: str) -> str:
     """One settings file's JSON Schema, as text."""
     model, key = SCHEMAS[name]
     schema = model.model_json_schema()
+    describe(schema)
     if key:
         schema = {**schema["properties"][key], "$defs": schema["$defs"]}
     elif name in ("scale", "recipe"):  # the name is the file's; what `extends` brings need not be repeated
@@ -46,6 +52,34 @@ def schema_of(name: str) -> str:
         allow_null_entries(schema)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": f"DeepScaleR {name}"}
     return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def describe(schema: dict[str, Any]) -> None:
+    """Give each key its attribute's docstring; pydantic would read them anew at every start of every job."""
+    parts = {schema["title"]: schema, **schema.get("$defs", {})}
+    for name, meanings in docstrings(Strict).items():
+        for key, value in parts.get(name, {}).get("properties", {}).items():
+            if key in meanings:
+                value.setdefault("description", meanings[key])
+
+
+def docstrings(model: type[BaseModel]) -> dict[str, dict[str, str]]:
+    """Model → attribute → docstring, of everything that is derived from a model."""
+    found: dict[str, dict[str, str]] = {}
+    for derived in model.__subclasses__():
+        [body] = ast.parse(textwrap.dedent(inspect.getsource(derived))).body
+        assert isinstance(body, ast.ClassDef)
+        found[derived.__name__] = {
+            attribute.target.id: inspect.cleandoc(text.value.value)
+            for attribute, text in pairwise(body.body)
+            if isinstance(attribute, ast.AnnAssign)
+            and isinstance(attribute.target, ast.Name)
+            and isinstance(text, ast.Expr)
+            and isinstance(text.value, ast.Constant)
+            and isinstance(text.value.value, str)
+        }
+        found |= docstrings(derived)
+    return found
 
 
 def drop_required(schema: Any) -> None:

@@ -1,4 +1,4 @@
-"""Numbers in README.md, CITATIONS.md and docs/, filled in from their sources, between hidden markers:
+"""Numbers in README.md, CITATIONS.md, config/ and docs/, filled in from their sources, between hidden markers:
 
     <!-- begin mini-table --> … <!-- end mini-table -->
 
@@ -15,6 +15,7 @@ from deepscaler.files import write_text
 from deepscaler.maintenance.citation_blocks import CITATION_BLOCKS
 from deepscaler.maintenance.claim_blocks import CLAIM_BLOCKS
 from deepscaler.maintenance.kept import reference
+from deepscaler.maintenance.key_blocks import KEY_BLOCKS
 from deepscaler.maintenance.ladder_blocks import LADDER_BLOCKS
 from deepscaler.maintenance.miniature_blocks import MINIATURE_BLOCKS
 from deepscaler.maintenance.status_blocks import STATUS_BLOCKS
@@ -44,11 +45,8 @@ def write_docs(*, check: bool) -> None:
 
 
 def documents(root: Path) -> list[Path]:
-    return [
-        path
-        for path in (root / "README.md", root / "CITATIONS.md", *sorted((root / "docs").glob("*.md")))
-        if path.is_file()
-    ]
+    places = ("README.md", "CITATIONS.md", "config/README.md", "docs/*.md")
+    return sorted(path for place in places for path in root.glob(place))
 
 
 def filled(path: Path) -> str:
@@ -140,6 +138,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "mini-compute": mini_compute,
     **CITATION_BLOCKS,
     **CLAIM_BLOCKS,
+    **KEY_BLOCKS,
     **LADDER_BLOCKS,
     **MINIATURE_BLOCKS,
     **STATUS_BLOCKS,

@@ -19,6 +19,7 @@ class Correction(Strict):
     answers: list[str] = Field(min_length=1)
     """What is accepted instead."""
     reason: str
+    """Why the gold is wrong, with a source."""
 
 
 class CorrectionFile(Strict):

@@ -13,14 +13,18 @@ class SourceFields(Strict):
     """Which of a data file's columns hold what we call …; None where the source has no such column."""
 
     problem: str
+    """Column with the problem's text."""
     solution: str | None = None
+    """Column with the solution."""
     answer: str | None = None
+    """Column with the answer."""
 
 
 class Made(Strict):
     """What the miniature writes into its sources: one table for all, in each entry, since no two share a problem."""
 
     seed: int
+    """Every other seed follows from it."""
     good: int = Field(gt=0)
     """Flawless problems of a source."""
     planted: dict[Name, dict[str, int]]
@@ -31,9 +35,13 @@ class Source(Strict):
     """One origin of problems."""
 
     title: str
+    """As tables and figures show it."""
     kind: Literal["hub", "github", "synthetic"]
+    """What the entry is."""
     repository: str | None = None
+    """`owner/name` on the hub or on GitHub, or a folder: `file:///…`."""
     revision: str | None = None
+    """The commit."""
     files: dict[str, str | None] = {}
     """Data file, or pattern, in the repository → its SHA-256, null where no one could check it. Read in this order."""
     fields: SourceFields
@@ -46,10 +54,13 @@ class Source(Strict):
     made: Made | None = None
     """Of a synthetic source."""
     licence: str
+    """As its owners state it."""
     redistribution: Literal["yes", "no", "unclear"]
     """Whether problems and solutions may be passed on, as far as the licence says."""
     citation: str
+    """What to cite."""
     note: str | None = None
+    """For readers."""
 
     @model_validator(mode="after")
     def has_an_origin(self) -> Self:
@@ -61,13 +72,16 @@ class Source(Strict):
 
 class SourceFile(Strict):
     sources: dict[Name, Source]
+    """Entries of config/sources.yaml, the best first: of two duplicates the one of the earlier source stays."""
 
 
 class PinnedSource(Strict):
     """What `deepscaler pin` found of a source: its part of config/sources.lock.yaml."""
 
     repository: str
+    """`owner/name` on the hub or on GitHub, or a folder: `file:///…`."""
     revision: str | None
+    """The commit."""
     files: dict[str, str]
     """Data file → SHA-256."""
 
@@ -101,22 +115,31 @@ class LanguageModel(Strict):
     api: Literal["openai", "gemini"]
     """`openai` is any endpoint that speaks OpenAI's chat completions, vLLM's too."""
     model: str
+    """Its name, as whoever serves it knows it."""
     temperature: float = Field(ge=0)
+    """Of sampling."""
     max_output_tokens: int = Field(gt=0)
+    """Of one reply."""
     votes: int = Field(ge=1)
     """Replies of which the majority counts; more than one only makes sense with a temperature above 0."""
     requests_per_minute: float = Field(gt=0)
+    """At most; further ones wait."""
     concurrency: int = Field(gt=0)
+    """Requests at a time."""
     timeout_seconds: float = Field(gt=0)
+    """Of one request."""
     attempts: int = Field(gt=0)
     """Tries of one request; between them the wait doubles, or is what the server asks for."""
     longest_wait_seconds: float = Field(gt=0)
+    """Between two tries of a request."""
     max_requests: int = Field(ge=0)
     """Requests of one job, tries and reruns included."""
     max_dollars: float = Field(ge=0)
     """Of one job, reruns included. Before a request its highest possible price is held back."""
     dollars_per_million_input: float = Field(ge=0)
+    """Price of a million tokens that are sent."""
     dollars_per_million_output: float = Field(ge=0)
+    """Price of a million tokens that come back."""
 
     @model_validator(mode="before")
     @classmethod
@@ -135,7 +158,9 @@ class ExtractAnswers(Strict):
     min_choices: int = Field(ge=2)
     """Marks in a row that make a list of choices."""
     max_choice_characters: int = Field(gt=0)
+    """A longer text behind a letter is not taken for a choice."""
     max_answer_characters: int = Field(gt=0)
+    """A longer answer is not taken for one."""
     grading: Grading
     language_model: LanguageModel | None = None
     max_solution_characters: int = Field(gt=0)
@@ -148,7 +173,9 @@ class Embedding(Strict):
     """The sentence-transformers model whose cosine similarity compares problems."""
 
     model: str
+    """Its name, as whoever serves it knows it."""
     revision: str
+    """The commit."""
     package: str | None = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """A Python package that carries the same weights; used where it is installed, after its digest is checked."""
     weights_sha256: str
@@ -190,6 +217,7 @@ class Deduplicate(Strict):
     """Whether a problem may be a near duplicate of one of its own source; exact duplicates always go. `same answer`
     asks for the same numerals too, those of figures included."""
     review_pairs: int = Field(ge=0)
+    """Pairs nearest to the threshold that are written down for people to look at."""
     grading: Grading
     judge: LanguageModel | None = None
 
@@ -202,6 +230,7 @@ class Decontaminate(Strict):
     threshold_same_answer: float = Field(gt=0, le=1)
     """The same, where its answers agree."""
     same_numbers: bool
+    """Whether two problems must hold the same numbers to count as one."""
     ngram: int = Field(ge=2)
     """Words of a run that both problems have."""
     ngram_share: float = Field(gt=0, le=1)
@@ -226,13 +255,16 @@ class Decontaminate(Strict):
 
 class SelectGradable(Strict):
     mode: Mode
+    """Which grader decides."""
     max_prompt_tokens: int = Field(gt=0)
+    """A longer prompt leaves."""
 
 
 class Curation(Strict):
     """A scale's curation: the sources in order of preference (the first wins among duplicates), and each step."""
 
     sources: list[Name]
+    """Entries of config/sources.yaml, the best first: of two duplicates the one of the earlier source stays."""
     embedding: Embedding
     wording: Wording
     extract_answers: ExtractAnswers

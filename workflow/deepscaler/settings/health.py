@@ -12,6 +12,7 @@ class Health(Strict):
     """A window's mean is judged where a single step says little; a step alone where one is enough."""
 
     enabled: bool
+    """Whether it is used at all."""
     window: int = Field(ge=2)
     """Steps."""
     patience: int = Field(ge=1)
@@ -35,12 +36,15 @@ class Health(Strict):
     kl_warn: float = Field(gt=0)
     """From the reference, a token."""
     kl_max: float = Field(gt=0)
+    """A step above it counts against the run."""
     vllm_kl_warn: float = Field(gt=0)
     """Of the sampler's from the trainer's probabilities."""
     vllm_kl_max: float = Field(gt=0)
+    """A step above it counts against the run: engine and trainer differ."""
     grad_norm_warn: float = Field(gt=1)
     """Multiple of the window's median."""
     grad_norm_max: float = Field(gt=0)
+    """A step above it counts against the run."""
     entropy_min: float = Field(ge=0)
     """Tells below. In nats."""
     entropy_max: float = Field(gt=0)

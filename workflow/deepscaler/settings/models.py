@@ -13,26 +13,35 @@ class Prompting(Strict):
     """How a problem becomes a prompt."""
 
     suffix: str
+    """What follows the problem."""
     separator: str
     """Between the problem and the suffix."""
     system: str | None = None
+    """The system message, if any."""
     think: ThinkRule
+    """Whether the template opens a <think> block, and how answers without one count."""
 
 
 class Sampling(Strict):
     """Sampling that a system was meant for, where it differs from the scale's."""
 
     temperature: float | None = None
+    """Of sampling."""
     top_p: float | None = None
+    """Of sampling: the likeliest tokens up to this share of the probability."""
     max_new_tokens: int | None = None
+    """Longest answer."""
     context: int | None = None
+    """Tokens of prompt and answer together."""
 
 
 class Published(Strict):
     """Weights on the hub."""
 
     kind: Literal["published"]
+    """What the entry is."""
     title: str
+    """As tables and figures show it."""
     parameters: float = Field(gt=0)
     """Billions."""
     repository: str
@@ -48,9 +57,11 @@ class Published(Strict):
     paper: dict[Name, float] = {}
     """What the paper's table says of it, by column, in percent."""
     licence: str | None = None
+    """As its owners state it."""
     redistribution: Literal["yes", "no", "unclear"] | None = None
     """Whether an archive may pass on what was trained from these weights; None: as unclear."""
     note: str | None = None
+    """For readers."""
 
     @model_validator(mode="after")
     def stays_within_its_repository(self) -> Self:
@@ -62,8 +73,11 @@ class Distilled(Strict):
     """A small base model distilled on the spot; `distill_base` makes it."""
 
     kind: Literal["distilled"]
+    """What the entry is."""
     title: str
+    """As tables and figures show it."""
     parameters: float = Field(gt=0)
+    """Billions."""
     distillation: Distillation
     prompting: Prompting
     sampling: Sampling = Sampling()
@@ -73,19 +87,28 @@ class Trained(Strict):
     """The last checkpoint of a training stage of the same scale; prompting is the base model's."""
 
     kind: Literal["trained"]
+    """What the entry is."""
     title: str
+    """As tables and figures show it."""
     stage: Word
+    """The stage of the recipe."""
     paper: dict[Name, float] = {}
+    """What the paper's table says of it, by column, in percent."""
 
 
 class Reported(Strict):
     """Numbers that others published for a system that cannot be run."""
 
     kind: Literal["reported"]
+    """What the entry is."""
     title: str
+    """As tables and figures show it."""
     parameters: float | None = None
+    """Billions."""
     scores: dict[Name, float]
+    """By column, in percent."""
     source: str
+    """Where the numbers were published."""
 
 
 System = Annotated[Published | Distilled | Trained | Reported, Field(discriminator="kind")]

@@ -15,22 +15,28 @@ class Layout(Strict):
     """Where a stage runs, and how it is cut: machines, never mathematics."""
 
     nodes: int = Field(gt=0)
+    """Nodes of a stage's jobs."""
     gpus_per_node: int = Field(gt=0)
+    """GPUs of a node."""
     rollout_gpus: int | None = Field(default=None, gt=0)
     """Of a node's, those that sample only, where the recipe's rollouts are asynchronous; None: half of them."""
     segment_steps: int = Field(gt=0)
     """Steps a job: sized so that a segment fits the queue's wall time."""
     save_steps: int = Field(gt=0)
+    """Steps between two states that a killed job resumes from."""
     max_tokens_per_gpu: int = Field(gt=0)
     """Tokens of a micro-batch, packed; bounds the memory of the logits."""
     zero_stage: Literal[2, 3]
+    """DeepSpeed's ZeRO stage: 2 shares gradients and optimizer, 3 the parameters too."""
     offload_optimizer: bool
     """Keep the optimizer's states in the node's memory and update them on its cores."""
     gpu_memory_utilisation: float = Field(gt=0, lt=1)
+    """Share of a GPU's memory that the rollout engine takes while it samples."""
 
 
 class Training(Strict):
     recipe: Name
+    """A file of config/recipes/, without its suffix."""
     layout: dict[Word, Layout]
     """Stage → its layout. One of a stage that the recipe lacks is not used."""
     keep_states: int = Field(ge=1)
@@ -55,15 +61,18 @@ class CpuEngine(Strict):
 
 class GpuEngine(Strict):
     eager: bool
+    """Without compiled graphs: starts sooner, runs slower."""
     max_sequences: int | None = Field(default=None, gt=0)
     """None leaves it to vLLM."""
     memory_utilisation: float = Field(gt=0, lt=1)
+    """Share of a GPU's memory that the engine takes."""
 
 
 class Engine(Strict):
     """What vLLM is started with to sample; the scale's `device` says which of the two parts holds."""
 
     dtype: Literal["bfloat16", "float16", "float32"]
+    """Number format of weights and activations."""
     cpu: CpuEngine
     gpu: GpuEngine
 
@@ -76,11 +85,17 @@ class Evaluation(Strict):
     shards: dict[Word, int]
     """Suite → jobs it is cut into."""
     samples: int = Field(gt=0)
+    """Answers a problem."""
     temperature: float = Field(ge=0)
+    """Of sampling."""
     top_p: float = Field(gt=0, le=1)
+    """Of sampling: the likeliest tokens up to this share of the probability."""
     max_new_tokens: int = Field(gt=0)
+    """Longest answer."""
     context: int = Field(gt=0)
+    """Tokens of prompt and answer together."""
     tensor_parallel: int = Field(gt=0)
+    """GPUs that share one model."""
     engine: Engine
     grading: Grading
     grader: Mode
@@ -112,6 +127,7 @@ class Need(Strict):
 
 class Budget(Strict):
     dollars_per_gpu_hour: float = Field(ge=0)
+    """What a GPU-hour costs, for the plan."""
     card: Name | None = None
     """The GPU that the plan counts with, as it knows it; None: what config/site.yaml's `gpu_model` says."""
 
@@ -126,9 +142,13 @@ class Budget(Strict):
 
 class Scale(Strict):
     name: Name
+    """As it stands in checkpoints and tables."""
     description: str
+    """One line, shown by `plan` and in the report."""
     device: Literal["cpu", "gpu"]
+    """Which environment and engines its jobs use."""
     seed: int
+    """Every other seed follows from it."""
     base: Name | None = None
     """The system that training starts from, and the first row of the comparison."""
     curation: Curation | None = None

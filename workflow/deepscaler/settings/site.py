@@ -61,9 +61,11 @@ class Site(Strict):
     account: Word | None = None
     """Whom SLURM bills; None leaves it to the cluster's default."""
     cpu_partition: Word | None = None
+    """Of jobs without GPUs."""
     gpu_partition: Word | None = None
     """None leaves it to the cluster's default partition, which seldom has GPUs."""
     qos: Word | None = None
+    """SLURM's quality of service."""
     gpu_constraint: Annotated[str, StringConstraints(pattern=FEATURES)] | None = None
     """A node feature that GPU jobs insist on, e.g. `a100_80gb` where 40 GB cards have the same type name."""
     gpu_model: Word | None
