@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
         write_report,
         trace,
         check,
+        compare,
         archive,
         reverify,
         publish,
@@ -155,6 +156,22 @@ def check(
 
     run, kept = results or Path("results") / scale, reference or Path("results/reference") / scale
     module.check(scale=scale, folder=run, reference=kept)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="A checkout with a run, or an archive.")],
+    second: Annotated[Path, typer.Argument(help="Another one.")],
+    scale: ScaleName = "mini",
+) -> None:
+    """Tell where two runs of a scale part first: setting, version, prompt, token; exit code 3 where they do."""
+    from deepscaler import settings
+    from deepscaler.reporting import compare as module
+
+    runs = [module.Run.of(folder, scale, settings.site().work) for folder in (first, second)]
+    lines = list(module.compare(*runs))
+    print("\n".join(lines))
+    if not lines[0].startswith("EQUAL"):
+        raise typer.Exit(3)
 
 
 def archive(
