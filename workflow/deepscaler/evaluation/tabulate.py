@@ -45,9 +45,10 @@ def tabulate(
     agreement: Path,
     comparisons: Path,
     curve: Path,
+    so_far: bool = False,
 ) -> None:
-    """Write all tables of a scale."""
-    rows, columns = table_rows(scale, scores), table_columns(scale)
+    """Write all tables of a scale; `so_far`: of the systems that there are scores of."""
+    rows, columns = table_rows(scale, scores, so_far=so_far), table_columns(scale)
     errors = [f"{column}_standard_error" for column in (*columns, AVERAGE)]
     paper = [f"{column}_paper" for column in text.compared_columns(scale, columns)]
     write_csv(table, table_csv(rows, columns, paper), [*head(columns), *errors, *paper, *PROVENANCE])

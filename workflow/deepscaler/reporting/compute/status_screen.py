@@ -100,10 +100,10 @@ def ledger_lines(found: Status) -> list[str]:
     if found.current is not None:
         ahead = found.outlook
         end = datetime.now(UTC) + timedelta(seconds=ahead.seconds)
-        waits = (
-            "without queues" if ahead.wait is None else f"{ahead.waits_left} waits of {duration(ahead.wait)} among it"
-        )
-        lines.append(f"Left: {duration(ahead.seconds)}, until {end:%a %Y-%m-%d %H:%M} UTC, {waits}")
+        waits = "no queue seen yet"
+        if ahead.wait is not None:
+            waits = f"{ahead.waits_left} wait{'' if ahead.waits_left == 1 else 's'} of {duration(ahead.wait)}"
+        lines.append(f"Left: {duration(ahead.seconds)} ({waits}), until {end:%a %Y-%m-%d %H:%M} UTC")
     return lines
 
 
