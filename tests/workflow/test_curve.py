@@ -73,7 +73,7 @@ def checkout(root: Path, tmp_path: Path) -> Path:
 
 
 def test_training_goes_first_on_a_single_gpu(checkout: Path) -> None:
-    """Snakemake's own scheduling, of jobs that take no time or a second: all that is trained is, then the rest is sampled."""
+    """Snakemake's own scheduling, of short jobs: all training, then the samples of its checkpoints."""
     command = [sys.executable, "-m", "snakemake", "-s", "stand_in.smk", "--cores", "2", "--resources", "gpus=1"]
     own = {key: value for key, value in os.environ.items() if not key.startswith("DEEPSCALER_")}
     run = subprocess.run(
