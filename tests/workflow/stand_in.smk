@@ -5,4 +5,4 @@
 include: "Snakefile"
 
 
-shell.prefix("deepscaler() {{ python stand_in.py \"$@\"; }}; ")
+shell.prefix('deepscaler() {{ python stand_in.py "$@"; }}; ')
