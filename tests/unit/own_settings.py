@@ -36,6 +36,7 @@ def site(**values: Any) -> Site:
     base = {
         "work": "work",
         "gpu_model": "a100",
+        "curve_nice": 1000,
         "exclusive": True,
         "memory_per_cpu": False,
         "network": "nodes",

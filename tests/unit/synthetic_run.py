@@ -152,11 +152,13 @@ def make_tables(folder: Path) -> None:
         scale=SCALE,
         scores=scores,
         grades=grades,
+        curve_scores=[scores_of(folder, point.system, point.suite) for point in dag.curve(SCALE)],
         table=results / "table.csv",
         markdown=results / "table.md",
         tokens=results / "tokens.csv",
         agreement=results / "agreement.csv",
         comparisons=results / "comparisons.csv",
+        curve=results / "curve.csv",
     )
 
 

@@ -69,6 +69,24 @@ def test_what_a_job_sets_is_among_its_rules_keys(site: pytest.MonkeyPatch) -> No
     assert "constraint" not in resources.request("paper", "tabulate")
 
 
+def test_the_curves_jobs_let_training_go_first(site: pytest.MonkeyPatch) -> None:
+    asked = resources.request("paper", "sample", suite="curve")
+    assert asked.items() >= {"gres": "gpu:a100:1", "slurm_extra": "--nice=1000"}.items()
+    assert "slurm_extra" not in resources.request("paper", "sample", suite="table")
+    assert "slurm_extra" not in resources.request("paper", "train_segment", "8k-2")
+    assert "slurm_extra" in resources.keys("sample")
+    kinds = {rule: asked for rule, _, asked in slurm_requests.requests_of("paper")}
+    assert kinds["sample, curve"] == asked, "SLURM is asked before the first job whether it would accept them"
+    site.setenv("DEEPSCALER_CURVE_PARTITION", "spare")
+    site.setenv("DEEPSCALER_GPU_PARTITION", "gpus")
+    site.setenv("DEEPSCALER_CURVE_NICE", "0")
+    forget()
+    curve = resources.request("paper", "sample", suite="curve")
+    assert curve["slurm_partition"] == "spare"
+    assert "slurm_extra" not in curve
+    assert resources.request("paper", "sample", suite="table")["slurm_partition"] == "gpus"
+
+
 def test_gpus_without_a_type(site: pytest.MonkeyPatch) -> None:
     site.setenv("DEEPSCALER_GPU_MODEL", "")
     forget()
@@ -169,5 +187,7 @@ def test_further_options_are_every_jobs(site: pytest.MonkeyPatch) -> None:
     for rule, segment in [("sample", None), ("train_segment", "8k-1"), ("tabulate", None)]:
         assert resources.request("paper", rule, segment)["slurm_extra"] == "--reservation=spring"
         assert resources.keys(rule).count("slurm_extra") == 1
+    curve = resources.request("paper", "sample", suite="curve")
+    assert curve["slurm_extra"] == "--reservation=spring --nice=1000"
     whole_nodes = resources.request("paper", "train_segment", "16k-1")["slurm_extra"]
     assert whole_nodes == "--reservation=spring --exclusive"

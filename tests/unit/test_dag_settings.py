@@ -47,6 +47,7 @@ ANYWHERE = {
     "models.*.stage": FINDS,
 }
 """Read, and no part of a digest, in any rule."""
+CURVE = {"scale.evaluation.curve_every": "changes the set of its inputs, which Snakemake sees"}
 READ: dict[str, dict[str, str]] = {
     "train_segment": dict.fromkeys(
         ("scale.training.layout.*", "scale.training.keep_states", "scale.resources.*"), MACHINES
@@ -62,7 +63,8 @@ READ: dict[str, dict[str, str]] = {
         **dict.fromkeys(("scale.evaluation.temperature", "scale.evaluation.top_p", "scale.seed"), ASKED),
     },
     "score": {"benchmarks.*.size": "checked against the problems that are there"},
-    "draw_figure": {"scale.evaluation.curve_segments": "changes the set of its inputs, which Snakemake sees"},
+    "draw_figure": CURVE,
+    "tabulate": CURVE,
 }
 """The same for single rules."""
 

@@ -36,10 +36,11 @@ def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compared:
             grades = tmp_path / f"{system}.parquet"
             records.write(grades, rows(system, verdicts), records.GRADE, METADATA)
             score(scale="mini", system=system, suite="table", grades=grades, output=tmp_path / f"{system}.json")
-        tables = {name: tmp_path / f"{name}.csv" for name in ("table", "tokens", "agreement", "comparisons")}
+        tables = {name: tmp_path / f"{name}.csv" for name in ("table", "tokens", "agreement", "comparisons", "curve")}
         files = {
             "scores": [tmp_path / f"{system}.json" for system in systems],
             "grades": [tmp_path / f"{system}.parquet" for system in systems],
+            "curve_scores": [],
         }
         tabulate(scale="mini", markdown=tmp_path / "table.md", **files, **tables)
         with tables["comparisons"].open(encoding="utf-8") as handle:

@@ -105,11 +105,13 @@ def tabulate_all(folder, scale, systems):
         scale=scale,
         scores=[folder / f"{name}-table.json" for name in systems],
         grades=[folder / f"{name}.parquet" for name in systems],
+        curve_scores=[folder / f"{name}-table.json" for name in systems],
         table=folder / "table.csv",
         markdown=folder / "table.md",
         tokens=folder / "tokens.csv",
         agreement=folder / "agreement.csv",
         comparisons=folder / "comparisons.csv",
+        curve=folder / "curve.csv",
     )
 
 

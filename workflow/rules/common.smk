@@ -82,7 +82,9 @@ def request(rule, scale=None):
     """All else that they ask for: memory, wall time, GPUs, nodes, partition and account."""
 
     def asked(key):
-        return lambda wildcards: resources.request(scale or wildcards.scale, rule, wildcards.get("segment")).get(key)
+        return lambda wildcards: resources.request(
+            scale or wildcards.scale, rule, wildcards.get("segment"), wildcards.get("suite")
+        ).get(key)
 
     return {key: asked(key) for key in resources.keys(rule)}
 

@@ -250,6 +250,7 @@ rule schedule_prompts:
         "logs/{scale}/schedule_prompts/{segment}.log",
     benchmark:
         "logs/{scale}/schedule_prompts/{segment}.tsv"
+    priority: 100  # training waits for it
     conda:
         "../../envs/cpu.yaml"
     threads: cpus("schedule_prompts")

@@ -5,7 +5,8 @@
 #         {work}/{scale}/benchmarks/{benchmark}.parquet
 #   out:  {work}/{scale}/samples/{system}/{suite}-{shard}of{shards}.parquet → grades/{system}/{suite}.parquet
 #         → results/{scale}/scores/{system}-{suite}.json
-#         → results/{scale}/table.csv, table.md, tokens.csv, agreement.csv, comparisons.csv; results/table.csv
+#         → results/{scale}/table.csv, table.md, tokens.csv, agreement.csv, comparisons.csv, curve.csv;
+#         results/table.csv
 
 
 rule sample:
@@ -101,6 +102,7 @@ rule tabulate:
     input:
         scores=table_scores,
         grades=table_grades,
+        curve=curve_scores,
     output:
         table=report(
             "results/{scale}/table.csv",
@@ -112,6 +114,7 @@ rule tabulate:
         tokens="results/{scale}/tokens.csv",
         agreement="results/{scale}/agreement.csv",
         comparisons="results/{scale}/comparisons.csv",
+        curve="results/{scale}/curve.csv",
     log:
         "logs/{scale}/tabulate/all.log",
     benchmark:
@@ -130,11 +133,13 @@ rule tabulate:
         " --scale {wildcards.scale:q}"
         " --scores {input.scores:q}"
         " --grades {input.grades:q}"
+        " --curve-scores {input.curve:q}"
         " --table {output.table:q}"
         " --markdown {output.markdown:q}"
         " --tokens {output.tokens:q}"
         " --agreement {output.agreement:q}"
         " --comparisons {output.comparisons:q}"
+        " --curve {output.curve:q}"
         " 2>&1 | tee {log:q}"
 
 

@@ -81,7 +81,8 @@ def figure_inputs(wildcards):
 
 
 def tables_and_figures(scale):
-    names = ["table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv", "compute.csv", "settings.yaml"]
+    names = ["table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv", "curve.csv"]
+    names += ["compute.csv", "settings.yaml"]
     figures = [5]
     if settings.load_scale(scale).training:
         names += ["curation.csv", "contamination.csv", "training.csv"]

@@ -43,6 +43,7 @@ rule train_segment:
         "logs/{scale}/train_segment/{segment}.log",
     benchmark:
         "logs/{scale}/train_segment/{segment}.tsv"
+    priority: 100  # before samples of the checkpoint that it starts from, where both wait for the same GPUs
     conda:
         environment
     threads: cpus("train_segment")

@@ -82,11 +82,13 @@ def tabulate(
     scale: ScaleName,
     scores: Annotated[list[Path], typer.Option(help="Scores of every system of the table.")],
     grades: Annotated[list[Path], typer.Option(help="Grades of every system of the table.")],
+    curve_scores: Annotated[list[Path], typer.Option(help="Scores along training.")],
     table: Annotated[Path, typer.Option(help="table.csv")],
     markdown: Annotated[Path, typer.Option(help="table.md: beside the paper's numbers.")],
     tokens: Annotated[Path, typer.Option(help="tokens.csv: tokens of right, wrong and all answers.")],
     agreement: Annotated[Path, typer.Option(help="agreement.csv: how far the two graders differ.")],
     comparisons: Annotated[Path, typer.Option(help="comparisons.csv: paired differences between systems.")],
+    curve: Annotated[Path, typer.Option(help="curve.csv: the scores along training.")],
 ) -> None:
     """Write the tables of a scale."""
     from deepscaler.evaluation import tabulate as module
@@ -95,9 +97,11 @@ def tabulate(
         scale=scale,
         scores=scores,
         grades=grades,
+        curve_scores=curve_scores,
         table=table,
         markdown=markdown,
         tokens=tokens,
         agreement=agreement,
         comparisons=comparisons,
+        curve=curve,
     )

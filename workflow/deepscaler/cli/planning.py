@@ -73,13 +73,17 @@ def approve(
     print(f"approved: {gpu_hours:g} GPU-hours for scale {scale} [{settings.approve(scale, gpu_hours)}]")
 
 
-def status(scale: ScaleName) -> None:
-    """Show the progress of a run: stage, step, time left, GPU-hours, the last metrics as curves. Reads files only."""
+def status(
+    scale: ScaleName,
+    whole: Annotated[bool, typer.Option("--all", help="Every checkpoint, curve and finding, not one screen.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every ten seconds, until Ctrl-C.")] = False,
+) -> None:
+    """Show the progress of a run: stage, step, time left, GPU-hours, metrics, scores, findings. Reads files only."""
     from rich.console import Console
 
     from deepscaler.reporting.compute import status as module
 
-    module.status(scale=scale, console=Console())
+    module.status(scale=scale, console=Console(), whole=whole, watch=watch)
 
 
 def preflight(

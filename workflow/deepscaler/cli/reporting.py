@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
         verify,
         record_provenance,
         write_report,
+        report,
         trace,
         check,
         compare,
@@ -126,6 +127,17 @@ def write_report(scale: ScaleName, results: ResultsFolder, work: WorkFolder, out
     from deepscaler.reporting.report import write_report as module
 
     module.write_report(scale=scale, folder=results, work=work, output=output)
+
+
+def report(
+    scale: ScaleName,
+    so_far: Annotated[bool, typer.Option("--so-far", help="Of what there is; a run may go on meanwhile.")] = False,
+    output: Annotated[Path | None, typer.Option(help="File to write; without it, so-far.html in results.")] = None,
+) -> None:
+    """Write the report of a run that goes on, from what there is of it."""
+    from deepscaler.reporting.report import so_far as module
+
+    print(f"report so far: {module.report(scale=scale, so_far=so_far, output=output)}")
 
 
 def trace(

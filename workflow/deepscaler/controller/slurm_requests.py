@@ -192,6 +192,9 @@ def requests_of(scale_name: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
     rules = {"default", "sample", *load_scale(scale_name).resources} - {"train_segment"}
     for rule in sorted(rules):
         yield rule, resources.cpus(scale_name, rule), resources.request(scale_name, rule)
+    if any(point.suite == resources.CURVE for point in dag.curve(scale_name)):
+        request = resources.request(scale_name, "sample", suite=resources.CURVE)
+        yield "sample, curve", resources.cpus(scale_name, "sample"), request
     for segment in dag.segments(scale_name):
         request = resources.request(scale_name, "train_segment", segment.id)
         yield "train_segment", resources.cpus(scale_name, "train_segment"), request

@@ -145,7 +145,7 @@ EVALUATION: Harmless = RUNNING | {
     "evaluation.systems": "a system is sampled and scored by itself",
     "evaluation.suites": "the suite's own benchmarks count",
     "evaluation.shards": "stands in the path",
-    "evaluation.curve_segments": "which checkpoints are sampled, not how",
+    "evaluation.curve_every": "which checkpoints are sampled, not how",
 }
 SAMPLING: Harmless = EVALUATION | {
     **dict.fromkeys(("evaluation.grader", "evaluation.grading", "evaluation.bootstrap_draws"), ELSEWHERE),

@@ -15,6 +15,8 @@ from deepscaler.settings.scale import Need
 FETCHING = ("fetch_source", "fetch_benchmark", "fetch_model", "extract_answers")
 """Rules that need the internet: at `paper`, answers are extracted by a model behind an API."""
 MULTI_NODE = ("nodes", "tasks", "tasks_per_gpu", "mpi", "slurm_extra")
+CURVE = "curve"
+"""The suite of checkpoints that are sampled while training goes on."""
 WHOLE_NODES = "--exclusive"
 
 
@@ -49,6 +51,8 @@ def keys(rule: str) -> list[str]:
     names += [key for key, value in site_keys(on_gpu=is_gpu_rule(rule)).items() if value is not None]
     if is_gpu_rule(rule):
         names += ["gres", "gpus"]
+    if rule == "sample":
+        names += [key for key, value in curve_keys().items() if value is not None and key not in names]
     if rule == "train_segment":
         names += [key for key in MULTI_NODE if key not in names]
     return names
@@ -69,8 +73,18 @@ def site_keys(*, on_gpu: bool) -> dict[str, str | None]:
     }
 
 
+def curve_keys() -> dict[str, str | None]:
+    """What the jobs of the curve ask for in place of that: the next segment of training goes before them."""
+    ours = site()
+    options = (ours.slurm_extra, f"--nice={ours.curve_nice}" if ours.curve_nice else None)
+    return {
+        "slurm_partition": ours.curve_partition or ours.gpu_partition,
+        "slurm_extra": " ".join(filter(None, options)) or None,
+    }
+
+
 @cache
-def request(scale_name: str, rule: str, segment: str | None = None) -> dict[str, Any]:
+def request(scale_name: str, rule: str, segment: str | None = None, suite: str | None = None) -> dict[str, Any]:
     """All that a job asks for. A key that it leaves unset is absent.
 
     `mem_mb` is a node's memory, `runtime` minutes of wall time. `gpus` is the job's total, by which local runs take
@@ -81,6 +95,8 @@ def request(scale_name: str, rule: str, segment: str | None = None) -> dict[str,
     stage = chain.segment(scale_name, segment).stage if segment and is_gpu_rule(rule) else None
     nodes, gpus_per_node = gpus(scale_name, rule, stage)
     asked |= site_keys(on_gpu=gpus_per_node > 0)
+    if rule == "sample" and suite == CURVE:
+        asked |= curve_keys()
     if gpus_per_node:
         kind = f"gpu:{site().gpu_model}" if site().gpu_model else "gpu"
         asked |= {"gres": f"{kind}:{gpus_per_node}", "gpus": nodes * gpus_per_node}

@@ -56,12 +56,13 @@ class CurvePoint:
 def curve(scale_name: str) -> list[CurvePoint]:
     """The points of figure 1; a checkpoint that the table already evaluates is not sampled twice."""
     settings = load_scale(scale_name)
+    every = settings.evaluation.curve_every
     in_table = {checkpoint_of(scale_name, name): name for name in evaluated(scale_name)}
     points = [CurvePoint(0, settings.base, "table")] if settings.base in settings.evaluation.systems else []
     for step in segments(scale_name):
         if step.id in in_table:
             points.append(CurvePoint(step.total_last, in_table[step.id], "table"))
-        elif settings.evaluation.curve_segments and "curve" in settings.evaluation.suites:
+        elif every and step.number % every == 0 and "curve" in settings.evaluation.suites:
             points.append(CurvePoint(step.total_last, step.id, "curve"))
     return points
 

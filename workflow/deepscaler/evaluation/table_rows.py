@@ -93,13 +93,15 @@ class Row:
         return [np.asarray(entry["per_problem"]["correct"]) / entry["samples"] for entry in found if entry]
 
 
-def table_rows(scale: str, scores: Sequence[Path]) -> list[Row]:
-    """The rows in the scale's order. Every system that is sampled must have its scores."""
+def table_rows(scale: str, scores: Sequence[Path], *, so_far: bool = False) -> list[Row]:
+    """The rows in the scale's order. Every sampled system must have scores; `so_far`: others are left out."""
     loaded = {content["system"]: content for content in map(read_json, scores)}
     columns, rows = tuple(table_columns(scale)), []
     for name in settings.load_scale(scale).evaluation.systems:
         entry = settings.systems()[name]
         if not isinstance(entry, Reported) and name not in loaded:
+            if so_far:
+                continue
             raise UserError(f"no scores of {name}", scores[0].parent if scores else None)
         rows.append(Row(name, entry, loaded.get(name), columns))
     return rows

@@ -4,6 +4,7 @@ table.csv        model, the paper's five benchmarks, average, in percent; then s
 tokens.csv       a row for each system and benchmark: mean tokens of right, wrong and all answers, against the base
 agreement.csv    a row for each system and benchmark: how far the two graders differ
 comparisons.csv  a row for each pair of systems and benchmark: paired difference, interval, p-values
+curve.csv        a row for each checkpoint that is scored (curve.py)
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,8 @@ from typing import Any
 
 from deepscaler import records, settings
 from deepscaler.evaluation import markdown as text
+from deepscaler.evaluation.curve import COLUMNS as CURVE_COLUMNS
+from deepscaler.evaluation.curve import curve_csv
 from deepscaler.evaluation.statistics import paired_difference
 from deepscaler.evaluation.table_rows import (
     AVERAGE,
@@ -23,7 +26,7 @@ from deepscaler.evaluation.table_rows import (
     table_rows,
     write_csv,
 )
-from deepscaler.files import write_text
+from deepscaler.files import read_json, write_text
 from deepscaler.settings.models import Reported
 
 TOKENS = ("correct", "incorrect", "all")
@@ -35,14 +38,17 @@ def tabulate(
     scale: str,
     scores: Sequence[Path],
     grades: Sequence[Path],
+    curve_scores: Sequence[Path],
     table: Path,
     markdown: Path,
     tokens: Path,
     agreement: Path,
     comparisons: Path,
+    curve: Path,
+    so_far: bool = False,
 ) -> None:
-    """Write all tables of a scale."""
-    rows, columns = table_rows(scale, scores), table_columns(scale)
+    """Write all tables of a scale; `so_far`: of the systems that there are scores of."""
+    rows, columns = table_rows(scale, scores, so_far=so_far), table_columns(scale)
     errors = [f"{column}_standard_error" for column in (*columns, AVERAGE)]
     paper = [f"{column}_paper" for column in text.compared_columns(scale, columns)]
     write_csv(table, table_csv(rows, columns, paper), [*head(columns), *errors, *paper, *PROVENANCE])
@@ -50,6 +56,7 @@ def tabulate(
     write_csv(tokens, tokens_csv(rows, columns, settings.load_scale(scale).base), TOKEN_COLUMNS)
     write_csv(agreement, agreement_csv(rows, columns, grades), AGREEMENT_COLUMNS)
     write_csv(comparisons, comparisons_csv(scale, rows, columns), COMPARISON_COLUMNS)
+    write_csv(curve, curve_csv(scale, map(read_json, curve_scores)), CURVE_COLUMNS)
     print(text.plain(rows, columns))
 
 

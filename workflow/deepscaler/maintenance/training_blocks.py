@@ -1,10 +1,12 @@
-"""The block of docs/training.md: what rollouts and their replay take at the paper's scale, by the plan's model."""
+"""Blocks about training at the paper's scale, by the plan's model: what replay takes, and when what runs."""
 
 from collections.abc import Callable
 
+from deepscaler import dag
 from deepscaler.cost.disk import rollout_disk
 from deepscaler.cost.estimate import estimate
 from deepscaler.cost.workload import case_of
+from deepscaler.reporting.compute.outlook import evaluation_seconds
 from deepscaler.text import markdown
 
 
@@ -22,4 +24,22 @@ def replay_cost() -> str:
     return markdown(["stage", "steps", "MB a step", "GPU-minutes a step", "GB", "GPU-hours"], rows)
 
 
-TRAINING_BLOCKS: dict[str, Callable[[], str]] = {"replay-cost": replay_cost}
+def timetable() -> str:
+    """A row a stage, and the end: when its jobs run, as planned, and when its checkpoints' scores come."""
+    price = estimate(case_of("paper"))
+    curve = max(one.hours.expected for one in price.samplings if one.work.suite == "curve")
+    last = evaluation_seconds("paper", dag.segments("paper")[-1]) / 3600
+    rows, begun = [], 0.0
+    for stage in price.stages:
+        work, ended = stage.work, begun + stage.hours.expected
+        each = stage.hours.expected / work.jobs
+        jobs = f"{work.name}: {work.jobs} jobs of {each:.1f} hours on {work.gpus} GPUs"
+        steps = f"{work.steps:,} steps of {stage.step_seconds:.0f} s"
+        rows.append([f"{begun:.0f}–{ended:.0f}", f"{jobs}, {steps}", f"a score every {each:.1f} hours"])
+        begun = ended
+    rows.append([f"{begun:.0f}–{begun + last:.0f}", "the last checkpoint on all test sets", "`results/table.csv`"])
+    note = f"\nA checkpoint's score takes one GPU {60 * curve:.0f} minutes, while the next segment trains.\n"
+    return markdown(["hours", "what runs", "what comes"], rows) + note
+
+
+TRAINING_BLOCKS: dict[str, Callable[[], str]] = {"replay-cost": replay_cost, "timetable": timetable}

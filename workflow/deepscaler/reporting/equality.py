@@ -13,7 +13,7 @@ from deepscaler.files import sha256
 from deepscaler.training.watch.metrics import TIMES
 
 OF_THEIR_RUN = (
-    *("compute.csv", "claims.csv", "report.html", "ro-crate-metadata.json", "source", "verify"),
+    *("compute.csv", "claims.csv", "report.html", "so-far.html", "ro-crate-metadata.json", "source", "verify"),
     *("kept.yaml", "archive.json", "work"),
 )
 """Files and folders of results/{scale} that speak of times: the ledger, claims about it, the page, the crate; verdicts,

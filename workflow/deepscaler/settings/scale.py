@@ -102,8 +102,9 @@ class Evaluation(Strict):
     """Whose verdicts head the tables; `paper` is the paper's own grader. Both are always computed and stored."""
     bootstrap_draws: int = Field(gt=0)
     """Of every bootstrap and permutation."""
-    curve_segments: bool
-    """Evaluate every segment's checkpoint on the `curve` suite, for figure 1."""
+    curve_every: int = Field(ge=0)
+    """Evaluate the checkpoint of every n-th segment of a stage on the `curve` suite; 0: none but the stages' last ones,
+    which are in the table."""
 
     @model_validator(mode="after")
     def suites_have_shards(self) -> "Evaluation":

@@ -74,6 +74,10 @@ class Site(Strict):
     """Ask SLURM for memory as a share of each core, where a cluster refuses to be asked for a node's."""
     slurm_extra: Annotated[str, StringConstraints(pattern=OPTIONS)] | None = None
     """Further options of sbatch for every job, e.g. `--reservation=spring --nice=100`."""
+    curve_partition: Word | None = None
+    """Where checkpoints are sampled while training goes on; None: `gpu_partition`."""
+    curve_nice: int = Field(ge=0, le=2_000_000_000)
+    """By how much SLURM lowers the priority of those jobs (sbatch's --nice)."""
     exclusive: bool | None = None
     """Whether training on several nodes has them to itself: its ports know no password (SECURITY.md)."""
     network: Literal["nodes", "login"]

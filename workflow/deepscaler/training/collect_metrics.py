@@ -1,6 +1,7 @@
 """One table of all training steps: results/{scale}/training.csv, a row a step over all stages."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 from deepscaler import dag
@@ -46,11 +47,16 @@ def collect_metrics(*, scale_name: str, metrics: list[Path], output: Path) -> in
         for segment, path in zip(chain, metrics, strict=True)
         for row in steps_of(read_rows(path), segment.first, segment.last)
     ]
+    write_steps(rows, output)
+    return len(rows)
+
+
+def write_steps(rows: Iterable[Row], output: Path) -> None:
+    """training.csv, a row a step."""
     with writing(output) as aside, aside.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(columns_of(row) for row in rows)
-    return len(rows)
 
 
 def columns_of(row: Row) -> Row:

@@ -116,11 +116,13 @@ class Again:
             scale=self.scale,
             scores=[self.fresh(f"scores/{system}-table.json") for system in systems],
             grades=[self.fresh(Sampled(self.scale, system, "table").grades) for system in systems],
+            curve_scores=[self.fresh(f"scores/{point.system}-{point.suite}.json") for point in dag.curve(self.scale)],
             table=self.fresh("table.csv"),
             markdown=self.fresh("table.md"),
             tokens=self.fresh("tokens.csv"),
             agreement=self.fresh("agreement.csv"),
             comparisons=self.fresh("comparisons.csv"),
+            curve=self.fresh("curve.csv"),
         )
 
     def training(self) -> None:

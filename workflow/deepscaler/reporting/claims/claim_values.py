@@ -164,7 +164,8 @@ def completeness(results: Results) -> Estimate:
 
 def declared_results(results: Results) -> list[Path]:
     """The files of results/{scale} that must be there before its claims are checked."""
-    names = ["table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv", "compute.csv", "settings.yaml"]
+    names = ["table.csv", "table.md", "tokens.csv", "agreement.csv", "comparisons.csv", "curve.csv"]
+    names += ["compute.csv", "settings.yaml"]
     names += [f"scores/{system}-{suite}.json" for system, suite in dag.scored(results.scale)]
     figures = [5]
     if settings.load_scale(results.scale).training:

@@ -13,7 +13,9 @@ GROUPS = {
     "illustrative": "illustrations, which count for nothing",
 }
 """A claim's kind → what its verdicts are called where they are counted."""
-NO_VERDICT = ("not run", "not measurable")
+NOT_YET = "not yet"
+"""The verdict of a claim in a report of a run that goes on."""
+NO_VERDICT = (NOT_YET, "not run", "not measurable")
 
 
 @dataclass(frozen=True)

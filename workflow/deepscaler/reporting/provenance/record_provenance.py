@@ -68,7 +68,7 @@ def files_of_jobs(jobs: list[RunJob]) -> set[str]:
 
 def files_of_results(folder: Path, output: Path) -> set[str]:
     """All files of the results folder, except the record itself and what is made from it."""
-    later = {output.name, "report.html"}
+    later = {output.name, "report.html", "so-far.html"}
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
     return {name_of(str(path)) for path in files if path.relative_to(folder).as_posix() not in later}
 

@@ -83,7 +83,7 @@ def with_schedule(name: str, schedule: Schedule) -> dict[str, Any]:
             "systems": schedule.systems,
             "suites": {"table": [schedule.test], "beyond": None, "curve": None},
             "shards": {"table": 1, "beyond": None, "curve": None},
-            "curve_segments": False,
+            "curve_every": 0,
         }
     return changes
 

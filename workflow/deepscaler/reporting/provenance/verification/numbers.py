@@ -11,6 +11,7 @@ from typing import Any
 from deepscaler import dag, foreign, settings
 from deepscaler.errors import DeepscalerError
 from deepscaler.evaluation import markdown, tabulate
+from deepscaler.evaluation.curve import curve_csv
 from deepscaler.evaluation.score import scores_of
 from deepscaler.evaluation.table_rows import AVERAGE, Row, table_columns, table_rows, write_csv
 from deepscaler.files import read_json, read_text, write_json
@@ -94,6 +95,7 @@ class Numbers:
             ("tokens.csv", cells_of(tabulate.tokens_csv(rows, columns, base), tabulate.TOKEN_COLUMNS)),
             ("agreement.csv", cells_of(tabulate.agreement_csv(rows, columns, grades), tabulate.AGREEMENT_COLUMNS)),
             ("comparisons.csv", cells_of(pairs, tabulate.COMPARISON_COLUMNS)),
+            ("curve.csv", cells_of(curve_csv(self.scale, self.scores.values()), tabulate.CURVE_COLUMNS)),
         ):
             yield from self.table_differs(name, fresh, "its grades give")
         path = self.results.folder / "table.md"
