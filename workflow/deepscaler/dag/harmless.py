@@ -22,6 +22,7 @@ RUNNING: Harmless = NAMES | {
     "resources": MACHINES,
     "budget": "what may be spent, not what is bought",
     "claims": ELSEWHERE,
+    "rehearsal": "what is judged of a run, and a kill that changes no result",
 }
 
 SOURCE: Harmless = dict.fromkeys(("title", "licence", "redistribution", "citation", "note"), PRINTED)
