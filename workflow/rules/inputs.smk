@@ -98,6 +98,9 @@ def results_of(scale):
     """
     if scale not in SCALES:
         return []
+    if settings.load_scale(scale).rehearsal:
+        names = ["go.txt", "report.html", "checks.csv", "rehearsal.json", "settings.yaml", "training.csv"]
+        return [f"results/{scale}/{name}" for name in names]
     scores = [f"results/{scale}/scores/{system}-{suite}.json" for system, suite in dag.scored(scale)]
     last = ["claims.csv", "ro-crate-metadata.json", "report.html"]
     return tables_and_figures(scale) + scores + [f"results/{scale}/{name}" for name in last]
@@ -106,3 +109,11 @@ def results_of(scale):
 def evidence(wildcards):
     """Everything that claims, provenance and the report speak of."""
     return tables_and_figures(wildcards.scale)
+
+
+def rehearsed_paths(wildcards):
+    """What stands at the end of every path that a rehearsal tries."""
+    folder, chain = f"{WORK}/{wildcards.scale}", dag.segments(wildcards.scale)
+    checkpoints = [f"{folder}/checkpoints/{segment.id}/checkpoint.json" for segment in chain]
+    nodes = [ancient(f"{folder}/preflight/{segment.id}.json") for segment in chain if segment.starts_stage]
+    return checkpoints + nodes + table_grades(wildcards)

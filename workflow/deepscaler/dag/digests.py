@@ -269,6 +269,15 @@ def resolve_settings(scale_name: str) -> Decided:
     return {**dict(scale_and_recipe), **entries, **corrected}
 
 
+def judge_rehearsal(scale_name: str) -> Decided:
+    """Its bounds and all that is held against them; and of the scale that it rehearses, what is priced."""
+    rehearsal = load_scale(scale_name).rehearsal
+    if rehearsal is None:
+        return {}
+    whole = {f"{rehearsal.of}.{key}": value for key, value in leaves(resolved(rehearsal.of)["scale"], harmless.NAMES)}
+    return {**dict(leaves(resolved(scale_name)["scale"], harmless.NAMES)), **whole}
+
+
 RULES: dict[str, Callable[..., Decided]] = {
     function.__name__: function
     for function in (
@@ -292,5 +301,6 @@ RULES: dict[str, Callable[..., Decided]] = {
         check_claims,
         account_compute,
         resolve_settings,
+        judge_rehearsal,
     )
 }
