@@ -117,3 +117,9 @@ def rehearsed_paths(wildcards):
     checkpoints = [f"{folder}/checkpoints/{segment.id}/checkpoint.json" for segment in chain]
     nodes = [ancient(f"{folder}/preflight/{segment.id}.json") for segment in chain if segment.starts_stage]
     return checkpoints + nodes + table_grades(wildcards)
+
+
+def rehearsed_settings(wildcards):
+    """Bounds, and what is held against them: the settings of the rehearsal and of the scale that it rehearses."""
+    own = settings.load_scale(wildcards.scale).rehearsal
+    return [f"results/{name}/settings.yaml" for name in (wildcards.scale, *([own.of] if own else []))]

@@ -192,6 +192,7 @@ rule write_report:
 rule judge_rehearsal:
     input:
         rehearsed_paths,
+        settings=rehearsed_settings,
     output:
         checks="results/{scale}/checks.csv",
         record="results/{scale}/rehearsal.json",
@@ -208,7 +209,6 @@ rule judge_rehearsal:
     resources:
         **request("judge_rehearsal"),
     params:
-        **decided_by("judge_rehearsal", 240),
         work=work("{scale}"),
     message:
         "Judging the rehearsal {wildcards.scale}"

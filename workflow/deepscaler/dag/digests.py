@@ -60,7 +60,7 @@ def resolved(scale_name: str) -> dict[str, Any]:
     tests = dict.fromkeys(name for suite in scale.evaluation.suites.values() for name in suite)
     origins = scale.curation.sources if scale.curation else []
     return {
-        "scale": scale.model_dump(mode="json"),
+        "scale": scale.model_dump(mode="json", exclude=None if scale.rehearsal else {"rehearsal"}),
         "recipe": load_recipe(scale.training.recipe).model_dump(mode="json") if scale.training else None,
         "systems": {name: systems()[name].model_dump(mode="json") for name in model_names(scale_name)},
         "benchmarks": {name: benchmarks()[name].model_dump(mode="json") for name in tests},
@@ -269,15 +269,6 @@ def resolve_settings(scale_name: str) -> Decided:
     return {**dict(scale_and_recipe), **entries, **corrected}
 
 
-def judge_rehearsal(scale_name: str) -> Decided:
-    """Its bounds and all that is held against them; and of the scale that it rehearses, what is priced."""
-    rehearsal = load_scale(scale_name).rehearsal
-    if rehearsal is None:
-        return {}
-    whole = {f"{rehearsal.of}.{key}": value for key, value in leaves(resolved(rehearsal.of)["scale"], harmless.NAMES)}
-    return {**dict(leaves(resolved(scale_name)["scale"], harmless.NAMES)), **whole}
-
-
 RULES: dict[str, Callable[..., Decided]] = {
     function.__name__: function
     for function in (
@@ -301,6 +292,5 @@ RULES: dict[str, Callable[..., Decided]] = {
         check_claims,
         account_compute,
         resolve_settings,
-        judge_rehearsal,
     )
 }
