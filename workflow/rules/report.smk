@@ -165,12 +165,12 @@ rule write_report:
         "results/{scale}/ro-crate-metadata.json",
     output:
         "results/{scale}/report.html",
-    wildcard_constraints:
-        scale=one_of(name for name in SCALES if not settings.load_scale(name).rehearsal),
     log:
         "logs/{scale}/write_report/all.log",
     benchmark:
         "logs/{scale}/write_report/all.tsv"
+    wildcard_constraints:
+        scale=one_of(name for name in SCALES if not settings.load_scale(name).rehearsal),
     conda:
         "../../envs/cpu.yaml"
     threads: cpus("write_report")
