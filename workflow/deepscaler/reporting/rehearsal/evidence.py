@@ -51,7 +51,8 @@ class Evidence:
     def nodes(self, segment: Segment) -> list[Json]:
         """Preflight's record of each node of a stage; none where it has not run."""
         path = self.work / "preflight" / f"{segment.id}.json"
-        found: list[Json] = read_json(path)["nodes"] if path.exists() else []
+        record = read_json(path) if path.exists() else {}
+        found: list[Json] = record.get("nodes", [])  # a run's own preflight measures none
         return found
 
     @cached_property
