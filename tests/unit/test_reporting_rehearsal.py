@@ -17,14 +17,16 @@ import yaml
 from deepscaler import dag, settings
 from deepscaler.cost.estimate import estimate
 from deepscaler.cost.hardware import R1_QWEN_1_5B, card
+from deepscaler.cost.ranges import Range
 from deepscaler.cost.refit import refit_stages
 from deepscaler.cost.step import step_time
 from deepscaler.cost.workload import case_of
 from deepscaler.dag import resources
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import write_json
-from deepscaler.reporting.rehearsal.finding import at_least, at_most
+from deepscaler.reporting.rehearsal.finding import Finding, at_least, at_most
 from deepscaler.reporting.rehearsal.require_go import require_go
+from deepscaler.reporting.rehearsal.whole_run import WholeRun, price
 from deepscaler.training.run.deepspeed_states import State
 from deepscaler.training.run.rehearsed_kill import NOTE, rehearsed_kill
 from deepscaler.training.run.run_folder import RunFolder
@@ -169,3 +171,17 @@ def test_phases_are_noted_a_file_a_process(tmp_path):
     ]
     assert list(read_phases(tmp_path / "measured")) == phases
     assert list(read_phases(tmp_path / "nothing")) == []
+
+
+def test_the_price_is_held_against_what_is_approved_and_before_that_against_the_plan(monkeypatch):
+    def judged(hours: float, approved: float) -> Finding:
+        monkeypatch.setattr(settings, "approved_gpu_hours", lambda _: approved)
+        spread = Range(0.8 * hours, hours, 1.2 * hours)
+        return price("paper", WholeRun(spread, Range(80, 100, 120), Range(1, 2, 3), {}, {}))
+
+    assert judged(119, 0).go
+    over_plan = judged(121, 0)
+    assert not over_plan.go
+    assert "approve --scale paper --gpu-hours 130" in over_plan.advice
+    assert judged(149, 150).go
+    assert not judged(151, 150).go

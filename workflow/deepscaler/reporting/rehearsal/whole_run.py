@@ -21,6 +21,7 @@ from deepscaler.reporting.rehearsal.evidence import Evidence
 from deepscaler.reporting.rehearsal.finding import WHOLE_RUN, Finding, figure, missing
 from deepscaler.text import amount
 from deepscaler.training.readiness.node import disk_wanted, existing, folder_bytes
+from deepscaler.training.watch.budget import how_to_approve, to_approve
 from deepscaler.training.watch.measured import SAVE, START
 
 Json = dict[str, Any]
@@ -113,15 +114,19 @@ def judged(run: Evidence, whole: WholeRun | None) -> Iterator[Finding]:
 
 
 def price(of: str, whole: WholeRun) -> Finding:
-    """Against what was approved; before that, against the upper end of the plan."""
-    approved = 0.0 if settings.load_scale(of).device == "cpu" else settings.approved_gpu_hours(of)
-    bound = approved or max(whole.planned.high, 0.0)
+    """Against what was approved; before that, against the upper end of the plan. CPU cores need no approval."""
+    on_cpu = settings.load_scale(of).device == "cpu"
+    approved = 0.0 if on_cpu else settings.approved_gpu_hours(of)
+    bound = approved or whole.planned.high
     seen = f"{amount(whole.hours.expected)} GPU-hours ({amount(whole.hours.low)} to {amount(whole.hours.high)})"
     seen += f", ${amount(whole.dollars.expected)}" if whole.dollars.expected else ""
+    planned = f"{amount(whole.planned.expected)} ({amount(whole.planned.low)} to {amount(whole.planned.high)})"
+    if on_cpu:
+        return Finding("price", WHOLE_RUN, seen, True, "", planned)
     words = "approved" if approved else "the plan's upper end"
     go = whole.hours.expected <= bound
-    advice = f"fewer GPUs for the later stages (docs/plan.md, the cheap layout), or `deepscaler approve --scale {of}`"
-    planned = f"{amount(whole.planned.expected)} ({amount(whole.planned.low)} to {amount(whole.planned.high)})"
+    hours = to_approve(whole.hours.expected)
+    advice = f"fewer GPUs for the later stages (docs/plan.md, the cheap layout), or {how_to_approve(of, hours)}"
     return Finding("price", WHOLE_RUN, seen, go, f"≤ {amount(bound)} {words}", planned, "" if go else advice)
 
 
