@@ -24,6 +24,7 @@ include: "workflow/rules/report.smk"
 onerror:
     for line in failed_jobs.describe(*log):
         print(line, file=sys.stderr)
+    rehearsals.judge_unfinished(workflow)
 
 
 onstart:

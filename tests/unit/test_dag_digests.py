@@ -58,6 +58,9 @@ EXPECTED: dict[tuple[str, ...], set[str]] = {
     ("scale", "evaluation", "grading"): {"grade_samples", *RECORDED},
     ("scale", "resources", "default"): RECORDED,
     ("scale", "budget"): RECORDED,
+    ("scale", "rehearsal"): {"resolve_settings"},
+    ("scale", "rehearsal", "kill"): {"resolve_settings"},
+    ("scale", "rehearsal", "bounds"): {"resolve_settings"},
     ("recipe",): TRAINING | RECORDED,
     ("recipe", "rollout"): TRAINING | RECORDED,
     ("recipe", "filtering"): TRAINING | RECORDED,
@@ -101,6 +104,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, St
     model = {**own_settings.LANGUAGE_MODEL, "api": "openai", "model": "m"}
     values["curation"]["extract_answers"]["language_model"] = model
     values["curation"]["deduplicate"]["judge"] = model
+    values["rehearsal"] = {**load.read_yaml(load.file_of("defaults", "scale"))["rehearsal"], "of": "paper"}
+    values["rehearsal"]["kill"] = {"segment": SEGMENT, "after_step": 1}
     return {
         "scale": Scale.model_validate(values),
         "recipe": settings.load_recipe("mini-lora"),

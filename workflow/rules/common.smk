@@ -20,6 +20,7 @@ from deepscaler.controller import (
     containers,
     failed_jobs,
     orphans,
+    rehearsals,
     shell_environment,
     stale_locks,
 )
@@ -48,8 +49,13 @@ if settings.site().image:
     container: settings.site().image
 
 
+def one_of(names):
+    """A wildcard's constraint: one of these words; where there are none, nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 wildcard_constraints:
-    scale="|".join(map(re.escape, SCALES)),
+    scale=one_of(SCALES),
     stage=r"[a-z0-9.]+",
     segment=r"[a-z0-9.]+-\d+",
     shard=r"\d+",

@@ -99,6 +99,9 @@ def results_of(scale):
     """
     if scale not in SCALES:
         return []
+    if settings.load_scale(scale).rehearsal:
+        names = ["go.txt", "report.html", "checks.csv", "rehearsal.json", "settings.yaml", "training.csv"]
+        return [f"results/{scale}/{name}" for name in names]
     scores = [f"results/{scale}/scores/{system}-{suite}.json" for system, suite in dag.scored(scale)]
     last = ["claims.csv", "ro-crate-metadata.json", "report.html"]
     return tables_and_figures(scale) + scores + [f"results/{scale}/{name}" for name in last]
@@ -107,3 +110,17 @@ def results_of(scale):
 def evidence(wildcards):
     """Everything that claims, provenance and the report speak of."""
     return tables_and_figures(wildcards.scale)
+
+
+def rehearsed_paths(wildcards):
+    """What stands at the end of every path that a rehearsal tries."""
+    folder, chain = f"{WORK}/{wildcards.scale}", dag.segments(wildcards.scale)
+    checkpoints = [f"{folder}/checkpoints/{segment.id}/checkpoint.json" for segment in chain]
+    nodes = [ancient(f"{folder}/preflight/{segment.id}.json") for segment in chain if segment.starts_stage]
+    return checkpoints + nodes + table_grades(wildcards)
+
+
+def rehearsed_settings(wildcards):
+    """Bounds, and what is held against them: the settings of the rehearsal and of the scale that it rehearses."""
+    own = settings.load_scale(wildcards.scale).rehearsal
+    return [f"results/{name}/settings.yaml" for name in (wildcards.scale, *([own.of] if own else []))]

@@ -3,6 +3,7 @@
 #         workflow/notebooks/figure-{figure}.ipynb
 #   out:  results/{scale}/settings.yaml, figures/figure-{figure}.png and .pdf, notebooks/figure-{figure}.ipynb,
 #         compute.csv, claims.csv, ro-crate-metadata.json, report.html
+#         of a rehearsal: checks.csv, rehearsal.json, report.html, go.txt
 
 
 rule resolve_settings:
@@ -168,6 +169,8 @@ rule write_report:
         "logs/{scale}/write_report/all.log",
     benchmark:
         "logs/{scale}/write_report/all.tsv"
+    wildcard_constraints:
+        scale=one_of(name for name in SCALES if not settings.load_scale(name).rehearsal),
     conda:
         "../../envs/cpu.yaml"
     threads: cpus("write_report")
@@ -184,3 +187,58 @@ rule write_report:
         " --work {params.work:q}"
         " --output {output:q}"
         " 2>&1 | tee {log:q}"
+
+
+rule judge_rehearsal:
+    input:
+        rehearsed_paths,
+        settings=rehearsed_settings,
+    output:
+        checks="results/{scale}/checks.csv",
+        record="results/{scale}/rehearsal.json",
+        page="results/{scale}/report.html",
+    log:
+        "logs/{scale}/judge_rehearsal/all.log",
+    benchmark:
+        "logs/{scale}/judge_rehearsal/all.tsv"
+    wildcard_constraints:
+        scale=one_of(name for name in SCALES if settings.load_scale(name).rehearsal),
+    conda:
+        "../../envs/cpu.yaml"
+    threads: cpus("judge_rehearsal")
+    resources:
+        **request("judge_rehearsal"),
+    params:
+        work=work("{scale}"),
+    message:
+        "Judging the rehearsal {wildcards.scale}"
+    shell:
+        "deepscaler judge_rehearsal"
+        " --scale {wildcards.scale:q}"
+        " --work {params.work:q}"
+        " --benchmarks logs/{wildcards.scale:q}"
+        " --checks {output.checks:q}"
+        " --record {output.record:q}"
+        " --page {output.page:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule require_go:
+    input:
+        "results/{scale}/rehearsal.json",
+    output:
+        "results/{scale}/go.txt",
+    log:
+        "logs/{scale}/require_go/all.log",
+    benchmark:
+        "logs/{scale}/require_go/all.tsv"
+    retries: 0
+    conda:
+        "../../envs/cpu.yaml"
+    threads: cpus("require_go")
+    resources:
+        **request("require_go"),
+    message:
+        "Go or no go"
+    shell:
+        "deepscaler require_go" " --record {input:q}" " --output {output:q}" " 2>&1 | tee {log:q}"

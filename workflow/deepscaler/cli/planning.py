@@ -92,8 +92,11 @@ def preflight(
         str | None, typer.Option(help="Check for the stage of this segment; without it, for all stages.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Record to write where nothing is missing.")] = None,
+    this_node: Annotated[
+        bool, typer.Option("--this-node", help="In a rehearsal: this machine alone, not all of the job's nodes.")
+    ] = False,
 ) -> None:
     """Check that this machine is ready to train, or to sample where a scale trains nothing; list what is missing."""
     from deepscaler.training import preflight as module
 
-    module.preflight(scale_name=scale, segment_id=segment, output=output)
+    module.preflight(scale_name=scale, segment_id=segment, output=output, this_node=this_node)

@@ -31,6 +31,8 @@ def register(app: typer.Typer) -> None:
         record_provenance,
         write_report,
         report,
+        judge_rehearsal,
+        require_go,
         trace,
         check,
         compare,
@@ -138,6 +140,29 @@ def report(
     from deepscaler.reporting.report import so_far as module
 
     print(f"report so far: {module.report(scale=scale, so_far=so_far, output=output)}")
+
+
+def judge_rehearsal(
+    scale: ScaleName,
+    work: WorkFolder,
+    benchmarks: Annotated[Path, typer.Option(help="Folder of Snakemake's benchmark files.")],
+    checks: Annotated[Path, typer.Option(help="Table to write: each check with what was seen, bound and plan.")],
+    record: Annotated[Path, typer.Option(help="The same as JSON to write, with the verdict and its reasons.")],
+    page: Annotated[Path, typer.Option(help="The same as a page to write.")],
+) -> None:
+    """Judge what a rehearsal's jobs left: go or no go for the run that it rehearses, and why."""
+    from deepscaler.reporting.rehearsal import judge_rehearsal as module
+
+    print(module.judge_rehearsal(scale=scale, work=work, logs=benchmarks, checks=checks, record=record, page_path=page))
+
+
+def require_go(
+    record: Annotated[Path, typer.Option(help="rehearsal.json of judge_rehearsal.")], output: Output
+) -> None:
+    """Fail where a rehearsal's verdict is no go, with its reasons."""
+    from deepscaler.reporting.rehearsal import require_go as module
+
+    print(module.require_go(record=record, output=output))
 
 
 def trace(

@@ -162,6 +162,8 @@ def job_counts(scale_name: str) -> dict[str, int]:
     scale = settings.load_scale(scale_name)
     scores = len(dag.scored(scale_name))
     tests = len({name for names in scale.evaluation.suites.values() for name in names})
+    if scale.rehearsal:
+        return rehearsed_counts(scale_name, tests)
     once = ("tabulate", "resolve_settings", "account_compute", "check_claims", "record_provenance", "write_report")
     counts = {
         "fetch_benchmark": tests,
@@ -178,6 +180,25 @@ def job_counts(scale_name: str) -> dict[str, int]:
         counts |= dict.fromkeys(steps, 1)
         counts["schedule_prompts"] = len(dag.segments(scale_name))
         counts["preflight"] = sum(segment.starts_stage for segment in dag.segments(scale_name))
+    return {rule: jobs for rule, jobs in counts.items() if jobs}
+
+
+def rehearsed_counts(scale_name: str, tests: int) -> dict[str, int]:
+    """Of a rehearsal, which draws up a judgement in place of tables and figures."""
+    scale = settings.load_scale(scale_name)
+    sources = len(scale.curation.sources) if scale.curation else 0
+    steps = ("deduplicate", "decontaminate", "select_gradable", "collect_metrics", "judge_rehearsal", "require_go")
+    counts = {
+        "fetch_benchmark": tests,
+        "fetch_model": len(dag.fetched(scale_name)),
+        "grade_samples": len(dag.evaluated(scale_name)),
+        "fetch_source": sources,
+        "extract_answers": sources,
+        **dict.fromkeys(steps, 1),
+        "resolve_settings": 2,  # its own, and those of the scale that it rehearses
+        "schedule_prompts": len(dag.segments(scale_name)),
+        "preflight": sum(segment.starts_stage for segment in dag.segments(scale_name)),
+    }
     return {rule: jobs for rule, jobs in counts.items() if jobs}
 
 

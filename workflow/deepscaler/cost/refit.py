@@ -1,6 +1,6 @@
 """The model refitted to the logged timings of a run, so that the remaining steps are priced from the finished ones."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import fmean, median
@@ -52,10 +52,7 @@ def refit(case: Case, rows: Iterable[Row], shape: Shape, card: Card) -> Refit:
 
     Raises UserError where no stage of the scale has enough steps with timings.
     """
-    by_stage: dict[str, dict[int, Row]] = {}
-    for row in rows:
-        if all(isinstance(row.get(key), int | float) for key in NEEDED):
-            by_stage.setdefault(str(row.get("stage")), {})[int(row["step"])] = row
+    by_stage = timed_steps(rows)
     works = {work.name: work for work in case.stages}
     enough = {name: list(steps.values()) for name, steps in by_stage.items() if len(steps) >= FEWEST_STEPS}
     known = [name for name in works if name in enough]
@@ -77,6 +74,52 @@ def refit(case: Case, rows: Iterable[Row], shape: Shape, card: Card) -> Refit:
         replace(stack, slack=stack.slack * (1 + REMAINING_DOUBT)),
     )
     return Refit(replace(case, stages=stages, stacks=stacks), measured, newest)
+
+
+def timed_steps(rows: Iterable[Row]) -> dict[str, dict[int, Row]]:
+    """Stage → step → its row, of those that have all timings."""
+    by_stage: dict[str, dict[int, Row]] = {}
+    for row in rows:
+        if all(isinstance(row.get(key), int | float) for key in NEEDED):
+            by_stage.setdefault(str(row.get("stage")), {})[int(row["step"])] = row
+    return by_stage
+
+
+def refit_stages(
+    rehearsed: Case, whole: Case, rows: Iterable[Row], shape: Shape, card: Card, save: float | None, start: float | None
+) -> Case:
+    """The case of a whole run with a stack as a rehearsal of it measured: what costs a step, not how long answers are.
+
+    A stack is fitted to each stage's steps, with the lengths that they had; the expected one is their mean, and the
+    range goes from the best to the worst of each constant, and as far from the mean at least as any refit is in doubt.
+    `save` and `start` are seconds. Raises UserError where no step has timings.
+    """
+    by_stage, works = timed_steps(rows), {work.name: work for work in rehearsed.stages}
+    stacks = []
+    for name, steps in by_stage.items():
+        if name in works:
+            measured = measured_stage(works[name], list(steps.values()))
+            work = replace(works[name], lengths=measured.lengths)
+            stacks.append(fit_stack(work, list(steps.values()), shape, card, whole.stacks.expected))
+    if not stacks:
+        raise UserError(f"no step of scale {rehearsed.scale!r} has timings")
+    prior = whole.stacks.expected
+
+    def one(
+        choose: Callable[[Iterable[float]], float], least: Callable[[Iterable[float]], float], doubt: float
+    ) -> Stack:
+        return replace(
+            prior,
+            host_seconds=choose(stack.host_seconds for stack in stacks),
+            flop_utilisation=least(stack.flop_utilisation for stack in stacks),
+            fixed_seconds=choose(stack.fixed_seconds for stack in stacks),
+            slack=choose([*(stack.slack for stack in stacks)]) * doubt,
+            save_seconds=prior.save_seconds if save is None else save,
+            start_seconds=prior.start_seconds if start is None else start,
+        )
+
+    best, worst = 1 - REMAINING_DOUBT, 1 + REMAINING_DOUBT
+    return replace(whole, stacks=Stacks(one(min, max, best), one(fmean, fmean, 1.0), one(max, min, worst)))
 
 
 def measured_stage(work: Work, rows: list[Row]) -> MeasuredStage:

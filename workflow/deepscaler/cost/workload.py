@@ -7,7 +7,7 @@ from deepscaler import dag, settings
 from deepscaler.cost.adapters import adapter_parameters
 from deepscaler.cost.assumptions import OPENRLHF, OPENRLHF_HIGH, OPENRLHF_LOW, Stack
 from deepscaler.cost.hardware import CARDS, R1_QWEN_1_5B, Shape, shape_of
-from deepscaler.cost.lengths import Lengths, expected_lengths
+from deepscaler.cost.lengths import Lengths, cut_at, expected_lengths
 from deepscaler.cost.step import Work
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.settings.models import Published
@@ -82,25 +82,28 @@ def letters_and_digits(name: str) -> str:
 
 
 def stages_of(scale_name: str) -> tuple[Work, ...]:
-    training = settings.load_scale(scale_name).training
+    scale = settings.load_scale(scale_name)
+    training = scale.training
     if training is None:
         return ()
     recipe = settings.load_recipe(training.recipe)
     adapters = adapters_of(scale_name)
+    killed = scale.rehearsal.kill.segment if scale.rehearsal and scale.rehearsal.kill else None
     apart = recipe.rollout.asynchronous.enabled
     works = []
     for index, stage in enumerate(recipe.stages):
         layout = training.layout[stage.name]
-        jobs = sum(1 for segment in dag.segments(scale_name) if segment.stage == stage.name)
+        own = [segment.id for segment in dag.segments(scale_name) if segment.stage == stage.name]
         works.append(
             Work(
                 name=stage.name,
                 steps=stage.steps,
                 prompts=recipe.rollout.prompts_per_step,
                 samples=recipe.samples_of(stage),
-                lengths=expected_lengths(stage.max_new_tokens, from_base=index == 0),
+                # two steps shorten no answers
+                lengths=expected_lengths(stage.max_new_tokens, from_base=index == 0 or scale.rehearsal is not None),
                 gpus=layout.nodes * layout.gpus_per_node,
-                jobs=jobs,
+                jobs=len(own) + own.count(killed or ""),
                 save_steps=layout.save_steps,
                 reference=recipe.kl_of(stage) > 0,
                 filtered=recipe.filtering.enabled,
@@ -132,6 +135,8 @@ REASONING_BASE = {"aime": (16400.0, 0.12), "math": (5450.0, 0.02), "other": (850
 REASONING_TRAINED = {"aime": (9700.0, 0.02), "math": (3100.0, 0.003), "other": (5500.0, 0.01)}
 """Benchmark → mean tokens and the share that a 32,768-token context cuts. AIME and MATH-500 of the base and of
 DeepScaleR: prime-rl's README; the other benchmarks and all shares are assumed."""
+KNOWN_LIMIT = 32_768
+"""Tokens at which they were cut."""
 CONTESTS = ("aime", "hmmt", "brumo", "cmimc")
 """How the names of sets begin whose problems are as hard as AIME's [assumed of all but AIME]."""
 PLAIN = (800.0, 0.005)
@@ -166,7 +171,7 @@ def sampling_of(
         samples=problems * samples,
         jobs=jobs,
         gpus=evaluation.tensor_parallel,
-        lengths=Lengths(limit, mean, clipped),
+        lengths=Lengths(limit, mean, clipped) if mean < limit else cut_at(limit, Lengths(KNOWN_LIMIT, mean, clipped)),
         billions=entry.parameters,
     )
 

@@ -60,7 +60,7 @@ def resolved(scale_name: str) -> dict[str, Any]:
     tests = dict.fromkeys(name for suite in scale.evaluation.suites.values() for name in suite)
     origins = scale.curation.sources if scale.curation else []
     return {
-        "scale": scale.model_dump(mode="json"),
+        "scale": scale.model_dump(mode="json", exclude=None if scale.rehearsal else {"rehearsal"}),
         "recipe": load_recipe(scale.training.recipe).model_dump(mode="json") if scale.training else None,
         "systems": {name: systems()[name].model_dump(mode="json") for name in model_names(scale_name)},
         "benchmarks": {name: benchmarks()[name].model_dump(mode="json") for name in tests},

@@ -12,6 +12,7 @@ PRINTED = "printed for people"
 BY_INPUT = "reaches the rule as an input file, whose change is seen"
 ELSEWHERE = "another rule reads it"
 MACHINES = "where a job runs and how it is cut, not what it computes"
+REHEARSED = "what is judged of a run, and a kill that changes no result"
 PACE = "how hard an interface is driven, not what it answers"
 
 NAMES: Harmless = {
@@ -22,6 +23,7 @@ RUNNING: Harmless = NAMES | {
     "resources": MACHINES,
     "budget": "what may be spent, not what is bought",
     "claims": ELSEWHERE,
+    "rehearsal": REHEARSED,
 }
 
 SOURCE: Harmless = dict.fromkeys(("title", "licence", "redistribution", "citation", "note"), PRINTED)
@@ -179,7 +181,11 @@ TABLE: Harmless = {
     key: reason for key, reason in SCORING.items() if key not in ("base", "evaluation.systems", "claims")
 }
 """For its tables."""
-LEDGER: Harmless = NAMES | {f"curation.{name}": ELSEWHERE for name in (*CURATION_STEPS, "embedding", "wording")}
+LEDGER: Harmless = (
+    NAMES
+    | {"rehearsal": REHEARSED}
+    | {f"curation.{name}": ELSEWHERE for name in (*CURATION_STEPS, "embedding", "wording")}
+)
 """For its ledger, which sets what was used beside what the plan expects: the number of sources too."""
 CLAIMS: Harmless = {key: reason for key, reason in RUNNING.items() if key != "claims"} | dict.fromkeys(
     ("device", "seed", "base", "curation", "training", "evaluation"), BY_INPUT

@@ -35,11 +35,12 @@ def cpus(scale_name: str, rule: str) -> int:
 def gpus(scale_name: str, rule: str, stage: str | None = None) -> tuple[int, int]:
     """(nodes, GPUs a node) of a job; (1, 0) where it needs no GPU. At `mini` they are pretended ones.
 
-    `stage` is that of a job of training: its preflight tries one node of those that it will have.
+    `stage` is that of a job of training: its preflight tries one node of those that it will have, in a rehearsal all.
     """
     if stage:
         layout = chain.layout(scale_name, stage)
-        return 1 if rule == "preflight" else layout.nodes, layout.gpus_per_node
+        one = rule == "preflight" and load_scale(scale_name).rehearsal is None
+        return 1 if one else layout.nodes, layout.gpus_per_node
     if rule == "sample":
         return 1, load_scale(scale_name).evaluation.tensor_parallel
     return 1, 0
@@ -53,7 +54,7 @@ def keys(rule: str) -> list[str]:
         names += ["gres", "gpus"]
     if rule == "sample":
         names += [key for key, value in curve_keys().items() if value is not None and key not in names]
-    if rule == "train_segment":
+    if rule in ("train_segment", "preflight"):
         names += [key for key in MULTI_NODE if key not in names]
     return names
 

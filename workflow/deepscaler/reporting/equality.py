@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deepscaler.files import sha256
+from deepscaler.training.watch.measured import MEASURED
 from deepscaler.training.watch.metrics import TIMES
 
 OF_THEIR_RUN = (
     *("compute.csv", "claims.csv", "report.html", "so-far.html", "ro-crate-metadata.json", "source", "verify"),
     *("kept.yaml", "archive.json", "work"),
+    *("checks.csv", "rehearsal.json", "go.txt"),
 )
 """Files and folders of results/{scale} that speak of times: the ledger, claims about it, the page, the crate; verdicts,
-which are drawn for when someone asks; and what only an archive has."""
+which are drawn for when someone asks; what only an archive has; what a rehearsal has seen of speed and memory."""
 WITHOUT_SECONDS = "training.csv"
 TIME_COLUMNS = ("time", "seconds")
 """How the columns start that hold times; older tables have a `time`."""
@@ -36,7 +38,13 @@ def held(results: Path, work: Path | None) -> Iterator[tuple[Path, Path]]:
         for path in sorted(folder.rglob("*")) if folder else ():
             name = path.relative_to(folder) if folder else path
             hidden = any(part.startswith(".") for part in name.parts)
-            if folder and path.is_file() and not hidden and name.parts[0] not in left_out and name.name != TIMES:
+            if (
+                folder
+                and path.is_file()
+                and not hidden
+                and name.parts[0] not in left_out
+                and name.name not in (TIMES, MEASURED)
+            ):
                 yield folder, name
 
 

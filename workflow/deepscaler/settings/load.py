@@ -18,6 +18,7 @@ from deepscaler.settings.curation import PinFile, Source, SourceFile, with_pins
 from deepscaler.settings.defaults import beneath
 from deepscaler.settings.models import System, SystemFile, Trained
 from deepscaler.settings.recipe import Recipe
+from deepscaler.settings.rehearsal import Rehearsal
 from deepscaler.settings.rules import RULES
 from deepscaler.settings.scale import Scale, Training
 from deepscaler.settings.site import Site
@@ -37,8 +38,7 @@ def load_scale(name: str) -> Scale:
 
 def scale_as_written(name: str) -> Scale:
     path = file_of("scales", name)
-    values = with_defaults(Scale, {"name": name, **read_extending("scales", name, "scale")})
-    loaded = validate(Scale, values, path)
+    loaded = validate(Scale, with_defaults(Scale, written_values(name)), path)
     check_names(loaded, path)
     return loaded
 
@@ -194,6 +194,8 @@ def check_names(loaded: Scale, where: Path) -> None:
             raise UserError(f"stage {word!r} of recipe {loaded.training.recipe!r} has no training.layout", where)
     if loaded.training:
         check_gpus(loaded.training, load_recipe(loaded.training.recipe), where)
+    if loaded.rehearsal:
+        check_rehearsal(loaded, loaded.rehearsal, where)
     for name in evaluation.systems:
         entry = systems()[name]
         if isinstance(entry, Trained) and entry.stage not in own and entry.stage not in all_stages():
@@ -213,6 +215,24 @@ def check_gpus(training: Training, recipe: Recipe, where: Path) -> None:
                 where,
                 "raise gpus_per_node or lower rollout_gpus",
             )
+
+
+def check_rehearsal(loaded: Scale, rehearsal: Rehearsal, where: Path) -> None:
+    """What is rehearsed must be another scale that trains the same stages, on the same kind of device."""
+    if rehearsal.of not in scale_names():
+        raise refuse_unknown("scale in rehearsal.of", rehearsal.of, scale_names(), where)
+    whole = validate(Scale, with_defaults(Scale, written_values(rehearsal.of)), file_of("scales", rehearsal.of))
+    if whole.rehearsal or not whole.training or whole.device != loaded.device:
+        hint = "name a scale that trains on the same kind of device, and is no rehearsal itself"
+        raise UserError(f"rehearsal.of: {rehearsal.of!r} can't be rehearsed by {loaded.name!r}", where, hint)
+    assert loaded.training is not None
+    own = stages_of(loaded.training.recipe)
+    if (unknown := set(own) - set(stages_of(whole.training.recipe))) or not own:
+        raise UserError(f"rehearsal.of: {rehearsal.of!r} does not train stage {sorted(unknown)[0]!r}", where)
+
+
+def written_values(name: str) -> dict[str, Any]:
+    return {"name": name, **read_extending("scales", name, "scale")}
 
 
 def stages_of(recipe: str) -> list[str]:

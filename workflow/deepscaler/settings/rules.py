@@ -25,4 +25,6 @@ RULES = (
     "check_claims",
     "record_provenance",
     "write_report",
+    "judge_rehearsal",
+    "require_go",
 )

@@ -9,6 +9,7 @@ from deepscaler.settings.base import Name, Strict, Word
 from deepscaler.settings.curation import Curation
 from deepscaler.settings.grading import Grading
 from deepscaler.settings.health import Health
+from deepscaler.settings.rehearsal import Rehearsal
 
 
 class Layout(Strict):
@@ -158,6 +159,8 @@ class Scale(Strict):
     resources: dict[str, Need]
     """Rule → what it asks for; `default` holds for the others."""
     budget: Budget
+    rehearsal: Rehearsal | None = None
+    """Of another scale; None: this is a run of its own."""
     claims: list[Name]
     """Claims of other scales that hold at this one, too: ids of config/claims.yaml."""
 
@@ -165,6 +168,8 @@ class Scale(Strict):
     def training_needs_a_base_and_data(self) -> "Scale":
         if self.training and not (self.base and self.curation):
             raise ValueError("training needs `base` and `curation`")
+        if self.rehearsal and not self.training:
+            raise ValueError("a rehearsal trains")
         if "default" not in self.resources:
             raise ValueError("resources must have `default`")
         return self

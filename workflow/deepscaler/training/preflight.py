@@ -2,35 +2,59 @@
 
 All that is missing comes in one list, before an expensive job queues.
 
-It runs as a job of one node of the stage's kind, and by hand anywhere. It starts no engine and imports nothing heavy:
-versions come from package metadata, GPUs from nvidia-smi. Each check is in the module of `readiness` for its subject.
+It runs as a job of one node of the stage's kind, of all its nodes in a rehearsal, and by hand anywhere. It starts no
+engine, and imports nothing heavy but to measure a rehearsal's nodes (readiness/pace.py): versions come from package
+metadata, GPUs from nvidia-smi. Each check is in the module of `readiness` for its subject.
 """
 
 import math
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from deepscaler import dag, settings
 from deepscaler.cost.planned import TOTAL, planned_gpu_hours
 from deepscaler.errors import JobError, UserError
-from deepscaler.files import write_json
+from deepscaler.files import read_json, write_json
 from deepscaler.text import amount
+from deepscaler.training.launch.ray_on_slurm import allocated_nodes
 from deepscaler.training.readiness.check import Check
 from deepscaler.training.readiness.gpus import check_gpus
 from deepscaler.training.readiness.node import check_disk, check_node, check_writable
+from deepscaler.training.readiness.pace import measured_node
 from deepscaler.training.readiness.sampling import check_sampling
 from deepscaler.training.readiness.software import check_compilers, check_versions
 from deepscaler.training.readiness.weights import check_weights
 from deepscaler.training.watch.budget import allowed, gpu_hours_used, how_to_approve, to_approve
 
 
-def preflight(*, scale_name: str, segment_id: str | None = None, output: Path | None = None) -> None:
+def preflight(
+    *, scale_name: str, segment_id: str | None = None, output: Path | None = None, this_node: bool = False
+) -> None:
     """Print every check for the stage of a segment, or for all stages; of a scale that trains nothing, for sampling.
 
-    `output` is written only where nothing is missing; otherwise JobError is raised.
+    `output` is written only where nothing is missing; otherwise JobError is raised. A rehearsal checks and measures
+    every node that the job has, unless it is told to look at `this_node` alone.
     """
+    rehearses = settings.load_scale(scale_name).rehearsal is not None
+    if rehearses and segment_id and output and not this_node:
+        write_json(output, on_all_nodes(scale_name, segment_id, output))
+        return
+    checks = checked(scale_name, segment_id)
+    if not output:
+        return
+    if rehearses:
+        write_json(output, asdict(measured_node(scale_name, checks)))
+    else:
+        write_json(output, {"host": socket.gethostname(), "checks": [asdict(check) for check in checks]})
+
+
+def checked(scale_name: str, segment_id: str | None) -> list[Check]:
+    """The checks of this machine, printed. Raises JobError where something is missing."""
     trains = settings.load_scale(scale_name).training is not None
     purpose = "training" if trains else "sampling"
     if segment_id or trains:
@@ -48,8 +72,25 @@ def preflight(*, scale_name: str, segment_id: str | None = None, output: Path | 
             None,
             "the lines marked MISSING above say what; nothing was started",
         )
-    if output:
-        write_json(output, {"host": socket.gethostname(), "checks": [asdict(check) for check in checks]})
+    return checks
+
+
+def on_all_nodes(scale_name: str, segment_id: str, output: Path) -> dict[str, list[Any]]:
+    """The record of each node of this job, by the same verb under srun; of this machine where it has no others."""
+    stage = dag.segment(scale_name, segment_id).stage
+    hosts = allocated_nodes() if dag.layout(scale_name, stage).nodes > 1 else [socket.gethostname()]
+    verb = ["preflight", "--scale", scale_name, "--segment", segment_id, "--this-node", "--output"]
+    records: list[Any] = []
+    for host in hosts:
+        part = output.with_name(f".{output.stem}.{host}.part")
+        srun = ["srun", "--nodes=1", "--ntasks=1", f"--nodelist={host}", "--overlap", "--export=ALL"]
+        command = [sys.executable, "-c", "from deepscaler.cli import main; main()", *verb, str(part)]
+        print(f"{host}:", flush=True)
+        if subprocess.run(command if len(hosts) == 1 else [*srun, *command], check=False).returncode:
+            raise JobError(f"{host} is not ready for stage {stage} of {scale_name!r}", None, "the lines above say why")
+        records.append(read_json(part))
+        part.unlink()
+    return {"nodes": records}
 
 
 def stages_of(scale_name: str, segment_id: str | None) -> list[str]:

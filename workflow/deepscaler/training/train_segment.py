@@ -5,7 +5,10 @@ command, run again, goes on from the last saved state.
 """
 
 import signal
+import socket
+import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,20 @@ from deepscaler.training.openrlhf.flags import SegmentPaths, segment_flags
 from deepscaler.training.openrlhf.parser import parse_as_openrlhf
 from deepscaler.training.run import checkpoint, deepspeed_states, kept_rollouts, run_folder
 from deepscaler.training.run.deepspeed_states import State
+from deepscaler.training.run.rehearsed_kill import rehearsed_kill
 from deepscaler.training.run.run_folder import RunFolder
 from deepscaler.training.run.writer_lock import only_writer
-from deepscaler.training.watch.metrics import TIMES, Follower, Row, read_rows, steps_of, times_of, without_times
+from deepscaler.training.watch import measured
+from deepscaler.training.watch.metrics import (
+    SECONDS,
+    TIMES,
+    Follower,
+    Row,
+    read_rows,
+    steps_of,
+    times_of,
+    without_times,
+)
 from deepscaler.training.watch.progress_line import ProgressLines
 from deepscaler.versions import TRAINING, processor, versions
 
@@ -83,12 +97,19 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep 
     report(f"{verb} at step {start} of {segment.last}; log: {launch.logs}")
     progress = ProgressLines(segment)
     follower = Follower(folder.metrics)
+    kill_once = rehearsed_kill(scale_name, segment, folder)
+    launched, first = time.time(), True
 
     def report_steps() -> None:
+        nonlocal first
         for row in follower.new_rows():
+            if first:
+                note_start(folder, time.time() - launched - float(row.get(SECONDS) or 0.0))
+            first = False
             report(progress.line(row))
             if on_step:
                 on_step(row)
+        kill_once()
 
     try:
         run(launch, report_steps)
@@ -97,6 +118,11 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep 
         weights.rename(folder.hf)
     finally:
         drop_broken_states(folder, segment)  # a full disk gets its room back at once
+
+
+def note_start(folder: RunFolder, seconds: float) -> None:
+    phase = measured.Phase(measured.START, measured.LAUNCH, socket.gethostname(), time.time(), round(seconds, 2), None)
+    measured.append_phase(folder.measured, phase)
 
 
 def launch_of(scale_name: str, segment: Segment, folder: RunFolder, paths: SegmentPaths) -> Launch:
@@ -132,6 +158,7 @@ def segment_environment(scale_name: str, segment: Segment, folder: RunFolder) ->
         cycle_prompts=recipe.filtering.enabled,
         metrics=str(folder.metrics.resolve()),
         rollouts=str(folder.rollouts.resolve()) if keeps_rollouts(scale_name) else None,
+        measured=str(folder.measured.resolve()),
         asynchronous=recipe.rollout.asynchronous.enabled,
         cache=recipe.rollout.cache,
     )
@@ -161,6 +188,7 @@ def export(scale_name: str, segment: Segment, folder: RunFolder, parent: Path, s
     written = sorted(path for path in aside.rglob("*") if path.is_file())
     files = {path.relative_to(aside).as_posix(): sha256(path) for path in written}
     rollouts = kept_rollouts.link_all(folder.rollouts, aside / kept_rollouts.FOLDER, segment.first, segment.last)
+    write_jsonl(aside / measured.MEASURED, map(asdict, measured.read_phases(folder.measured)))  # as little as the times
     write_jsonl(aside / TIMES, map(times_of, rows))  # of this run, not of what the checkpoint is: no digest
     manifest = Checkpoint(
         scale=scale_name,

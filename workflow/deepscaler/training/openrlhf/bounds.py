@@ -29,6 +29,8 @@ class Bounds:
     """File that the rows are appended to."""
     rollouts: str | None
     """Folder that each step's rollouts are written to; None where they are not kept."""
+    measured: str | None = None
+    """Folder for the seconds and the peak memory of each phase; None where they are not noted."""
     asynchronous: bool = False
     """Whether rollouts are drawn in another process than the trainer's, while it trains."""
     cache: str = "auto"

@@ -5,6 +5,7 @@
       start/            the stage's starting weights: the reference model (hard links)
       openrlhf/         DeepSpeed's states (deepspeed_states.py)
       metrics.jsonl     a row a step, as they come; a repeated step has two
+      measured/         seconds and peak memory of each phase, a file a process (watch/measured.py)
       rollouts/         a file a step (kept_rollouts.py)
       logs/attempt-N/   OpenRLHF's whole output, a folder for each attempt
       hf/               the last step's weights as OpenRLHF wrote them, once it has ended well
@@ -26,6 +27,7 @@ from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.training.run import checkpoint, kept_rollouts
 from deepscaler.training.run.checkpoint import MANIFEST
 from deepscaler.training.run.deepspeed_states import State, adopt, refuse_others, states_in
+from deepscaler.training.watch import measured
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def measured(self) -> Path:
+        return self.path / measured.FOLDER
 
     @property
     def rollouts(self) -> Path:

@@ -65,7 +65,8 @@ def choices(machine: Machine) -> list[Choice]:
 
 
 def gpu_scales() -> list[str]:
-    return [name for name in settings.scale_names() if settings.load_scale(name).device == "gpu"]
+    scales = {name: settings.load_scale(name) for name in settings.scale_names()}
+    return [name for name, scale in scales.items() if scale.device == "gpu" and not scale.rehearsal]
 
 
 def of_scale(name: str, machine: Machine) -> Iterator[Choice]:
