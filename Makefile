@@ -146,7 +146,7 @@ setup-controller: .venv-controller/installed ## .venv-controller: Snakemake alon
 locks: ## resolve all environments anew (needs a network)
 	@envs/lock.sh
 
-INSTALLERS := envs/setup.sh envs/install.py envs/package_source.py envs/uv.lock.txt pyproject.toml
+INSTALLERS := envs/setup.sh envs/architectures.py envs/cuda_toolkit.py envs/install.py envs/package_source.py envs/uv.lock.txt pyproject.toml
 
 $(VENV)/installed: $(wildcard envs/cpu[-.]*txt) $(INSTALLERS)
 	@envs/setup.sh cpu $(VENV)
