@@ -6,8 +6,8 @@ unset CDPATH
 here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
 8bbacbe0ed42c08ad3b65f85b9e435ec727896ed6ece74c6fac7295e930b8393  architectures.py
-797f634070e260f672fd01495d28eccc1404d000ec86c7f26e0376392df2e65e  cuda_toolkit.py
-72829d4da2fcd90e36b77c9d8ca13cc71957cee76c2733072e60faa5c973b81d  install.py
+6d94394b6c959d15a996792aaf981bfb69caa91712499a5cfdd454fd5b50555b  cuda_toolkit.py
+7e37002101f9035d5beb06200b804886ddcb89359adffddee5e303234d6a53b2  install.py
 d52e99d681a822763288e67d87901dfd202a67aa6fa02b93d58947abdaa2679a  package_source.py
 651b25a65826b91f547a8d0efb1f657a3e7312bb3d889f70197eb33edd15be4c  uv.lock.txt
 28cd8e039f50a4ffe75e5a3df530f8bde9741d91e7a3b43ef3abe7c0f7e94283  cpu-bootstrap.txt

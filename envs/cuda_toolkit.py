@@ -1,4 +1,4 @@
-"""Which CUDA compiles: the system's where it is of the release that torch was built with, else that of the lock's packages.
+"""Which CUDA compiles: the system's where it is of the release that torch was built with, else the lock's packages.
 
 The packages lie in `nvidia/cu13`, with every library under its versioned name alone and without `lib64`, so that
 nothing can be linked there. `of_packages` puts a toolkit together from them.

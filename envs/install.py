@@ -112,8 +112,8 @@ def main(kind: str) -> None:
         built = architectures.wanted()
         installer.install("gpu.lock.txt")
         installer.environment.update(CUDA_HOME=str(cuda_toolkit.home(PREFIX)), TORCH_CUDA_ARCH_LIST=";".join(built))
-        # FusedAdam now, so that no job has to compile it
-        installer.compile("gpu-deepspeed.txt", DS_BUILD_FUSED_ADAM="1")
+        # FusedAdam now, so that no job has to compile it; on a node that has no GPU DeepSpeed takes the one for CPUs
+        installer.compile("gpu-deepspeed.txt", DS_BUILD_FUSED_ADAM="1", DS_ACCELERATOR="cuda")
         installer.compile(
             "gpu-flash-attn.txt",
             FLASH_ATTENTION_FORCE_BUILD="TRUE",  # without it its setup looks for a wheel made for CUDA 12
