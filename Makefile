@@ -178,7 +178,7 @@ setup-standards: .venv-standards/installed ## .venv-standards: the validators th
 locks: ## resolve all environments anew (needs a network)
 	@envs/lock.sh
 
-INSTALLERS := envs/setup.sh envs/install.py envs/package_source.py envs/uv.lock.txt pyproject.toml
+INSTALLERS := envs/setup.sh envs/architectures.py envs/cuda_toolkit.py envs/install.py envs/package_source.py envs/uv.lock.txt pyproject.toml
 
 $(VENV)/installed: $(wildcard envs/cpu[-.]*txt) $(INSTALLERS)
 	@envs/setup.sh cpu $(VENV)

@@ -6,12 +6,13 @@ unset CDPATH
 here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
 8bbacbe0ed42c08ad3b65f85b9e435ec727896ed6ece74c6fac7295e930b8393  architectures.py
-23745915fdddf46ca0687145b0eecb6cae1ae833e9f01984a933a0ed1b37ad1a  install.py
+6d94394b6c959d15a996792aaf981bfb69caa91712499a5cfdd454fd5b50555b  cuda_toolkit.py
+aed5e081bf37c817e0631e8b332e2c73bea75c067e79f2d0e2cf8291bd64408e  install.py
 d52e99d681a822763288e67d87901dfd202a67aa6fa02b93d58947abdaa2679a  package_source.py
 651b25a65826b91f547a8d0efb1f657a3e7312bb3d889f70197eb33edd15be4c  uv.lock.txt
 81c7dbc3dfd2f36791e295ac77d21d90704bc660e947e9dd3dfa05eef2157835  gpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  gpu-deepspeed.txt
 dd6b18dea4ce396db5d9406c886a3c73e0cfd6b350b1b803a34afb71a3453617  gpu-flash-attn.txt
-c50026d065f07852ce2cacdd136c5100acc4b44de49fb83c4ac5396b84cd15a3  gpu.lock.txt
+1fd306c5365f17146017b8ff787d56e12f488f24a39cde21150481f05485ece4  gpu.lock.txt
 SUMS
 python -I "$here/install.py" gpu

@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import architectures  # noqa: E402
+import cuda_toolkit  # noqa: E402
 from package_source import Source, Stop, from_pip, reachable, refused  # noqa: E402
 
 PREFIX = Path(sys.prefix)
@@ -69,8 +70,19 @@ CAUSES = (
         "a package is at none of the places that were asked",
         "a mirror or WHEELHOUSE must hold every file that the locks name; `pip config list` shows what pip is set to",
     ),
+    Cause(
+        r"\bkilled\b|bad_alloc|cannot allocate memory|out of memory|signal 9",
+        "memory ran out while it was compiled",
+        "fewer files at once: MAX_JOBS=1 make setup-gpu; one of flash-attn's takes up to 9 GB",
+        final=True,
+    ),
     Cause(r"permission denied|read-only file", "a folder cannot be written", f"see its owner and mode, then {AGAIN}"),
-    Cause(r"failed to build|did not run successfully", "it did not build", f"see its words in the log, then {AGAIN}"),
+    Cause(
+        r"failed to build|did not run successfully",
+        "it did not build",
+        f"see its words in the log, then {AGAIN}",
+        final=True,
+    ),
 )
 OTHER_FILE = CAUSES[1]
 UNKNOWN = Cause("", "the installer stopped", f"see the log, then {AGAIN}")
@@ -97,18 +109,17 @@ def main(kind: str) -> None:
     elif kind in ("controller", "standards"):
         installer.install(f"{kind}.lock.txt")
     else:
-        cuda = os.environ.get("CUDA_HOME") or os.environ.get("CONDA_PREFIX") or "/usr/local/cuda"
         built = architectures.wanted()
-        installer.environment.update(CUDA_HOME=cuda, TORCH_CUDA_ARCH_LIST=";".join(built))
         installer.install("gpu.lock.txt")
-        # FusedAdam now, so that no job has to compile it
-        installer.install("gpu-deepspeed.txt", DS_BUILD_FUSED_ADAM="1")
-        installer.install(
+        installer.environment.update(CUDA_HOME=str(cuda_toolkit.home(PREFIX)), TORCH_CUDA_ARCH_LIST=";".join(built))
+        # FusedAdam now, so that no job has to compile it; on a node that has no GPU DeepSpeed takes the one for CPUs
+        installer.compile("gpu-deepspeed.txt", DS_BUILD_FUSED_ADAM="1", DS_ACCELERATOR="cuda")
+        installer.compile(
             "gpu-flash-attn.txt",
             FLASH_ATTENTION_FORCE_BUILD="TRUE",  # without it its setup looks for a wheel made for CUDA 12
             FLASH_ATTN_CUDA_ARCHS=os.environ.get("FLASH_ATTN_CUDA_ARCHS") or architectures.for_flash_attn(built),
-            MAX_JOBS=os.environ.get("MAX_JOBS", "4"),
-            NVCC_THREADS=os.environ.get("NVCC_THREADS", "2"),
+            # how many files at once (MAX_JOBS) its setup takes from cores and memory, for one architecture at a time
+            NVCC_THREADS=os.environ.get("NVCC_THREADS", "1"),
             # of all packages, once: jobs may find the folder, or the image, read-only, and would compile at each start.
             # On the CPU the first run does it, of the fifth of the files that it imports.
             UV_COMPILE_BYTECODE="1",
@@ -120,7 +131,7 @@ def main(kind: str) -> None:
 
 
 def pinned(lock: Path) -> list[tuple[str, str]]:
-    return re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", lock.read_text(), re.MULTILINE)
+    return re.findall(r"^([A-Za-z0-9._-]+)={2,3}([^ ;=\\]+)", lock.read_text(), re.MULTILINE)
 
 
 class Installer:
@@ -149,6 +160,13 @@ class Installer:
 
     def install(self, lock: str, **environment: str) -> None:
         self.from_sources(lock, locked(lock), [self.source], environment)
+
+    def compile(self, lock: str, **environment: str) -> None:
+        """Never from a cache: uv and pip know what they built by name and version alone, and would hand out DeepSpeed
+        without FusedAdam, which a set-up for CPUs left there, or code for other architectures."""
+        fresh = PREFIX / "compiled"
+        self.install(lock, UV_CACHE_DIR=str(fresh), PIP_NO_CACHE_DIR="1", **environment)
+        shutil.rmtree(fresh, ignore_errors=True)
 
     def torch_cpu(self) -> None:
         """Its wheel is not where others are: where pip is set to look (find-links, a mirror), else PyTorch's index."""
@@ -184,9 +202,10 @@ class Installer:
         raise stopped(name, output)
 
     def by_uv(self, source: Source, what: list[str], seconds: float, environment: dict[str, str]) -> tuple[int, str]:
-        command = [self.uv, "pip", "install", "--python", sys.executable, "--no-config", "--cache-dir", str(self.cache)]
-        command += ["--no-deps", "--no-build-isolation", "--index-strategy", "unsafe-best-match"]
-        return run([*command, *source.arguments(), *what], self.environment | source.for_uv(seconds) | environment)
+        command = [self.uv, "pip", "install", "--python", sys.executable, "--no-config", "--no-deps"]
+        command += ["--no-build-isolation", "--index-strategy", "unsafe-best-match", *source.arguments(), *what]
+        cache = {"UV_CACHE_DIR": str(self.cache)}
+        return run(command, self.environment | cache | source.for_uv(seconds) | environment)
 
     def by_pip(
         self, source: Source, what: list[str], seconds: float, environment: dict[str, str] | None = None

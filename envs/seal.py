@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-INSTALLER = ["architectures.py", "install.py", "package_source.py", "uv.lock.txt"]
+INSTALLER = ["architectures.py", "cuda_toolkit.py", "install.py", "package_source.py", "uv.lock.txt"]
 RESOLVER_INPUTS = {"cpu-excludes.txt", "gpu-constraints.txt"}
 
 

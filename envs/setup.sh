@@ -47,19 +47,8 @@ missing() { # a line for each thing that the system lacks
             echo "Python's headers (DeepSpeed compiles)   apt-get install python3-dev"
     fi
     [[ $kind =~ ^(controller|standards)$ ]] || command -v "${CXX:-g++}" >/dev/null || echo "a C++ compiler (DeepSpeed compiles)     apt-get install g++"
-    [ "$kind" != gpu ] || nvcc_lacks
     free=$(df -Pk "$(dirname "$venv")" | awk 'NR == 2 { print int($4 / 1048576) }')
     [ -e "$venv" ] || [ "$free" -ge "$gigabytes" ] || echo "$gigabytes GB of free disk for the environment (here: $free GB)"
-}
-
-nvcc_lacks() { # torch builds with its own major version of CUDA alone, and would say so after gigabytes of downloads
-    local nvcc=${CUDA_HOME:-/usr/local/cuda}/bin/nvcc release
-    [ -x "$nvcc" ] || nvcc=$(command -v nvcc || true)
-    release=$([ -z "$nvcc" ] || "$nvcc" --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p')
-    case ${release:-none} in
-    13.*) ;;
-    *) echo "nvcc of CUDA 13 (found: ${release:+CUDA }${release:-none})       load the site's module, or set CUDA_HOME; or use envs/gpu.def" ;;
-    esac
 }
 
 make_venv() { # the mark comes first, so that a folder cut off here is known as ours

@@ -27,11 +27,16 @@ APART = {
     "standards": {"setuptools": ("standards-bootstrap.txt", BACK_ENDS)},
 }
 
+EXACTLY = {"cpu": (), "gpu": ("torch", "torchaudio", "torchvision"), "controller": ()}
+"""environment → packages of which builds for other devices exist under the same version."""
+
 
 def main(kind: str, resolved: Path) -> None:
     blocks = re.split(r"\n(?=[a-z0-9])", resolved.read_text().strip())
     pinned = {block.split("==")[0]: block for block in blocks if "==" in block}
     parts: dict[tuple[str, str], list[str]] = {}
+    for package in EXACTLY[kind]:  # `==` would also take the CPU's build, where a folder of wheels holds it
+        pinned[package] = pinned[package].replace("==", "===", 1)
     for package, part in APART[kind].items():
         parts.setdefault(part, []).append(pinned.pop(package))
     parts[f"{kind}.lock.txt", "Python 3.11 and 3.12, linux x86_64, glibc >= 2.31"] = list(pinned.values())

@@ -73,6 +73,12 @@ def kill_in_distillation(root: Path) -> list[str]:
     return sorted(path.name for path in base.glob("*"))
 
 
+@pytest.fixture(scope="module")
+def zero_stage() -> int:
+    """Of the tests that train a chain; a module that is about it has a fixture of its own, for 2 and 3."""
+    return 2
+
+
 @pytest.fixture(scope="session")
 def mini_run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> MiniRun:
     if given := os.environ.get("DEEPSCALER_MINI_RUN"):

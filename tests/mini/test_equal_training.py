@@ -1,4 +1,5 @@
-"""Training comes out the same to the byte, on the real engines: killed in between, and with prompts filtered out.
+"""Training comes out the same to the byte, on the real engines, at ZeRO 2 and 3: killed in between, and with prompts
+filtered out.
 
 And it follows from its kept rollouts, computed again without an engine. The chain of test_training_chain, short enough
 for every change: three launches.
@@ -15,7 +16,16 @@ from deepscaler.files import sha256
 from deepscaler.training.run import kept_rollouts
 from deepscaler.training.run.checkpoint import METRICS
 from deepscaler.training.watch.metrics import TIMES, read_rows
-from test_training_chain import RECIPE, STAGES, Chain, base, before, chain, started_at  # noqa: F401  (fixtures)
+from test_training_chain import (  # noqa: F401  (fixtures)
+    RECIPE,
+    Chain,
+    assert_export_is_the_state,
+    base,
+    before,
+    chain,
+    started_at,
+    zero_stage,
+)
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 
@@ -30,7 +40,8 @@ FILTERED = {
 def add_scale(chain: Chain, name: str, **layout: int) -> None:  # noqa: F811
     config = chain.root / "config"
     scale = yaml.safe_load((config / "scales" / "tiny.yaml").read_text())
-    scale["training"] |= {"recipe": name, "layout": {stage: STAGES[stage] | layout for stage in STAGES}}
+    layouts = {stage: of_stage | layout for stage, of_stage in scale["training"]["layout"].items()}
+    scale["training"] |= {"recipe": name, "layout": layouts}
     recipe = FILTERED if name == "filtered" else RECIPE
     (config / "scales" / f"{name}.yaml").write_text(yaml.safe_dump(scale))
     (config / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
@@ -105,6 +116,10 @@ def test_every_step_follows_from_its_rollouts(chain: Chain, replayable: Path) ->
         False,
     }  # both those that were filtered out and those that were not
     assert all(len(row["log_probs"]) == len(row["tokens"]) for row in kept)
+
+
+def test_exported_weights_are_the_gathered_ones(chain: Chain, killed: dict[str, str]) -> None:  # noqa: F811
+    assert_export_is_the_state(chain.run_folder("8k-1", "killed"), 4, chain.checkpoint("8k-1", "killed-out"))
 
 
 def test_the_weights_moved(base: Path, quiet: dict[str, str]) -> None:  # noqa: F811

@@ -1,7 +1,8 @@
 """The chain of segments on the real engines: hand-over, kills, and what must carry on or start anew.
 
-A model of the miniature's shape with random weights, four prompts × four short samples a step. Every launch serves
-several assertions; the fixtures run in the chain's order.
+A model of the miniature's shape with random weights, four prompts × four short samples a step; once at ZeRO 2, which
+the miniature has, and once at ZeRO 3, which the paper's layouts have. Every launch serves several assertions; the
+fixtures run in the chain's order.
 """
 
 import contextlib
@@ -41,6 +42,7 @@ RECIPE = {
         {"name": "16k", "max_new_tokens": 24, "steps": 2},
     ],
 }
+ZERO_STAGES = (2, 3)
 LAYOUT = {"nodes": 1, "gpus_per_node": 1, "save_steps": 1, "max_tokens_per_gpu": 256, "zero_stage": 2}
 STAGES = {"8k": {**LAYOUT, "segment_steps": 4}, "16k": {**LAYOUT, "segment_steps": 2}}
 
@@ -164,9 +166,16 @@ def launched_by(pid: int) -> list[int]:
     return []
 
 
+@pytest.fixture(scope="module", params=ZERO_STAGES, ids="zero{}".format)
+def zero_stage(request: pytest.FixtureRequest) -> int:
+    stage: int = request.param
+    return stage
+
+
 @pytest.fixture(scope="module")
-def chain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
-    return made_chain(root, tmp_path_factory.mktemp("chain"), RECIPE, STAGES, ("8k-1", "8k-2", "16k-1"))
+def chain(root: Path, tmp_path_factory: pytest.TempPathFactory, zero_stage: int) -> Chain:
+    stages = {name: layout | {"zero_stage": zero_stage} for name, layout in STAGES.items()}
+    return made_chain(root, tmp_path_factory.mktemp("chain"), RECIPE, stages, ("8k-1", "8k-2", "16k-1"))
 
 
 def made_chain(
@@ -308,9 +317,21 @@ def adam_steps(folder: Path, step: int) -> set[int]:
     import torch
 
     [path] = folder.glob(f"openrlhf/_actor/global_step{step}/*optim_states.pt")
-    state = torch.load(path, map_location="cpu", weights_only=False)["optimizer_state_dict"]["base_optimizer_state"]
+    saved = torch.load(path, map_location="cpu", weights_only=False)["optimizer_state_dict"]
+    state = saved.get("base_optimizer_state") or saved["optimizer_state_dict"]  # ZeRO 2's name, and ZeRO 3's
     entries = state["state"].values() if isinstance(state, dict) else state
     return {int(entry["step"]) for entry in entries}
+
+
+def assert_export_is_the_state(run_folder: Path, step: int, checkpoint: Path) -> None:
+    """The parts of the fp32 weights that the ranks saved, put together without OpenRLHF and rounded, are what was
+    exported, to the bit."""
+    from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
+
+    gathered = get_fp32_state_dict_from_zero_checkpoint(str(run_folder / "openrlhf" / "_actor"), f"global_step{step}")
+    exported = tensors(checkpoint.with_name("model.safetensors"))
+    assert exported.keys() <= gathered.keys()
+    assert [name for name, weights in exported.items() if not weights.equal(gathered[name].to(weights.dtype))] == []
 
 
 def tensors(path: Path) -> dict[str, Any]:
@@ -413,6 +434,11 @@ def test_checkpoints_differ_from_their_parents(switched: Chain) -> None:
     chain = ["models/mini-base", "checkpoints/8k-1", "checkpoints/8k-2", "checkpoints/16k-1"]
     weights = [tensors(switched.work / place / "model.safetensors")["model.embed_tokens.weight"] for place in chain]
     assert all(not a.equal(b) for a, b in pairwise(weights))
+
+
+def test_exported_weights_are_the_gathered_ones(switched: Chain) -> None:
+    for segment, step in (("8k-2", 6), ("16k-1", 2)):
+        assert_export_is_the_state(switched.run_folder(segment), step, switched.checkpoint(segment))
 
 
 def test_lineage_reaches_the_base(switched: Chain) -> None:

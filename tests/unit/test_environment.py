@@ -51,6 +51,21 @@ def test_what_decides_results_is_taken_out_and_what_says_where_things_are_stays(
     assert given == STAY | environment.FIXED
 
 
+def test_the_environments_own_cuda_compiles_where_no_other_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "TOOLKIT", tmp_path)
+    given: dict[str, str] = {}
+    environment.settle(given)
+    assert "CUDA_HOME" not in given
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/nvcc").touch()
+    for named, home in (({}, str(tmp_path)), ({"CUDA_HOME": "/of/a/module"}, "/of/a/module")):
+        given = dict(named)
+        environment.settle(given)
+        assert given["CUDA_HOME"] == home
+
+
 @pytest.mark.parametrize(
     ("options", "left"),
     [

@@ -292,6 +292,26 @@ def test_environment_variables_override_the_site_file(checkout: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
+    ("image", "fits"),
+    [
+        ("gpu.sif", True),
+        ("docker://registry/image@sha256:" + 64 * "a", True),
+        ("docker://registry/image:1.0", False),
+        ("oras://registry/image@sha256:abc", False),
+    ],
+)
+def test_an_image_of_a_registry_is_named_by_its_digest(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, image: str, fits: bool
+) -> None:
+    monkeypatch.setenv("DEEPSCALER_IMAGE", image)
+    if fits:
+        assert settings.site().image == image
+    else:
+        with pytest.raises(UserError, match="by its digest"):
+            settings.site()
+
+
+@pytest.mark.parametrize(
     ("name", "value", "said"),
     [
         ("DEEPSCALER_ACOUNT", "me", r"unknown variable \$DEEPSCALER_ACOUNT .*did you mean \$DEEPSCALER_ACCOUNT\?"),

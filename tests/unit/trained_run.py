@@ -73,8 +73,8 @@ def make(folder: Path) -> None:
     records.write(work / "train.parquet", problems, records.PROBLEM)
     recipe = settings.load_recipe(SCALE)
     stage = recipe.stage("8k")
-    setting = Setting(recipe, stage, dag.layout(SCALE, "8k"), load_policy(base.parent))
-    learner = Learner(base.parent, recipe, stage, wide_sums=False)
+    setting = Setting(recipe, stage, dag.layout(SCALE, "8k"), load_policy(base.parent, zero_stage=2))
+    learner = Learner(base.parent, recipe, stage, zero_stage=2)
     tokenizer = tokenizer_of(base.parent)
     parent, metrics = base, []
     with GradingPool() as pool:

@@ -1,5 +1,6 @@
 """The way in: set-up from small locks, of packages made on the spot, on loopback; nothing is fetched from elsewhere."""
 
+import importlib
 import importlib.metadata
 import json
 import os
@@ -31,7 +32,7 @@ class Tree:
         self.home = folder / "home"
         self.home.mkdir()
         self.envs.mkdir(parents=True)
-        for name in ("setup.sh", "architectures.py", "install.py", "package_source.py"):
+        for name in ("setup.sh", "architectures.py", "cuda_toolkit.py", "install.py", "package_source.py"):
             shutil.copy(envs / name, self.envs)
         shutil.copytree(template, self.venv, symlinks=True)
         made = [
@@ -437,31 +438,41 @@ def gpu_locks(tree: Tree) -> None:
 
 
 def node(folder: Path, *, capabilities: str = "", cuda: str = "13.0") -> dict[str, str]:
-    """The variables of a node with such GPUs (none where empty) and CUDA's compiler of such a version."""
-    programs = folder / "programs"
-    programs.mkdir(exist_ok=True)
+    """The variables of a node with such GPUs (none where empty) and CUDA's toolkit of such a release."""
+    toolkit = folder / "toolkit"
+    programs = toolkit / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    (toolkit / "include").mkdir(exist_ok=True)
+    (toolkit / "include/cuda_runtime.h").touch()
     answers = {"nvidia-smi": capabilities or None, "nvcc": f"Cuda compilation tools, release {cuda}, V{cuda}.88"}
     for name, answer in answers.items():
         (programs / name).write_text(f"#!/bin/sh\n{'exit 9' if answer is None else f'printf {answer!r}'}\n")
         (programs / name).chmod(0o755)
-    return {"PATH": f"{programs}:{os.environ['PATH']}", "CUDA_HOME": str(folder / "none")}
+    return {"PATH": f"{programs}:{os.environ['PATH']}", "CUDA_HOME": str(toolkit)}
 
 
 def test_command_lines_of_the_gpu_environment(recorded, tmp_path):
     gpu_locks(recorded)
-    done = recorded.install("gpu", **node(tmp_path) | {"MAX_JOBS": "8", "CUDA_HOME": "/cuda"})
+    done = recorded.install("gpu", **node(tmp_path) | {"MAX_JOBS": "8"})
     assert done.returncode == 0, done.stderr
     locks = [(Path(arguments[-1]).name, arguments, settings) for arguments, settings in recorded.calls]
     assert [name for name, *_ in locks] == ["gpu.lock.txt", "gpu-deepspeed.txt", "gpu-flash-attn.txt"]
-    for _, arguments, settings in locks:
+    # what is compiled for these cards comes from no cache that other environments share
+    caches = [settings["UV_CACHE_DIR"] for *_, settings in locks]
+    assert caches[1] == caches[2] == str(recorded.venv / "compiled") != caches[0]
+    for _, arguments, _ in locks:
         assert {"--require-hashes", "--no-deps", "--no-build-isolation", "--no-config"} <= set(arguments)
-        assert (settings["TORCH_CUDA_ARCH_LIST"], settings["CUDA_HOME"]) == ("8.0;8.6;8.9;9.0;10.0", "/cuda")
-    assert locks[1][2]["DS_BUILD_FUSED_ADAM"] == "1"
+    for *_, settings in locks[1:]:
+        assert (settings["TORCH_CUDA_ARCH_LIST"], settings["CUDA_HOME"]) == (
+            "8.0;8.6;8.9;9.0;10.0",
+            str(tmp_path / "toolkit"),
+        )
+    assert {"DS_BUILD_FUSED_ADAM": "1", "DS_ACCELERATOR": "cuda"}.items() <= locks[1][2].items()
     expected = {
         "FLASH_ATTENTION_FORCE_BUILD": "TRUE",
         "FLASH_ATTN_CUDA_ARCHS": "80;90;100",
         "MAX_JOBS": "8",
-        "NVCC_THREADS": "2",
+        "NVCC_THREADS": "1",
     }
     assert expected.items() <= locks[2][2].items()
     assert ["UV_COMPILE_BYTECODE" in settings for *_, settings in locks] == [False, False, True]
@@ -502,13 +513,61 @@ def test_another_card_is_built_for_and_one_that_the_code_runs_on_is_not(recorded
     assert (made / "architectures").read_text() == "9.0\n"
 
 
-@pytest.mark.parametrize("cuda", ["12.8", "14.0"])
-def test_another_cuda_is_refused_before_anything_is_fetched(recorded, tmp_path, cuda):
+@pytest.fixture
+def toolkits(root, monkeypatch):
+    monkeypatch.syspath_prepend(str(root / "envs"))
+    return importlib.import_module("cuda_toolkit")
+
+
+@pytest.mark.parametrize(("cuda", "fits"), [("13.0", True), ("12.8", False), ("14.0", False)])
+def test_a_system_with_another_cuda_counts_as_one_without(toolkits, tmp_path, cuda, fits):
+    node(tmp_path, cuda=cuda)
+    assert toolkits.is_whole(tmp_path / "toolkit") == fits
+    (tmp_path / "toolkit/include/cuda_runtime.h").unlink()  # nvcc without headers compiles nothing
+    assert not toolkits.is_whole(tmp_path / "toolkit")
+
+
+def test_a_toolkit_is_found_where_its_compiler_is(toolkits, tmp_path, monkeypatch):
+    """As a module does that sets PATH and no CUDA_HOME."""
+    monkeypatch.setenv("PATH", node(tmp_path)["PATH"])
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "none"))
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    monkeypatch.setattr(toolkits, "COMMON", str(tmp_path / "none"))
+    assert toolkits.of_system() == tmp_path / "toolkit"
+
+
+def test_a_toolkit_is_put_together_from_the_locks_packages(toolkits, tmp_path):
+    packages = tmp_path / "cu13"
+    for name in ("bin/nvcc", "include/cuda_runtime.h", "nvvm/bin/cicc", "lib/libcudart.so.13", "lib/libcudadevrt.a"):
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).write_text(name)
+    for _ in range(2):  # once more, as after a set-up that was cut off
+        made = toolkits.of_packages(packages, tmp_path / "cuda")
+    assert (made / "bin/nvcc").read_text() == "bin/nvcc"
+    assert (made / "include/cuda_runtime.h").is_file()
+    assert {path.name: path.read_text() for path in (made / "lib64").iterdir()} == {
+        "libcudart.so": "lib/libcudart.so.13",
+        "libcudart.so.13": "lib/libcudart.so.13",
+        "libcudadevrt.a": "lib/libcudadevrt.a",
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"), [("ninja: Killed", "memory ran out"), ("Failed to build", "did not build")]
+)
+def test_what_does_not_compile_is_not_compiled_once_more_by_pip(recorded, tmp_path, said, reason):
+    """Hours of it, by the same compiler."""
     gpu_locks(recorded)
-    done = recorded.setup(tmp_path / "gpu", "gpu", **node(tmp_path, cuda=cuda))
-    assert done.returncode == 2
-    assert f"nvcc of CUDA 13 (found: CUDA {cuda})" in done.stderr
-    assert not (tmp_path / "gpu").exists()
+    wheel = next(recorded.wheels.glob("uv-*"))
+    wheel.unlink()
+    script = f"#!/bin/sh\ncase $* in *flash*) echo '{said}' >&2; exit 1;; esac\n"
+    recorded.lock(
+        "uv.lock.txt", pin(make_wheel(recorded.wheels, "uv", "1.0", {"uv-1.0.data/scripts/uv": script.encode()}))
+    )
+    lines = stopped(recorded.install("gpu", **node(tmp_path)))
+    assert reason in lines[0]
+    assert "takes over" not in recorded.log
+    assert "pip install" not in recorded.log.partition("flash-attn")[2]
 
 
 def test_a_malformed_architecture_is_refused(recorded, tmp_path):

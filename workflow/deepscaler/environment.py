@@ -5,7 +5,9 @@ says where things are stays: networks (NCCL_*, GLOO_*, proxies), GPUs (CUDA_VISI
 a scheduler's own. A job then computes the same in the shell of anyone. Settings of that kind stand in config/.
 """
 
+import sys
 from collections.abc import Iterator, MutableMapping
+from pathlib import Path
 
 FOREIGN = (
     # engines: which kernels, plug-ins and defaults they take
@@ -57,6 +59,9 @@ FIXED = {
 ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 """Of torch 2.13, which reads both. vLLM 0.29 puts its weights to sleep, for which segments must not be expandable: it
 switches them off where the second of the two asks for them, and knows nothing of the first."""
+TOOLKIT = Path(sys.prefix) / "cuda"
+"""CUDA's compiler, where set-up put one together because the system has none of this release: FlashInfer and TileLang
+compile at run time, and would take whatever /usr/local/cuda is."""
 EXPANDABLE = "expandable_segments"
 
 
@@ -70,6 +75,8 @@ def settle(environment: MutableMapping[str, str]) -> None:
             if not environment[name]:
                 del environment[name]
     environment.update(FIXED)
+    if "CUDA_HOME" not in environment and (TOOLKIT / "bin" / "nvcc").is_file():
+        environment["CUDA_HOME"] = str(TOOLKIT)
 
 
 def foreign_in(environment: MutableMapping[str, str]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What differs from one computer or cluster to the next: config/site.yaml."""
 
+import re
 from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ FEATURES = r"^[A-Za-z0-9_.(\[][A-Za-z0-9_.,:&|*()\[\]@=+-]*$"
 """sbatch's --constraint may join features by & and |, count them by * and group them."""
 OPTIONS = r"^--[a-z][a-z-]*(=[A-Za-z0-9_.,:@%/+-]+)?( --[a-z][a-z-]*(=[A-Za-z0-9_.,:@%/+-]+)?)*$"
 """The SLURM plugin writes further options into a shell's line as they are."""
+DIGEST = r"@sha256:[0-9a-f]{64}$"
 Word = Annotated[str, StringConstraints(pattern=SLURM_PATTERN)]
 
 
@@ -83,7 +85,16 @@ class Site(Strict):
     network: Literal["nodes", "login"]
     """Where the internet is reached: from every node, or from the login node alone, which then fetches."""
     image: str | None = None
-    """An Apptainer image built from envs/gpu.def, in which jobs run under `--sdm apptainer`."""
+    """An Apptainer image in which jobs run under `--sdm apptainer`: a file built from envs/gpu.def, or one of a
+    registry, by its digest."""
+
+    @field_validator("image")
+    @classmethod
+    def is_pinned(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value and not re.search(DIGEST, value):
+            raise ValueError("`image` from a registry is named by its digest, NAME@sha256:…, which no one can change")
+        return value
+
     cuda_compat: str | None = None
     """The folder of CUDA 13.0's compatibility libraries, where the driver is older than 580 (data-centre cards)."""
 

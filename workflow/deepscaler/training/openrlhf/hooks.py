@@ -21,8 +21,8 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
    micro-batches, which divides them by their number once more.
 8. **Weights.** The group over which vLLM gets them starts from a pickle in a store without a password. NCCL's id comes
    through Ray instead (weight_group.py), in the engine's own process too (engine_process.py).
-
-9. **Cache.** vLLM's keys and values are of the type that the recipe names; upstream has no flag for it.
+9. **Frequencies.** At ZeRO 3 those of the rotary embedding would be rounded to bf16 (`rotary`).
+10. **Cache.** vLLM's keys and values are of the type that the recipe names; upstream has no flag for it.
 
 Seeds and order of the rollouts, and their keeping, are in `rollouts`, their way to the engines in `spread`, the returns
 of a micro-batch in `returns`; what asynchronous training needs besides is in `asynchronous`, what LoRA's weights need
@@ -32,12 +32,13 @@ to leave the trainer in `lora`. What each phase takes in seconds and memory is n
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training.openrlhf import asynchronous, lora, phases, returns, rollouts
+from deepscaler.training.openrlhf import asynchronous, lora, phases, returns, rollouts, rotary
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 from deepscaler.training.openrlhf.when_imported import when_imported
 
 TRAINER = "openrlhf.trainer.ppo_trainer"
 STRATEGY = "openrlhf.utils.deepspeed.deepspeed"
+MODEL = "openrlhf.models.actor"
 ACTOR = "openrlhf.trainer.ray.ppo_actor"
 EXPERIENCES = "openrlhf.trainer.ppo_utils.experience_maker"
 GENERATOR = "openrlhf.trainer.ppo_utils.samples_generator"
@@ -69,6 +70,7 @@ def install() -> None:
     when_imported(STRATEGY, lambda module: keep_order(module, bounds))
     when_imported(TRAINER, lambda module: keep_bounds(module, bounds, progress))
     when_imported(STRATEGY, accumulate_until_step)
+    when_imported(MODEL, rotary.keep_frequencies)
     when_imported(ACTOR, log_means_of_updates)
     when_imported(ACTOR, lora.send_whole_weights)
     when_imported(ACTOR, lambda module: lora.seed_dropout(module, bounds))

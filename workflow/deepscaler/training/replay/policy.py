@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from deepscaler.models import bfloat16
 from deepscaler.settings.recipe import Recipe, Stage
 
 Tensor = Any
+ZERO_2, ZERO_3 = 2, 3
+"""The stages whose arithmetic differs: at 2 DeepSpeed sums an update's gradients as they come, in bf16, whatever the
+recipe's precision; at 3 it has a linear layer of its own."""
 MIN_RATE = 0.1
 """Share of the learning rate at which a cosine schedule ends; upstream's default."""
 
@@ -26,8 +30,9 @@ class Sequence:
         return len(self.tokens) - self.start
 
 
-def load(folder: Path) -> Any:
-    """The model of a folder in bf16, packed sequences allowed, on a GPU where there is one."""
+def load(folder: Path, zero_stage: int) -> Any:
+    """The model of a folder in bf16, packed sequences allowed, on a GPU where there is one; its layers as they compute
+    at a ZeRO stage."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -40,7 +45,21 @@ def load(folder: Path) -> Any:
         folder, dtype=torch.bfloat16, attn_implementation=attention, local_files_only=True
     )
     model.config.use_cache = False
+    if zero_stage == ZERO_3:
+        add_biases_apart(model)
     return model.to("cuda" if on_gpu else "cpu").eval()
+
+
+def add_biases_apart(model: Any) -> None:
+    """DeepSpeed's own linear layer of ZeRO 3 rounds the product to bf16 before it adds the bias, and once more then."""
+    import torch
+
+    def apart(layer: Any, inputs: Tensor) -> Tensor:
+        return torch.nn.functional.linear(inputs, layer.weight) + layer.bias
+
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Linear) and layer.bias is not None:
+            layer.forward = partial(apart, layer)  # type: ignore[method-assign]
 
 
 def log_probs(model: Any, batch: list[Sequence], temperature: float) -> list[tuple[Tensor, Tensor]]:
@@ -67,12 +86,12 @@ def log_probs(model: Any, batch: list[Sequence], temperature: float) -> list[tup
 class Learner:
     """A model under training, with its optimizer as a stage starts it."""
 
-    def __init__(self, folder: Path, recipe: Recipe, stage: Stage, wide_sums: bool) -> None:
-        """`wide_sums`: whether an update's gradients are summed in fp32."""
+    def __init__(self, folder: Path, recipe: Recipe, stage: Stage, zero_stage: int) -> None:
         import torch
         from transformers import get_scheduler
 
-        self.model, self.recipe, self.wide_sums = load(folder), recipe, wide_sums
+        self.model, self.recipe = load(folder, zero_stage), recipe
+        self.wide_sums = recipe.precision.gradients == "fp32" and zero_stage != ZERO_2
         self.weights = list(self.model.parameters())
         self.sums: list[Any] = [None] * len(self.weights)
         self.wide = [weight.detach().float() for weight in self.weights]

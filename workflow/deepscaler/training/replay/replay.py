@@ -35,8 +35,6 @@ from deepscaler.versions import processor
 
 SHOWN = 20
 """Differences of a step that are printed."""
-ZERO_2 = 2
-"""The stage at which DeepSpeed sums an update's gradients as they come, in bf16, whatever the recipe's precision."""
 
 
 def replay(*, scale_name: str, total_step: int | None, segment_id: str | None, every: bool) -> None:
@@ -130,9 +128,8 @@ class Walk:
         if load_scale(self.scale).device == "cpu":  # sums split by threads
             torch.set_num_threads(dag.needs(self.scale, "train_segment").cpus or 1)
         stage, layout = self.recipe.stage(self.chain[0].stage), dag.layout(self.scale, self.chain[0].stage)
-        wide = self.recipe.precision.gradients == "fp32" and layout.zero_stage != ZERO_2
-        learner = Learner(start.parent, self.recipe, stage, wide)
-        reference = load(start.parent) if self.recipe.kl.coefficient > 0 else None
+        learner = Learner(start.parent, self.recipe, stage, layout.zero_stage)
+        reference = load(start.parent, layout.zero_stage) if self.recipe.kl.coefficient > 0 else None
         setting = Setting(self.recipe, stage, layout, reference)
         grading = self.recipe.reward.grading
         think = dag.prompting_entry(self.scale, load_scale(self.scale).base or "").prompting.think
