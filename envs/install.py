@@ -1,4 +1,4 @@
-"""usage: python -I install.py cpu|gpu|controller|standards|checkout    inside an empty Python environment (3.11 or 3.12)
+"""usage: python -I install.py cpu|gpu|controller|standards|checkout    inside an empty Python (3.11, 3.12) environment
 
 Installs exactly what the locks beside it name, each file checked by its hash, and this package, editable (`checkout`:
 that alone). uv installs, which takes a fraction of pip's time; pip brings it, and takes over where it cannot serve.
@@ -125,7 +125,8 @@ def main(kind: str) -> None:
             UV_COMPILE_BYTECODE="1",
         )
         (PREFIX / "architectures").write_text(";".join(built) + "\n")  # preflight holds the cards against it
-    if kind != "standards" and (HERE.parent / "pyproject.toml").is_file():  # gpu.def's image has no checkout, and brings a wrapper of its own
+    # gpu.def's image has no checkout, and brings a wrapper of its own; validators need none of ours
+    if kind != "standards" and (HERE.parent / "pyproject.toml").is_file():
         installer.checkout()
     installer.forget()
 

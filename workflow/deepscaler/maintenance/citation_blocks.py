@@ -11,7 +11,7 @@ from deepscaler.settings.yaml_files import read_yaml
 from deepscaler.text import markdown
 
 REQUIREMENT = re.compile(r"^([a-z0-9-]+)", re.MULTILINE)
-PIN = re.compile(r"^([a-z0-9-]+)==([^\s;+\\]+)", re.MULTILINE)
+PIN = re.compile(r"^([a-z0-9-]+)===?([^\s;+\\]+)", re.MULTILINE)
 
 
 def requirements() -> set[str]:
