@@ -150,7 +150,7 @@ def write_score(results: Path, system: str, suite: str, score: float) -> None:
 
 def whole_run(work: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of the paper's segments but the last have finished, and are scored but for the newest one."""
-    monkeypatch.setattr(run_status.settings, "project_root", lambda: results.parents[1])
+    monkeypatch.setattr(run_status.settings, "run_root", lambda: results.parents[1])
     write_score(results, "deepseek-r1-distill-qwen-1.5b", "table", 28.8)
     chain, wait, now = dag.segments("paper"), 900, time.time()
     later = [sum(250 * (s.last - s.first) + wait for s in chain[index + 1 :]) for index in range(len(chain))]

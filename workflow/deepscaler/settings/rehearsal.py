@@ -9,6 +9,7 @@ class Kill(Strict):
     """The training job that kills itself, once, as a scheduler or a broken node would."""
 
     segment: Name
+    """As `8k-1`."""
     after_step: int = Field(gt=0)
     """Of its stage: SIGKILL as soon as the state of this step is saved."""
 
