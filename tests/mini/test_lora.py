@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from deepscaler.files import sha256
+from deepscaler.training.watch.measured import MEASURED
 from deepscaler.training.watch.metrics import KL, TIMES, VLLM_KL
 from test_training_chain import (  # fixtures among them
     LAYOUT,
@@ -76,7 +77,7 @@ def next_stage(adapted: Chain, second: Path) -> Path:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != TIMES]
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in (TIMES, MEASURED)]
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 

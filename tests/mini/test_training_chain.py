@@ -25,6 +25,7 @@ import yaml
 from deepscaler import records
 from deepscaler.files import read_jsonl, sha256, write_json
 from deepscaler.training.launch import reaper
+from deepscaler.training.watch.measured import MEASURED
 from deepscaler.training.watch.metrics import KL, TIMES, VLLM_KL
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(2400)]
@@ -486,7 +487,7 @@ def test_an_interrupted_run_gives_the_bytes_of_an_undisturbed_one(
         {path.name: sha256(path) for path in folder.rglob("*") if path.is_file()} for folder in folders
     )
     assert "step-00004.parquet" in whole
-    assert interrupted.pop(TIMES) != whole.pop(TIMES)
+    assert all(interrupted.pop(name) != whole.pop(name) for name in (TIMES, MEASURED))
     assert interrupted == whole
 
 
