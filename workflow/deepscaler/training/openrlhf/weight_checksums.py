@@ -127,14 +127,12 @@ def compare(trained: Checksums, engines: list[Any], record: Path) -> None:
     from deepscaler.files import write_json
 
     answers = ray.get([engine.update_weight.remote(QUESTION, None, ()) for engine in engines])
-    wrong: dict[str, int] = {}  # tensor → the first engine that differs
-    for number, [(held, packed)] in enumerate(answers):  # one worker an engine: all layouts' models fit a GPU
-        for name in differing(trained, held, packed):
-            wrong.setdefault(name, number)
-    tensors = len(answers[0][0][0])
-    write_json(record, {"tensors": tensors, "engines": len(engines), "differing": list(wrong)})
-    if wrong:
-        raise RuntimeError(message(list(wrong), tensors, sorted(set(wrong.values()))))
+    # one worker an engine: all layouts' models fit a GPU
+    wrong = [differing(trained, held, packed) for [(held, packed)] in answers]
+    names, tensors = sorted(set().union(*wrong)), len(answers[0][0][0])
+    write_json(record, {"tensors": tensors, "engines": len(engines), "differing": names})
+    if names:
+        raise RuntimeError(message(names, tensors, [number for number, found in enumerate(wrong) if found]))
 
 
 def message(names: list[str], tensors: int, engines: list[int]) -> str:
