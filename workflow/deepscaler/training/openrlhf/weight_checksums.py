@@ -9,7 +9,7 @@ trainer of its parameters, whole at ZeRO 3 and merged with LoRA, each engine of 
 2. **The question** to an engine is an `update_weight` of a name that no weight has: of upstream's calls to an engine,
    the one that brings back what its worker answers.
 3. **Where they differ** the launch ends before the step is logged, and names tensors. What was compared is in the run
-   folder, of its newest launch; a rehearsal shows it.
+   folder, of the newest launch that sent weights; a rehearsal shows it.
 """
 
 from collections.abc import Iterable
