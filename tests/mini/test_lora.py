@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from deepscaler.files import sha256
+from deepscaler.files import read_json, sha256
 from deepscaler.training.watch.measured import MEASURED
 from deepscaler.training.watch.metrics import KL, TIMES, VLLM_KL
 from test_training_chain import (  # fixtures among them
@@ -92,6 +92,8 @@ def test_the_sampler_holds_the_weights_that_are_exported(adapted: Chain, first: 
         names = [name.replace(fused, part) for part in FUSED[fused]] if fused else [name]
         assert torch.equal(tensor, torch.cat([exported.pop(part) for part in names])), name
     assert set(exported) <= {"lm_head.weight"}, "every weight has reached the sampler, or is tied to one that has"
+    compared = read_json(adapted.run_folder("8k-1", "whole") / "weights.json")
+    assert compared == {"tensors": len(held), "engines": 1, "differing": []}
 
 
 def test_only_weights_with_adapters_change(first: Path, base: Path) -> None:  # noqa: F811

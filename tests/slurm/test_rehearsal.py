@@ -172,6 +172,11 @@ SABOTAGES: dict[str, tuple[Callable[[Copy], object], str]] = {
     "damaged export": (other_weights("checkpoints/8k-1/model.safetensors"), "export (8k-1)"),
     "other weights handed over": (other_weights("runs/16k-1*/start/model.safetensors"), "hand-over (16k-1)"),
     "weights withheld": (all_rows(vllm_kl=0.12), "vllm_kl (8k)"),
+    "a tensor withheld": (
+        lambda c: c.edit("runs/8k-1*/weights.json", lambda r: r.update(differing=["model.norm.weight"])),
+        "weight checksum (8k)",
+    ),
+    "weights not compared": (without("runs/16k-1*/weights.json"), "weight checksum (16k)"),
     "a reward killed": (all_rows(grading_killed=0.25), "reward killed (8k)"),
     "memory over the bound": (
         lambda c: c.edit("runs/8k-1*/measured/*.jsonl", phase("update", peak_gb=9.5)),

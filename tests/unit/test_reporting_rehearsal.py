@@ -24,6 +24,8 @@ from deepscaler.cost.workload import case_of
 from deepscaler.dag import resources
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import write_json
+from deepscaler.reporting.rehearsal.checks_of_speed import weights
+from deepscaler.reporting.rehearsal.evidence import Evidence
 from deepscaler.reporting.rehearsal.finding import Finding, at_least, at_most
 from deepscaler.reporting.rehearsal.require_go import require_go
 from deepscaler.reporting.rehearsal.whole_run import WholeRun, price
@@ -185,3 +187,21 @@ def test_the_price_is_held_against_what_is_approved_and_before_that_against_the_
     assert "approve --scale paper --gpu-hours 130" in over_plan.advice
     assert judged(149, 150).go
     assert not judged(151, 150).go
+
+
+def test_checksums_of_weights_are_judged_by_the_newest_launch_of_each_segment(tmp_path):
+    def judged(**records: dict[str, object]) -> dict[str, Finding]:
+        for segment, record in records.items():
+            folder = RunFolder(tmp_path / "runs" / f"{segment.strip('_').replace('_', '-')}-0123")
+            write_json(folder.path / "run.json", {})
+            write_json(folder.weights, record)
+        return {finding.where: finding for finding in weights(Evidence("rehearsal", tmp_path, tmp_path))}
+
+    equal = {"tensors": 227, "engines": 32, "differing": []}
+    found = judged(_8k_1=equal, _16k_1={**equal, "differing": ["a", "b", "c", "d"]})
+    assert {stage: finding.verdict for stage, finding in found.items()} == {"8k": "go", "16k": "no go", "24k": "no go"}
+    assert found["8k"].seen == "227 tensors, equal on 32"
+    assert found["16k"].reason.startswith("weight checksum (16k): 227 tensors, 4 differ: a, b, c, bound all equal; the")
+    assert found["24k"].seen == "not seen"
+    assert judged(_16k_1=equal, _24k_1={**equal, "engines": 0})["16k"].go
+    assert not judged()["24k"].go, "no engine was asked"

@@ -159,6 +159,7 @@ def segment_environment(scale_name: str, segment: Segment, folder: RunFolder) ->
         metrics=str(folder.metrics.resolve()),
         rollouts=str(folder.rollouts.resolve()) if keeps_rollouts(scale_name) else None,
         measured=str(folder.measured.resolve()),
+        weights=str(folder.weights.resolve()),
         asynchronous=recipe.rollout.asynchronous.enabled,
         cache=recipe.rollout.cache,
     )

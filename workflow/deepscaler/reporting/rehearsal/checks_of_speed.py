@@ -117,6 +117,22 @@ def agreement(run: Evidence) -> Iterator[Finding]:
         yield at_most("vllm_kl", stage, max(values), run.rehearsal.bounds.vllm_kl, "nats a token", "0.001", advice)
 
 
+def weights(run: Evidence) -> Iterator[Finding]:
+    """Did every engine hold the trainer's weights after the first sync of each segment's newest launch?"""
+    check = "weight checksum"
+    for stage in run.stages:
+        records = [run.weights(segment) for segment in run.segments if segment.stage == stage]
+        if not all(records):
+            yield missing(check, stage, "a segment's first sync was not reached")
+            continue
+        tensors, engines = (min(record[key] for record in records) for key in ("tensors", "engines"))
+        wrong = list(dict.fromkeys(name for record in records for name in record["differing"]))
+        seen = f"{len(wrong)} differ: {', '.join(wrong[:3])}" if wrong else f"equal on {engines}"
+        advice = "the engine does not load what it is sent: see logs of train_segment"
+        go = not wrong and tensors > 0 and engines > 0
+        yield Finding(check, stage, f"{tensors} tensors, {seen}", go, "all equal", "", "" if go else advice)
+
+
 def reward(run: Evidence) -> Iterator[Finding]:
     for stage in run.stages:
         shares = [float(row[KILLED]) for row in run.rows_of(stage) if isinstance(row.get(KILLED), int | float)]

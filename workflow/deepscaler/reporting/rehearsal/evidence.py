@@ -75,6 +75,12 @@ class Evidence:
         runs = [self.run(segment) for segment in self.segments if segment.stage == stage]
         return [phase for run in runs if run for phase in read_phases(run.measured)]
 
+    def weights(self, segment: Segment) -> Json:
+        """What the checksums of a segment's newest launch showed; empty where there was no sync."""
+        run = self.run(segment)
+        record: Json = read_json(run.weights) if run and run.weights.exists() else {}
+        return record
+
     def kill_note(self, segment: Segment) -> Json | None:
         run = self.run(segment)
         return read_json(run.path / NOTE) if run and (run.path / NOTE).exists() else None

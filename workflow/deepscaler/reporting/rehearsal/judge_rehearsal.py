@@ -20,8 +20,8 @@ from deepscaler.versions import commit
 COLUMNS = ("check", "where", "seen", "bound", "planned", "verdict", "advice")
 CHECKS = (
     *(checks_of_paths.nodes, checks_of_paths.steps, checks_of_paths.kill_and_resume, checks_of_paths.chain),
-    *(checks_of_speed.agreement, checks_of_speed.reward, checks_of_speed.memory, checks_of_speed.speed),
-    checks_of_paths.samples,
+    *(checks_of_speed.weights, checks_of_speed.agreement, checks_of_speed.reward),
+    *(checks_of_speed.memory, checks_of_speed.speed, checks_of_paths.samples),
 )
 
 

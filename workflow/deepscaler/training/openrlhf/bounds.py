@@ -31,6 +31,8 @@ class Bounds:
     """Folder that each step's rollouts are written to; None where they are not kept."""
     measured: str | None = None
     """Folder for the seconds and the peak memory of each phase; None where they are not noted."""
+    weights: str | None = None
+    """File for what the checksums of the first sync showed; None where they are not compared."""
     asynchronous: bool = False
     """Whether rollouts are drawn in another process than the trainer's, while it trains."""
     cache: str = "auto"

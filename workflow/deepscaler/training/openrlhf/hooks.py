@@ -26,13 +26,14 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
 
 Seeds and order of the rollouts, and their keeping, are in `rollouts`, their way to the engines in `spread`, the returns
 of a micro-batch in `returns`; what asynchronous training needs besides is in `asynchronous`, what LoRA's weights need
-to leave the trainer in `lora`. What each phase takes in seconds and memory is noted by `phases`.
+to leave the trainer in `lora`. That an engine holds the trainer's weights is seen by `weight_checksums`. What each
+phase takes in seconds and memory is noted by `phases`.
 """
 
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training.openrlhf import asynchronous, lora, phases, returns, rollouts, rotary
+from deepscaler.training.openrlhf import asynchronous, lora, phases, returns, rollouts, rotary, weight_checksums
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 from deepscaler.training.openrlhf.when_imported import when_imported
 
@@ -75,6 +76,7 @@ def install() -> None:
     when_imported(ACTOR, lora.send_whole_weights)
     when_imported(ACTOR, lambda module: lora.seed_dropout(module, bounds))
     when_imported(STRATEGY, lora.save_whole_weights)
+    when_imported(ACTOR, lambda module: weight_checksums.compare_first_sync(module, bounds))
     when_imported(ACTOR, lambda module: phases.measure(module, bounds))
     when_imported(GENERATOR, lambda module: rollouts.send_seeds(module, bounds, progress))
     when_imported(AGENT, rollouts.use_seeds)

@@ -6,6 +6,7 @@
       openrlhf/         DeepSpeed's states (deepspeed_states.py)
       metrics.jsonl     a row a step, as they come; a repeated step has two
       measured/         seconds and peak memory of each phase, a file a process (watch/measured.py)
+      weights.json      what the checksums of the newest launch showed (openrlhf/weight_checksums.py)
       rollouts/         a file a step (kept_rollouts.py)
       logs/attempt-N/   OpenRLHF's whole output, a folder for each attempt
       hf/               the last step's weights as OpenRLHF wrote them, once it has ended well
@@ -49,6 +50,10 @@ class RunFolder:
     @property
     def measured(self) -> Path:
         return self.path / measured.FOLDER
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights.json"
 
     @property
     def rollouts(self) -> Path:

@@ -3,7 +3,7 @@
 Without libnccl, vLLM's PyNcclCommunicator is "disabled", and its broadcast then sends nothing and raises no error: the
 sampler would keep its first weights for ever. So the group (openrlhf/utils/distributed_util.py) is made over gloo,
 and the receiving side (openrlhf/trainer/ray/vllm_worker_wrap.py), which names the device "cuda", is written for CPU.
-The logged `vllm_kl` shows that the weights arrive; a test withholds them and requires it to jump.
+Checksums show that the weights arrive (weight_checksums.py), and so does `vllm_kl`; tests withhold them.
 """
 
 from typing import Any
