@@ -3,16 +3,20 @@
     .venv/bin/python benchmarks/rollouts.py WORK [rounds]
 
 WORK is a work folder of mini with its base model and prompts (`make mini` makes them); nothing in it is changed. Both
-ways take turns, so that a busy computer is as busy for both. Run it by hand; prints a Markdown table.
+ways take turns, so that a busy computer is as busy for both. Seeded samples are the same each time, and longer or
+shorter than others: so each round has another seed, and costs are told a token too. Run it by hand; prints a table.
 """
 
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 
+from deepscaler import settings
 from deepscaler.training import train_segment
 from deepscaler.training.watch.metrics import LENGTH, SAMPLES, Row
 from launch import usage
@@ -22,8 +26,29 @@ GENERATION, STEP = "timing/generation", "timing/step_total"
 LAST = 5
 
 
-def measure(work: Path, seeded: bool) -> tuple[float, float, float, float]:
-    """Of steps 2 to 5 of 8k-1: CPU-seconds and seconds a step, seconds and tokens a second of its rollouts."""
+@contextmanager
+def seed(number: int) -> Iterator[None]:
+    """This checkout with another seed of scale mini."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for path in settings.project_root().iterdir():
+            if path.name not in ("config", ".git"):
+                (root / path.name).symlink_to(path)
+        shutil.copytree(settings.project_root() / "config", root / "config")
+        scale = root / "config" / "scales" / "mini.yaml"
+        text = scale.read_text()
+        assert "seed: 42" in text
+        scale.write_text(text.replace("seed: 42", f"seed: {number}"))
+        os.environ["DEEPSCALER_ROOT"] = folder
+        settings.load_scale.cache_clear()
+        try:
+            yield
+        finally:
+            del os.environ["DEEPSCALER_ROOT"]
+
+
+def measure(work: Path, seeded: bool) -> tuple[float, ...]:
+    """Of steps 2 to 5 of 8k-1, a step: CPU-seconds, seconds, seconds of rollouts, tokens; CPU-ms and ms a token."""
     folder = Path(tempfile.mkdtemp(prefix="rollouts-"))
     path = os.environ.get("PYTHONPATH")
     if not seeded:
@@ -51,24 +76,28 @@ def measure(work: Path, seeded: bool) -> tuple[float, float, float, float]:
             os.environ.update({"PYTHONPATH": path} if path else {})
         shutil.rmtree(folder)
     later = rows[1:]
-    generation = fmean(row[GENERATION] for row in later)
+    generation, took = fmean(row[GENERATION] for row in later), fmean(row[STEP] for row in later)
     tokens = fmean(row[LENGTH] * row[SAMPLES] for row in later)
     cpu = (used[-1] - used[0]) / len(later)
-    return cpu, fmean(row[STEP] for row in later), generation, tokens / generation
+    return cpu, took, generation, tokens, 1000 * cpu / tokens, 1000 * took / tokens
 
 
 def main() -> None:
     work, rounds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    results: dict[bool, list[tuple[float, float, float, float]]] = {False: [], True: []}
+    results: dict[bool, list[tuple[float, ...]]] = {False: [], True: []}
     for turn in range(rounds):
         for seeded in (False, True) if turn % 2 == 0 else (True, False):
-            results[seeded].append(measure(work, seeded))
-    print(
-        "| rollouts | CPU-seconds a step | seconds a step | of them rollouts | tokens a second |\n|---|---|---|---|---|"
-    )
+            with seed(42 + turn):
+                results[seeded].append(measure(work, seeded))
+            print(seeded, [round(value, 3) for value in results[seeded][-1]], file=sys.stderr, flush=True)
+    print("| rollouts | CPU-seconds a step | seconds a step | of them rollouts | tokens a step | CPU-ms a token |")
+    print("|---|---:|---:|---:|---:|---:|")
     for seeded, found in results.items():
-        cells = " | ".join(f"{fmean(column):.2f}" for column in zip(*found, strict=True))
-        print(f"| {'seeded, in order, kept' if seeded else 'as upstream makes them'} | {cells} |")
+        cpu, took, generation, tokens, each, _ = (fmean(column) for column in zip(*found, strict=True))
+        name = "seeded, in order, kept" if seeded else "as upstream makes them"
+        print(f"| {name} | {cpu:.2f} | {took:.2f} | {generation:.2f} | {tokens:,.0f} | {each:.3f} |")
+    ratios = [with_[4] / without[4] for without, with_ in zip(results[False], results[True], strict=True)]
+    print(f"CPU a token, seeded to unseeded: {fmean(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}")
 
 
 if __name__ == "__main__":

@@ -25,14 +25,14 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
 9. **Cache.** vLLM's keys and values are of the type that the recipe names; upstream has no flag for it.
 
 Seeds and order of the rollouts, and their keeping, are in `rollouts`, their way to the engines in `spread`, the returns
-of a micro-batch in `returns`; what asynchronous training needs besides is in `asynchronous`, what LoRA's weights need
-to leave the trainer in `lora`.
+of a micro-batch in `returns`, the form in which the engines answer in `whole_answers`; what asynchronous training needs
+besides is in `asynchronous`, what LoRA's weights need to leave the trainer in `lora`.
 """
 
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training.openrlhf import asynchronous, lora, returns, rollouts
+from deepscaler.training.openrlhf import asynchronous, lora, returns, rollouts, whole_answers
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 from deepscaler.training.openrlhf.when_imported import when_imported
 
@@ -74,6 +74,7 @@ def install() -> None:
     when_imported(ACTOR, lambda module: lora.seed_dropout(module, bounds))
     when_imported(STRATEGY, lora.save_whole_weights)
     when_imported(GENERATOR, lambda module: rollouts.send_seeds(module, bounds, progress))
+    when_imported(AGENT, whole_answers.ask_for_whole_answers)
     when_imported(AGENT, rollouts.use_seeds)
     when_imported(EXPERIENCES, returns.at_once)
     when_imported(GROUPS, hand_id_over_by_ray)
