@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deepscaler.errors import JobError, UserError
-from deepscaler.training.openrlhf import hooks, rollouts, spread
+from deepscaler.training.openrlhf import hooks, rollouts, spread, whole_answers
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 from deepscaler.training.run import kept_rollouts
 
@@ -232,6 +233,36 @@ def test_the_same_prompt_twice_in_a_step_is_sampled_anew(patched: Progress) -> N
 def test_a_request_without_a_seed_is_refused(patched: Progress) -> None:
     with pytest.raises(RuntimeError, match="without a seed"):
         asyncio.run(Executor().execute(prompt="a", sampling_params=Request(), hf_tokenizer=[]))
+
+
+def test_answers_are_asked_for_at_once_and_without_text(patched: Progress) -> None:
+    """Each request's parameters as the engine gets them, under the seeds, which upstream's are copied for."""
+
+    class Kinds(Enum):
+        CUMULATIVE, FINAL_ONLY = 0, 2
+
+    class Parameters(Request):
+        output_kind, detokenize = Kinds.CUMULATIVE, True
+
+    got = []
+
+    class OfUpstream:
+        async def execute(self, sampling_params: Any, hf_tokenizer: Any) -> dict[str, Any]:
+            got.append(sampling_params)
+            return {}
+
+        reward_func = None
+
+    module = SimpleNamespace(SingleTurnAgentExecutor=OfUpstream)
+    whole_answers.ask_for_whole_answers(module)
+    rollouts.use_seeds(module)
+    sent = Parameters(seed=5)
+    for _ in range(2):
+        asyncio.run(OfUpstream().execute(sampling_params=sent, hf_tokenizer=[Reference(None)]))
+    assert [(one.output_kind, one.detokenize, one.seed) for one in got] == [
+        (Kinds.FINAL_ONLY, False, 5),
+        (Kinds.FINAL_ONLY, False, 6),
+    ]
 
 
 def test_every_sample_of_a_step_is_kept_and_says_why(kept: Path) -> None:

@@ -25,15 +25,24 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
 10. **Cache.** vLLM's keys and values are of the type that the recipe names; upstream has no flag for it.
 
 Seeds and order of the rollouts, and their keeping, are in `rollouts`, their way to the engines in `spread`, the returns
-of a micro-batch in `returns`; what asynchronous training needs besides is in `asynchronous`, what LoRA's weights need
-to leave the trainer in `lora`. That an engine holds the trainer's weights is seen by `weight_checksums`. What each
-phase takes in seconds and memory is noted by `phases`.
+of a micro-batch in `returns`, the form in which the engines answer in `whole_answers`; what asynchronous training needs
+besides is in `asynchronous`, what LoRA's weights need to leave the trainer in `lora`. That an engine holds the
+trainer's weights is seen by `weight_checksums`. What each phase takes in seconds and memory is noted by `phases`.
 """
 
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training.openrlhf import asynchronous, lora, phases, returns, rollouts, rotary, weight_checksums
+from deepscaler.training.openrlhf import (
+    asynchronous,
+    lora,
+    phases,
+    returns,
+    rollouts,
+    rotary,
+    weight_checksums,
+    whole_answers,
+)
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
 from deepscaler.training.openrlhf.when_imported import when_imported
 
@@ -79,6 +88,7 @@ def install() -> None:
     when_imported(ACTOR, lambda module: weight_checksums.compare_first_sync(module, bounds))
     when_imported(ACTOR, lambda module: phases.measure(module, bounds))
     when_imported(GENERATOR, lambda module: rollouts.send_seeds(module, bounds, progress))
+    when_imported(AGENT, whole_answers.ask_for_whole_answers)
     when_imported(AGENT, rollouts.use_seeds)
     when_imported(EXPERIENCES, returns.at_once)
     when_imported(GROUPS, hand_id_over_by_ray)

@@ -33,13 +33,14 @@ def apply() -> None:
         cuda_calls,
         flash_attention,
         linear_layers,
+        seeded_noise,
         settings,
         weight_sync,
         whole_prompts,
     )
 
     parts = (bfloat16, flash_attention, cuda_calls, weight_sync, linear_layers, compiled_operators, settings)
-    for part in (*parts, whole_prompts):
+    for part in (*parts, whole_prompts, seeded_noise):
         part.apply()
     _applied = True
 
