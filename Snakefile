@@ -22,8 +22,14 @@ include: "workflow/rules/report.smk"
 
 
 onerror:
-    for line in failed_jobs.describe(*log):
+    failed = failed_jobs.describe(*log)
+    for line in failed:
         print(line, file=sys.stderr)
+    notices.ended(failed)
+
+
+onsuccess:
+    notices.ended()
 
 
 onstart:
@@ -35,6 +41,7 @@ onstart:
         before_submission.check_cluster(workflow)
     elif workflow.executor_plugin.name == "local":
         orphans.await_earlier_jobs(workflow)
+    notices.begin(workflow)
     console.begin(workflow)
 
 

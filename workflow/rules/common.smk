@@ -14,6 +14,7 @@ from deepscaler.controller import (
     before_submission,
     containers,
     failed_jobs,
+    notices,
     orphans,
     shell_environment,
     stale_locks,

@@ -5,6 +5,7 @@ command, run again, goes on from the last saved state.
 """
 
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from deepscaler.training.run import checkpoint, deepspeed_states, kept_rollouts,
 from deepscaler.training.run.deepspeed_states import State
 from deepscaler.training.run.run_folder import RunFolder
 from deepscaler.training.run.writer_lock import only_writer
+from deepscaler.training.watch.alert import SegmentAlerts, stage_done
 from deepscaler.training.watch.metrics import TIMES, Follower, Row, read_rows, steps_of, times_of, without_times
 from deepscaler.training.watch.progress_line import ProgressLines
 from deepscaler.versions import TRAINING, processor, versions
@@ -64,6 +66,7 @@ def train_segment(
         freed = run_folder.remove_unneeded(folder, segment.last)  # a kill may have left some of it
         report(f"finished; {freed / 1e6:,.0f} MB of older states removed")
         checkpoint.publish(folder.export, output.parent)
+        stage_done(scale_name, segment)
 
 
 def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep | None) -> None:
@@ -83,12 +86,16 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep 
     report(f"{verb} at step {start} of {segment.last}; log: {launch.logs}")
     progress = ProgressLines(segment)
     follower = Follower(folder.metrics)
+    alerts = SegmentAlerts(scale_name, segment, folder, paths.logs.name)
+    alerts.begun()
 
     def report_steps() -> None:
         for row in follower.new_rows():
             report(progress.line(row))
+            alerts.on_step(int(row["step"]), time.monotonic())
             if on_step:
                 on_step(row)
+        alerts.look(time.monotonic())
 
     try:
         run(launch, report_steps)
