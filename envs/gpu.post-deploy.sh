@@ -12,6 +12,6 @@ d52e99d681a822763288e67d87901dfd202a67aa6fa02b93d58947abdaa2679a  package_source
 81c7dbc3dfd2f36791e295ac77d21d90704bc660e947e9dd3dfa05eef2157835  gpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  gpu-deepspeed.txt
 dd6b18dea4ce396db5d9406c886a3c73e0cfd6b350b1b803a34afb71a3453617  gpu-flash-attn.txt
-c50026d065f07852ce2cacdd136c5100acc4b44de49fb83c4ac5396b84cd15a3  gpu.lock.txt
+251b9fe77637e4cfe17f11ea348077beda30738d25f49cb7f128168068615cf7  gpu.lock.txt
 SUMS
 python -I "$here/install.py" gpu
