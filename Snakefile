@@ -22,9 +22,15 @@ include: "workflow/rules/report.smk"
 
 
 onerror:
-    for line in failed_jobs.describe(*log):
+    failed = failed_jobs.describe(*log)
+    for line in failed:
         print(line, file=sys.stderr)
     rehearsals.judge_unfinished(workflow)
+    notices.ended(failed)
+
+
+onsuccess:
+    notices.ended()
 
 
 onstart:
@@ -36,6 +42,7 @@ onstart:
         before_submission.check_cluster(workflow)
     elif workflow.executor_plugin.name == "local":
         orphans.await_earlier_jobs(workflow)
+    notices.begin(workflow)
     console.begin(workflow)
 
 

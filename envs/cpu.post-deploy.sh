@@ -13,6 +13,6 @@ d52e99d681a822763288e67d87901dfd202a67aa6fa02b93d58947abdaa2679a  package_source
 28cd8e039f50a4ffe75e5a3df530f8bde9741d91e7a3b43ef3abe7c0f7e94283  cpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  cpu-deepspeed.txt
 a9cc09570af815aee817bc2e7b9d47b8b7b683cc2bcea747696bbc48ace1d6b1  cpu-torch.txt
-4ae30aa74b6c5ba8ac80e945ac5164ba84f73add7f05b9cc3695080a8aadc734  cpu.lock.txt
+f994f6e5bb47ef08065f1357b505a0a628ca410806a6cf57951778fbe1fae457  cpu.lock.txt
 SUMS
 python -I "$here/install.py" cpu

@@ -13,6 +13,6 @@ d52e99d681a822763288e67d87901dfd202a67aa6fa02b93d58947abdaa2679a  package_source
 81c7dbc3dfd2f36791e295ac77d21d90704bc660e947e9dd3dfa05eef2157835  gpu-bootstrap.txt
 d63b58fa3ef8fbd94cb78c82834d9b24b7e68ac3d5371e7b16dbc5eb06c8598b  gpu-deepspeed.txt
 dd6b18dea4ce396db5d9406c886a3c73e0cfd6b350b1b803a34afb71a3453617  gpu-flash-attn.txt
-1fd306c5365f17146017b8ff787d56e12f488f24a39cde21150481f05485ece4  gpu.lock.txt
+ca7e2b1df52d54f2ab3eb84bd3492c88590ce594ba0635320fca5e57cf75a82e  gpu.lock.txt
 SUMS
 python -I "$here/install.py" gpu

@@ -2,8 +2,8 @@
 
 Modules may import only what stands above them in this list:
 redaction, errors, files, folders, foreign, text, environment, caches, job_log, progress, records, croissant, reward,
-settings, download_errors, hub, versions, dag, miniature, models, curation, cost, training, evaluation, reporting,
-controller, maintenance, cli.
+settings, alerts, download_errors, hub, versions, dag, miniature, models, curation, cost, training, evaluation,
+reporting, controller, maintenance, cli.
 """
 
 __version__ = "0.1.0"

@@ -19,6 +19,7 @@ from deepscaler.controller import (
     before_submission,
     containers,
     failed_jobs,
+    notices,
     orphans,
     rehearsals,
     shell_environment,

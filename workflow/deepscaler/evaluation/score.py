@@ -34,8 +34,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepscaler import records, settings
+from deepscaler.alerts import events
 from deepscaler.errors import UserError
 from deepscaler.evaluation import statistics
+from deepscaler.evaluation.curve import curve_scores
 from deepscaler.evaluation.statistics import Table
 from deepscaler.files import parse_json, write_json
 from deepscaler.reward.verdicts import MODES, STRICT, Mode
@@ -53,6 +55,16 @@ def score(*, scale: str, system: str, suite: str, grades: Path, output: Path) ->
     for name, entry in content["benchmarks"].items():
         error = entry["standard_error"]
         print(f"{name}: {entry['pass_at_1']:.1f}" + (f" ± {error:.1f}" if error is not None else ""))
+    tell_curve(scale, content)
+
+
+def tell_curve(scale: str, content: dict[str, Any]) -> None:
+    """Alert people to a checkpoint's scores along training."""
+    for one in curve_scores(scale, [content]):
+        error = "" if one.standard_error is None else f" ± {one.standard_error:.1f}"
+        text = f"{one.benchmark} after {one.total_step} steps: {one.score:.1f}{error}"
+        name = f"score-{one.system}-{one.benchmark}-{events.short(one, content['provenance']['model'])}"
+        events.from_job(scale, name, f"{one.benchmark} {one.score:.1f}", text)
 
 
 def scores_of(scale: str, system: str, suite: str, grades: Path) -> dict[str, Any]:

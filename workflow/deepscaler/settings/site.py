@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from deepscaler.settings.base import SLURM_PATTERN, Strict
 
@@ -84,6 +84,21 @@ class Site(Strict):
     """Whether training on several nodes has them to itself: its ports know no password (SECURITY.md)."""
     network: Literal["nodes", "login"]
     """Where the internet is reached: from every node, or from the login node alone, which then fetches."""
+    alerts: list[SecretStr] = []
+    """Who is told of a run: addresses that `apprise` understands, or `env:NAME` or `file:/path`, where one stands."""
+    alerts_from: Literal["node", "controller"]
+    """Who sends what a job has to tell: the node that it runs on, or Snakemake's process."""
+
+    @field_validator("alerts")
+    @classmethod
+    def are_addresses(cls, value: list[SecretStr]) -> list[SecretStr]:
+        for number, address in enumerate(value, 1):
+            if not re.match(
+                r"env:[A-Za-z_][A-Za-z0-9_]*$|file:/.|(?!file:)[a-z0-9+.-]+://.", address.get_secret_value()
+            ):
+                raise ValueError(f"address {number} is not of the form scheme://…, env:NAME or file:/path")
+        return value
+
     image: str | None = None
     """An Apptainer image in which jobs run under `--sdm apptainer`: a file built from envs/gpu.def, or one of a
     registry, by its digest."""

@@ -30,6 +30,7 @@ from deepscaler.training.run.rehearsed_kill import rehearsed_kill
 from deepscaler.training.run.run_folder import RunFolder
 from deepscaler.training.run.writer_lock import only_writer
 from deepscaler.training.watch import measured
+from deepscaler.training.watch.alert import SegmentAlerts, stage_done
 from deepscaler.training.watch.metrics import (
     SECONDS,
     TIMES,
@@ -78,6 +79,7 @@ def train_segment(
         freed = run_folder.remove_unneeded(folder, segment.last)  # a kill may have left some of it
         report(f"finished; {freed / 1e6:,.0f} MB of older states removed")
         checkpoint.publish(folder.export, output.parent)
+        stage_done(scale_name, segment)
 
 
 def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep | None) -> None:
@@ -98,6 +100,8 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep 
     progress = ProgressLines(segment)
     follower = Follower(folder.metrics)
     kill_once = rehearsed_kill(scale_name, segment, folder)
+    alerts = SegmentAlerts(scale_name, segment, folder, paths.logs.name)
+    alerts.begun()
     launched, first = time.time(), True
 
     def report_steps() -> None:
@@ -107,8 +111,10 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep 
                 note_start(folder, time.time() - launched - float(row.get(SECONDS) or 0.0))
             first = False
             report(progress.line(row))
+            alerts.on_step(int(row["step"]), time.monotonic())
             if on_step:
                 on_step(row)
+        alerts.look(time.monotonic())
         kill_once()
 
     try:

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from deepscaler.controller import failed_jobs
+from deepscaler.controller import failed_jobs, notices
 from deepscaler.controller.console import capture, failure
 from deepscaler.controller.console.job_watch import Run
 from deepscaler.controller.console.jobs import Job
@@ -84,6 +84,7 @@ class Display:
                 if now - looked >= LOOK:
                     self.run.look(now)
                     looked = now
+                    notices.look(now)
                 if self.live:
                     self.redraw()
                 elif now - said >= every:
@@ -155,6 +156,7 @@ class Display:
             known = [str(relative(Path(log))) for log in logs]
             found = failure.failure_of(rule, job.what if job else "", known, said)
             self.say(*self.view.failed(found))
+            notices.job_failed(found)
 
     def failed_group(self, name: str, numbers: list[int], logs: list[str], said: str) -> None:
         """Jobs that share an allocation: what SLURM's log says of those of them that failed."""
@@ -169,6 +171,7 @@ class Display:
             if inner:
                 found = replace(found, last="; ".join(dict.fromkeys(inner)))
             self.say(*self.view.failed(found))
+            notices.job_failed(found)
 
     def note(self, text: str, style: str = "") -> None:
         """A message of Snakemake's own."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepscaler import dag, settings
+from deepscaler.alerts import events
 from deepscaler.errors import JobError, UserError
 from deepscaler.files import digest_of, read_json, write_json
 from deepscaler.training.watch.budget import require_approval
@@ -37,6 +38,9 @@ def guard(scale_name: str, segment_id: str, runs: Path, report: Callable[[str], 
             if finding.level == "stop":
                 stop.write(finding)
                 hint = f"states, metrics and logs are kept; {stop.how_to_continue(finding.rule)}"
+                name = f"health-{segment_id}-{finding.step}-{finding.rule}-{conditions[:8]}"
+                command = f"To go on: {hint}; then the same snakemake command again"
+                events.from_job(scale_name, name, f"{segment_id} stopped for its health", f"{finding}. {command}")
                 raise JobError(f"stopped, {finding}", None, hint)
 
     return on_step
