@@ -37,6 +37,7 @@ def site(**values: Any) -> Site:
         "work": "work",
         "gpu_model": "a100",
         "curve_nice": 1000,
+        "alerts_from": "node",
         "exclusive": True,
         "memory_per_cpu": False,
         "network": "nodes",

@@ -25,7 +25,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with one source, `ours`, in a mirror of the hub; `write` gives it a data file."""
     (tmp_path / "config" / "scales").mkdir(parents=True)
     (tmp_path / "config" / "site.yaml").write_text(
-        "{ work: work, gpu_model: a100, memory_per_cpu: false, network: nodes }\n"
+        "{ work: work, gpu_model: a100, memory_per_cpu: false, network: nodes, curve_nice: 0, alerts_from: node }\n"
     )
     monkeypatch.setenv("DEEPSCALER_ROOT", str(tmp_path))
     monkeypatch.setenv("DEEPSCALER_HUB", str(tmp_path / "hub"))
