@@ -39,7 +39,7 @@ dag: $(VENV)/installed ## what a scale would run, counted by rule; runs nothing 
 .PHONY: picture
 picture: $(VENV)/installed ## docs/dag.md: a picture of the rules and what feeds what
 	@{ printf '# The rules\n\nMade by `make picture`; an arrow goes from a rule to one that needs it.\n\n```mermaid\n' && \
-		PYTHONHASHSEED=0 $(BIN)/snakemake --rulegraph mermaid-js mini released paper 2>/dev/null | sed -E '/^---$$|^title:|style id/d' && \
+		PYTHONHASHSEED=0 $(BIN)/snakemake --rulegraph mermaid-js mini released rehearsal paper 2>/dev/null | sed -E '/^---$$|^title:|style id/d' && \
 		printf '```\n'; } > docs/.dag.md && mv docs/.dag.md docs/dag.md || { rm -f docs/.dag.md; exit 1; }
 
 .PHONY: docs

@@ -51,7 +51,8 @@ NOTHING_SAID = {"laptop", "mini-async"}
 
 
 def test_every_scale_has_claims_of_its_own() -> None:
-    for scale in set(settings.scale_names()) - NOTHING_SAID:
+    rehearsals = {name for name in settings.scale_names() if settings.load_scale(name).rehearsal}
+    for scale in set(settings.scale_names()) - NOTHING_SAID - rehearsals:
         assert any(scale in c.scales and not isinstance(c.measure, Constant) for c in claims().claims), scale
 
 
