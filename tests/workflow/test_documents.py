@@ -215,6 +215,7 @@ def test_the_picture_of_the_rules_is_the_workflows(root: Path) -> None:
         "mermaid-js",
         "mini",
         "released",
+        "rehearsal",
         "paper",
     ]
     drawn = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=300).stdout

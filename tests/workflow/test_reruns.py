@@ -119,7 +119,10 @@ def image(tmp_path: Path) -> dict[str, str]:
     command = tmp_path / "apptainer"
     command.write_text("#!/bin/sh\necho apptainer version 1.3.6\n", encoding="utf-8")
     command.chmod(0o755)
-    return {"PATH": f"{tmp_path}:{os.environ['PATH']}", "DEEPSCALER_IMAGE": "docker://example.org/renamed"}
+    return {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "DEEPSCALER_IMAGE": f"docker://example.org/renamed@sha256:{0:064}",
+    }
 
 
 @pytest.mark.parametrize("profile", PROFILES)
