@@ -263,6 +263,38 @@ def test_a_segment_tells_what_it_should(told: Callable[[], list[str]], tmp_path:
     assert any("steps in all" in text for text in told())
 
 
+def test_a_state_that_goes_away_ends_no_training(
+    told: Callable[[], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older states are removed while their sizes are read."""
+    from deepscaler.training.run.run_folder import RunFolder
+    from deepscaler.training.watch import alert
+
+    looked = []
+
+    def gone(path: Path) -> int:
+        looked.append(path)
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(alert, "folder_bytes", gone)
+    folder = RunFolder(tmp_path / "runs/one")
+    (folder.states / "_actor/global_step1").mkdir(parents=True)
+    alerts = SegmentAlerts("mini", dag.segments("mini")[0], folder, "attempt-1")
+    alerts.begun()
+    alerts.on_step(1, 1.0)
+    alerts.look(2.0)
+    assert looked
+    assert len(told()) == 1
+
+
+def test_events_lie_where_the_run_does(
+    site: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site("json://127.0.0.1:9")
+    monkeypatch.setenv("DEEPSCALER_DIRECTORY", str(tmp_path / "elsewhere"))
+    assert outbox.folder_of("mini").is_relative_to(tmp_path / "elsewhere")
+
+
 def test_a_stop_for_health_tells_the_reason_and_how_to_go_on(told: Callable[[], list[str]], tmp_path: Path) -> None:
     segment = dag.segments("mini")[0]
     runs = tmp_path / "work/mini/runs"

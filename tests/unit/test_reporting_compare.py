@@ -130,3 +130,16 @@ def test_the_exit_code_tells(pair: tuple[Path, Path], capsys: pytest.CaptureFixt
     with pytest.raises(typer.Exit) as stopped:
         verb(*pair, scale="mini")
     assert stopped.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("results/mini/settings.yaml", "a: &a [x, x]\nb: &b [*a, *a]\n" * 2),
+        ("work/mini/checkpoints/8k-2/checkpoint.json", "[]"),
+    ],
+)
+def test_what_others_wrote_is_refused_in_a_line(pair: tuple[Path, Path], name: str, content: str) -> None:
+    (pair[1] / name).write_text(content)
+    with pytest.raises(UserError):
+        lines(pair)

@@ -205,3 +205,14 @@ def test_checksums_of_weights_are_judged_by_the_newest_launch_of_each_segment(tm
     assert found["24k"].seen == "not seen"
     assert judged(_16k_1=equal, _24k_1={**equal, "engines": 0})["16k"].go
     assert not judged()["24k"].go, "no engine was asked"
+
+
+def test_a_line_that_was_cut_and_a_full_disk_end_no_run(tmp_path):
+    folder, whole = tmp_path / "measured", Phase("save", 0, "a", 1.0, 2.0, 3.0)
+    append_phase(folder, whole)
+    with (folder / "a-0.jsonl").open("a") as handle:
+        handle.write('{"phase": "upd')
+    append_phase(folder, whole)
+    assert list(read_phases(folder)) == [whole, whole]
+    (tmp_path / "full").write_text("no folder can be made here")
+    append_phase(tmp_path / "full", whole)

@@ -187,3 +187,16 @@ def test_make_help_lists_every_target(root):
     targets = re.findall(r"^\.PHONY: (\S+)", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     listed = subprocess.run(["make", "help"], cwd=root, capture_output=True, text=True, check=True, timeout=60).stdout
     assert [target for target in targets if f"make {target} " not in listed] == []
+
+
+def test_results_and_work_are_looked_for_where_the_run_is() -> None:
+    """With --directory they are not in the checkout, which has settings, documents and the kept run."""
+    kept, places = r'(?! / "results" / "reference")', r'(?:site\(\)\.work|"(?:results|logs|\.snakemake)")'
+    of_the_run = re.compile(rf"project_root\(\){kept}.*{places}")
+    found = [
+        f"{path.relative_to(PACKAGE)}: {line.strip()}"
+        for path in PACKAGE.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if of_the_run.search(line)
+    ]
+    assert found == []

@@ -14,7 +14,8 @@ from pathlib import Path
 from deepscaler.errors import UserError
 from deepscaler.files import read_json
 from deepscaler.redaction import redacted
-from deepscaler.settings.load import project_root, site
+from deepscaler.settings.load import site
+from deepscaler.settings.yaml_files import run_root
 
 LONGEST = 2000
 """Characters of a text: chats refuse longer ones."""
@@ -28,7 +29,7 @@ class Event:
 
 
 def folder_of(scale_name: str) -> Path:
-    return project_root() / site().work / scale_name / "alerts"
+    return run_root() / site().work / scale_name / "alerts"
 
 
 def put(folder: Path, event: Event) -> bool:

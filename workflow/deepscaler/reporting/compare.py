@@ -4,7 +4,6 @@ settings → versions → training data → base → prompts of a segment → it
 weights → samples, token by token → grades → tables. What comes later differs because of it, and is only counted.
 """
 
-import csv
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,14 +11,16 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from deepscaler import records
+from deepscaler import foreign, records
 from deepscaler.errors import UserError
 from deepscaler.files import read_json, read_text, sha256
+from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.reporting.equality import WITHOUT_SECONDS, digest
+from deepscaler.settings.base import validate
+from deepscaler.settings.yaml_files import read_yaml
 from deepscaler.text import printable
 from deepscaler.training.run import kept_rollouts
+from deepscaler.training.run.checkpoint import MANIFEST
 
 NEIGHBOURS = 4
 """Tokens shown before and after the first one that differs."""
@@ -69,14 +70,14 @@ def compare(first: Run, second: Run) -> Iterator[str]:
 
 
 def settings(first: Run, second: Run) -> Iterator[Finding]:
-    ours, theirs = (flat(yaml.safe_load(read_text(run.results / "settings.yaml"))) for run in (first, second))
+    ours, theirs = (flat(read_yaml(run.results / "settings.yaml")) for run in (first, second))
     for key in [*ours, *(key for key in theirs if key not in ours)]:
         if ours.get(key) != theirs.get(key) and key != "digest" and not key.startswith(OF_THE_MACHINE):
             yield key, sides(ours.get(key), theirs.get(key))
 
 
 def versions(first: Run, second: Run) -> Iterator[Finding]:
-    ours, theirs = (flat(yaml.safe_load(read_text(run.results / "settings.yaml"))) for run in (first, second))
+    ours, theirs = (flat(read_yaml(run.results / "settings.yaml")) for run in (first, second))
     for key in [key for key in {**ours, **theirs} if key.startswith(OF_THE_MACHINE)]:
         if ours.get(key) != theirs.get(key):
             yield key, sides(ours.get(key), theirs.get(key))
@@ -135,9 +136,8 @@ def row_of_rollouts(name: str, ours: dict[str, Any] | None, theirs: dict[str, An
     for column in ours:
         if ours[column] != theirs[column]:
             if column == "tokens":
-                return f"{what}: {first_token(ours[column], theirs[column])[0]}", first_token(
-                    ours[column], theirs[column]
-                )[1]
+                place, how = first_token(ours[column], theirs[column])
+                return f"{what}: {place}", how
             return f"{what}: {column}", sides(ours[column], theirs[column])
     return what, "unequal in no column"
 
@@ -172,7 +172,7 @@ def checkpoints(first: Run, second: Run) -> Iterator[Finding]:
 def weights(first: Run, second: Run, pattern: str) -> Iterator[Finding]:
     """Files of manifests, in the order of training."""
     for name in sorted(both(first, second, pattern), key=lambda name: (total_step(first, name), name)):
-        ours, theirs = (read_json(run.work / name).get("files", {}) for run in (first, second))
+        ours, theirs = (files_of(run.work / name) for run in (first, second))
         for file in sorted({*ours, *theirs}):
             if ours.get(file) != theirs.get(file):
                 yield f"{Path(name).parent}/{file}", sides(ours.get(file), theirs.get(file))
@@ -249,8 +249,14 @@ def both(first: Run, second: Run, pattern: str) -> list[str]:
 def total_step(run: Run, name: str) -> int:
     """Where in training a file of a checkpoint's folder belongs; 0 for one of a base model."""
     parts = Path(name).parts
-    manifest = run.work / parts[0] / parts[1] / "checkpoint.json"
-    return int(read_json(manifest)["total_step"]) if manifest.is_file() else 0
+    manifest = run.work / parts[0] / parts[1] / MANIFEST
+    return validate(Checkpoint, read_json(manifest), manifest).total_step if manifest.is_file() else 0
+
+
+def files_of(manifest: Path) -> dict[str, str]:
+    """File → SHA-256, of a checkpoint or a model."""
+    model = Checkpoint if manifest.name == MANIFEST else ModelManifest
+    return validate(model, read_json(manifest), manifest).files
 
 
 def pairs_of_rows(first: Path, second: Path, schema: Any) -> Iterator[tuple[Any, Any]]:
@@ -259,8 +265,7 @@ def pairs_of_rows(first: Path, second: Path, schema: Any) -> Iterator[tuple[Any,
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
+    return list(foreign.csv_rows(path))
 
 
 def sides(ours: Any, theirs: Any) -> str:

@@ -76,11 +76,9 @@ def explain(model: type[BaseModel], error: ValidationError, where: Path | str) -
         return UserError(f"unknown setting {key!r}", where, hint)
     if first["type"] == "missing":
         return UserError(f"missing setting {key!r}", where)
-    given = (
-        ""
-        if isinstance(first["input"], dict) or first["loc"][:1] == ("alerts",)
-        else f" (given: {repr(first['input'])[:80]})"
-    )
+    field = model.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+    untold = isinstance(first["input"], dict) or (field is not None and "SecretStr" in repr(field.annotation))
+    given = "" if untold else f" (given: {repr(first['input'])[:80]})"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "string_pattern_mismatch":
         key, message = key.removesuffix(".[key]"), ALLOWED.get(first["ctx"]["pattern"], message)

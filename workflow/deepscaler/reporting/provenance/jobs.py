@@ -71,10 +71,9 @@ def own_name(rule: str) -> str:
 def settings_of(parameters: list[str]) -> Iterator[str]:
     """The rule's parameters that are settings, out of Snakemake's record, which keeps each as Python writes a value."""
     for written in parameters:
-        with contextlib.suppress(ValueError, SyntaxError):
-            value = ast.literal_eval(written)
-            if isinstance(value, str) and "=" in value:
-                yield from value.split("; ")
+        if written[:1] in ("'", '"') and "=" in written:  # a text, so nothing within it is nested
+            with contextlib.suppress(ValueError, SyntaxError):
+                yield from str(ast.literal_eval(written)).split("; ")
 
 
 def first(values: list[str] | None) -> str:

@@ -55,7 +55,7 @@ def found(check: Any, run: Evidence) -> list[Finding]:
     """A check's findings; a file that can't be read is no go, and the other checks go on."""
     try:
         return list(check(run))
-    except (UserError, KeyError, TypeError, ValueError, OSError) as error:
+    except (UserError, KeyError, TypeError, ValueError, ArithmeticError, OSError) as error:
         what = str(error) if isinstance(error, UserError) else f"a record can't be read: {error!r}"
         return [Finding(check.__name__.replace("_", " "), run.scale_name, what, False)]
 

@@ -149,7 +149,7 @@ def wall_times(run: Evidence, whole: WholeRun) -> Iterator[Finding]:
 
 
 def disk(run: Evidence) -> Finding:
-    of, root = run.rehearsal.of, settings.project_root() / settings.site().work
+    of, root = run.rehearsal.of, settings.run_root() / settings.site().work
     wanted = disk_wanted(of)
     free = shutil.disk_usage(existing(root)).free + folder_bytes(root / of)
     go, advice = free >= wanted, "`work` in config/site.local.yaml: a larger disk"

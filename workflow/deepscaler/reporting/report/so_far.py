@@ -45,7 +45,7 @@ def report(*, scale: str, so_far: bool, output: Path | None) -> Path:
     if not so_far:
         whole = f"results/{scale}/report.html"
         raise UserError("the whole report is a rule's", "report", f"`snakemake {whole}`; of what there is: --so-far")
-    root = settings.project_root()
+    root = settings.run_root()
     results, work = root / "results" / scale, root / settings.site().work / scale
     settings.load_scale(scale)  # a scale that is none is refused before anything is made
     for attempt in range(1, TRIES + 1):

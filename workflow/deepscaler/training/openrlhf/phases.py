@@ -89,8 +89,7 @@ class Notes:
 
         rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
         found = Phase(phase, rank, socket.gethostname(), time.time(), round(seconds, 4), round(peak / GB, 4))
-        with contextlib.suppress(OSError):  # a full disk must not end a step that needs none
-            append_phase(self.folder, found)
+        append_phase(self.folder, found)
 
 
 class Memory:

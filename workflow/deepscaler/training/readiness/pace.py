@@ -51,7 +51,7 @@ def measured_node(scale_name: str, checks: list[Check]) -> Node:
         architecture,
         round(memory / 1e9, 1),
         round(min(speeds(device)), 3),
-        round(disk_speed(settings.project_root() / settings.site().work), 1),
+        round(disk_speed(settings.run_root() / settings.site().work), 1),
         checks,
     )
 

@@ -1,12 +1,17 @@
 """What a training job tells people: a stage's begin and end, steps that do not come, a disk that gets full."""
 
+import functools
 import shutil
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from statistics import median
+from typing import Any
 
 from deepscaler import dag
 from deepscaler.alerts import events
 from deepscaler.dag.chain import Segment
+from deepscaler.settings import site
 from deepscaler.text import duration
 from deepscaler.training.readiness.node import folder_bytes
 from deepscaler.training.run.run_folder import RunFolder
@@ -23,6 +28,18 @@ STATE_OF_WEIGHTS = 7
 """A state by its weights in 2 bytes, before there is one: with master weights and two moments in 4 bytes each."""
 
 
+def harmless(look: Callable[..., None]) -> Callable[..., None]:
+    """Looks where someone is to be told, and never ends the run: states come and go while their sizes are read."""
+
+    @functools.wraps(look)
+    def suppressed(*arguments: Any, **named: Any) -> None:
+        if site().alerts:
+            with suppress(OSError):
+                look(*arguments, **named)
+
+    return suppressed
+
+
 class SegmentAlerts:
     """Alerts of one attempt at a segment."""
 
@@ -33,11 +50,13 @@ class SegmentAlerts:
         self.step: int | None = None
         self.told = False
 
+    @harmless
     def begun(self) -> None:
         if self.segment.starts_stage:
             self.tell(f"begun-{self.segment.stage}-{self.digest()}", f"stage {self.segment.stage} has begun")
         self.check_disk()
 
+    @harmless
     def on_step(self, step: int, now: float) -> None:
         """A step has come, at `now` of the monotonic clock in seconds."""
         if self.step is not None:
@@ -45,6 +64,7 @@ class SegmentAlerts:
         self.step, self.last, self.told = step, now, False
         self.check_disk()
 
+    @harmless
     def look(self, now: float) -> None:
         """Is the next step late?"""
         if self.told or len(self.seconds) < FEWEST:

@@ -4,15 +4,17 @@
 
 `peak_gb` is the most that the phase held: of a GPU, the whole card's, with what vLLM has of it; where there is no GPU,
 of the process. In the run folder each process has a file of its own, since lines that several nodes append to one file
-of a file server get lost; beside a checkpoint they are one file. It is of its run alone, as times are.
+of a file server get lost; beside a checkpoint they are one file. It is of its run alone, as times are. A line that a
+kill or a full disk cut is passed over, and a phase that cannot be noted is not: neither may end a run.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from deepscaler.files import read_jsonl
+from deepscaler.files import lines_of
 
 MEASURED = "measured.jsonl"
 """Beside a checkpoint."""
@@ -39,14 +41,16 @@ class Phase:
 
 
 def append_phase(folder: Path, phase: Phase) -> None:
-    """Add a line to the process's own file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{phase.host}-{phase.rank}.jsonl").open("a", encoding="utf-8") as handle:
-        handle.write(json.dumps(asdict(phase)) + "\n")
+    """Add a line to the process's own file, where there is room for one."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{phase.host}-{phase.rank}.jsonl").open("a", encoding="utf-8") as handle:
+            handle.write("\n" + json.dumps(asdict(phase)) + "\n")  # a line of its own, whatever was cut before it
 
 
 def read_phases(path: Path) -> Iterator[Phase]:
     """The phases of a run folder's `measured/`, or of one file; nothing where there is none."""
     for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path] if path.exists() else []:
-        for row in read_jsonl(file):
-            yield Phase(**row)
+        for line in lines_of(file):
+            with contextlib.suppress(ValueError, TypeError):
+                yield Phase(**json.loads(line))
