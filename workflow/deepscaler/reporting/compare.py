@@ -255,8 +255,10 @@ def total_step(run: Run, name: str) -> int:
 
 def files_of(manifest: Path) -> dict[str, str]:
     """File → SHA-256, of a checkpoint or a model."""
-    model = Checkpoint if manifest.name == MANIFEST else ModelManifest
-    return validate(model, read_json(manifest), manifest).files
+    content = read_json(manifest)
+    if manifest.name == MANIFEST:
+        return validate(Checkpoint, content, manifest).files
+    return validate(ModelManifest, content, manifest).files
 
 
 def pairs_of_rows(first: Path, second: Path, schema: Any) -> Iterator[tuple[Any, Any]]:
