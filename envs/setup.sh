@@ -13,6 +13,7 @@ digest=$(cat "$here"/uv.lock.txt "$here"/"$kind"[-.]*txt | sha256sum | cut -c1-6
 stamp=$venv/installed mark=$venv/made-by-setup
 gigabytes=8
 [ "$kind" = gpu ] && gigabytes=25
+[ "$kind" = standards ] && gigabytes=1
 
 stop() { # stop REASON NEXT [LOG]: why it ends, where to read more, what to do
     printf 'setup: %s\nsetup: log: %s\nsetup: next: %s\n' "$1" "${3:-none; nothing was changed}" "$2" >&2

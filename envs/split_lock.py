@@ -27,7 +27,7 @@ APART = {
     "standards": {"setuptools": ("standards-bootstrap.txt", BACK_ENDS)},
 }
 
-EXACTLY = {"cpu": (), "gpu": ("torch", "torchaudio", "torchvision"), "controller": ()}
+EXACTLY = {"gpu": ("torch", "torchaudio", "torchvision")}
 """environment → packages of which builds for other devices exist under the same version."""
 
 
@@ -35,7 +35,7 @@ def main(kind: str, resolved: Path) -> None:
     blocks = re.split(r"\n(?=[a-z0-9])", resolved.read_text().strip())
     pinned = {block.split("==")[0]: block for block in blocks if "==" in block}
     parts: dict[tuple[str, str], list[str]] = {}
-    for package in EXACTLY[kind]:  # `==` would also take the CPU's build, where a folder of wheels holds it
+    for package in EXACTLY.get(kind, ()):  # `==` would also take the CPU's build, where a folder of wheels holds it
         pinned[package] = pinned[package].replace("==", "===", 1)
     for package, part in APART[kind].items():
         parts.setdefault(part, []).append(pinned.pop(package))

@@ -1,6 +1,7 @@
 """CITATION.cff and what is made of it; the bills of materials."""
 
 import json
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -30,20 +31,13 @@ def test_one_version_everywhere(root: Path) -> None:
     assert f"\n## {__version__}" in (root / "CHANGELOG.md").read_text()
 
 
-def test_a_bill_of_materials_of_each_environment(root: Path, validator: Validator, tmp_path: Path) -> None:
-    """cyclonedx validates what it writes, and every lock's packages are in it."""
+def test_a_bill_of_materials_of_each_environment(root: Path, validator: Validator) -> None:
+    """cyclonedx validates what it writes; every package of a lock is in it."""
+    made = subprocess.run(["make", "sbom"], cwd=root, capture_output=True, text=True, timeout=240, check=False)
+    assert made.returncode == 0, made.stderr
     for kind in ("cpu", "gpu", "controller"):
-        locks = [path for path in sorted((root / "envs").glob(f"{kind}[-.]*txt")) if "hash" in path.read_text()]
-        merged = tmp_path / f"{kind}.txt"
-        merged.write_text("".join(path.read_text() for path in locks))
-        bill = tmp_path / f"{kind}.json"
-        done = validator("cyclonedx-py", "requirements", merged, "--validate", "--output-reproducible", "-o", bill)
-        assert done.returncode == 0, done.stderr
-        listed = {component["name"].lower() for component in json.loads(bill.read_text())["components"]}
-        assert {"snakemake", "pyarrow"} <= listed
-        assert len(listed) == merged.read_text().count("==")
-
-
-def test_the_command_writes_them(root: Path) -> None:
-    made = subprocess.run(["make", "-n", "sbom"], cwd=root, capture_output=True, text=True, check=True).stdout
-    assert "cyclonedx-py" in made
+        components = json.loads((root / "sbom" / f"{kind}.cdx.json").read_text())["components"]
+        locked = re.findall(r"^([a-z0-9-]+)==", (root / f"envs/{kind}.lock.txt").read_text(), re.MULTILINE)
+        listed = {component["name"].lower().replace("_", "-").replace(".", "-") for component in components}
+        assert len(locked) > 60
+        assert set(locked) <= listed

@@ -47,7 +47,6 @@ def described(run: Path, tmp_path: Path) -> Path:
 def test_croissant_is_valid_and_loads(described: Path, validator: Validator, name: str) -> None:
     done = validator("mlcroissant", "validate", "--jsonld", described / name)
     assert done.returncode == 0, done.stderr
-    assert "Found the following" not in done.stderr or "error" not in done.stderr, done.stderr
     loaded = validator(
         "mlcroissant", "load", "--jsonld", described / name, "--record_set", "problems", "--num_records", "1"
     )
