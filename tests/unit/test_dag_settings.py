@@ -62,7 +62,10 @@ READ: dict[str, dict[str, str]] = {
         **dict.fromkeys(("models.*.sampling.*", "scale.evaluation.context", "scale.evaluation.max_new_tokens"), ASKED),
         **dict.fromkeys(("scale.evaluation.temperature", "scale.evaluation.top_p", "scale.seed"), ASKED),
     },
-    "score": {"benchmarks.*.size": "checked against the problems that are there"},
+    "score": {
+        "benchmarks.*.size": "checked against the problems that are there",
+        "scale.evaluation.curve_every": "whether people are told of it as a point of the curve",
+    },
     "draw_figure": CURVE,
     "tabulate": CURVE,
     "account_compute": {"scale.rehearsal": "a rehearsal has no ledger"},

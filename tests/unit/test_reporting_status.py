@@ -4,7 +4,6 @@ import io
 import json
 import math
 import os
-import pty
 import re
 import signal
 import sys
@@ -25,6 +24,7 @@ from deepscaler.reporting.compute.status import status
 from deepscaler.reporting.compute.status_screen import sparkline
 from deepscaler.settings import load
 from rich.console import Console
+from terminal import end, start
 from typer.testing import CliRunner
 
 
@@ -231,10 +231,8 @@ def test_a_watch_without_a_terminal_looks_once(work: Path) -> None:
 def test_a_watch_leaves_the_terminal_as_it_was(work: Path) -> None:
     """On the other screen, until Ctrl-C: nothing stays, and the cursor is back."""
     python = "import time, sys; from deepscaler.cli import main; sys.argv = ['deepscaler', *sys.argv[1:]]; main()"
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(sys.executable, [sys.executable, "-c", python, "status", "--scale", "mini", "--watch"],
-                  {**os.environ, "TERM": "xterm"})  # fmt: skip
+    command = [sys.executable, "-c", python, "status", "--scale", "mini", "--watch"]
+    pid, terminal = start(command, {**os.environ, "TERM": "xterm"})
     seen = b""
     try:
         while b"not begun" not in seen:
@@ -244,9 +242,8 @@ def test_a_watch_leaves_the_terminal_as_it_was(work: Path) -> None:
             while more := os.read(terminal, 65536):
                 seen += more
     finally:
-        _, ended = os.waitpid(pid, 0)
-        os.close(terminal)
-    assert os.waitstatus_to_exitcode(ended) == 0
+        ended = end(pid, terminal)
+    assert ended == 0
     assert seen.index(b"\x1b[?1049h") < seen.index(b"not begun") < seen.index(b"\x1b[?1049l")
     assert b"\x1b[?25h" in seen[seen.index(b"not begun") :]
     assert b"Traceback" not in seen

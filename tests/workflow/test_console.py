@@ -1,16 +1,15 @@
 """Snakemake with our logger plugin: on a terminal, in a pipe, with failures, and when it is interrupted."""
 
 import os
-import pty
 import re
 import select
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import terminal
 import yaml
 
 SNAKEFILE = """
@@ -69,30 +68,24 @@ def piped(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def on_terminal(folder: Path, *arguments: str, interrupt_at: str | None = None, **given: str) -> tuple[int, str]:
     """Exit code and all that a terminal of 80 columns gets; Ctrl-C is typed when `interrupt_at` has appeared."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(folder)
-        os.execve(command()[0], command(*arguments), environment(COLUMNS="80", LINES="24", **given))
-    shown, end = b"", time.monotonic() + 90
+    pid, screen = terminal.start(command(*arguments), environment(COLUMNS="80", LINES="24", **given), folder)
+    shown, last = b"", time.monotonic() + 90
     try:
-        while time.monotonic() < end:
-            if select.select([terminal], [], [], 1)[0]:
+        while time.monotonic() < last:
+            if select.select([screen], [], [], 1)[0]:
                 try:
-                    piece = os.read(terminal, 65536)
+                    piece = os.read(screen, 65536)
                 except OSError:
                     break
                 if not piece:
                     break
                 shown += piece
             if interrupt_at and interrupt_at.encode() in shown:
-                os.write(terminal, b"\x03")
+                os.write(screen, b"\x03")
                 interrupt_at = None
-        else:
-            os.kill(pid, signal.SIGKILL)
     finally:
-        _, status = os.waitpid(pid, 0)
-        os.close(terminal)
-    return os.waitstatus_to_exitcode(status), shown.decode()
+        code = terminal.end(pid, screen)
+    return code, shown.decode()
 
 
 def log_of(folder: Path) -> str:
