@@ -100,7 +100,8 @@ class Copy:
         for path in paths:
             time = path.stat().st_mtime_ns
             text = path.read_text()
-            rows = [json.loads(text)] if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]
+            lines = [text] if path.suffix == ".json" else text.splitlines()
+            rows = [json.loads(line) for line in lines if line]
             kept = [row for row in rows if change(row) is not False]
             path.write_text("".join(json.dumps(row) + "\n" for row in kept))
             os.utime(path, ns=(time, time))
