@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,16 @@ ANSWERS = [
 ]
 
 
+def is_quick(call: Callable[[], object]) -> bool:
+    """Whether one of three tries takes less than LIMIT: a busy computer's caches cost a try several times its seconds."""
+    return any(seconds_of(call, 10 * LIMIT) < LIMIT for _ in range(3))
+
+
 @pytest.mark.parametrize("piece", BOXES)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_box_is_found_in_one_pass(piece: str, mode: Mode) -> None:
     text = "<think></think>" + piece * (110_000 // len(piece))
-    assert seconds_of(lambda: answer_of(text, mode, "required"), 10 * LIMIT) < LIMIT
+    assert is_quick(lambda: answer_of(text, mode, "required"))
 
 
 @pytest.mark.parametrize("piece", ANSWERS)
@@ -49,7 +55,7 @@ def test_a_box_is_found_in_one_pass(piece: str, mode: Mode) -> None:
 def test_an_answer_is_read_in_one_pass(piece: str, mode: Mode) -> None:
     text = (piece * 4000)[:3999]
     for answer in (text, "1" + text, "[" + text, "x" + text + "x"):
-        assert seconds_of(lambda answer=answer: grade_pair(r"\frac{1}{2}", answer, mode), 10 * LIMIT) < LIMIT
+        assert is_quick(lambda answer=answer: grade_pair(r"\frac{1}{2}", answer, mode))
 
 
 @pytest.mark.parametrize(
@@ -108,8 +114,8 @@ def test_training_goes_on_after_such_a_response(root: Path) -> None:
     queries = ["p" + "</think>" + "\\boxed{" * 16_000, "p" + "[" * 100_000, "p</think>\\boxed{7}</s>"]
     found = reward.reward_func(queries, ["p"] * 3, ["[" * 100_000, "7", "7"])
     assert found["rewards"].tolist() == [0.0, 0.0, 1.0]
-    assert seconds_of(lambda: reward.response_of("p" + " " * 4000 + "x", "p"), 5) < LIMIT
-    assert seconds_of(lambda: reward.response_of("p" + "</s> " * 800 + "x", "p"), 5) < LIMIT
+    assert is_quick(lambda: reward.response_of("p" + " " * 4000 + "x", "p"))
+    assert is_quick(lambda: reward.response_of("p" + "</s> " * 800 + "x", "p"))
 
 
 def test_a_line_of_any_length_or_depth_is_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
