@@ -39,7 +39,7 @@ ANSWERS = [
 
 
 def is_quick(call: Callable[[], object]) -> bool:
-    """Whether one of three tries takes less than LIMIT: a busy computer's caches cost a try several times its seconds."""
+    """Whether one of three tries takes less than LIMIT: on a busy computer a try takes several times as long."""
     return any(seconds_of(call, 10 * LIMIT) < LIMIT for _ in range(3))
 
 
