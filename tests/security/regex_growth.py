@@ -193,7 +193,7 @@ def grown(pattern: re.Pattern[str], method: str, beginning: str, piece: str, end
         seconds = measured(pattern, method, text)
         if seconds > UNSUSPICIOUS * length and seconds > 5e-5:
             seconds = min(seconds, measured(pattern, method, text))  # the first may have been unlucky
-        if seconds > LIMIT:
+        if seconds > LIMIT and min(measured(pattern, method, text) for _ in range(2)) > LIMIT:
             return seconds
         if length >= 16 * FIRST and (seconds < UNSUSPICIOUS * length or seconds < 5e-5):
             return None

@@ -17,6 +17,7 @@ from deepscaler.redaction import redacted
 from deepscaler.settings.load import site
 from deepscaler.settings.yaml_files import run_root
 
+UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 LONGEST = 2000
 """Characters of a text: chats refuse longer ones."""
 
@@ -35,7 +36,7 @@ def folder_of(scale_name: str) -> Path:
 def put(folder: Path, event: Event) -> bool:
     """Write an event, whole or not at all; False where one of its name is there already."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target = folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', event.name)[:150]}.json"
+    target = folder / f"{UNSAFE_IN_NAMES.sub('-', event.name)[:150]}.json"
     if target.exists():
         return False
     descriptor, aside = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)

@@ -10,6 +10,7 @@ from deepscaler.alerts import events
 if TYPE_CHECKING:
     from deepscaler.controller.console.failure import Failure
 
+SCALE_OF_LOG = re.compile(r"(?:^|/)logs/([^/]+)/")
 LOOK = 30.0
 """Seconds between looks at the outboxes."""
 scales: list[str] = []
@@ -39,7 +40,7 @@ def job_failed(failure: "Failure") -> None:
     """A job has failed, as the console shows it; each try is told."""
     global failures
     failures += 1
-    found = [match[1] for log in failure.logs if (match := re.search(r"(?:^|/)logs/([^/]+)/", log))]
+    found = [match[1] for log in failure.logs if (match := SCALE_OF_LOG.search(log))]
     text = "\n".join(f"{name}: {line}" for name, line in failure.parts())
     for scale in found[:1] or scales[:1]:
         name = f"failed-{failure.name}-{run}-{failures}"

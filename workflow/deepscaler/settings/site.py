@@ -13,7 +13,9 @@ FEATURES = r"^[A-Za-z0-9_.(\[][A-Za-z0-9_.,:&|*()\[\]@=+-]*$"
 """sbatch's --constraint may join features by & and |, count them by * and group them."""
 OPTIONS = r"^--[a-z][a-z-]*(=[A-Za-z0-9_.,:@%/+-]+)?( --[a-z][a-z-]*(=[A-Za-z0-9_.,:@%/+-]+)?)*$"
 """The SLURM plugin writes further options into a shell's line as they are."""
-DIGEST = r"@sha256:[0-9a-f]{64}$"
+DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+ADDRESS = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*$|file:/.|(?!file:)[a-z0-9+.-]+://.")
+"""Of an alert: one of `apprise`, or where one stands."""
 Word = Annotated[str, StringConstraints(pattern=SLURM_PATTERN)]
 
 
@@ -93,9 +95,7 @@ class Site(Strict):
     @classmethod
     def are_addresses(cls, value: list[SecretStr]) -> list[SecretStr]:
         for number, address in enumerate(value, 1):
-            if not re.match(
-                r"env:[A-Za-z_][A-Za-z0-9_]*$|file:/.|(?!file:)[a-z0-9+.-]+://.", address.get_secret_value()
-            ):
+            if not ADDRESS.match(address.get_secret_value()):
                 raise ValueError(f"address {number} is not of the form scheme://…, env:NAME or file:/path")
         return value
 
@@ -106,7 +106,7 @@ class Site(Strict):
     @field_validator("image")
     @classmethod
     def is_pinned(cls, value: str | None) -> str | None:
-        if value is not None and "://" in value and not re.search(DIGEST, value):
+        if value is not None and "://" in value and not DIGEST.search(value):
             raise ValueError("`image` from a registry is named by its digest, NAME@sha256:…, which no one can change")
         return value
 
