@@ -229,6 +229,7 @@ def not_resumed(rehearsed: Checkout) -> str:
     """The same once more, without the retry that starts a killed job again; data, base and preflight stay."""
     for name in ("runs", "checkpoints", "samples", "grades"):
         shutil.move(work(rehearsed) / name, rehearsed.folder / "before" / name)
+    shutil.move(results(rehearsed), rehearsed.folder / "before/results")
     ended = rehearsed.snakemake(SCALE, "--jobs", "2", "--retries", "0", seconds=LIMIT)
     assert ended.returncode == 1, ended.stdout
     return ended.stdout
