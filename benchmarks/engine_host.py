@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy
@@ -115,7 +114,8 @@ async def measure(config: Any, requests: int, steps: int, compared: bool, whole:
         with clock.part("schedule"):
             plan = scheduler.schedule()
         tokens = generator.integers(1_000, 150_000, (requests, 2))
-        chosen = LogprobsLists(tokens, generator.random((requests, 2), numpy.float32), numpy.ones(requests, numpy.int64))
+        shares = generator.random((requests, 2), numpy.float32)
+        chosen = LogprobsLists(tokens, shares, numpy.ones(requests, numpy.int64))
         done = [request for request in scheduler.running if request.num_computed_tokens >= request.num_prompt_tokens]
         ready = {request.request_id for request in done}
         sampled = [[int(tokens[positions[name], 0])] if name in ready else [] for name in names]
@@ -146,9 +146,7 @@ def main() -> None:
     torch.set_num_threads(1)
     config = configured(options.model, options.requests)
     ways = [(whole, compared) for whole in (True, False) for compared in (False, True)]
-    found = [
-        asyncio.run(measure(config, options.requests, options.steps, compared, whole)) for whole, compared in ways
-    ]
+    found = [asyncio.run(measure(config, options.requests, options.steps, compared, whole)) for whole, compared in ways]
     print("| µs a token | whole | whole, compared | each token | each token, compared |\n|---|---|---|---|---|")
     for title, parts in (("engine", CORE), ("actor", ACTOR)):
         for part in parts:
