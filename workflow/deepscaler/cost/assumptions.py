@@ -44,7 +44,9 @@ class Stack:
     """Factor for what no other term covers: stragglers, data loading, imbalance."""
     save_seconds: float
     start_seconds: float
-    """Of a job, from its start to the first rollout."""
+    """Of a job, from its start to the first rollout, on one node."""
+    meeting_seconds: float
+    """The same again where there are several nodes."""
     max_sequences: int
     """Sequences that an engine decodes at once."""
     sleeps: bool = False
@@ -97,7 +99,20 @@ ASSUMPTIONS = [
         "five published step times of 1.5B runs: measured/model 1.05 with it, scatter ×/÷ 1.25",
     ),
     Assumption("save_seconds", 30, "s/save", "assumed", "24.9 GB of state and weights at about 1 GB/s"),
-    Assumption("start_seconds", 300, "s/job", "assumed", "imports, Ray, engine start and CUDA graphs, loading a state"),
+    Assumption(
+        "start_seconds", 180, "s/job", "measured",
+        "a launch of the miniature until its first step is done, 118 s on two busy cores (benchmarks/launch.py), and "
+        "what vLLM adds on a GPU, 34–39 s for 3B and 8B with compiling and CUDA graphs (vLLM #20264, #11005); weights "
+        "and states: assumed",
+    ),
+    Assumption(
+        "meeting_seconds", 120, "s/job on several nodes", "assumed",
+        "all nodes of SLURM's job and of Ray, NCCL, and every node's reading at once",
+    ),
+    Assumption(
+        "sampling_start_seconds", 120, "s/job", "assumed",
+        "imports, 18 processor seconds here, vLLM as above, weights",
+    ),
     Assumption(
         "max_sequences", 128, "sequences/engine", "code",
         "OpenRLHF passes none, and vLLM's default for its kind of engine is 128",
@@ -130,6 +145,7 @@ OPENRLHF = Stack(
     slack=KNOWN["slack"],
     save_seconds=KNOWN["save_seconds"],
     start_seconds=KNOWN["start_seconds"],
+    meeting_seconds=KNOWN["meeting_seconds"],
     max_sequences=int(KNOWN["max_sequences"]),
     sleeps=True,
     spread=True,  # training/openrlhf/spread.py
@@ -151,6 +167,7 @@ VERL_2025 = Stack(
     slack=1.0,
     save_seconds=10,  # weights only
     start_seconds=300,
+    meeting_seconds=0.0,
     max_sequences=1024,
     evaluates=True,
 )

@@ -117,6 +117,7 @@ def refit_stages(
             slack=choose([*(stack.slack for stack in stacks)]) * doubt,
             save_seconds=prior.save_seconds if save is None else save,
             start_seconds=prior.start_seconds if start is None else start,
+            meeting_seconds=prior.meeting_seconds if start is None else 0.0,
         )
 
     best, worst = 1 - REMAINING_DOUBT, 1 + REMAINING_DOUBT

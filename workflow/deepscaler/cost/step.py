@@ -21,6 +21,7 @@ class Work:
     gpus: int
     jobs: int
     save_steps: int
+    nodes: int = 1
     reference: bool = True
     """Whether log-probabilities of a reference model are taken too."""
     filtered: bool = False
@@ -194,7 +195,12 @@ def asynchronous_step(work: Work, shape: Shape, card: Card, stack: Stack) -> Ste
 
 def stage_hours(work: Work, step: Step, stack: Stack) -> float:
     """Wall hours of a stage: its steps and the starts of its jobs; queues not counted."""
-    return (work.steps * step.total + work.jobs * stack.start_seconds) / 3600
+    return (work.steps * step.total + work.jobs * start_seconds(work, stack)) / 3600
+
+
+def start_seconds(work: Work, stack: Stack) -> float:
+    """Of one job."""
+    return stack.start_seconds + (stack.meeting_seconds if work.nodes > 1 else 0.0)
 
 
 def with_lengths(work: Work, lengths: Lengths) -> Work:

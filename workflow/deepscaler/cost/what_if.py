@@ -9,6 +9,9 @@ from deepscaler.cost.lengths import expected_lengths
 from deepscaler.cost.workload import Case, Stacks
 from deepscaler.errors import UserError, refuse_unknown
 
+NODE = 8
+"""GPUs that a what-if puts into one node."""
+
 
 def on_card(case: Case, value: str, stage: str | None) -> Case:
     """card=h200: another GPU for everything."""
@@ -21,7 +24,11 @@ def on_gpus(case: Case, value: str, stage: str | None) -> Case:
     number = positive("gpus", value)
     later = {work.name for work in case.stages[1:]}
     names = {case.stage(stage).name} if stage else later
-    changed = {work.name: replace(work, gpus=number, rollout_gpus=None) for work in case.stages if work.name in names}
+    changed = {
+        work.name: replace(work, gpus=number, nodes=-(-number // NODE), rollout_gpus=None)
+        for work in case.stages
+        if work.name in names
+    }
     return replace(case, stages=tuple(changed.get(work.name, work) for work in case.stages))
 
 

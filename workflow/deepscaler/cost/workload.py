@@ -105,6 +105,7 @@ def stages_of(scale_name: str) -> tuple[Work, ...]:
                 gpus=layout.nodes * layout.gpus_per_node,
                 jobs=len(own) + own.count(killed or ""),
                 save_steps=layout.save_steps,
+                nodes=layout.nodes,
                 reference=recipe.kl_of(stage) > 0,
                 filtered=recipe.filtering.enabled,
                 adapters=adapters,

@@ -8,7 +8,7 @@ from deepscaler.cost.estimate import stage_memory
 from deepscaler.cost.hardware import card
 from deepscaler.cost.processor import estimate_processor
 from deepscaler.cost.refit import measured_stage
-from deepscaler.cost.step import step_time
+from deepscaler.cost.step import start_seconds, step_time
 from deepscaler.cost.workload import case_of, training_shape
 from deepscaler.training.watch.metrics import Row
 
@@ -44,5 +44,5 @@ def planned(scale_name: str, stage: str, rows: list[Row]) -> Planned:
         training=step.log_probabilities + step.update + step.trainer,
         memory_gb=memory / 1e9,
         save=case.stacks.expected.save_seconds,
-        start=case.stacks.expected.start_seconds,
+        start=start_seconds(work, case.stacks.expected),
     )
