@@ -35,6 +35,8 @@ class Work:
     """Tokens."""
     compared: float = 1.0
     """Share of the samples whose tokens come with the sampler's log-probabilities, for `vllm_kl`."""
+    max_sequences: int | None = None
+    """Answers that an engine draws at once; None: the stack's own."""
     small_cache: bool = False
     """Whether the sampler's keys and values have 8 bits."""
     asynchronous: bool = False
@@ -115,7 +117,12 @@ def offload_seconds(work: Work, gpus: int, shape: Shape) -> float:
 def sampling_stack(work: Work, stack: Stack) -> Stack:
     """The stack as it samples for a stage."""
     token = stack.sequence_seconds + work.compared * stack.comparison_seconds
-    return replace(stack, sequence_seconds=token, cache_scale=0.5 if work.small_cache else stack.cache_scale)
+    return replace(
+        stack,
+        sequence_seconds=token,
+        max_sequences=work.max_sequences or stack.max_sequences,
+        cache_scale=0.5 if work.small_cache else stack.cache_scale,
+    )
 
 
 def step_time(work: Work, shape: Shape, card: Card, stack: Stack) -> Step:

@@ -39,6 +39,13 @@ def with_samples(case: Case, value: str, stage: str | None) -> Case:
     return replace(case, stages=tuple(replace(w, samples=number) if w.name in names else w for w in case.stages))
 
 
+def with_sequences(case: Case, value: str, stage: str | None) -> Case:
+    """sequences=256: answers that an engine draws at once, in all stages or in one."""
+    number = positive("sequences", value)
+    names = {case.stage(stage).name} if stage else {work.name for work in case.stages}
+    return replace(case, stages=tuple(replace(w, max_sequences=number) if w.name in names else w for w in case.stages))
+
+
 def with_steps(case: Case, value: str, stage: str | None) -> Case:
     """steps.24k=200: another number of steps in a stage."""
     if stage is None:
@@ -93,6 +100,7 @@ VALUES: dict[str, Callable[[Case, str, str | None], Case]] = {
     "card": on_card,
     "gpus": on_gpus,
     "samples": with_samples,
+    "sequences": with_sequences,
     "steps": with_steps,
     "context": with_context,
     "host": with_host,
@@ -106,6 +114,9 @@ FLAGS: dict[str, Callable[[Case], Case]] = {
 STANDARD: tuple[tuple[str, ...], ...] = (
     ("gpus=16",),
     ("gpus=8",),
+    ("gpus=8", "sequences=256"),
+    ("gpus=8", "gpus.8k=4", "sequences=256"),
+    ("gpus=8", "gpus.8k=4", "sequences=256", "fp8-cache"),
     ("samples=8",),
     ("samples=8", "gpus=8"),
     ("async",),

@@ -22,7 +22,8 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
 8. **Weights.** The group over which vLLM gets them starts from a pickle in a store without a password. NCCL's id comes
    through Ray instead (weight_group.py), in the engine's own process too (engine_process.py).
 9. **Frequencies.** At ZeRO 3 those of the rotary embedding would be rounded to bf16 (`rotary`).
-10. **Cache.** vLLM's keys and values are of the type that the recipe names; upstream has no flag for it.
+10. **Cache.** vLLM's keys and values are of the type that the recipe names, and it draws as many answers at once as
+   the layout says; upstream has no flags for them.
 
 Seeds and order of the rollouts, and their keeping, are in `rollouts`, their way to the engines in `spread`, the returns
 of a micro-batch in `returns`, the form in which the engines answer in `whole_answers`; what asynchronous training needs
@@ -235,6 +236,8 @@ def extend_engines(module: Any, bounds: Bounds) -> None:
             self.worker_extension_cls = OWN_EXTENSION
             self.trust_remote_code = False
             self.kv_cache_dtype = bounds.cache
+            if bounds.max_sequences:
+                self.max_num_seqs = bounds.max_sequences
         post_init(self)
 
     module.EngineArgs.__post_init__ = with_hooks
