@@ -87,8 +87,9 @@ ASSUMPTIONS = [
         "OpenRLHF's own functions with this package's patches (benchmarks/host.py: 1.3, 3.3 and 4.1 s a step)",
     ),
     Assumption(
-        "sync_seconds", 5, "s/step", "assumed",
-        "339 tensors, one at a time: 3–8, by what others measured for 0.5B and 14B (TRL #5249, SkyRL #161)",
+        "sync_seconds", 1.5, "s/step", "assumed",
+        "339 tensors in about eight buckets (training/openrlhf/weight_buckets.py): between what others measured of "
+        "buckets for 0.5B, 0.15 s, and 14B, 1.6 s (TRL #5249, SkyRL #161); one at a time it would be 3–8",
     ),
     Assumption(
         "rest_seconds", 5, "s/step", "assumed",

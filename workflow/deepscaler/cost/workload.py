@@ -112,6 +112,7 @@ def stages_of(scale_name: str) -> tuple[Work, ...]:
                 offload=layout.offload_optimizer,
                 updates=recipe.updates_per_step,
                 micro_batch=layout.max_tokens_per_gpu,
+                compared=1 / recipe.rollout.log_probs_every,
                 max_sequences=layout.max_sequences,
                 small_cache=recipe.rollout.cache == "fp8",
                 asynchronous=apart,

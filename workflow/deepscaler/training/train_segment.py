@@ -169,6 +169,7 @@ def segment_environment(scale_name: str, segment: Segment, folder: RunFolder) ->
         asynchronous=recipe.rollout.asynchronous.enabled,
         cache=recipe.rollout.cache,
         max_sequences=dag.layout(scale_name, segment.stage).max_sequences,
+        log_probs_every=recipe.rollout.log_probs_every,
     )
     think = dag.prompting_entry(scale_name, load_scale(scale_name).base or "").prompting.think
     return {

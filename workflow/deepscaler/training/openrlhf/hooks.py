@@ -26,9 +26,11 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
    the layout says; upstream has no flags for them.
 
 Seeds and order of the rollouts, and their keeping, are in `rollouts`, their way to the engines in `spread`, the returns
-of a micro-batch in `returns`, the form in which the engines answer in `whole_answers`; what asynchronous training needs
-besides is in `asynchronous`, what LoRA's weights need to leave the trainer in `lora`. That an engine holds the
-trainer's weights is seen by `weight_checksums`. What each phase takes in seconds and memory is noted by `phases`.
+of a micro-batch in `returns`, the form in which the engines answer in `whole_answers`, which of them come with
+log-probabilities in `measured_share`; what asynchronous training needs
+besides is in `asynchronous`. New weights go to the engines by `weight_buckets`, what LoRA's need to leave the trainer
+is in `lora`, and that an engine holds the trainer's is seen by `weight_checksums`. What each phase takes in seconds and
+memory is noted by `phases`.
 """
 
 from pathlib import Path
@@ -37,10 +39,12 @@ from typing import Any
 from deepscaler.training.openrlhf import (
     asynchronous,
     lora,
+    measured_share,
     phases,
     returns,
     rollouts,
     rotary,
+    weight_buckets,
     weight_checksums,
     whole_answers,
 )
@@ -83,6 +87,8 @@ def install() -> None:
     when_imported(STRATEGY, accumulate_until_step)
     when_imported(MODEL, rotary.keep_frequencies)
     when_imported(ACTOR, log_means_of_updates)
+    when_imported(ACTOR, lambda module: measured_share.train_on_share(module, bounds))
+    when_imported(ACTOR, weight_buckets.send_buckets)
     when_imported(ACTOR, lora.send_whole_weights)
     when_imported(ACTOR, lambda module: lora.seed_dropout(module, bounds))
     when_imported(STRATEGY, lora.save_whole_weights)
