@@ -93,7 +93,8 @@ ASSUMPTIONS = [
     ),
     Assumption(
         "rest_seconds", 5, "s/step", "assumed",
-        "memory unmapped and mapped, transfers through Ray, the last answers' grading: 2–15",
+        "memory unmapped and mapped, samples through Ray (1 s to unpickle them, measured), the last answers' grading: "
+        "2–15",
     ),
     Assumption(
         "slack", 1.15, "factor", "fitted",
@@ -151,10 +152,11 @@ OPENRLHF = Stack(
     sleeps=True,
     spread=True,  # training/openrlhf/spread.py
 )
-OPENRLHF_LOW = replace(OPENRLHF, host_seconds=3.5e-3, slack=1.0, fixed_seconds=5)
-"""All goes well: vLLM's fast decode path, no stragglers."""
-OPENRLHF_HIGH = replace(OPENRLHF, host_seconds=12e-3, fixed_seconds=25)
-"""Graphs fail or the host is starved: about what eager mode costs; nothing around a step is as fast as expected."""
+OPENRLHF_LOW = replace(OPENRLHF, host_seconds=3.5e-3, slack=1.0, fixed_seconds=3)
+"""All goes well: vLLM's fast decode path, no stragglers, sync and rest at their least."""
+OPENRLHF_HIGH = replace(OPENRLHF, host_seconds=12e-3, fixed_seconds=23)
+"""Graphs fail or the host is starved: about what eager mode costs; sync takes as long as of one tensor at a time, the
+rest is at its most."""
 VERL_2025 = Stack(
     title="verl of February 2025, eager",
     host_seconds=13.0e-3,  # fitted to the 394 s of an early 8K step on 8 A100s (rllm issue 29)
