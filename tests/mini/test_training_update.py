@@ -98,6 +98,17 @@ def test_a_recipe_that_corrects_nothing_still_sees_the_sampler(updates: Updates)
     assert corrected["change"] != off["change"]
 
 
+@pytest.mark.parametrize(("zero", "tokens"), [(2, ONE), (2, SEVERAL), (3, SEVERAL)])
+def test_log_probabilities_of_a_share_make_the_same_update(updates: Updates, zero: int, tokens: int) -> None:
+    """To the bit, and what is logged is the mean over that share."""
+    off, watched, shared = (updates[zero, tokens, how, True] for how in ("off", "watched", "shared"))
+    assert shared["digest"] == watched["digest"] == off["digest"]
+    assert shared["status"]["actor_grad_norm"] == off["status"]["actor_grad_norm"]
+    assert shared["status"]["vllm_kl"] == pytest.approx(shared["measured"], rel=1e-4)
+    assert watched["status"]["vllm_kl"] != pytest.approx(shared["measured"], rel=1e-4)
+    assert not any("share" in key for key in shared["status"])
+
+
 def test_zero_stages_agree(updates: Updates) -> None:
     assert same(updates[2, ONE, "hooked", True], updates[3, ONE, "hooked", True]) > 0.99
 

@@ -5,10 +5,12 @@
 The same experiences make one update each time: in one micro-batch or in several, packed or padded, at ZeRO 2 and 3, and
 with upstream as it is ("plain") or with the hooks that a segment's workers have ("hooked"), also with the optimizer in
 the node's memory ("offloaded"). Where sampler and trainer
-disagree: with no correction at all ("off"), with the flags of a recipe that corrects nothing ("watched"), and with a
-real one ("corrected"). Written are the gradient norm, what is logged, and the change of the fp32 weights.
+disagree: with no correction at all ("off"), with the flags of a recipe that corrects nothing ("watched"), the same with
+log-probabilities of every third sample alone ("shared"), and with a real one ("corrected"). Written are the gradient
+norm, what is logged, the divergence of those samples, and the change of the fp32 weights with a digest of them all.
 """
 
+import hashlib
 import json
 import os
 import socket
@@ -31,8 +33,10 @@ CORRECTIONS = {
     "off": ["--algo.advantage.is_correction_level", "off"],
     "corrected": ["--algo.advantage.is_correction_mode", "clip", "--algo.advantage.is_correction_threshold", "0", "2"],
 }
-DISAGREEING = ("off", "watched", "corrected")
+DISAGREEING = ("off", "watched", "shared", "corrected")
+EVERY = 3
 CASES += [(2, 100_000, how, True) for how in DISAGREEING]
+CASES += [(zero, 250, how, True) for zero in (2, 3) for how in ("off", "watched", "shared")]
 CASES += [(zero, tokens, "offloaded", True) for zero in (2, 3) for tokens in (100_000, 250)]
 
 
@@ -52,16 +56,21 @@ def main() -> None:
 
 def update(model: str, zero: int, tokens: int, how: str, packed: bool) -> dict[str, Any]:
     import torch
-    from deepscaler.training.openrlhf import hooks
+    from deepscaler.training.openrlhf import hooks, measured_share
+    from deepscaler.training.openrlhf.bounds import Bounds
     from openrlhf.models import Actor
     from openrlhf.trainer.ray import ppo_actor
     from openrlhf.utils import get_strategy
     from openrlhf.utils.deepspeed import deepspeed
 
-    upstream = deepspeed.get_train_ds_config, ppo_actor.ActorPPOTrainer.ppo_train
+    own = ppo_actor.ActorPPOTrainer
+    upstream = deepspeed.get_train_ds_config, own.ppo_train, own.training_step
     if how != "plain":
         hooks.accumulate_until_step(deepspeed)
         hooks.log_means_of_updates(ppo_actor)
+    if how == "shared":
+        bounds = Bounds("8k", "8k-1", 0, 1, 0, 1, False, "", None, log_probs_every=EVERY)
+        measured_share.train_on_share(ppo_actor, bounds)
     args = arguments(model, zero, tokens, how)
     strategy = get_strategy(args)
     strategy.setup_distributed()
@@ -81,12 +90,20 @@ def update(model: str, zero: int, tokens: int, how: str, packed: bool) -> dict[s
         strategy, actor, None, optim, scheduler, micro_train_batch_size=1, dataloader_pin_memory=False
     )
     before = weights(actor)
-    for experience in experiences(actor, 0.2 if how in DISAGREEING else 0.0):
+    apart = []
+    for place, experience in enumerate(experiences(actor, 0.2 if how in DISAGREEING else 0.0)):
+        if measured_share.is_measured(place, EVERY):
+            mask = experience.action_mask.bool()
+            apart.append((experience.rollout_log_probs - experience.action_log_probs)[mask])
+        elif how == "shared":
+            experience.rollout_log_probs = None
+            measured_share.fill([experience])
         trainer.replay_buffer.append(experience)
     status = trainer.ppo_train(0.001)
     after = weights(actor)
     change = torch.cat([(after[name] - before[name]).flatten() for name in sorted(before)])
-    deepspeed.get_train_ds_config, ppo_actor.ActorPPOTrainer.ppo_train = upstream
+    bits = torch.cat([after[name].flatten() for name in sorted(after)])
+    deepspeed.get_train_ds_config, own.ppo_train, own.training_step = upstream
     result = {
         "zero": zero,
         "tokens": tokens,
@@ -94,7 +111,9 @@ def update(model: str, zero: int, tokens: int, how: str, packed: bool) -> dict[s
         "packed": packed,
         "micro_batches": len(trainer.replay_buffer),
         "status": {key: float(status[key]) for key in LOGGED if key in status},
+        "measured": float(torch.cat(apart).mean()),
         "change": change[::97].tolist(),
+        "digest": hashlib.sha256(bits.numpy().tobytes()).hexdigest(),
     }
     print({key: value for key, value in result.items() if key != "change"}, flush=True)
     return result
@@ -112,10 +131,10 @@ def arguments(model: str, zero: int, tokens: int, how: str) -> Any:
     )
     changes = ["--ds.zero_stage", zero, "--train.max_tokens_per_gpu", tokens]
     changes += ["--train.batch_size", SEQUENCES, "--rollout.batch_size", SEQUENCES // 8]
-    if how == "watched":
+    if how in ("watched", "shared"):
         recipe = load_recipe("mini")
         advantage = recipe.advantage.model_copy(update={"importance_correction": "none"})
-        watched = objective_flags(recipe.model_copy(update={"advantage": advantage}))
+        watched = objective_flags(recipe.model_copy(update={"advantage": advantage}), recipe.stage("8k"))
         changes += [word for flag in watched for word in flag.words()]
     changes += CORRECTIONS.get(how, [])
     changes += ["--ds.adam_offload"] if how == "offloaded" else []

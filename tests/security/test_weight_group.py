@@ -9,6 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +241,21 @@ def test_the_engines_import_the_extension_with_its_hooks() -> None:
     ours, others = EngineArgs(hooks.EXTENSION), EngineArgs("another.Extension")
     assert (ours.seen, ours.trust_remote_code) == (hooks.OWN_EXTENSION, False)
     assert (others.seen, others.trust_remote_code) == ("another.Extension", True)
+    assert not hasattr(ours, "max_num_seqs")
+
+
+def test_the_engines_draw_as_many_answers_at_once_as_the_layout_says() -> None:
+    from types import SimpleNamespace
+
+    from deepscaler.training.openrlhf import hooks
+
+    class EngineArgs:
+        worker_extension_cls, max_num_seqs = hooks.EXTENSION, None
+
+        def __post_init__(self) -> None:
+            self.seen = self.max_num_seqs
+
+    hooks.extend_engines(SimpleNamespace(EngineArgs=EngineArgs), replace(BOUNDS, max_sequences=256))
+    engine = EngineArgs()
+    engine.__post_init__()
+    assert engine.seen == 256

@@ -101,6 +101,14 @@ def test_a_scale_that_asks_otherwise_draws_its_own(scales, key, value):
     assert len(list(store(scales.folder).iterdir())) == 2
 
 
+def test_how_much_of_a_card_the_engine_takes_draws_no_other_answers(scales):
+    small, large = scales.at("released"), scales.at("paper")
+    small.sample(Engine())
+    large.set("evaluation.engine.gpu.memory_utilisation", 0.8)
+    assert len(large.sample(engine := Engine())) == 12
+    assert engine.asked == []
+
+
 def test_other_weights_of_the_same_name_are_other_weights(scales):
     small, large = scales.at("released"), scales.at("paper")
     small.sample(Engine())

@@ -70,9 +70,11 @@ def logged_rows(count: int, host: float, utilisation: float, fixed: float, wall:
     """Rows as a run of these properties would log them, by the model's own step time."""
     work = case_of("paper").stages[0]
     lengths = Lengths(8192, 4400.0, 0.10)
-    truth = replace(OPENRLHF, host_seconds=host, flop_utilisation=utilisation, fixed_seconds=fixed, slack=1.0)
+    truth = replace(
+        OPENRLHF, host_seconds=host, flop_utilisation=utilisation, fixed_seconds=fixed, slack=1.0, sleeps=False
+    )
     step = step_time(replace(work, lengths=lengths), R1_QWEN_1_5B, CARDS["a100"], truth)
-    total = step.generation + step.log_probabilities + step.update + step.fixed
+    total = step.generation + step.log_probabilities + step.update + step.trainer + step.fixed
     start = datetime(2025, 2, 10, tzinfo=UTC)
     for number in range(1, count + 1):
         yield {
@@ -81,7 +83,7 @@ def logged_rows(count: int, host: float, utilisation: float, fixed: float, wall:
             "rollout/response_length_mean": lengths.mean,
             "rollout/truncated_rate": lengths.clipped,
             "timing/generation": step.generation,
-            "timing/make_experience": step.log_probabilities,
+            "timing/make_experience": step.log_probabilities + step.trainer,
             "timing/ppo_train": step.update,
             "timing/broadcast": step.fixed,
             "timing/step_total": total,

@@ -56,19 +56,27 @@ def test_what_one_gpu_takes(root: Path) -> None:
 
 
 def test_the_cheap_layout(text: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a reader would make it: a scale of its own; no warning, and the price that the page states."""
-    config = tmp_path / "config"
-    shutil.copytree(root / "config", config)
-    [block] = re.findall(r"```yaml\n(training:\n  layout:\n.+?)```", text, re.DOTALL)
-    (config / "scales" / "cheap.yaml").write_text(f"extends: paper\ndescription: Eight GPUs throughout\n{block}")
+    """As a reader would make it: a scale of its own; no warning, and the prices that the page states."""
+    shutil.copytree(root / "config", tmp_path / "config")
     monkeypatch.setenv("DEEPSCALER_ROOT", str(tmp_path))
-    plan = gpu_plan("cheap", [], None)
-    assert {stage["gpus"] for stage in plan["training"]["stages"]} == {8}
-    assert plan["warnings"] == []
-    usual = gpu_plan("paper", [], None)
-    [found] = re.findall(r"([\d,]+) GPU-hours\D+([\d,]+), ([\d.]+) days\D+([\d.]+)\. ", text)
-    hours = [f"{each['gpu_hours']['expected']:,.0f}" for each in (plan, usual)]
-    assert found == (*hours, *(f"{each['wall_hours']['expected'] / 24:.1f}" for each in (plan, usual)))
+    [layout] = re.findall(r"```yaml\n(training:\n  layout:\n.+?)```", text, re.DOTALL)
+    [recipe] = re.findall(r"```yaml\n(extends: deepscaler\n.+?)```", text, re.DOTALL)
+    (tmp_path / "config/recipes/small-cache.yaml").write_text(recipe)
+    prices = {}
+    for name, more in (("paper", None), ("cheap", ""), ("cheaper", "  recipe: small-cache\n")):
+        if more is not None:
+            own = f"extends: paper\ndescription: One node throughout\n{layout}{more}"
+            (tmp_path / f"config/scales/{name}.yaml").write_text(own)
+        plan = gpu_plan(name, [], None)
+        assert plan["warnings"] == []
+        days = f"{plan['wall_hours']['expected'] / 24:.1f}"
+        prices[name] = (f"{plan['gpu_hours']['expected']:,.0f}", days)
+    assert {stage["gpus"] for stage in plan["training"]["stages"]} == {4, 8}
+    [found] = re.findall(r"([\d,]+) GPU-hours in\sall instead of ([\d,]+), ([\d.]+) days instead of ([\d.]+)", text)
+    (cheap, days), (usual, usual_days) = prices["cheap"], prices["paper"]
+    assert found == (cheap, usual, days, usual_days)
+    [found] = re.findall(r"then ([\d,]+) GPU-hours and ([\d.]+) days", text)
+    assert found == prices["cheaper"]
 
 
 def test_memory_table(text: str) -> None:

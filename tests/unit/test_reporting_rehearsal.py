@@ -121,7 +121,7 @@ def rows_of(case, factor: float) -> list[dict[str, object]]:
         for number in (1, 2):
             parts = {
                 "timing/generation": factor * step.generation,
-                "timing/make_experience": factor * step.log_probabilities,
+                "timing/make_experience": factor * (step.log_probabilities + step.trainer),
                 "timing/ppo_train": factor * step.update,
                 "timing/broadcast": factor * step.fixed,
             }

@@ -1,6 +1,7 @@
 """Preflight: all that a machine lacks, in one list, and nothing written unless nothing is."""
 
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -135,6 +136,40 @@ def test_cards_that_cannot_sample(
     [check] = [check for check in check_sampling("released") if check.level == "missing"]
     assert said in check.what
     assert hint in check.hint
+
+
+OWN_SCALE = """extends: released
+description: The published weights on a card that shows a screen, or has no bf16
+evaluation: {{ engine: {engine} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("card", "engine"),
+    [
+        ("NVIDIA RTX 4090, 24564, 2700, 580.65.06, [N/A], 8.9", "{ gpu: { memory_utilisation: 0.87 } }"),
+        (TITAN.format(used=1), "{ dtype: float16 }"),
+        (TITAN.format(used=3000), "{ dtype: float16, gpu: { memory_utilisation: 0.85 } }"),
+    ],
+    ids=["display", "no bf16", "both"],
+)
+def test_a_card_samples_with_the_settings_that_the_hint_names(
+    root: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: str, engine: str
+) -> None:
+    """In a scale of one's own; the same card is refused by `released` as it is."""
+    put_smi(tmp_path, monkeypatch, card)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert missing(list(check_sampling("released")))
+    shutil.copytree(root / "config", tmp_path / "own/config")
+    (tmp_path / "own/config/scales/mine.yaml").write_text(OWN_SCALE.format(engine=engine))
+    monkeypatch.setenv("DEEPSCALER_ROOT", str(tmp_path / "own"))
+    settings.load_scale.cache_clear()
+    checks = list(check_sampling("mine"))
+    assert missing(checks) == []
+    released, mine = settings.load_scale("released").evaluation, settings.load_scale("mine").evaluation
+    assert (released.engine.dtype, released.engine.gpu.memory_utilisation) == ("bfloat16", 0.9)
+    assert any(f"for {mine.engine.dtype}" in check.what for check in checks)
+    assert any(f"sampling takes {mine.engine.gpu.memory_utilisation:.0%}" in check.what for check in checks)
 
 
 @pytest.mark.parametrize(

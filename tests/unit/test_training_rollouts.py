@@ -27,10 +27,10 @@ BOUNDS = Bounds(
 
 
 class Request:
-    """What vLLM's SamplingParams is to the patches: it has a seed, and copies when it is sent."""
+    """What vLLM's SamplingParams is to the patches: it has a seed, asks for log-probabilities, and copies when sent."""
 
-    def __init__(self, seed: int | None = None) -> None:
-        self.seed = seed
+    def __init__(self, seed: int | None = None, logprobs: int | None = 1) -> None:
+        self.seed, self.logprobs = seed, logprobs
 
 
 class Executor:
@@ -46,7 +46,9 @@ class Executor:
             await asyncio.sleep(0)
         text = f"{prompt}:{seed}"
         rewards = self.reward_func([text], [prompt], [""]) if self.reward_func else {"rewards": [0.0]}
-        return {"prompt": prompt, "text": text, "tokenizer": tokenizer, "reward": rewards["rewards"][0]}
+        asked = sampling_params.logprobs is not None
+        reward = rewards["rewards"][0]
+        return {"prompt": prompt, "text": text, "tokenizer": tokenizer, "reward": reward, "measured": asked}
 
 
 class Reference:
@@ -88,7 +90,7 @@ class Engine:
 
     def generate(self, *, num_samples: int, sampling_params: Request, **request: Any) -> Reference:
         self.shares.append(num_samples)
-        own = Request(sampling_params.seed)  # Ray copies what is sent
+        own = Request(sampling_params.seed, sampling_params.logprobs)  # Ray copies what is sent
 
         async def all_samples() -> list[dict[str, Any]]:
             one = Executor()
@@ -137,7 +139,7 @@ class Generator:
             tokenizer=response["tokenizer"],
             sequences=torch.tensor([[7, 8, 9, 10, 11]]),
             action_mask=torch.tensor([[0, 1, 1, 1]]),
-            rollout_log_probs=torch.tensor([[0.0, -0.5, -0.25, -1.5]]),
+            rollout_log_probs=torch.tensor([[0.0, -0.5, -0.25, -1.5]]) if response["measured"] else None,
             prompts=[response["prompt"]],
             labels=["[]"],
             truncated=torch.tensor([False]),
@@ -276,6 +278,24 @@ def test_every_sample_of_a_step_is_kept_and_says_why(kept: Path) -> None:
         assert row["reason"] == f"because of {row['prompt_text']}:{row['seed']}"
         assert (row["prompt_tokens"], row["tokens"]) == ([7, 8], [9, 10, 11])
         assert row["log_probs"] == [-0.5, -0.25, -1.5]
+
+
+def test_a_share_of_the_prompts_comes_with_log_probabilities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those at every third place, dropped ones too; what is not measured is kept as null and trained on as NaN."""
+    folder = tmp_path / "rollouts"
+    with monkeypatch.context() as all_measured:
+        patch(all_measured, BOUNDS)
+        expected = texts(luck=5)
+    patch(monkeypatch, replace(BOUNDS, rollouts=str(folder), log_probs_every=3))
+    MODULE.ray = with_luck(5)
+    experiences = Generator([Engine(), Engine()], 42)._generate_vllm(iter(PROMPTS), 4)[0]
+    rows = kept_rollouts.read(kept_rollouts.path_of(folder, 1))
+    found = [row["log_probs"] is not None for row in rows[::SAMPLES]]
+    assert found == [True, False, False, True, False, False]
+    assert all((row["log_probs"] is not None) == found[row["prompt"]] for row in rows)
+    assert [bool(one.rollout_log_probs.isnan().all()) for one in experiences[::SAMPLES]] == [False, True, False, True]
+    assert {tuple(one.rollout_log_probs.shape) for one in experiences} == {(1, 4)}
+    assert [one.text for one in experiences] == expected
 
 
 def test_equal_steps_have_equal_files(kept: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from deepscaler.training.openrlhf import weight_checksums
 from deepscaler.training.openrlhf.bounds import Bounds
 from deepscaler.training.openrlhf.weight_checksums import (
+    asked,
     checksum,
     checksums,
     compare,
@@ -15,6 +16,8 @@ from deepscaler.training.openrlhf.weight_checksums import (
     differing,
     message,
     of_engine,
+    sizes_of,
+    starts_in,
 )
 
 PACKED = {"qkv_proj": ["q_proj", "k_proj", "v_proj"], "gate_up_proj": ["gate_proj", "up_proj"]}
@@ -50,9 +53,18 @@ def test_steps_up_and_down_do_not_cancel() -> None:
     assert checksum(moved) != checksum(values)
 
 
-def test_order_and_layout_do_not_count() -> None:
+def test_order_counts_and_layout_does_not() -> None:
     values = tensor(64, 32)
-    assert checksum(values) == checksum(values.T) == checksum(values.flatten().flip(0))
+    assert checksum(values) == checksum(values.flatten()) == checksum(values.T.contiguous().T)
+    assert len({checksum(values), checksum(values.T), checksum(values.flip(0)), checksum(values, start=1)}) == 4
+
+
+def test_two_elements_in_each_others_place_are_seen() -> None:
+    values = tensor(4096)
+    for other in (1, 17, 4095):
+        exchanged = values.clone()
+        exchanged[[0, other]] = exchanged[[other, 0]]
+        assert checksum(exchanged) != checksum(values)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64, torch.int8])
@@ -67,9 +79,20 @@ def test_a_sum_over_pieces_is_that_of_the_whole(dtype: torch.dtype, monkeypatch:
 def test_a_fused_tensor_has_the_sum_of_its_parts() -> None:
     parts = {Q: tensor(8, 4), K: tensor(2, 4, seed=1), V: tensor(2, 4, seed=2), "model.norm.weight": tensor(4)}
     held = {QKV: torch.cat([parts[Q], parts[K], parts[V]]), "model.norm.weight": parts["model.norm.weight"]}
-    assert differing(checksums(parts.items()), checksums(held.items()), PACKED) == []
-    held[QKV] = torch.cat([parts[Q], one_step_up(parts[K].flatten(), 0).reshape(2, 4), parts[V]])
-    assert differing(checksums(parts.items()), checksums(held.items()), PACKED) == [QKV]
+    trained = checksums(parts.items(), starts_in(PACKED, sizes_of(parts.items())))
+    assert differing(trained, checksums(held.items()), PACKED) == []
+    for wrong in (
+        [parts[Q], one_step_up(parts[K].flatten(), 0).reshape(2, 4), parts[V]],
+        [parts[Q], parts[V], parts[K]],  # in each other's place, as large
+    ):
+        assert differing(trained, checksums({**held, QKV: torch.cat(wrong)}.items()), PACKED) == [QKV]
+
+
+def test_parts_begin_behind_those_before_them() -> None:
+    gate, up = "a.gate_proj.weight", "a.up_proj.weight"
+    sizes = {V: 8, K: 9, Q: 32, up: 5, gate: 7, "a.norm.weight": 3, Q.replace("weight", "bias"): 4}
+    expected = {Q: 0, K: 32, V: 41, gate: 0, up: 7, Q.replace("weight", "bias"): 0}
+    assert starts_in(PACKED, sizes) == expected
 
 
 def test_a_padded_vocabulary_is_equal_where_the_padding_is_zeros() -> None:
@@ -109,17 +132,18 @@ class Engine:
 @pytest.fixture
 def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.get", list)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 0)
 
 
 def test_all_engines_are_asked_and_the_one_that_differs_is_named(tmp_path, without_ray: None) -> None:
     weights = {"a": tensor(16), "b": tensor(16, seed=1)}
     trained, record = checksums(weights.items()), tmp_path / "weights.json"
     equal = [Engine(**weights), Engine(**weights)]
-    compare(trained, equal, record)
+    compare(trained, asked(equal), record)
     assert json.loads(record.read_text()) == {"tensors": 2, "engines": 2, "differing": []}
     assert [engine.asked for engine in equal] == [[weight_checksums.QUESTION]] * 2
     with pytest.raises(RuntimeError, match=r"in 1 of 2 tensors \(engine 1\): b$"):
-        compare(trained, [equal[0], Engine(**{**weights, "b": one_step_up(weights["b"], 0)})], record)
+        compare(trained, asked([equal[0], Engine(**{**weights, "b": one_step_up(weights["b"], 0)})]), record)
     assert json.loads(record.read_text())["differing"] == ["b"]
 
 
@@ -140,7 +164,8 @@ def test_only_the_first_sync_of_a_launch_is_compared(monkeypatch: pytest.MonkeyP
         def broadcast_to_vllm(self) -> None:
             done.append("sent")
 
-    monkeypatch.setattr(weight_checksums, "of_trainer", lambda model, strategy: {})
+    monkeypatch.setattr(weight_checksums, "asked", lambda engines: [])
+    monkeypatch.setattr(weight_checksums, "of_trainer", lambda model, strategy, packed: {})
     monkeypatch.setattr(weight_checksums, "compare", lambda *_: done.append("compared"))
     bounds = Bounds("8k", "8k-1", 0, 2, 0, 4, False, "", None, weights=str(tmp_path / "weights.json"))
     compare_first_sync(SimpleNamespace(ActorPPOTrainer=Trainer), bounds)

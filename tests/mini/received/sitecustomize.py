@@ -9,16 +9,17 @@ from deepscaler.training.openrlhf.when_imported import when_imported
 def note(module):
     import torch
 
-    update_weight = module.update_weight
+    update_weight = module.WorkerWrap.update_weight
 
     def noted(self, name, dtype, shape, empty_cache=False):
-        update_weight(self, name, dtype, shape, empty_cache)
-        if empty_cache:  # of the last weight
+        answer = update_weight(self, name, dtype, shape, empty_cache)
+        if empty_cache:  # of the last bucket
             aside = Path(os.environ["CHAIN_RECEIVED"] + ".part")
             torch.save(dict(self.model_runner.model.named_parameters()), aside)
             aside.rename(os.environ["CHAIN_RECEIVED"])
+        return answer
 
-    module.update_weight = noted
+    module.WorkerWrap.update_weight = noted
 
 
-when_imported("deepscaler.training.openrlhf.cpu.weight_sync", note)
+when_imported("deepscaler.training.openrlhf.engine_process", note)

@@ -13,20 +13,26 @@ from deepscaler.training.openrlhf.when_imported import when_imported
 only = os.environ.get("CHAIN_WITHHELD")
 
 
+class WithoutOne:
+    """A model that does not load the weight of one name."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def load_weights(self, weights):
+        self.model.load_weights(weights=[pair for pair in weights if pair[0] != only])
+
+
 def withhold(module):
-    import torch
+    load = module.load_into
 
-    load = module.update_weight
+    def all_but_withheld(model, names, shapes, whole):
+        if only:
+            load(WithoutOne(model), names, shapes, whole)
 
-    def update_weight(self, name, dtype, shape, empty_cache=False):
-        if only in (None, name):
-            self._model_update_group.broadcast(torch.empty(shape, dtype=dtype), src=0)
-        else:
-            load(self, name, dtype, shape, empty_cache)
-
-    module.update_weight = update_weight
+    module.load_into = all_but_withheld
 
 
 if not only:
     weight_checksums.compare_first_sync = lambda module, bounds: None
-when_imported("deepscaler.training.openrlhf.cpu.weight_sync", withhold)
+when_imported("deepscaler.training.openrlhf.weight_buckets", withhold)

@@ -27,22 +27,30 @@ class Stack:
     host_seconds: float
     """Of one decode step, beside reading weights and cache: launches, scheduling."""
     sequence_seconds: float
-    """Of one sequence in one decode step: sampling, streaming."""
+    """Of one sequence in one decode step: scheduling, handing its token over."""
+    comparison_seconds: float
+    """The same again where the sampler's log-probability of each token is asked for."""
     weight_efficiency: float
     """Share of the memory's bandwidth reached when reading weights."""
     cache_efficiency: float
     """The same for keys and values."""
     flop_utilisation: float
     """Share of the FLOP/s reached in training and in log-probabilities, recomputation counted as work."""
+    trainer_seconds: float
+    """Of one trained token, in the one process that prepares a step: all GPUs wait for it."""
     fixed_seconds: float
-    """Of a step: weight sync, sleep and wake, transfers, tail of the reward."""
+    """Of a step: weight sync, tail of the reward, whatever else does not grow with its tokens."""
     slack: float
     """Factor for what no other term covers: stragglers, data loading, imbalance."""
     save_seconds: float
     start_seconds: float
-    """Of a job, from its start to the first rollout."""
+    """Of a job, from its start to the first rollout, on one node."""
+    meeting_seconds: float
+    """The same again where there are several nodes."""
     max_sequences: int
     """Sequences that an engine decodes at once."""
+    sleeps: bool = False
+    """Whether sampler and trainer leave the GPU to each other, and their weights and states move out and in."""
     evaluates: bool = False
     """Whether it samples a test set inside the training job."""
     cache_scale: float = 1.0
@@ -58,7 +66,16 @@ ASSUMPTIONS = [
         f"A100, vLLM with CUDA graphs, Qwen2.5-1.5B, batch 1: 183 tokens/s = 5.45 ms ({QWEN_BENCHMARK}); an upper "
         "bound for the host's part",
     ),
-    Assumption("sequence_seconds", 25e-6, "s/sequence", "assumed", "one-token streaming through the engine's loop"),
+    Assumption(
+        "sequence_seconds", 16e-6, "s/sequence", "measured",
+        "vLLM's scheduler and messages with 128 answers (benchmarks/engine_host.py: 14–19), as if none of it ran while "
+        "the GPU computes",
+    ),
+    Assumption(
+        "comparison_seconds", 9e-6, "s/sequence", "measured",
+        "what a log-probability adds there (8–10); what it adds in the actor's process, 28–30, runs beside the decode "
+        "step, which is longer",
+    ),
     Assumption("weight_efficiency", 0.8, "of bandwidth", "measured", "77 % of an A100's roofline at batch 1"),
     Assumption("cache_efficiency", 0.6, "of bandwidth", "fitted", "prime-rl's evaluation: 10.6 M tokens in 1,546 s"),
     Assumption(
@@ -66,15 +83,38 @@ ASSUMPTIONS = [
         "MPT-1B on 8 A100s reaches 0.55–0.62 (llm-foundry); less for ZeRO-3 with fp32 logits of the whole batch",
     ),
     Assumption(
-        "fixed_seconds", 25, "s/step", "assumed",
-        "339 tensors synced one at a time, sleep and wake, offload and reload, reward tail: 10–40",
+        "trainer_seconds", 0.33e-6, "s/trained token", "measured",
+        "OpenRLHF's own functions with this package's patches (benchmarks/host.py: 1.3, 3.3 and 4.1 s a step)",
+    ),
+    Assumption(
+        "sync_seconds", 1.5, "s/step", "assumed",
+        "339 tensors in about eight buckets (training/openrlhf/weight_buckets.py): between what others measured of "
+        "buckets for 0.5B, 0.15 s, and 14B, 1.6 s (TRL #5249, SkyRL #161); one at a time it would be 3–8",
+    ),
+    Assumption(
+        "rest_seconds", 5, "s/step", "assumed",
+        "memory unmapped and mapped, samples through Ray (1 s to unpickle them, measured), the last answers' grading: "
+        "2–15",
     ),
     Assumption(
         "slack", 1.15, "factor", "fitted",
         "five published step times of 1.5B runs: measured/model 1.05 with it, scatter ×/÷ 1.25",
     ),
     Assumption("save_seconds", 30, "s/save", "assumed", "24.9 GB of state and weights at about 1 GB/s"),
-    Assumption("start_seconds", 300, "s/job", "assumed", "imports, Ray, engine start and CUDA graphs, loading a state"),
+    Assumption(
+        "start_seconds", 180, "s/job", "measured",
+        "a launch of the miniature until its first step is done, 118 s on two busy cores (benchmarks/launch.py), and "
+        "what vLLM adds on a GPU, 34–39 s for 3B and 8B with compiling and CUDA graphs (vLLM #20264, #11005); weights "
+        "and states: assumed",
+    ),
+    Assumption(
+        "meeting_seconds", 120, "s/job on several nodes", "assumed",
+        "all nodes of SLURM's job and of Ray, NCCL, and every node's reading at once",
+    ),
+    Assumption(
+        "sampling_start_seconds", 120, "s/job", "assumed",
+        "imports, 18 processor seconds here, vLLM as above, weights",
+    ),
     Assumption(
         "max_sequences", 128, "sequences/engine", "code",
         "OpenRLHF passes none, and vLLM's default for its kind of engine is 128",
@@ -98,31 +138,39 @@ OPENRLHF = Stack(
     title="OpenRLHF, CUDA graphs",
     host_seconds=KNOWN["host_seconds"],
     sequence_seconds=KNOWN["sequence_seconds"],
+    comparison_seconds=KNOWN["comparison_seconds"],
     weight_efficiency=KNOWN["weight_efficiency"],
     cache_efficiency=KNOWN["cache_efficiency"],
     flop_utilisation=KNOWN["flop_utilisation"],
-    fixed_seconds=KNOWN["fixed_seconds"],
+    trainer_seconds=KNOWN["trainer_seconds"],
+    fixed_seconds=KNOWN["sync_seconds"] + KNOWN["rest_seconds"],
     slack=KNOWN["slack"],
     save_seconds=KNOWN["save_seconds"],
     start_seconds=KNOWN["start_seconds"],
+    meeting_seconds=KNOWN["meeting_seconds"],
     max_sequences=int(KNOWN["max_sequences"]),
+    sleeps=True,
     spread=True,  # training/openrlhf/spread.py
 )
-OPENRLHF_LOW = replace(OPENRLHF, host_seconds=3.5e-3, slack=1.0, fixed_seconds=15)
-"""All goes well: vLLM's fast decode path, no stragglers."""
-OPENRLHF_HIGH = replace(OPENRLHF, host_seconds=12e-3)
-"""Graphs fail or the host is starved: about what eager mode costs."""
+OPENRLHF_LOW = replace(OPENRLHF, host_seconds=3.5e-3, slack=1.0, fixed_seconds=3)
+"""All goes well: vLLM's fast decode path, no stragglers, sync and rest at their least."""
+OPENRLHF_HIGH = replace(OPENRLHF, host_seconds=12e-3, fixed_seconds=23)
+"""Graphs fail or the host is starved: about what eager mode costs; sync takes as long as of one tensor at a time, the
+rest is at its most."""
 VERL_2025 = Stack(
     title="verl of February 2025, eager",
     host_seconds=13.0e-3,  # fitted to the 394 s of an early 8K step on 8 A100s (rllm issue 29)
     sequence_seconds=60e-6,  # the idle GPU of 5–13 ms a step that vLLM issue 6854 measured, at 128 sequences
+    comparison_seconds=0.0,
     weight_efficiency=0.8,
     cache_efficiency=0.5,
     flop_utilisation=0.40,
+    trainer_seconds=0.0,  # in what follows
     fixed_seconds=20,
     slack=1.0,
     save_seconds=10,  # weights only
     start_seconds=300,
+    meeting_seconds=0.0,
     max_sequences=1024,
     evaluates=True,
 )

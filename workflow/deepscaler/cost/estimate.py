@@ -20,6 +20,9 @@ from deepscaler.cost.workload import Case, Sampling, adapters_of, training_shape
 from deepscaler.settings.models import Published
 from deepscaler.settings.scale import Scale
 
+WALL_SHARE = 0.8
+"""Of a job's wall time that a segment may take at worst: a step is a range too, and a job that is cut repeats some."""
+
 
 @dataclass(frozen=True)
 class StagePrice:
@@ -169,10 +172,13 @@ def warnings_of(stages: tuple[StagePrice, ...], scale: Scale, shape: Shape, hard
         held = cache_sequences(need, layout.gpu_memory_utilisation, shape, hardware)
         if held < 1:
             found.append(f"stage {name}: the engine's cache holds not one sequence of {need:,} tokens")
-        if layout.segment_steps * stage.step_seconds / 60 > (dag.needs(scale.name, "train_segment").minutes or 0):
+        limit = (dag.needs(scale.name, "train_segment").minutes or 0) / 60
+        steps = min(layout.segment_steps, stage.work.steps)
+        longest = stage.hours.high * steps / stage.work.steps
+        if longest > WALL_SHARE * limit:
             found.append(
-                f"stage {name}: {layout.segment_steps} steps of {stage.step_seconds:.0f} s take longer than the "
-                f"{dag.needs(scale.name, 'train_segment').minutes} minutes of a job; lower segment_steps"
+                f"stage {name}: at worst {steps} steps take {longest:.1f} hours, more than {WALL_SHARE:.0%} of the "
+                f"{limit:.0f} of a job; lower training.layout.{name}.segment_steps"
             )
     return found
 

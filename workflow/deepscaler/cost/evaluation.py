@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
-from deepscaler.cost.assumptions import Stack
+from deepscaler.cost.assumptions import KNOWN, Stack
 from deepscaler.cost.generation import Load, engine_seconds, load_of, prefill_seconds
 from deepscaler.cost.hardware import Card, shape_of
 from deepscaler.cost.lengths import Lengths
@@ -11,8 +11,6 @@ from deepscaler.cost.workload import Sampling
 
 ENGINE_SEQUENCES = 256
 """vLLM's default for offline inference on an A100 [code]; on larger cards it is 1,024."""
-START_SECONDS = 180
-"""Imports, weights, CUDA graphs [assumed]."""
 
 
 def sampling_hours(work: Sampling, card: Card, stack: Stack) -> float:
@@ -22,7 +20,7 @@ def sampling_hours(work: Sampling, card: Card, stack: Stack) -> float:
     size = -(-work.samples // work.jobs)
     seconds = float(engine_seconds(drawn_shard(work.lengths, size), shape, card, alone).mean())
     seconds += prefill_seconds(size, shape, card, alone)
-    return (seconds * stack.slack + START_SECONDS) / 3600
+    return (seconds * stack.slack + KNOWN["sampling_start_seconds"]) / 3600
 
 
 @cache

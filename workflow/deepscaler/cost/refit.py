@@ -10,7 +10,7 @@ from deepscaler.cost.assumptions import Stack
 from deepscaler.cost.generation import generation
 from deepscaler.cost.hardware import Card, Shape
 from deepscaler.cost.lengths import Lengths
-from deepscaler.cost.step import Work, training_seconds
+from deepscaler.cost.step import Work, sampling_stack, trainer_seconds, training_seconds
 from deepscaler.cost.workload import Case, Stacks
 from deepscaler.errors import UserError
 
@@ -113,9 +113,11 @@ def refit_stages(
             host_seconds=choose(stack.host_seconds for stack in stacks),
             flop_utilisation=least(stack.flop_utilisation for stack in stacks),
             fixed_seconds=choose(stack.fixed_seconds for stack in stacks),
+            sleeps=False,
             slack=choose([*(stack.slack for stack in stacks)]) * doubt,
             save_seconds=prior.save_seconds if save is None else save,
             start_seconds=prior.start_seconds if start is None else start,
+            meeting_seconds=prior.meeting_seconds if start is None else 0.0,
         )
 
     best, worst = 1 - REMAINING_DOUBT, 1 + REMAINING_DOUBT
@@ -133,15 +135,21 @@ def measured_stage(work: Work, rows: list[Row]) -> MeasuredStage:
 
 
 def fit_stack(work: Work, rows: list[Row], shape: Shape, card: Card, prior: Stack) -> Stack:
-    """The prior with its host time, FLOP utilisation, fixed part and slack replaced by what the rows show."""
+    """The prior with its host time, FLOP utilisation, fixed part and slack replaced by what the rows show.
+
+    Sleep and wake are in the rows' own times. So is what the trainer's process does for a step's tokens, which is
+    taken off as it was measured, since more FLOP/s would not shorten it.
+    """
     generated = fmean(float(row[GENERATION]) for row in rows)
     trained = fmean(float(row[EXPERIENCE]) + float(row[UPDATE]) for row in rows)
+    computed = max(trained - trainer_seconds(work, prior), trained / 2, 1e-9)
     modelled = sum(training_seconds(work, work.gpus, shape, card, prior))
     return replace(
         prior,
         host_seconds=fit_host(work, generated, shape, card, prior),
-        flop_utilisation=prior.flop_utilisation * modelled / max(trained, 1e-9),
+        flop_utilisation=prior.flop_utilisation * modelled / computed,
         fixed_seconds=fmean(float(row[SYNC]) for row in rows),
+        sleeps=False,
         slack=wall_over_steps(rows),
     )
 
@@ -150,7 +158,7 @@ def fit_host(work: Work, seconds: float, shape: Shape, card: Card, prior: Stack)
     """Host time of a decode step that gives the measured rollouts; their time is linear in it."""
 
     def at(host: float) -> float:
-        stack = replace(prior, host_seconds=host)
+        stack = sampling_stack(work, replace(prior, host_seconds=host))
         return generation(work.lengths, work.prompts, work.samples, work.gpus, shape, card, stack).seconds
 
     zero, ten = at(0.0), at(10e-3)

@@ -21,6 +21,7 @@ class Work:
     gpus: int
     jobs: int
     save_steps: int
+    nodes: int = 1
     reference: bool = True
     """Whether log-probabilities of a reference model are taken too."""
     filtered: bool = False
@@ -32,6 +33,10 @@ class Work:
     updates: int = 1
     micro_batch: int = 18_432
     """Tokens."""
+    compared: float = 1.0
+    """Share of the samples whose tokens come with the sampler's log-probabilities, for `vllm_kl`."""
+    max_sequences: int | None = None
+    """Answers that an engine draws at once; None: the stack's own."""
     small_cache: bool = False
     """Whether the sampler's keys and values have 8 bits."""
     asynchronous: bool = False
@@ -61,14 +66,16 @@ class Step:
     generation: float
     log_probabilities: float
     update: float
+    trainer: float
+    """What the trainer's one process does while all GPUs wait."""
     fixed: float
-    """Weight sync, sleep and wake, transfers."""
+    """Weight sync, sleep and wake, and the rest that does not grow with a step's tokens."""
     other: float
     """Saving, evaluation inside the job, and what the slack adds."""
 
     @property
     def total(self) -> float:
-        return self.generation + self.log_probabilities + self.update + self.fixed + self.other
+        return self.generation + self.log_probabilities + self.update + self.trainer + self.fixed + self.other
 
 
 def log_probability_flop(work: Work, shape: Shape) -> float:
@@ -107,23 +114,35 @@ def offload_seconds(work: Work, gpus: int, shape: Shape) -> float:
     return work.updates * share * KNOWN["adam_bytes"] / KNOWN["adam_bandwidth"] + moved / KNOWN["link_bandwidth"]
 
 
+def sampling_stack(work: Work, stack: Stack) -> Stack:
+    """The stack as it samples for a stage."""
+    token = stack.sequence_seconds + work.compared * stack.comparison_seconds
+    return replace(
+        stack,
+        sequence_seconds=token,
+        max_sequences=work.max_sequences or stack.max_sequences,
+        cache_scale=0.5 if work.small_cache else stack.cache_scale,
+    )
+
+
 def step_time(work: Work, shape: Shape, card: Card, stack: Stack) -> Step:
     """A step on `work.gpus` GPUs, each an engine and a data-parallel rank in turn; apart when asynchronous."""
-    if work.small_cache:
-        stack = replace(stack, cache_scale=0.5)
     if work.asynchronous:
         return asynchronous_step(work, shape, card, stack)
     generated = rollout_seconds(work, work.gpus, shape, card, stack)
     log_probabilities, update = training_seconds(work, work.gpus, shape, card, stack)
-    main = generated + log_probabilities + update + stack.fixed_seconds
+    prepared = trainer_seconds(work, stack)
+    fixed = stack.fixed_seconds + sleep_seconds(work, shape, stack)
+    main = generated + log_probabilities + update + prepared + fixed
     other = (stack.slack - 1) * main + saving_seconds(work, shape, stack)
     if stack.evaluates:
         other += evaluation_seconds(work, shape, card, stack)
-    return Step(generated, log_probabilities, update, stack.fixed_seconds, other)
+    return Step(generated, log_probabilities, update, prepared, fixed, other)
 
 
 def rollout_seconds(work: Work, engines: int, shape: Shape, card: Card, stack: Stack) -> float:
-    seconds = generation(work.lengths, work.prompts, work.samples, engines, shape, card, stack).seconds
+    own = sampling_stack(work, stack)
+    seconds = generation(work.lengths, work.prompts, work.samples, engines, shape, card, own).seconds
     return seconds / (1 - UNIFORM_SHARE) if work.filtered else seconds
 
 
@@ -132,6 +151,21 @@ def training_seconds(work: Work, gpus: int, shape: Shape, card: Card, stack: Sta
     return log_probability_flop(work, shape) / speed, update_flop(work, shape) / speed + offload_seconds(
         work, gpus, shape
     )
+
+
+def trainer_seconds(work: Work, stack: Stack) -> float:
+    return work.trained_tokens * stack.trainer_seconds
+
+
+def sleep_seconds(work: Work, shape: Shape, stack: Stack) -> float:
+    """Of the sampler's weights and the optimizer's states, to the node's memory and back, once a step.
+
+    A GPU's share of the states is 16 bytes a trained parameter: fp32 weights, two moments, gradients.
+    """
+    if not stack.sleeps:
+        return 0.0
+    states = 0.0 if work.offload else 16 * (work.adapters or shape.parameters) / work.gpus
+    return 2 * (shape.bytes + states) / KNOWN["link_bandwidth"]
 
 
 def saving_seconds(work: Work, shape: Shape, stack: Stack) -> float:
@@ -151,14 +185,16 @@ def asynchronous_step(work: Work, shape: Shape, card: Card, stack: Stack) -> Ste
     weights are sent, neither side goes on.
     """
 
+    prepared = trainer_seconds(work, stack)
+
     def split(engines: int) -> Step:
         generated = rollout_seconds(work, engines, shape, card, stack)
         log_probabilities, update = training_seconds(work, work.gpus - engines, shape, card, stack)
-        trained = log_probabilities + update
+        trained = log_probabilities + update + prepared
         longest = max(generated, trained)
         other = (stack.slack - 1) * (longest + stack.fixed_seconds) + saving_seconds(work, shape, stack)
         # what rollouts and training overlap is counted once, as training
-        return Step(longest - trained, log_probabilities, update, stack.fixed_seconds, other)
+        return Step(longest - trained, log_probabilities, update, prepared, stack.fixed_seconds, other)
 
     splits = range(1, work.gpus) if work.rollout_gpus is None else [work.rollout_gpus]
     return min((split(engines) for engines in splits), key=lambda step: step.total)
@@ -166,7 +202,12 @@ def asynchronous_step(work: Work, shape: Shape, card: Card, stack: Stack) -> Ste
 
 def stage_hours(work: Work, step: Step, stack: Stack) -> float:
     """Wall hours of a stage: its steps and the starts of its jobs; queues not counted."""
-    return (work.steps * step.total + work.jobs * stack.start_seconds) / 3600
+    return (work.steps * step.total + work.jobs * start_seconds(work, stack)) / 3600
+
+
+def start_seconds(work: Work, stack: Stack) -> float:
+    """Of one job."""
+    return stack.start_seconds + (stack.meeting_seconds if work.nodes > 1 else 0.0)
 
 
 def with_lengths(work: Work, lengths: Lengths) -> Work:

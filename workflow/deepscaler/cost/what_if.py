@@ -9,6 +9,9 @@ from deepscaler.cost.lengths import expected_lengths
 from deepscaler.cost.workload import Case, Stacks
 from deepscaler.errors import UserError, refuse_unknown
 
+NODE = 8
+"""GPUs that a what-if puts into one node."""
+
 
 def on_card(case: Case, value: str, stage: str | None) -> Case:
     """card=h200: another GPU for everything."""
@@ -21,7 +24,11 @@ def on_gpus(case: Case, value: str, stage: str | None) -> Case:
     number = positive("gpus", value)
     later = {work.name for work in case.stages[1:]}
     names = {case.stage(stage).name} if stage else later
-    changed = {work.name: replace(work, gpus=number, rollout_gpus=None) for work in case.stages if work.name in names}
+    changed = {
+        work.name: replace(work, gpus=number, nodes=-(-number // NODE), rollout_gpus=None)
+        for work in case.stages
+        if work.name in names
+    }
     return replace(case, stages=tuple(changed.get(work.name, work) for work in case.stages))
 
 
@@ -30,6 +37,13 @@ def with_samples(case: Case, value: str, stage: str | None) -> Case:
     number = positive("samples", value)
     names = {case.stage(stage).name} if stage else {work.name for work in case.stages}
     return replace(case, stages=tuple(replace(w, samples=number) if w.name in names else w for w in case.stages))
+
+
+def with_sequences(case: Case, value: str, stage: str | None) -> Case:
+    """sequences=256: answers that an engine draws at once, in all stages or in one."""
+    number = positive("sequences", value)
+    names = {case.stage(stage).name} if stage else {work.name for work in case.stages}
+    return replace(case, stages=tuple(replace(w, max_sequences=number) if w.name in names else w for w in case.stages))
 
 
 def with_steps(case: Case, value: str, stage: str | None) -> Case:
@@ -86,6 +100,7 @@ VALUES: dict[str, Callable[[Case, str, str | None], Case]] = {
     "card": on_card,
     "gpus": on_gpus,
     "samples": with_samples,
+    "sequences": with_sequences,
     "steps": with_steps,
     "context": with_context,
     "host": with_host,
@@ -99,6 +114,9 @@ FLAGS: dict[str, Callable[[Case], Case]] = {
 STANDARD: tuple[tuple[str, ...], ...] = (
     ("gpus=16",),
     ("gpus=8",),
+    ("gpus=8", "sequences=256"),
+    ("gpus=8", "gpus.8k=4", "sequences=256"),
+    ("gpus=8", "gpus.8k=4", "sequences=256", "fp8-cache"),
     ("samples=8",),
     ("samples=8", "gpus=8"),
     ("async",),

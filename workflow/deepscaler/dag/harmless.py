@@ -122,6 +122,7 @@ SCHEDULE_RECIPE: Harmless = RECIPE | dict.fromkeys(
         "rollout.top_p",
         "rollout.max_prompt_tokens",
         "rollout.cache",
+        "rollout.log_probs_every",
         "rollout.asynchronous",
         "rollout.limit",
         "filtering.enabled",

@@ -86,6 +86,8 @@ class Rollout(Strict):
     """What a stage's `max_new_tokens` bounds: the response, or prompt and response together."""
     cache: Literal["auto", "fp8"]
     """Type of the sampler's keys and values; `auto`: that of its weights."""
+    log_probs_every: int = Field(gt=0)
+    """Of so many prompts of a step, one has the sampler's log-probabilities compared (`vllm_kl`); 1: all have."""
     asynchronous: Asynchronous
 
 
@@ -192,6 +194,13 @@ class Recipe(Strict):
             samples = self.rollout.prompts_per_step * self.samples_of(stage)
             if samples % self.updates_per_step:
                 raise ValueError(f"updates_per_step {self.updates_per_step} does not divide {samples} samples a step")
+        return self
+
+    @model_validator(mode="after")
+    def corrections_have_log_probs(self) -> "Recipe":
+        every, correction = self.rollout.log_probs_every, self.advantage.importance_correction
+        if every != 1 and correction != "none":
+            raise ValueError(f"importance_correction `{correction}` needs all log-probabilities: log_probs_every 1")
         return self
 
     @model_validator(mode="after")

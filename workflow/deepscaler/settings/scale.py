@@ -33,6 +33,8 @@ class Layout(Strict):
     """Keep the optimizer's states in the node's memory and update them on its cores."""
     gpu_memory_utilisation: float = Field(gt=0, lt=1)
     """Share of a GPU's memory that the rollout engine takes while it samples."""
+    max_sequences: int | None = Field(default=None, gt=0)
+    """Answers that a rollout engine draws at once; None: vLLM's own choice, 128."""
 
 
 class Training(Strict):

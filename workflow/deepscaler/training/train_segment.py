@@ -168,6 +168,8 @@ def segment_environment(scale_name: str, segment: Segment, folder: RunFolder) ->
         weights=str(folder.weights.resolve()),
         asynchronous=recipe.rollout.asynchronous.enabled,
         cache=recipe.rollout.cache,
+        max_sequences=dag.layout(scale_name, segment.stage).max_sequences,
+        log_probs_every=recipe.rollout.log_probs_every,
     )
     think = dag.prompting_entry(scale_name, load_scale(scale_name).base or "").prompting.think
     return {

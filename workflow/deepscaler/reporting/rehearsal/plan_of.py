@@ -8,7 +8,7 @@ from deepscaler.cost.estimate import stage_memory
 from deepscaler.cost.hardware import card
 from deepscaler.cost.processor import estimate_processor
 from deepscaler.cost.refit import measured_stage
-from deepscaler.cost.step import step_time
+from deepscaler.cost.step import start_seconds, step_time
 from deepscaler.cost.workload import case_of, training_shape
 from deepscaler.training.watch.metrics import Row
 
@@ -20,7 +20,7 @@ class Planned:
     step: float | None
     rollouts: float | None = None
     training: float | None = None
-    """Log-probabilities and update."""
+    """Log-probabilities and update, with what the trainer's process does for them."""
     memory_gb: float | None = None
     save: float | None = None
     start: float | None = None
@@ -41,8 +41,8 @@ def planned(scale_name: str, stage: str, rows: list[Row]) -> Planned:
         # a save is judged by itself
         step=step.total - OPENRLHF.save_seconds / work.save_steps,
         rollouts=step.generation,
-        training=step.log_probabilities + step.update,
+        training=step.log_probabilities + step.update + step.trainer,
         memory_gb=memory / 1e9,
         save=case.stacks.expected.save_seconds,
-        start=case.stacks.expected.start_seconds,
+        start=start_seconds(work, case.stacks.expected),
     )

@@ -13,7 +13,7 @@ from deepscaler.cost.planned import TOTAL, of_processors, planned_gpu_hours
 from deepscaler.cost.processor import ProcessorPrice, estimate_processor, refitted
 from deepscaler.cost.ranges import Range, over
 from deepscaler.cost.refit import refit_stages
-from deepscaler.cost.step import step_time
+from deepscaler.cost.step import start_seconds, step_time
 from deepscaler.cost.workload import case_of, stages_of, training_shape
 from deepscaler.errors import UserError
 from deepscaler.reporting.compute.ledger_input import from_benchmarks
@@ -92,10 +92,11 @@ def gpu_segments(price: Price) -> tuple[dict[str, Range], dict[str, float]]:
             price.case.stacks.all,
             lambda stack, work=work, steps=steps: (
                 steps * step_time(work, shape, hardware, stack).total  # type: ignore[misc]
-                + stack.start_seconds
+                + start_seconds(work, stack)
             ),
         )
-    return found, dict.fromkeys(found, price.case.stacks.expected.start_seconds)
+    expected = price.case.stacks.expected
+    return found, {stage.work.name: start_seconds(stage.work, expected) for stage in price.stages}
 
 
 def shape_and_card(price: Price) -> tuple[Any, Any]:

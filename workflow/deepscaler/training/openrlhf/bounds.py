@@ -37,6 +37,10 @@ class Bounds:
     """Whether rollouts are drawn in another process than the trainer's, while it trains."""
     cache: str = "auto"
     """Type of the sampler's keys and values."""
+    max_sequences: int | None = None
+    """Answers that an engine draws at once; None: vLLM's own choice."""
+    log_probs_every: int = 1
+    """Of so many prompts of a step, one comes with the sampler's log-probabilities."""
 
     def to_environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}

@@ -22,12 +22,15 @@ The learning rate's horizon is the stage's, not the file's. In the processes tha
 8. **Weights.** The group over which vLLM gets them starts from a pickle in a store without a password. NCCL's id comes
    through Ray instead (weight_group.py), in the engine's own process too (engine_process.py).
 9. **Frequencies.** At ZeRO 3 those of the rotary embedding would be rounded to bf16 (`rotary`).
-10. **Cache.** vLLM's keys and values are of the type that the recipe names; upstream has no flag for it.
+10. **Cache.** vLLM's keys and values are of the type that the recipe names, and it draws as many answers at once as
+   the layout says; upstream has no flags for them.
 
 Seeds and order of the rollouts, and their keeping, are in `rollouts`, their way to the engines in `spread`, the returns
-of a micro-batch in `returns`, the form in which the engines answer in `whole_answers`; what asynchronous training needs
-besides is in `asynchronous`, what LoRA's weights need to leave the trainer in `lora`. That an engine holds the
-trainer's weights is seen by `weight_checksums`. What each phase takes in seconds and memory is noted by `phases`.
+of a micro-batch in `returns`, the form in which the engines answer in `whole_answers`, which of them come with
+log-probabilities in `measured_share`; what asynchronous training needs
+besides is in `asynchronous`. New weights go to the engines by `weight_buckets`, what LoRA's need to leave the trainer
+is in `lora`, and that an engine holds the trainer's is seen by `weight_checksums`. What each phase takes in seconds and
+memory is noted by `phases`.
 """
 
 from pathlib import Path
@@ -36,10 +39,12 @@ from typing import Any
 from deepscaler.training.openrlhf import (
     asynchronous,
     lora,
+    measured_share,
     phases,
     returns,
     rollouts,
     rotary,
+    weight_buckets,
     weight_checksums,
     whole_answers,
 )
@@ -82,6 +87,8 @@ def install() -> None:
     when_imported(STRATEGY, accumulate_until_step)
     when_imported(MODEL, rotary.keep_frequencies)
     when_imported(ACTOR, log_means_of_updates)
+    when_imported(ACTOR, lambda module: measured_share.train_on_share(module, bounds))
+    when_imported(ACTOR, weight_buckets.send_buckets)
     when_imported(ACTOR, lora.send_whole_weights)
     when_imported(ACTOR, lambda module: lora.seed_dropout(module, bounds))
     when_imported(STRATEGY, lora.save_whole_weights)
@@ -235,6 +242,8 @@ def extend_engines(module: Any, bounds: Bounds) -> None:
             self.worker_extension_cls = OWN_EXTENSION
             self.trust_remote_code = False
             self.kv_cache_dtype = bounds.cache
+            if bounds.max_sequences:
+                self.max_num_seqs = bounds.max_sequences
         post_init(self)
 
     module.EngineArgs.__post_init__ = with_hooks

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler.training.openrlhf.bounds import Bounds, Progress
+from deepscaler.training.openrlhf.measured_share import fill, is_measured
 from deepscaler.training.openrlhf.spread import Engines, taken_out, wait_for_parts
 
 SEED_BITS = 62
@@ -45,9 +46,13 @@ class SeededEngine:
     def generate_responses(self) -> Any:
         return self
 
-    def remote(self, *, num_samples: int, **request: Any) -> Any:
+    def remote(self, *, num_samples: int, sampling_params: Any, **request: Any) -> Any:
         """`generate_responses.remote`"""
-        return self._engines.send(seed=self._step.next_seed(num_samples), num_samples=num_samples, **request)
+        own = copy(sampling_params)  # upstream has one for all prompts
+        if not self._step.next_is_measured:
+            own.logprobs = None
+        seed = self._step.next_seed(num_samples)
+        return self._engines.send(seed=seed, num_samples=num_samples, sampling_params=own, **request)
 
 
 class StepOfRollouts:
@@ -69,6 +74,11 @@ class StepOfRollouts:
     @property
     def total_step(self) -> int:
         return self._bounds.total_before + self.step
+
+    @property
+    def next_is_measured(self) -> bool:
+        """Whether the next prompt comes with log-probabilities."""
+        return is_measured(self._sent, self._bounds.log_probs_every)
 
     def next_seed(self, samples: int) -> int:
         seed = seed_of(self._seed, self.total_step, self._sent)
@@ -137,6 +147,7 @@ def send_seeds(module: Any, bounds: Bounds, progress: Progress) -> None:
         experiences, consumed, exhausted = generate(self, *arguments, **named)
         experiences = sorted(experiences, key=self.step_of_rollouts.place)
         self.step_of_rollouts.keep(experiences)
+        fill(experiences)
         return experiences, consumed, exhausted
 
     def with_seed(self: Any, response: dict[str, Any], **named: Any) -> Any:

@@ -14,6 +14,7 @@ from deepscaler.reward.pool import GradingPool
 from deepscaler.reward.verdicts import ResponseVerdict, ThinkRule
 from deepscaler.settings.recipe import Recipe
 from deepscaler.text import printable
+from deepscaler.training.openrlhf.measured_share import is_measured
 from deepscaler.training.openrlhf.rollouts import seed_of
 from deepscaler.training.replay.policy import Sequence
 from deepscaler.training.replay.steps import Numbers, Sample, mean
@@ -93,7 +94,9 @@ class Kept:
         if order != [(prompt, sample) for prompt in range(len(order) // samples) for sample in range(samples)]:
             yield f"{self.name}: the samples are not {samples} of each prompt, in order"
         for number, row in enumerate(self.rows):
-            if not row["tokens"] or row["log_probs"] is None or len(row["log_probs"]) != len(row["tokens"]):
+            measured = is_measured(row["prompt"], recipe.rollout.log_probs_every)
+            given = None if row["log_probs"] is None else len(row["log_probs"])
+            if not row["tokens"] or given != (len(row["tokens"]) if measured else None):
                 yield f"{self.name}, row {number}: the log-probabilities are not those of its tokens"
 
     def seeds_differ(self, seed: int, total_step: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from deepscaler.settings.recipe import Recipe, Stage
 from deepscaler.settings.scale import Layout
+from deepscaler.training.openrlhf.measured_share import SHARE, means_of_share
 from deepscaler.training.replay import objective
 from deepscaler.training.replay.batches import scoring_batches, update_batches
 from deepscaler.training.replay.policy import Learner, Sequence, log_probs
@@ -23,8 +24,8 @@ class Sample:
     score: float
     """The grader's reward."""
     truncated: bool
-    sampled: list[float]
-    """The sampler's log-probabilities."""
+    sampled: list[float] | None
+    """The sampler's log-probabilities; None where they were not asked for."""
 
 
 @dataclass
@@ -79,7 +80,8 @@ def step(learner: Learner, samples: list[Sample], setting: Setting) -> tuple[Num
     batch.advantages = token_advantages(batch, setting, logged)
     logged |= train(learner, batch, order, lengths, setting)
     apart = [
-        float((old - torch.tensor(sample.sampled)).abs().max()) for old, sample in zip(batch.old, samples, strict=True)
+        0.0 if sample.sampled is None else float((old - torch.tensor(sample.sampled)).abs().max())
+        for old, sample in zip(batch.old, samples, strict=True)
     ]
     return logged, apart
 
@@ -157,7 +159,8 @@ class Log:
             self.sums[key] += float(value.detach()) * tokens
 
     def means(self) -> Numbers:
-        return {key: value / self.tokens for key, value in self.sums.items()}
+        found = {key: value / self.tokens for key, value in self.sums.items()}
+        return means_of_share(found)
 
 
 def train(learner: Learner, batch: Batch, order: list[int], lengths: list[int], setting: Setting) -> Numbers:
@@ -194,12 +197,13 @@ def micro_batch(
 
     recipe = setting.recipe
     taken = log_probs(learner.model, [batch.samples[number].sequence for number in numbers], setting.temperature)
-    losses, cuts, kls, entropies, drifts, apart, filtered = ([] for _ in range(7))
+    losses, cuts, kls, entropies, drifts, apart, filtered, measured = ([] for _ in range(8))
     for number, (now, logits) in zip(numbers, taken, strict=True):
         old, reference, advantage = (
             values[number].to(now.device) for values in (batch.old, batch.reference, batch.advantages)
         )
-        sampled = torch.tensor(batch.samples[number].sampled, device=now.device)
+        given = batch.samples[number].sampled
+        sampled = old if given is None else torch.tensor(given, device=now.device)
         loss, cut = objective.clipped(now, old, advantage, recipe)
         weight, outside = objective.importance(old, sampled, recipe)
         losses.append(weight * loss)
@@ -208,6 +212,7 @@ def micro_batch(
         drifts.append((now - reference, old - now))
         apart.append(sampled - old)
         filtered.append(outside.float())
+        measured.append(torch.full_like(old, float(given is not None)))
         if recipe.entropy_bonus is not None:
             entropies.append(objective.entropy(logits))
     policy = objective.aggregated(losses, *whole, recipe)
@@ -225,6 +230,7 @@ def micro_batch(
         "ppo_kl": torch.cat([drift for _, drift in drifts]).mean(),
         VLLM_KL: torch.cat(apart).mean(),
         "is_filter_ratio": torch.cat(filtered).mean(),
+        SHARE: torch.cat(measured).mean(),
     }
     return total, values
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from deepscaler import dag, settings
-from deepscaler.cost.estimate import StagePrice, price_stage, training_shape
+from deepscaler.cost.estimate import WALL_SHARE, StagePrice, price_stage, training_shape
 from deepscaler.cost.lengths import Lengths
 from deepscaler.cost.memory import largest_sequence
 from deepscaler.cost.ranges import Range, total
@@ -20,8 +20,6 @@ ROUND = 10
 """To which shortened stages are cut."""
 EVALUATION_SHARE = 0.1
 """Of the hours, kept for evaluating a shortened schedule."""
-SHARE_OF_JOB = 0.8
-"""Of a job's wall time that its steps may take at the worst estimate."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def fitted(work: Work, scale: Scale, case: Case, machine: Machine) -> tuple[Scal
         price = priced(work, layout, scale, case, machine)
     minutes = dag.needs(scale.name, "train_segment").minutes or 0
     longest = price.hours.high * 60 / work.steps  # minutes of a step, with its share of starting and saving
-    layout = in_time(layout, max(1, int(SHARE_OF_JOB * minutes / longest)))
+    layout = in_time(layout, max(1, int(WALL_SHARE * minutes / longest)))
     return with_layout(scale, work.name, layout), priced(work, layout, scale, case, machine)
 
 
@@ -147,6 +145,7 @@ def priced(work: Work, layout: Layout, scale: Scale, case: Case, machine: Machin
     here = replace(
         work,
         gpus=layout.nodes * layout.gpus_per_node,
+        nodes=layout.nodes,
         jobs=ceil(work.steps / layout.segment_steps),
         save_steps=layout.save_steps,
         micro_batch=layout.max_tokens_per_gpu,

@@ -1,8 +1,7 @@
 """The trainer's weights go to vLLM over gloo instead of NCCL.
 
 Without libnccl, vLLM's PyNcclCommunicator is "disabled", and its broadcast then sends nothing and raises no error: the
-sampler would keep its first weights for ever. So the group (openrlhf/utils/distributed_util.py) is made over gloo,
-and the receiving side (openrlhf/trainer/ray/vllm_worker_wrap.py), which names the device "cuda", is written for CPU.
+sampler would keep its first weights for ever. So the group (openrlhf/utils/distributed_util.py) is made over gloo.
 Checksums show that the weights arrive (weight_checksums.py), and so does `vllm_kl`; tests withhold them.
 """
 
@@ -27,23 +26,8 @@ class GlooCommunicator:
         self.group.broadcast([tensor], options).wait()
 
 
-def update_weight(self: Any, name: str, dtype: Any, shape: Any, empty_cache: bool = False) -> None:
-    """Receive one parameter and load it into the engine's model."""
-    import torch
-
-    if dtype != self.model_config.dtype:
-        raise TypeError(f"{name} comes as {dtype}, the engine's is {self.model_config.dtype}")
-    weight = torch.empty(shape, dtype=dtype)
-    self._model_update_group.broadcast(weight, src=0)
-    self.model_runner.model.load_weights(weights=[(name, weight)])
-
-
 def apply() -> None:
     def use_gloo(module: Any) -> None:
         module.stateless_init_process_group = GlooCommunicator
 
-    def receive_on_cpu(module: Any) -> None:
-        module.WorkerWrap.update_weight = update_weight
-
     when_imported("openrlhf.utils.distributed_util", use_gloo)
-    when_imported("openrlhf.trainer.ray.vllm_worker_wrap", receive_on_cpu)
