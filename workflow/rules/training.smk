@@ -55,14 +55,14 @@ rule train_segment:
     message:
         "Training segment {wildcards.segment} with OpenRLHF"
     shell:
-        "deepscaler train_segment"
+        "trap '' TERM; deepscaler train_segment"
         " --scale {wildcards.scale:q}"
         " --segment {wildcards.segment:q}"
         " --parent {input.parent:q}"
         " --prompts {input.prompts:q}"
         " --runs {params.runs:q}"
         " --output {output.manifest:q}"
-        " 2>&1 | tee {log:q}"
+        " 2>&1 | tee -i {log:q}"
 
 
 rule collect_metrics:

@@ -99,15 +99,42 @@ def carriers(token: str, variable: str = VARIABLE) -> list[int]:
     return found
 
 
+@contextmanager
+def shielded() -> Iterator[None]:
+    """What this thread starts in the block never takes SIGTERM, whatever handlers it installs: it is blocked there.
+
+    SLURM sends it to every process of a job that is to end soon, and a step must then go on to its end.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def is_shielded(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    blocked = next((line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:")), "0")
+    return bool(int(blocked, 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def stop_all(token: str) -> int:
-    """SIGTERM to each process that carries the token, SIGKILL after the grace period; returns how many there were."""
+    """End each process that carries the token; returns how many there were.
+
+    SIGTERM, and SIGKILL after the grace period; to those that are shielded from SIGTERM at once.
+    """
     seen: set[int] = set()
     deadline = time.monotonic() + GRACE_SECONDS
     while pids := [pid for pid in carriers(token) if not is_zombie(pid)]:
-        number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
+        late = time.monotonic() >= deadline
         for pid in pids:
-            if number == signal.SIGKILL or pid not in seen:
-                send(pid, number)
+            if late or is_shielded(pid):
+                send(pid, signal.SIGKILL)
+            elif pid not in seen:
+                send(pid, signal.SIGTERM)
         seen.update(pids)
         time.sleep(0.1)
     return len(seen)

@@ -37,6 +37,8 @@ class Bounds:
     """Whether rollouts are drawn in another process than the trainer's, while it trains."""
     cache: str = "auto"
     """Type of the sampler's keys and values."""
+    stop: str | None = None
+    """File whose being there asks to save at the end of the step and go no further (run/stop_request.py)."""
 
     def to_environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}

@@ -8,6 +8,7 @@
       measured/         seconds and peak memory of each phase, a file a process (watch/measured.py)
       weights.json      what the checksums of the newest launch showed (openrlhf/weight_checksums.py)
       rollouts/         a file a step (kept_rollouts.py)
+      stop              there while the trainer is asked to save and end, beside it its answer (stop_request.py)
       logs/attempt-N/   OpenRLHF's whole output, a folder for each attempt
       hf/               the last step's weights as OpenRLHF wrote them, once it has ended well
       export/           the finished checkpoint; the published one is hard links to it
@@ -54,6 +55,10 @@ class RunFolder:
     @property
     def weights(self) -> Path:
         return self.path / "weights.json"
+
+    @property
+    def stop(self) -> Path:
+        return self.path / "stop"
 
     @property
     def rollouts(self) -> Path:
