@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from deepscaler.errors import GoOn
-from test_equal_training import add_scale, digests, trained
+from test_equal_training import add_scale, trained
 from test_training_chain import Chain, base, before, chain, launched_by, started_at, zero_stage  # noqa: F401
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]

@@ -23,7 +23,9 @@ from deepscaler.controller import (
     orphans,
     rehearsals,
     shell_environment,
+    slurm_requests,
     stale_locks,
+    told_to_end,
 )
 from deepscaler.controller.console import handler as console
 from deepscaler.controller.targets import check_settings, check_targets, exit_on_error, remarks
@@ -89,7 +91,7 @@ def request(rule, scale=None):
     """All else that they ask for: memory, wall time, GPUs, nodes, partition and account."""
 
     def asked(key):
-        return lambda wildcards: resources.request(
+        return lambda wildcards: slurm_requests.request(
             scale or wildcards.scale, rule, wildcards.get("segment"), wildcards.get("suite")
         ).get(key)
 

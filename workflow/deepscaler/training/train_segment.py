@@ -66,9 +66,8 @@ def train_segment(
     check_parent(segment, load_scale(scale_name).base, parent_manifest, parent)
     settings_digest = dag.training_digest(scale_name, segment_id)
     folder, inputs = run_folder.identify(runs, segment, settings_digest, parent_manifest, prompts)
-    stop = StopRequest(folder.stop, runs, report)
-    stop.listen()
-    with only_writer(folder.path, report), nobody_else_writes():
+    stop = StopRequest(folder.stop, runs, lambda: run_folder.saved_step(folder, segment), report)
+    with stop.listening(), only_writer(folder.path, report), nobody_else_writes():
         if folder.finished():
             report(f"segment {segment.id} is finished already; its checkpoint is put in place")
         else:

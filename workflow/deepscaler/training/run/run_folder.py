@@ -28,7 +28,7 @@ from deepscaler.folders import is_within
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.training.run import checkpoint, kept_rollouts
 from deepscaler.training.run.checkpoint import MANIFEST
-from deepscaler.training.run.deepspeed_states import State, adopt, refuse_others, states_in
+from deepscaler.training.run.deepspeed_states import MARKER, State, adopt, refuse_others, states_in
 from deepscaler.training.watch import measured
 
 
@@ -109,6 +109,14 @@ def identify(
         "prompts": sha256(prompts),
     }
     return RunFolder(runs / f"{segment.id}-{digest_of(inputs)[:12]}"), inputs
+
+
+def saved_step(folder: RunFolder, segment: Segment) -> int:
+    """The newest step of a segment whose state, or whose final weights, are saved; where it begins if there is none."""
+    if folder.hf.exists() or folder.export.exists():
+        return segment.last
+    steps = [state.step for state in states_in(folder.states) if (state.folder / MARKER).exists()]
+    return max(steps, default=segment.first)
 
 
 DIFFERENCES = {"settings": "other settings", "parent_files": "another parent", "prompts": "other prompts"}
