@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
@@ -108,7 +108,8 @@ def preempted(chaos: Chaos, job: dict[str, str]) -> bool:
 def node_lost(chaos: Chaos, job: dict[str, str]) -> bool:
     chaos.cluster.power_off(job["NodeList"])
     time.sleep(chaos.dice.uniform(1, 10))
-    chaos.cluster.power_on(job["NodeList"])
+    with suppress(TimeoutError):  # it is not idle where a job was waiting for it
+        chaos.cluster.power_on(job["NodeList"])
     return True
 
 

@@ -24,7 +24,7 @@ DAEMONS = ["munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "uns
 COMMAND_SECONDS = 30
 """No client call may take longer; SLURM's own clients wait for minutes when a controller is gone."""
 
-GRACE = 90
+GRACE = 600
 """Seconds from the warning of a preemption to its SIGTERM and, KillWait later, SIGKILL."""
 
 ADMISSION = """

@@ -101,7 +101,7 @@ def test_ctrl_c_lets_training_end_with_its_step(tmp_path: Path, monkeypatch: pyt
     executor.cancel_jobs([runs, waits, other])
     assert executor.cancelled_jobs == [waits, other]
     assert told_to_end.is_ending(executor), "none of them is submitted again"
-    assert "--signal=TERM --full --state=RUNNING --verbose 7" in (tmp_path / "calls").read_text()
+    assert "--signal=TERM --state=RUNNING --verbose 7" in (tmp_path / "calls").read_text()
 
 
 def test_the_verb_itself_is_found_among_the_processes_of_a_run(tmp_path: Path) -> None:

@@ -126,8 +126,11 @@ def end_training_with_its_step(executor: Any) -> None:
 
 
 def tell(number: str) -> bool:
-    """Send SIGTERM to all processes of a job that runs; whether there is one."""
-    command = ["scancel", "--signal=TERM", "--full", "--state=RUNNING", "--verbose", number]
+    """Send SIGTERM to what runs under srun in a job, as at a preemption; whether the job runs.
+
+    With `--full` the job's own shell and commands would get it too, and srun kills its tasks at once then.
+    """
+    command = ["scancel", "--signal=TERM", "--state=RUNNING", "--verbose", number]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except (OSError, subprocess.SubprocessError):

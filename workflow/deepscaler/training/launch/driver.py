@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training.launch import ray_access, reaper
+from deepscaler.training.launch import ray_access, shield
 from deepscaler.training.launch.spec import RayCluster
 
 MODULE = "openrlhf.cli.train_ppo_ray"
@@ -30,7 +30,7 @@ TRIES = 4
 
 def main() -> None:
     die_with_parent()
-    with reaper.shielded():
+    with shield.shielded():
         start_ray(RayCluster.from_environment(os.environ))
         sys.argv = [MODULE, *sys.argv[1:]]
         runpy.run_module(MODULE, run_name="__main__", alter_sys=True)

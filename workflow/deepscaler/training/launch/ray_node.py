@@ -16,7 +16,7 @@ import uuid
 from pathlib import Path
 
 from deepscaler import caches
-from deepscaler.training.launch import ray_access, reaper
+from deepscaler.training.launch import ray_access, reaper, shield
 from deepscaler.training.launch.ray_on_slurm import STARTED, address_of_this_node, free_port
 from deepscaler.training.launch.spec import cpu_slots, object_store_bytes, ray_folder
 from deepscaler.training.run import stop_request
@@ -42,7 +42,7 @@ def run(ray: list[str], environment: dict[str, str], token: str) -> int:
     Ray gives a node 30 s to come up, always; where that was too short (a busy node, a slow disk) it is tried again.
     """
     for _ in range(TRIES):
-        with reaper.shielded():
+        with shield.shielded():
             process = subprocess.Popen(ray, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         started = threading.Event()
         threading.Thread(target=end_with_input, args=(process,), daemon=True).start()

@@ -99,7 +99,7 @@ class Node:
         command = node_command(launch, host, sys.executable, role)
         # the reaper must not signal srun; and SLURM makes a TMPDIR that a node lacks, which nobody would remove
         own = {key: value for key, value in environment.items() if key not in (reaper.VARIABLE, "TMPDIR")}
-        with appending(self.log) as handle, reaper.shielded():  # srun dies of the SIGTERM that a job is told to end by
+        with appending(self.log) as handle:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=handle, stderr=subprocess.STDOUT, env=own
             )
@@ -120,10 +120,11 @@ class Node:
     def __exit__(self, *_: object) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        try:
-            self.process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        for force in (self.process.terminate, self.process.kill):
+            try:
+                self.process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                force()
         self.process.wait()
 
 

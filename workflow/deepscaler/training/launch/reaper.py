@@ -25,6 +25,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deepscaler.training.launch import shield
+
 VARIABLE = "DEEPSCALER_LAUNCH"
 GRACE_SECONDS = 2.0
 TEMPORARY = Path("/tmp")
@@ -99,28 +101,6 @@ def carriers(token: str, variable: str = VARIABLE) -> list[int]:
     return found
 
 
-@contextmanager
-def shielded() -> Iterator[None]:
-    """What this thread starts in the block never takes SIGTERM, whatever handlers it installs: it is blocked there.
-
-    SLURM sends it to every process of a job that is to end soon, and a step must then go on to its end.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def is_shielded(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-    blocked = next((line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:")), "0")
-    return bool(int(blocked, 16) >> (signal.SIGTERM - 1) & 1)
-
-
 def stop_all(token: str) -> int:
     """End each process that carries the token; returns how many there were.
 
@@ -131,7 +111,7 @@ def stop_all(token: str) -> int:
     while pids := [pid for pid in carriers(token) if not is_zombie(pid)]:
         late = time.monotonic() >= deadline
         for pid in pids:
-            if late or is_shielded(pid):
+            if late or shield.is_shielded(pid):
                 send(pid, signal.SIGKILL)
             elif pid not in seen:
                 send(pid, signal.SIGTERM)

@@ -34,6 +34,7 @@ trainer's weights is seen by `weight_checksums`. What each phase takes in second
 from pathlib import Path
 from typing import Any
 
+from deepscaler.training.launch import shield
 from deepscaler.training.openrlhf import (
     asynchronous,
     lora,
@@ -75,6 +76,7 @@ def install() -> None:
     if bounds is None or installed:
         return
     installed = True
+    shield.keep()
     progress = Progress(bounds.first)
     when_imported(STRATEGY, refuse_other_versions)
     when_imported(AGENT, refuse_other_versions)
