@@ -1,6 +1,7 @@
 """A job that was told to end is submitted again without Snakemake's hearing of it; tests/slurm does it on a cluster."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -122,3 +123,34 @@ def test_the_verb_itself_is_found_among_the_processes_of_a_run(tmp_path: Path) -
         for process in (*started, shell):
             process.kill()
             process.wait()
+
+
+def test_a_script_outlives_sigterm_and_keeps_its_exit_code() -> None:
+    """As SLURM sends it, to the shell as to what it runs."""
+
+    class Writer:
+        def format_job_exec(self, job: str) -> str:
+            return job
+
+    told_to_end.outlive_sigterm(Writer)
+    ours = Writer()
+    told_to_end.outlive_sigterm(ours)  # as of a class, so of an instance
+    listens = "import signal, time; signal.signal(15, lambda *_: exit(7)); print('ready', flush=True); time.sleep(60)"
+    command = f'{sys.executable} -c "{listens}"'
+    script = subprocess.Popen(
+        ["sh", "-s"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert script.stdin is not None
+    assert script.stdout is not None
+    script.stdin.write(ours.format_job_exec(command))
+    script.stdin.close()
+    assert script.stdout.readline() == "ready\n"
+    os.killpg(script.pid, signal.SIGTERM)
+    assert script.wait(60) == 7
+
+
+def test_the_step_of_a_job_has_such_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = pytest.importorskip("snakemake_executor_plugin_slurm_jobstep")
+    monkeypatch.setattr(plugin.Executor, "format_job_exec", lambda self, job: f"snakemake {job}")
+    told_to_end.outlive_sigterm_in_step()
+    assert plugin.Executor.format_job_exec(None, "train") == "trap : TERM\nsnakemake train"

@@ -39,6 +39,8 @@ if workflow.is_main_process:
     for line in remarks(sys.argv):
         print(f"deepscaler: {line}", file=sys.stderr)
     stale_locks.start()
+else:
+    told_to_end.outlive_sigterm_in_step()
 
 WORK = settings.site().work
 shell_environment.for_jobs(os.environ)

@@ -29,8 +29,8 @@ from deepscaler.training.run import stop_request
 
 TRAINING = "train_segment"
 OUTLIVE_SIGTERM = "trap : TERM"
-"""In a job's script. SLURM sends SIGTERM to all of a job's processes; were the script's shell to end by it, SLURM would
-kill the others."""
+"""In the scripts of a job and of its step. SLURM sends SIGTERM to all processes; were a script's shell to end by it,
+SLURM would kill the others."""
 
 
 def go_on(executor: Any) -> None:
@@ -65,8 +65,17 @@ def note_preempted_jobs(executor: Any, preempted: set[str]) -> None:
 
 
 def outlive_sigterm(executor: Any) -> None:
+    """Of the scripts that an executor, or all of a class, write."""
     format_job_exec = executor.format_job_exec
-    executor.format_job_exec = lambda job: f"{OUTLIVE_SIGTERM}\n{format_job_exec(job)}"
+    executor.format_job_exec = lambda *arguments: f"{OUTLIVE_SIGTERM}\n{format_job_exec(*arguments)}"
+
+
+def outlive_sigterm_in_step() -> None:
+    """In the Snakemake of a job of SLURM, which starts the job's step."""
+    with suppress(ImportError):
+        import snakemake_executor_plugin_slurm_jobstep as plugin
+
+        outlive_sigterm(plugin.Executor)
 
 
 def submit_again(executor: Any, preempted: set[str]) -> None:
