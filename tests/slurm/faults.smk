@@ -80,7 +80,12 @@ rule second:
 
 # Training as SLURM sees it, on one node: the name, the request and the shell are the real rule's, the steps take time.
 # Each segment is told to end in another way.
-PLACES = {"8k-1": "spare", "8k-2": "scratch"}
+PLACES = {"8k-1": "spare", "8k-2": "scratch"}  # each a node of its own there, which is taken from it
+ASKED = request("train_segment")
+
+
+def asked_of_slurm(wildcards):
+    return ASKED["slurm_extra"](wildcards) + (" --exclusive" if wildcards.segment in PLACES else "")
 
 
 rule train_segment:
@@ -89,7 +94,13 @@ rule train_segment:
     log:
         "logs/told/{segment}.log",
     resources:
-        **(request("train_segment") | {"slurm_partition": lambda wildcards: PLACES.get(wildcards.segment, "gpu")}),
+        **(
+            ASKED
+            | {
+                "slurm_partition": lambda wildcards: PLACES.get(wildcards.segment, "gpu"),
+                "slurm_extra": asked_of_slurm,
+            }
+        ),
     params:
         python=sys.executable,
     shell:

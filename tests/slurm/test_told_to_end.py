@@ -19,7 +19,9 @@ pytestmark = pytest.mark.timeout(1200)
 
 
 def run_folder(checkout: Checkout, segment: str) -> Path:
-    return checkout.folder / f"work/mini/runs/{segment}"
+    """Of a segment of mini, or of another scale's: `mini-lora/16k-1`."""
+    scale, segment = f"mini/{segment}".split("/")[-2:]
+    return checkout.folder / f"work/{scale}/runs/{segment}"
 
 
 def made(checkout: Checkout, segment: str) -> list[int]:
@@ -29,7 +31,7 @@ def made(checkout: Checkout, segment: str) -> list[int]:
 
 
 def jobs_of(cluster: Cluster, segment: str) -> list[dict[str, str]]:
-    comment = f"rule_train_segment_wildcards_mini_{segment}"
+    comment = "rule_train_segment_wildcards_" + "_".join(f"mini/{segment}".split("/")[-2:])
     return sorted((job for job in cluster.jobs() if job.get("Comment") == comment), key=lambda job: int(job["JobId"]))
 
 
@@ -88,24 +90,24 @@ def test_a_grace_that_is_shorter_than_a_step_costs_a_retry_where_nothing_was_sav
     checkout: Checkout, cluster: Cluster
 ) -> None:
     """SIGKILL right after SIGTERM, by `scancel --signal`: the state before it stands, which here is none."""
-    with checkout.start("told/mini/8k-4.txt", *FAULTS, seconds=300) as running:
-        job = start_all(checkout, cluster, running, "8k-4")["8k-4"]
-        cluster.kill_processes("told.py\0train_segment\0work/mini/runs/8k-4")
+    with checkout.start("told/mini/24k-2.txt", *FAULTS, seconds=300) as running:
+        job = start_all(checkout, cluster, running, "24k-2")["24k-2"]
+        cluster.kill_processes("told.py\0train_segment\0work/mini/runs/24k-2")
         assert running.wait(120) == 1, running.text()
-    assert len(jobs_of(cluster, "8k-4")) == 1
-    assert jobs_of(cluster, "8k-4")[0]["JobId"] == job["JobId"]
+    assert len(jobs_of(cluster, "24k-2")) == 1
+    assert jobs_of(cluster, "24k-2")[0]["JobId"] == job["JobId"]
 
 
 def test_after_ctrl_c_training_ends_with_its_step_and_the_same_command_goes_on(
     checkout: Checkout, cluster: Cluster
 ) -> None:
-    command = ("told/mini/8k-3.txt", *FAULTS)
+    command = ("told/mini-lora/16k-1.txt", *FAULTS)
     with checkout.start(*command, seconds=300) as running:
-        start_all(checkout, cluster, running, "8k-3")
+        start_all(checkout, cluster, running, "mini-lora/16k-1")
         running.interrupt()
         assert running.wait(120) == 1, running.text()
         assert "ends when its step is saved" in running.text()
     with checkout.start(*command, seconds=300) as again:
         assert again.wait(250) == 0, again.text()
-    assert made(checkout, "8k-3") == list(range(1, STEPS + 1))
-    assert [job["JobState"] for job in jobs_of(cluster, "8k-3")] == ["FAILED", "COMPLETED"]
+    assert made(checkout, "mini-lora/16k-1") == list(range(1, STEPS + 1))
+    assert [job["JobState"] for job in jobs_of(cluster, "mini-lora/16k-1")] == ["FAILED", "COMPLETED"]

@@ -46,7 +46,7 @@ def keep() -> None:
         code = words.index("-c") + 1 if "-c" in words else None  # a frozen executable has none
         return words if code is None else [*words[:code], KEEP + words[code], *words[code + 1 :]]
 
-    signal.pthread_sigmask = without_sigterm  # type: ignore[assignment]
+    signal.pthread_sigmask = without_sigterm
     multiprocessing.spawn.get_command_line = command_line
 
 

@@ -65,7 +65,8 @@ class StopRequest:
         """
         self.stop, self.saved, self.report = stop, saved, report
         job = os.environ.get("SLURM_JOB_ID")
-        self.warned, self.note = (warned_file(runs, job), told_file(runs, job)) if job else (None, None)
+        self.warned: Path | None = warned_file(runs, job) if job else None
+        self.note: Path | None = told_file(runs, job) if job else None
         self.reason: str | None = None
         """Who told; None where nobody has."""
         self.start = 0
