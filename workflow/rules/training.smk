@@ -54,7 +54,7 @@ rule train_segment:
         runs=work("{scale}/runs"),
     message:
         "Training segment {wildcards.segment} with OpenRLHF"
-    shell:
+    shell:  # shell and tee outlive the signals by which the verb is told to end
         "trap '' TERM; deepscaler train_segment"
         " --scale {wildcards.scale:q}"
         " --segment {wildcards.segment:q}"
