@@ -35,7 +35,7 @@ SEGMENTS = ("8k-1", "8k-2")
 STEPS = 6
 TARGET = f"results/{SCALE}/training.csv"
 VERB = "deepscaler\0train_segment"
-DISK_MB = 1500
+DISK_MB = 800
 DONE = ("runs", "checkpoints", "preflight", "alerts")
 """What a run leaves in its work folder that the next one must not find; the base and the prompts stay."""
 LONGEST = 3600
@@ -147,7 +147,7 @@ def second_writer(chaos: Chaos, job: dict[str, str]) -> bool:
     arguments = ["--scale", SCALE, "--segment", segment, "--parent", str(parent)]
     arguments += ["--prompts", str(chaos.work / f"prompts/{segment}.jsonl"), "--runs", str(chaos.work / "runs")]
     arguments += ["--output", str(chaos.work / f"checkpoints/{segment}/{MANIFEST}")]
-    done = chaos.checkout.deepscaler("train_segment", *arguments, seconds=90)
+    done = chaos.checkout.deepscaler("train_segment", *arguments, seconds=90, DEEPSCALER_LOCK_WAIT="0")
     return "another job is training this segment" in done.stdout
 
 
