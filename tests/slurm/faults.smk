@@ -92,7 +92,7 @@ rule train_segment:
     output:
         "told/{scale}/{segment}.txt",
     log:
-        "logs/told/{segment}.log",
+        "logs/told/{scale}/{segment}.log",
     resources:
         **(
             ASKED
