@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 PROFILE := profiles/laptop
 SCALE := paper
 KILLS := 1
+SEED := 1
+MINUTES := 10
 ENGINES :=
 PYTEST := $(BIN)/python -m pytest
 # A test file stays in one process, which makes its fixtures once
@@ -111,6 +113,10 @@ test-mini: $(VENV)/installed ## the mini pipeline end to end, in a copy of the c
 .PHONY: test-slurm
 test-slurm: $(VENV)/installed ## a SLURM cluster on this machine, which the tests start and stop
 	@$(PYTEST) tests/slurm
+
+.PHONY: chaos
+chaos: $(VENV)/installed ## real training on that cluster while at random something goes wrong, for MINUTES=10; SEED=1, or several
+	@$(BIN)/python tests/slurm/chaos.py --minutes $(MINUTES) $(SEED)
 
 .PHONY: test-slurm-quick
 test-slurm-quick: $(VENV)/installed ## the SLURM tests without engines: every request of the paper, faults on jobs that only wait

@@ -42,6 +42,7 @@ onstart:
         before_submission.check_cluster(workflow)
     elif workflow.executor_plugin.name == "local":
         orphans.await_earlier_jobs(workflow)
+        told_to_end.pass_on_sigterm()
     notices.begin(workflow)
     console.begin(workflow)
 

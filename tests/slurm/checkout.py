@@ -94,6 +94,11 @@ class Running:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
+    def interrupt(self) -> None:
+        """SIGINT to Snakemake, as by Ctrl-C on a login node."""
+        [snakemake] = children(self.process.pid)  # of `timeout`
+        os.kill(snakemake, signal.SIGINT)
+
     def wait(self, seconds: float) -> int:
         """Its exit code; it is killed when it takes longer."""
         try:
@@ -104,3 +109,7 @@ class Running:
 
     def text(self) -> str:
         return self.out.read_text(errors="replace")
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -24,6 +24,9 @@ DAEMONS = ["munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "uns
 COMMAND_SECONDS = 30
 """No client call may take longer; SLURM's own clients wait for minutes when a controller is gone."""
 
+GRACE = 600
+"""Seconds from the warning of a preemption to its SIGTERM and, KillWait later, SIGKILL."""
+
 ADMISSION = """
 function slurm_job_submit(job, partitions, user)
    if job.account ~= "{account}" then return slurm.ESLURM_INVALID_ACCOUNT end
@@ -182,6 +185,11 @@ class Cluster:
         self.kill("controller", signal.SIGTERM)
         self.start_controller(fresh=False)
 
+    def preempt(self, node: str, seconds: int = 1) -> str:
+        """A job of higher priority that wants a whole node, for so long; its number."""
+        asked = ["-A", self.shape.account, "-p", "urgent", "-w", node, "--exclusive", "-o", "/dev/null"]
+        return self.run("sbatch", "--parsable", *asked, "--wrap", f"sleep {seconds}").strip()
+
     def power_off(self, node: str) -> None:
         """The node and all its processes die at once, and the administrator marks it down."""
         self.kill(node)
@@ -285,7 +293,9 @@ def slurm_conf(folder: Path, shape: Shape, nodes: list[str], ports: list[int]) -
         # a job that no partition would ever run is refused, not kept waiting
         "EnforcePartLimits": "ALL",
         "SlurmdTimeout": 30,
-        "KillWait": 5,
+        "KillWait": 30,  # SLURM's own default: from SIGTERM to SIGKILL at scancel and when the wall time is over
+        "PreemptType": "preempt/partition_prio",
+        "PreemptMode": "REQUEUE",
         # a test waits for the scheduler otherwise
         "SchedulerParameters": "batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1",
     }
@@ -296,8 +306,12 @@ def slurm_conf(folder: Path, shape: Shape, nodes: list[str], ports: list[int]) -
             f" CoresPerSocket={shape.cpus // 2} RealMemory={shape.memory_mb}"
             f" Gres=gpu:{shape.gpu_model}:{shape.gpus} State=UNKNOWN"
         )
-    lines.append(f"PartitionName=cpu Nodes={','.join(nodes)} Default=YES MaxTime=2-00:00:00 State=UP")
-    lines.append(f"PartitionName=gpu Nodes={','.join(nodes)} MaxTime=1-00:00:00 State=UP")
+    lines.append(f"PartitionName=cpu Nodes={','.join(nodes)} Default=YES MaxTime=2-00:00:00 PreemptMode=OFF State=UP")
+    lines.append(f"PartitionName=gpu Nodes={','.join(nodes)} MaxTime=1-00:00:00 PreemptMode=OFF State=UP")
+    # jobs of the last one take the nodes of those of the two before: these are told, and have so many seconds left
+    for name, mode in (("spare", "REQUEUE"), ("scratch", "CANCEL")):
+        lines.append(f"PartitionName={name} Nodes={','.join(nodes)} PreemptMode={mode} GraceTime={GRACE} State=UP")
+    lines.append(f"PartitionName=urgent Nodes={','.join(nodes)} PriorityTier=10 PreemptMode=OFF State=UP")
     return "\n".join(lines) + "\n"
 
 

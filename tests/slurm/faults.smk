@@ -76,3 +76,34 @@ rule second:
         **request("score"),
     shell:
         "(echo some chatter; echo 'ValueError: the grades are not there' ; exit 3) 2>&1 | tee {log}"
+
+
+# Training as SLURM sees it, on one node: the name, the request and the shell are the real rule's, the steps take time.
+# Each segment is told to end in another way.
+PLACES = {"8k-1": "spare", "8k-2": "scratch"}  # each a node of its own there, which is taken from it
+ASKED = request("train_segment")
+
+
+def asked_of_slurm(wildcards):
+    return ASKED["slurm_extra"](wildcards) + (" --exclusive" if wildcards.segment in PLACES else "")
+
+
+rule train_segment:
+    output:
+        "told/{scale}/{segment}.txt",
+    log:
+        "logs/told/{scale}/{segment}.log",
+    resources:
+        **(
+            ASKED
+            | {
+                "slurm_partition": lambda wildcards: PLACES.get(wildcards.segment, "gpu"),
+                "slurm_extra": asked_of_slurm,
+            }
+        ),
+    params:
+        python=sys.executable,
+    shell:
+        "trap '' TERM; {params.python} tests/slurm/told.py train_segment"
+        " {WORK}/{wildcards.scale}/runs/{wildcards.segment} 40 1"
+        " 2>&1 | tee -i {log}; date > {output}"

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from deepscaler.controller import before_submission, stale_locks
+from deepscaler.controller import before_submission, stale_locks, told_to_end
 from deepscaler.controller.slurm_requests import SHOWN_FROM
 from deepscaler.errors import UserError
 from snakemake.iocontainers import ResourceList
@@ -157,7 +157,7 @@ def test_why_a_group_was_not_submitted_is_said(monkeypatch: pytest.MonkeyPatch) 
     ("state", "no_requeue", "failed"),
     [("PREEMPTED", True, True), ("PREEMPTED", False, False), ("RUNNING", True, False), ("CANCELLED", False, True)],
 )
-def test_a_preempted_job_counts_as_failed_where_slurm_does_not_start_it_again(
+def test_a_preempted_job_counts_as_ended_where_slurm_does_not_start_it_again(
     slurm: Any, monkeypatch: pytest.MonkeyPatch, state: str, no_requeue: bool, failed: bool
 ) -> None:
     """By the plugin's own check of its jobs, which would go on waiting for this one."""
@@ -173,7 +173,8 @@ def test_a_preempted_job_counts_as_failed_where_slurm_does_not_start_it_again(
     executor._status_query_min_seconds, executor._status_query_max_seconds = None, 0.0
     executor._status_query_cycle_rows = []
     executor.report_job_error = lambda info, msg, **_: errors.append(msg)
-    before_submission.fail_preempted_jobs(executor)
+    preempted: set[str] = set()
+    told_to_end.note_preempted_jobs(executor, preempted)
     submitted = plugin.SubmittedJobInfo(job("score"), external_jobid="7", aux={"slurm_logfile": None})
 
     async def check() -> list[Any]:
@@ -181,6 +182,7 @@ def test_a_preempted_job_counts_as_failed_where_slurm_does_not_start_it_again(
 
     assert asyncio.run(check()) == ([] if failed else [submitted])
     assert len(errors) == failed
+    assert preempted == ({"7"} if no_requeue and state == "PREEMPTED" else set())
 
 
 def test_a_refusal_is_an_error_of_snakemakes(slurm: Any, tmp_path: Path) -> None:

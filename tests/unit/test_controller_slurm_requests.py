@@ -87,6 +87,20 @@ def test_the_curves_jobs_let_training_go_first(site: pytest.MonkeyPatch) -> None
     assert resources.request("paper", "sample", suite="table")["slurm_partition"] == "gpus"
 
 
+def test_training_is_told_before_its_wall_time_is_over(site: pytest.MonkeyPatch) -> None:
+    """As long before as its longest step takes by the plan: about 394 s for the paper's first, on its older stack."""
+    asked = slurm_requests.request("paper", "train_segment", "8k-1")
+    assert asked["slurm_extra"] == "--signal=TERM@480"
+    assert slurm_requests.request("paper", "train_segment", "16k-1")["slurm_extra"] == "--exclusive --signal=TERM@660"
+    assert slurm_requests.request("paper", "sample") == resources.request("paper", "sample")
+    kinds = {rule: asked for rule, _, asked in slurm_requests.requests_of("paper") if rule == "train_segment"}
+    assert "--signal=TERM@" in kinds["train_segment"]["slurm_extra"], "SLURM is asked whether it would accept that"
+    for given, option in (("90", "--signal=TERM@120"), ("0", None), ("60000", f"--signal=TERM@{30 * 720}")):
+        site.setenv("DEEPSCALER_WARNING_SECONDS", given)
+        forget()
+        assert slurm_requests.request("paper", "train_segment", "8k-1").get("slurm_extra") == option
+
+
 def test_gpus_without_a_type(site: pytest.MonkeyPatch) -> None:
     site.setenv("DEEPSCALER_GPU_MODEL", "")
     forget()

@@ -28,6 +28,7 @@ from deepscaler.training.launch.launch import Launch
 from deepscaler.training.openrlhf import flags as flags_module
 from deepscaler.training.openrlhf.flags import Flag, explained_flags, segment_flags
 from deepscaler.training.openrlhf.parser import parse_as_openrlhf
+from deepscaler.training.run import stop_request
 from deepscaler.training.run.checkpoint import write_manifest
 from deepscaler.training.run.deepspeed_states import State
 from deepscaler.training.run.run_folder import RunFolder
@@ -373,7 +374,7 @@ def test_the_paths_are_those_of_train_segment(work: Path, monkeypatch: pytest.Mo
         raise JobError("noted")
 
     monkeypatch.setattr(train_segment, "run", note)
-    monkeypatch.setattr(train_segment, "raise_on_signals", lambda: None)
+    monkeypatch.setattr(stop_request.signal, "signal", lambda *_: None)
     text = command(scale_name="mini", segment_id="8k-1")
     with pytest.raises(JobError, match="noted"):
         train_segment.train_segment(

@@ -29,6 +29,7 @@ class Checkout:
             shutil.copytree(root / name, folder / name)
         shutil.copyfile(root / "Snakefile", folder / "Snakefile")
         shutil.copyfile(root / "tests/workflow/hang_up.smk", folder / "hang_up.smk")
+        shutil.copyfile(root / "tests/slurm/told.py", folder / "told.py")
         (folder / "slow").mkdir()
         self.runs: list[subprocess.Popen[bytes]] = []
 
@@ -145,3 +146,27 @@ def test_a_dry_run_waits_for_nothing_and_a_living_run_keeps_its_locks(checkout: 
     assert dry.wait(SECONDS) == 0
     assert sorted((checkout.folder / ".snakemake/locks").iterdir()) == locks
     checkout.finish(first)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("profile", ["none", "laptop"])
+def test_training_ends_with_its_step_and_no_step_is_lost(
+    checkout: Checkout, profile: str, number: signal.Signals
+) -> None:
+    """SIGTERM to Snakemake alone, as by `kill`; Ctrl-C to all that runs in the terminal."""
+    made = checkout.folder / "slow/train/steps"
+    first = checkout.start(profile, "trained")
+    checkout.until(made.exists, first)
+    if number == signal.SIGTERM:
+        first.send_signal(number)
+    else:
+        os.killpg(first.pid, number)
+    assert first.wait(SECONDS) == 1, checkout.printed(first)
+    said = checkout.printed(first)
+    assert f"was told to end by {number.name}: step" in said or number == signal.SIGINT
+    assert "failed" not in said or profile == "none", "Snakemake's own display has no other word for it"
+    done = made.read_text().split()
+    assert 0 < len(done) < 8
+    second = checkout.start(profile, "trained")
+    assert second.wait(SECONDS) == 0, checkout.printed(second)
+    assert made.read_text().split() == [str(step) for step in range(1, 9)]

@@ -43,9 +43,15 @@ def test_rules_without_input_make_something_from_nothing(rules):
     assert {name for name, rule in rules.items() if not rule.input} == sources
 
 
+OUTLIVE = "trap '' TERM; "
+"""Before the call, so that shell and `tee` outlive the SIGTERM by which the verb is told to end; `-i` is for Ctrl-C."""
+
+
 def test_a_rule_is_one_call_of_its_own_verb(rules, verbs):
     for name, rule in rules.items():
         command = " ".join(rule.shellcmd.split())
+        if name == "train_segment":
+            command = command.removeprefix(OUTLIVE).replace(" tee -i ", " tee ")
         assert command.startswith(f"deepscaler {name} "), f"{name}: {command}"
         assert command.endswith(" 2>&1 | tee {log:q}"), f"{name} does not keep its output in its log"
         body = command.removesuffix(" 2>&1 | tee {log:q}")

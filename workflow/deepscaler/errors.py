@@ -28,6 +28,13 @@ class JobError(DeepscalerError):
     """A job that could not finish though its input was right: a crash, a full disk, a lost node."""
 
 
+class GoOn(DeepscalerError):
+    """A job that was told to end, and did: what it had is kept, and the same command goes on from there."""
+
+    exit_code = 75
+    """`EX_TEMPFAIL` of sysexits.h: no failure, try again."""
+
+
 def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str | None:
     """The known word that `word` was probably meant to be, or None. Among equals, the first in the alphabet."""
     from difflib import get_close_matches

@@ -40,6 +40,14 @@ STEP = "✨ Global step"
 """OpenRLHF's line for a finished step: exceptions before it did not end the run."""
 OWN_ERROR = "deepscaler: "
 """How an error line of this package's own commands begins."""
+TOLD_TO_END = "told to end by "
+"""How such an error begins where nothing failed: who told it follows, and what is saved."""
+
+
+def told_to_end(line: str) -> str | None:
+    """What a job says that was told to end, in its log's last useful line; None where that line is another."""
+    said = line.removeprefix(OWN_ERROR)
+    return said.partition(" Hint: ")[0] if line != said and said.startswith(TOLD_TO_END) else None
 
 
 def last_useful_line(log: Path) -> str:

@@ -23,7 +23,9 @@ from deepscaler.controller import (
     orphans,
     rehearsals,
     shell_environment,
+    slurm_requests,
     stale_locks,
+    told_to_end,
 )
 from deepscaler.controller.console import handler as console
 from deepscaler.controller.targets import check_settings, check_targets, exit_on_error, remarks
@@ -37,6 +39,8 @@ if workflow.is_main_process:
     for line in remarks(sys.argv):
         print(f"deepscaler: {line}", file=sys.stderr)
     stale_locks.start()
+else:
+    told_to_end.outlive_sigterm_in_step()
 
 WORK = settings.site().work
 shell_environment.for_jobs(os.environ)
@@ -89,7 +93,7 @@ def request(rule, scale=None):
     """All else that they ask for: memory, wall time, GPUs, nodes, partition and account."""
 
     def asked(key):
-        return lambda wildcards: resources.request(
+        return lambda wildcards: slurm_requests.request(
             scale or wildcards.scale, rule, wildcards.get("segment"), wildcards.get("suite")
         ).get(key)
 

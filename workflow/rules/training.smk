@@ -54,15 +54,15 @@ rule train_segment:
         runs=work("{scale}/runs"),
     message:
         "Training segment {wildcards.segment} with OpenRLHF"
-    shell:
-        "deepscaler train_segment"
+    shell:  # shell and tee outlive the signals by which the verb is told to end
+        "trap '' TERM; deepscaler train_segment"
         " --scale {wildcards.scale:q}"
         " --segment {wildcards.segment:q}"
         " --parent {input.parent:q}"
         " --prompts {input.prompts:q}"
         " --runs {params.runs:q}"
         " --output {output.manifest:q}"
-        " 2>&1 | tee {log:q}"
+        " 2>&1 | tee -i {log:q}"
 
 
 rule collect_metrics:

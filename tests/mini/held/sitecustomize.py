@@ -3,7 +3,8 @@
     CHAIN_HOLD=update:N    after the N-th update of this attempt: a step has two, so an odd N is in a step's middle
     CHAIN_HOLD=save:N      while the state of step N is written: one of its files is whole, the next one half
 
-The moment has come when the file CHAIN_HELD is there. (In a rollout it is the reward function that holds.)
+The moment has come when the file CHAIN_HELD is there, and is over when it is removed. (In a rollout it is the reward
+function that holds.)
 """
 
 import os
@@ -16,8 +17,10 @@ phase, _, number = os.environ.get("CHAIN_HOLD", "").partition(":")
 
 
 def hold():
-    Path(os.environ["CHAIN_HELD"]).touch()
-    time.sleep(600)
+    held = Path(os.environ["CHAIN_HELD"])
+    held.touch()
+    while held.exists():
+        time.sleep(0.1)
 
 
 def hold_update(module):

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from deepscaler.controller import slurm_requests, stale_locks
+from deepscaler.controller import slurm_requests, stale_locks, told_to_end
 from deepscaler.controller.slurm_requests import GROUP, NAMES, SETTINGS_FILES, Submission
 from deepscaler.errors import UserError
 from deepscaler.settings import site
@@ -103,7 +103,7 @@ def submissions_of(scale_name: str) -> Iterator[Submission]:
 def adapt_plugin(executor: Any) -> None:
     """What the plugin has no setting for, or does wrong; for as long as this process lives."""
     pin_min_job_age()
-    fail_preempted_jobs(executor)
+    told_to_end.go_on(executor)
     report_failed_groups(executor)
     if site().memory_per_cpu:
         ask_for_memory_per_cpu()
@@ -120,26 +120,6 @@ def pin_min_job_age() -> None:
     known = plugin.get_min_job_age()
     if known is not None:
         plugin.get_min_job_age = lambda: known
-
-
-def fail_preempted_jobs(executor: Any) -> None:
-    """Let a job that SLURM ended for another one count as failed, so that it is submitted again.
-
-    The plugin leaves such a job to SLURM's requeuing. Where that is off, as in our profile, nobody starts it again, and
-    Snakemake would wait for it for ever.
-    """
-    import snakemake_executor_plugin_slurm as plugin
-
-    if not getattr(executor.workflow.executor_settings, "no_requeue", False):
-        return
-    query_job_status = plugin.query_job_status
-
-    async def with_preempted_as_cancelled(*arguments: Any, **named: Any) -> Any:
-        states, seconds = await query_job_status(*arguments, **named)
-        ended = {job: "CANCELLED" if state == "PREEMPTED" else state for job, state in (states or {}).items()}
-        return None if states is None else ended, seconds
-
-    plugin.query_job_status = with_preempted_as_cancelled
 
 
 def report_failed_groups(executor: Any) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deepscaler.controller.slurm_failures import failed_groups, refusal
-from deepscaler.job_log import last_useful_line
+from deepscaler.job_log import last_useful_line, told_to_end
 
 FAILED_JOB = re.compile(
     r"^Error in rule (\w+):\n((?:    message: (?:.*\n)+?(?=    jobid: ))?(?:    .*\n|\n)*)", re.MULTILINE
@@ -24,7 +24,9 @@ def describe(*snakemake_logs: str | Path) -> list[str]:
         if refused := refusal(details):
             line += f": {refused}"
         elif log:
-            line += f": {last_useful_line(Path(log[1]))} (all of it: {log[1]})"
+            last = last_useful_line(Path(log[1]))
+            told = told_to_end(last)
+            line = f"{rule} was {told}" if told else f"{line}: {last} (all of it: {log[1]})"
         lines[line] = None
     return list(lines | dict.fromkeys(describe_groups(text)))
 

@@ -1,5 +1,6 @@
 """What SLURM is asked before the first job: would it accept the jobs, and does it still have some of an earlier run?"""
 
+import math
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deepscaler import dag
+from deepscaler.cost.longest_step import longest_step_seconds
 from deepscaler.dag import resources
 from deepscaler.errors import UserError, nearest
 from deepscaler.settings.load import load_scale, site
@@ -187,14 +189,36 @@ def client(*command: str, script: str = "") -> subprocess.CompletedProcess[str]:
         raise UserError(f"SLURM gave no answer to {name} in {SECONDS} s", hint="`scontrol ping`") from None
 
 
+def request(scale_name: str, rule: str, segment: str | None = None, suite: str | None = None) -> dict[str, Any]:
+    """All that a job asks for (dag/resources.py); one that trains also asks to be warned before its wall time is over.
+
+    By SIGTERM, as at a preemption, which leaves it the time to save (training/run/stop_request.py).
+    """
+    asked = resources.request(scale_name, rule, segment, suite)
+    seconds = warning_seconds(scale_name, segment) if rule == "train_segment" and segment else 0
+    if not seconds:
+        return asked
+    return asked | {"slurm_extra": " ".join(filter(None, (asked.get("slurm_extra"), f"--signal=TERM@{seconds}")))}
+
+
+def warning_seconds(scale_name: str, segment: str) -> int:
+    """How long before: the site's setting, else the longest step of the stage by the plan, in whole minutes.
+
+    At the most half of the wall time: SLURM warns at once where there is less of it.
+    """
+    known = site().warning_seconds
+    longest = longest_step_seconds(scale_name, dag.segment(scale_name, segment).stage) if known is None else known
+    return min(60 * math.ceil(longest / 60), 30 * (resources.needs(scale_name, "train_segment").minutes or 0))
+
+
 def requests_of(scale_name: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Rule, cores and all else that each kind of job of a scale asks for."""
     rules = {"default", "sample", *load_scale(scale_name).resources} - {"train_segment"}
     for rule in sorted(rules):
-        yield rule, resources.cpus(scale_name, rule), resources.request(scale_name, rule)
+        yield rule, resources.cpus(scale_name, rule), request(scale_name, rule)
     if any(point.suite == resources.CURVE for point in dag.curve(scale_name)):
-        request = resources.request(scale_name, "sample", suite=resources.CURVE)
-        yield "sample, curve", resources.cpus(scale_name, "sample"), request
+        asked = request(scale_name, "sample", suite=resources.CURVE)
+        yield "sample, curve", resources.cpus(scale_name, "sample"), asked
     for segment in dag.segments(scale_name):
-        request = resources.request(scale_name, "train_segment", segment.id)
-        yield "train_segment", resources.cpus(scale_name, "train_segment"), request
+        asked = request(scale_name, "train_segment", segment.id)
+        yield "train_segment", resources.cpus(scale_name, "train_segment"), asked

@@ -1,5 +1,6 @@
 """The price of a scale on GPUs: stages, evaluations, memory, disk, and what would not fit."""
 
+import math
 from dataclasses import dataclass
 
 from deepscaler import dag, settings
@@ -15,6 +16,7 @@ from deepscaler.cost.memory import (
     training_memory,
 )
 from deepscaler.cost.ranges import NOTHING, Range, over, total
+from deepscaler.cost.saving import Saving, saving_of
 from deepscaler.cost.step import Step, Work, stage_hours, step_time
 from deepscaler.cost.workload import Case, Sampling, adapters_of, training_shape
 from deepscaler.settings.models import Published
@@ -35,6 +37,7 @@ class StagePrice:
     memory_verdict: str
     node_memory: float
     """Bytes of a node's own memory."""
+    saving: Saving
 
     @property
     def step_seconds(self) -> float:
@@ -100,9 +103,11 @@ def price_stage(work: Work, case: Case, scale: Scale, shape: Shape, hardware: Ca
     assert scale.training is not None
     layout = scale.training.layout[work.name]
     memory = stage_memory(scale, work, layout.max_tokens_per_gpu)
+    step = step_time(work, shape, hardware, case.stacks.expected)
+    nodes = math.ceil(work.gpus / layout.gpus_per_node)
     return StagePrice(
         work=work,
-        step=step_time(work, shape, hardware, case.stacks.expected),
+        step=step,
         hours=over(
             case.stacks.all,
             lambda stack: stage_hours(work, step_time(work, shape, hardware, stack), stack),
@@ -110,6 +115,7 @@ def price_stage(work: Work, case: Case, scale: Scale, shape: Shape, hardware: Ca
         memory=memory,
         memory_verdict=memory.verdict(hardware),
         node_memory=node_memory(layout.gpus_per_node, work.gpus, shape, work.adapters),
+        saving=saving_of(work, step, nodes, layout.segment_steps, shape, case.stacks.expected),
     )
 
 

@@ -169,8 +169,13 @@ def sleep_seconds(work: Work, shape: Shape, stack: Stack) -> float:
 
 
 def saving_seconds(work: Work, shape: Shape, stack: Stack) -> float:
-    share = state_bytes(work.adapters, shape) / state_bytes(None, shape)
-    return stack.save_seconds * share / min(work.save_steps, work.steps)
+    """Of a step, on average."""
+    return save_seconds_of(work, shape, stack) / min(work.save_steps, work.steps)
+
+
+def save_seconds_of(work: Work, shape: Shape, stack: Stack) -> float:
+    """Of one state."""
+    return stack.save_seconds * state_bytes(work.adapters, shape) / state_bytes(None, shape)
 
 
 def evaluation_seconds(work: Work, shape: Shape, card: Card, stack: Stack) -> float:

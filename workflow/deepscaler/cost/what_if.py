@@ -74,6 +74,11 @@ def with_host(case: Case, value: str, stage: str | None) -> Case:
     return replace(case, stacks=case.stacks.changed(host_seconds=seconds))
 
 
+def with_kills(case: Case, value: str, stage: str | None) -> Case:
+    """kills=24: node-hours between two hard kills, as where a preemption leaves no time to save."""
+    return replace(case, stacks=case.stacks.changed(kill_hours=float(positive("kills", value))))
+
+
 def asynchronous(case: Case) -> Case:
     """async: rollouts while the policy trains, on the number of GPUs that is fastest; off-policy."""
     works = (replace(work, asynchronous=True, rollout_gpus=None) for work in case.stages)
@@ -104,6 +109,7 @@ VALUES: dict[str, Callable[[Case, str, str | None], Case]] = {
     "steps": with_steps,
     "context": with_context,
     "host": with_host,
+    "kills": with_kills,
 }
 FLAGS: dict[str, Callable[[Case], Case]] = {
     "async": asynchronous,

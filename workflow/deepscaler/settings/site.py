@@ -82,6 +82,9 @@ class Site(Strict):
     """Where checkpoints are sampled while training goes on; None: `gpu_partition`."""
     curve_nice: int = Field(ge=0, le=2_000_000_000)
     """By how much SLURM lowers the priority of those jobs (sbatch's --nice)."""
+    warning_seconds: int | None = Field(None, ge=0, le=65_535)
+    """How long before the end of its wall time SLURM tells a job of training to end; 0: not at all; None: as long as
+    the longest step of the stage takes by the plan."""
     exclusive: bool | None = None
     """Whether training on several nodes has them to itself: its ports know no password (SECURITY.md)."""
     network: Literal["nodes", "login"]

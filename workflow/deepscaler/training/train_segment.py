@@ -4,13 +4,13 @@ The result is put in place once, whole. Unfinished work stays in the run folder 
 command, run again, goes on from the last saved state.
 """
 
-import signal
+import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from deepscaler import dag, reward
 from deepscaler.dag.chain import Segment
@@ -24,10 +24,11 @@ from deepscaler.training.launch.spec import Launch
 from deepscaler.training.openrlhf.bounds import Bounds
 from deepscaler.training.openrlhf.flags import SegmentPaths, segment_flags
 from deepscaler.training.openrlhf.parser import parse_as_openrlhf
-from deepscaler.training.run import checkpoint, deepspeed_states, kept_rollouts, run_folder
+from deepscaler.training.run import checkpoint, deepspeed_states, kept_rollouts, run_folder, stop_request
 from deepscaler.training.run.deepspeed_states import State
 from deepscaler.training.run.rehearsed_kill import rehearsed_kill
 from deepscaler.training.run.run_folder import RunFolder
+from deepscaler.training.run.stop_request import StopRequest
 from deepscaler.training.run.writer_lock import only_writer
 from deepscaler.training.watch import measured
 from deepscaler.training.watch.alert import SegmentAlerts, stage_done
@@ -65,8 +66,8 @@ def train_segment(
     check_parent(segment, load_scale(scale_name).base, parent_manifest, parent)
     settings_digest = dag.training_digest(scale_name, segment_id)
     folder, inputs = run_folder.identify(runs, segment, settings_digest, parent_manifest, prompts)
-    raise_on_signals()
-    with only_writer(folder.path, report), nobody_else_writes():
+    stop = StopRequest(folder.stop, runs, lambda: run_folder.saved_step(folder, segment), report)
+    with stop.listening(), only_writer(folder.path, report), nobody_else_writes():
         if folder.finished():
             report(f"segment {segment.id} is finished already; its checkpoint is put in place")
         else:
@@ -74,7 +75,7 @@ def train_segment(
                 report(line)
             run_folder.prepare(folder, inputs, segment, parent, prompts)
             if not folder.hf.exists():
-                train(scale_name, segment, folder, on_step)
+                train(scale_name, segment, folder, on_step, stop)
             export(scale_name, segment, folder, parent, settings_digest)
         freed = run_folder.remove_unneeded(folder, segment.last)  # a kill may have left some of it
         report(f"finished; {freed / 1e6:,.0f} MB of older states removed")
@@ -82,7 +83,7 @@ def train_segment(
         stage_done(scale_name, segment)
 
 
-def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep | None) -> None:
+def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep | None, stop: StopRequest) -> None:
     """Run OpenRLHF from the newest whole state to the segment's last step."""
     check_prompts(folder, segment, recipe_of(scale_name))
     deepspeed_states.refuse_others(folder.states)
@@ -116,9 +117,11 @@ def train(scale_name: str, segment: Segment, folder: RunFolder, on_step: OnStep 
                 on_step(row)
         alerts.look(time.monotonic())
         kill_once()
+        stop.look()
 
     try:
-        run(launch, report_steps)
+        with stop.while_training():
+            run(launch, report_steps)
         if not (weights / "model.safetensors").exists():
             raise JobError("OpenRLHF ended without writing the weights", launch.driver_log)
         weights.rename(folder.hf)
@@ -136,7 +139,7 @@ def launch_of(scale_name: str, segment: Segment, folder: RunFolder, paths: Segme
     layout = dag.layout(scale_name, segment.stage)
     return Launch(
         flags=segment_flags(scale_name, segment, paths),
-        environment=segment_environment(scale_name, segment, folder),
+        environment=segment_environment(scale_name, segment, folder) | stop_request.environment(folder.path.parent),
         device=load_scale(scale_name).device,
         nodes=layout.nodes,
         gpus_per_node=layout.gpus_per_node,
@@ -170,6 +173,7 @@ def segment_environment(scale_name: str, segment: Segment, folder: RunFolder) ->
         cache=recipe.rollout.cache,
         max_sequences=dag.layout(scale_name, segment.stage).max_sequences,
         log_probs_every=recipe.rollout.log_probs_every,
+        stop=str(folder.stop.resolve()),
     )
     think = dag.prompting_entry(scale_name, load_scale(scale_name).base or "").prompting.think
     return {
@@ -256,17 +260,6 @@ def check_prompts(folder: RunFolder, segment: Segment, recipe: Recipe) -> None:
         )
 
 
-def raise_on_signals() -> None:
-    """Let a scheduler's SIGTERM (wall time, scancel) end this process as an error does, so that all is stopped."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise JobError(
-            f"stopped by {signal.Signals(number).name}; run the same command again to go on from the last saved state"
-        )
-
-    signal.signal(signal.SIGTERM, stop)
-
-
 def recipe_of(scale_name: str) -> Recipe:
     training = load_scale(scale_name).training
     assert training is not None
@@ -280,4 +273,10 @@ def keeps_rollouts(scale_name: str) -> bool:
 
 
 def report(line: str) -> None:
-    print(line, flush=True)
+    """Print it; where nobody reads any more, since a terminal was closed, go on in silence."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, sys.stderr.fileno())

@@ -152,8 +152,11 @@ class Display:
             if self.interrupted:  # it was stopped, as was asked for
                 return
             job = self.run.fail(number, time.monotonic()) if self.run and number is not None else None
-            self.failures += 1
             known = [str(relative(Path(log))) for log in logs]
+            if told := failure.told_to_end(known):
+                self.note(f"{rule} was {told}", "yellow")
+                return
+            self.failures += 1
             found = failure.failure_of(rule, job.what if job else "", known, said)
             self.say(*self.view.failed(found))
             notices.job_failed(found)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepscaler import job_log
 from deepscaler.job_log import OWN_ERROR, STATUS, ending, last_useful_line
 
 HINT = " Hint: "
@@ -49,6 +50,11 @@ def failure_of(rule: str, what: str, logs: list[str], said: str) -> Failure:
     why = ended.cause if ended else refusal(said)
     advice = hint or (ended.advice if ended else f"read the end of its log and {MEND}, then {again()}")
     return Failure(rule, what, why, last, tuple(logs), advice)
+
+
+def told_to_end(logs: list[str]) -> str | None:
+    """Of a job that did not fail but was told to end: what it said last."""
+    return job_log.told_to_end(last_useful_line(Path(logs[0]))) if logs else None
 
 
 def refusal(said: str) -> str | None:

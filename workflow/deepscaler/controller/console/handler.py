@@ -15,6 +15,7 @@ SHOWN = (
     "Pulling singularity image",
     "SLURM still has",
     "The earlier run's jobs",
+    "Told to end",
 )
 """How messages begin that people should see though they are no warnings; the others are in the log."""
 DROPPED = (

@@ -188,6 +188,14 @@ def stage_json(stage: StagePrice, rate: float) -> Json:
             "verdict": stage.memory_verdict,
         },
         "node_memory_gb": round(stage.node_memory / 1e9),
+        "saving": {
+            "save_steps": stage.saving.save_steps,
+            "gpu_hours": round(stage.saving.saved, 2),
+            "hard_kills": round(stage.saving.kills, 2),
+            "gpu_hours_a_kill": round(stage.saving.loss, 2),
+            "best_save_steps": stage.saving.best_steps,
+            "best_saves_gpu_hours": round(stage.saving.gain, 2),
+        },
     }
 
 

@@ -19,7 +19,7 @@ def gpu_lines(data: Json) -> list[str]:
         title += f", with {', '.join(data['changed'])}"
     lines = [title, ""]
     if data["training"]["stages"]:
-        lines += [*stage_table(data), ""]
+        lines += [*stage_table(data), "", *saving_table(data), ""]
     lines += [*evaluation_lines(data), "", *total_lines(data), ""]
     if data["what_if"]:
         lines += [*what_if_table(data), ""]
@@ -48,6 +48,26 @@ def stage_table(data: Json) -> list[str]:
                 f"{hours['expected']:,.0f}",
                 span(hours),
                 f"{memory['total']:.0f} GB, {memory['verdict']}",
+            ]
+        )
+    return table(rows)
+
+
+def saving_table(data: Json) -> list[str]:
+    """What saving costs, what a kill that leaves no time for it loses, and the `save_steps` with the least of both."""
+    title = ["stage", "save_steps", "GPU-hours", "lost at a hard kill", "kills expected", "best save_steps"]
+    rows = [[*title, "GPU-hours less"]]
+    for stage in data["training"]["stages"]:
+        saving = stage["saving"]
+        rows.append(
+            [
+                stage["stage"],
+                f"{saving['save_steps']}",
+                amount(saving["gpu_hours"]),
+                amount(saving["gpu_hours_a_kill"]),
+                f"{saving['hard_kills']:.2g}",
+                f"{saving['best_save_steps']}",
+                amount(saving["best_saves_gpu_hours"]),
             ]
         )
     return table(rows)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deepscaler.training.launch import ray_access
+from deepscaler.training.launch import ray_access, shield
 from deepscaler.training.launch.spec import RayCluster
 
 MODULE = "openrlhf.cli.train_ppo_ray"
@@ -30,9 +30,10 @@ TRIES = 4
 
 def main() -> None:
     die_with_parent()
-    start_ray(RayCluster.from_environment(os.environ))
-    sys.argv = [MODULE, *sys.argv[1:]]
-    runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+    with shield.shielded():
+        start_ray(RayCluster.from_environment(os.environ))
+        sys.argv = [MODULE, *sys.argv[1:]]
+        runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # all is on disk; Ray's own shutdown takes long, and the reaper ends its processes anyway
@@ -41,7 +42,7 @@ def main() -> None:
 def die_with_parent() -> None:
     """Have the kernel end this process when the one that started it ends (Linux)."""
     set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def start_ray(cluster: RayCluster) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from deepscaler.errors import JobError
 from deepscaler.files import appending
 from deepscaler.job_log import last_useful_line
-from deepscaler.training.launch import ray_access, ray_on_slurm, reaper
+from deepscaler.training.launch import ray_access, ray_on_slurm, reaper, shield
 from deepscaler.training.launch.spec import Launch, RayCluster
 from deepscaler.training.openrlhf import cpu
 
@@ -93,7 +93,7 @@ def cpu_environment(cores: int, environment: dict[str, str]) -> dict[str, str]:
 
 
 def start_driver(launch: Launch, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
-    with appending(launch.driver_log) as log:
+    with appending(launch.driver_log) as log, shield.shielded():
         return subprocess.Popen(
             [sys.executable, "-m", "deepscaler.training.launch.driver", *launch.flags],
             stdin=subprocess.DEVNULL,

@@ -3,7 +3,8 @@
     python -m deepscaler.training.launch.ray_node head|worker HEAD_ADDRESS HEAD_PORT GPUS CPUS DEVICE
 
 It ends when its standard input is closed, and stops everything that Ray started on this node. The launch closes that
-input, or its death does: a signal to srun instead would kill the node's processes before they could clean up.
+input, or its death does: a signal to srun instead would kill the node's processes before they could clean up. SIGTERM,
+which SLURM sends to the nodes alone where a preemption leaves some time, is passed on to the launch.
 """
 
 import os
@@ -15,9 +16,10 @@ import uuid
 from pathlib import Path
 
 from deepscaler import caches
-from deepscaler.training.launch import ray_access, reaper
+from deepscaler.training.launch import ray_access, reaper, shield
 from deepscaler.training.launch.ray_on_slurm import STARTED, address_of_this_node, free_port
 from deepscaler.training.launch.spec import cpu_slots, object_store_bytes, ray_folder
+from deepscaler.training.run import stop_request
 
 TRIES = 3
 
@@ -25,7 +27,7 @@ TRIES = 3
 def main() -> None:
     role, address, port, gpus, cpus, device = sys.argv[1:]
     ray_access.require_token()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # SLURM's own, at scancel and at the wall time
+    signal.signal(signal.SIGTERM, lambda *_: stop_request.warn(os.environ))
     caches.use_own_caches(os.environ)  # this node's, not the first one's
     token = uuid.uuid4().hex[:12]
     with reaper.reaped(token) as folder:
@@ -40,7 +42,8 @@ def run(ray: list[str], environment: dict[str, str], token: str) -> int:
     Ray gives a node 30 s to come up, always; where that was too short (a busy node, a slow disk) it is tried again.
     """
     for _ in range(TRIES):
-        process = subprocess.Popen(ray, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        with shield.shielded():
+            process = subprocess.Popen(ray, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         started = threading.Event()
         threading.Thread(target=end_with_input, args=(process,), daemon=True).start()
         reader = threading.Thread(target=pass_on, args=(process, started), daemon=True)
@@ -65,7 +68,7 @@ def pass_on(process: "subprocess.Popen[bytes]", started: threading.Event) -> Non
 def end_with_input(process: "subprocess.Popen[bytes]") -> None:
     while os.read(0, 4096):  # not sys.stdin: a thread that waits in it aborts the interpreter's end
         pass
-    process.terminate()
+    process.kill()  # what it started is ended by the reaper
 
 
 def command(role: str, address: str, port: str, gpus: int, cpus: int, device: str, folder: Path) -> list[str]:

@@ -25,6 +25,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deepscaler.training.launch import shield
+
 VARIABLE = "DEEPSCALER_LAUNCH"
 GRACE_SECONDS = 2.0
 TEMPORARY = Path("/tmp")
@@ -100,14 +102,19 @@ def carriers(token: str, variable: str = VARIABLE) -> list[int]:
 
 
 def stop_all(token: str) -> int:
-    """SIGTERM to each process that carries the token, SIGKILL after the grace period; returns how many there were."""
+    """End each process that carries the token; returns how many there were.
+
+    SIGTERM, and SIGKILL after the grace period; to those that are shielded from SIGTERM at once.
+    """
     seen: set[int] = set()
     deadline = time.monotonic() + GRACE_SECONDS
     while pids := [pid for pid in carriers(token) if not is_zombie(pid)]:
-        number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
+        late = time.monotonic() >= deadline
         for pid in pids:
-            if number == signal.SIGKILL or pid not in seen:
-                send(pid, number)
+            if late or shield.is_shielded(pid):
+                send(pid, signal.SIGKILL)
+            elif pid not in seen:
+                send(pid, signal.SIGTERM)
         seen.update(pids)
         time.sleep(0.1)
     return len(seen)

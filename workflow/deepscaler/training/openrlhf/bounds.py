@@ -41,6 +41,8 @@ class Bounds:
     """Answers that an engine draws at once; None: vLLM's own choice."""
     log_probs_every: int = 1
     """Of so many prompts of a step, one comes with the sampler's log-probabilities."""
+    stop: str | None = None
+    """File whose being there asks to save at the end of the step and go no further (run/stop_request.py)."""
 
     def to_environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}

@@ -10,7 +10,8 @@ GPU. In the trainer's process:
    incomplete batch.
 4. **Rows.** A step's metrics are on disk before its state is saved, so that no kill can leave a step without them.
 5. **States.** One is saved at the segment's last step whatever `save_steps` is, and each is marked complete once all
-   ranks have written it (upstream writes `latest` first).
+   ranks have written it (upstream writes `latest` first). So is one where the job has been told to end
+   (run/stop_request.py): the trainer goes no further then.
 
 The learning rate's horizon is the stage's, not the file's. In the processes that hold the model:
 
@@ -36,6 +37,7 @@ memory is noted by `phases`.
 from pathlib import Path
 from typing import Any
 
+from deepscaler.training.launch import shield
 from deepscaler.training.openrlhf import (
     asynchronous,
     lora,
@@ -79,6 +81,7 @@ def install() -> None:
     if bounds is None or installed:
         return
     installed = True
+    shield.keep()
     progress = Progress(bounds.first)
     when_imported(STRATEGY, refuse_other_versions)
     when_imported(AGENT, refuse_other_versions)
@@ -181,6 +184,7 @@ def write_rows_and_states(trainer: Any, bounds: Bounds, progress: Progress) -> N
     save_logs_and_checkpoints = trainer.save_logs_and_checkpoints
 
     def with_row_and_marker(self: Any, global_step: int, logs_dict: Any = None, client_states: Any = None) -> None:
+        from deepscaler.training.run import stop_request
         from deepscaler.training.watch.metrics import append_row, make_row
 
         total = bounds.total_before + global_step
@@ -188,7 +192,8 @@ def write_rows_and_states(trainer: Any, bounds: Bounds, progress: Progress) -> N
         append_row(Path(bounds.metrics), row)
         saving = self.args.ckpt
         steps = saving.save_steps
-        if global_step >= bounds.last:
+        told = stop_request.is_asked(bounds.stop)
+        if global_step >= bounds.last or told:
             saving.save_steps = 1
         try:
             save_logs_and_checkpoints(self, global_step, logs_dict, client_states)
@@ -197,6 +202,8 @@ def write_rows_and_states(trainer: Any, bounds: Bounds, progress: Progress) -> N
         finally:
             saving.save_steps = steps
         progress.step = global_step
+        if told and global_step < bounds.last:
+            stop_request.answer(str(bounds.stop), global_step)
 
     trainer.save_logs_and_checkpoints = with_row_and_marker
 

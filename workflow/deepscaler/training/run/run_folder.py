@@ -8,6 +8,7 @@
       measured/         seconds and peak memory of each phase, a file a process (watch/measured.py)
       weights.json      what the checksums of the newest launch showed (openrlhf/weight_checksums.py)
       rollouts/         a file a step (kept_rollouts.py)
+      stop              there while the trainer is asked to save and end, beside it its answer (stop_request.py)
       logs/attempt-N/   OpenRLHF's whole output, a folder for each attempt
       hf/               the last step's weights as OpenRLHF wrote them, once it has ended well
       export/           the finished checkpoint; the published one is hard links to it
@@ -27,7 +28,7 @@ from deepscaler.folders import is_within
 from deepscaler.records import Checkpoint, ModelManifest
 from deepscaler.training.run import checkpoint, kept_rollouts
 from deepscaler.training.run.checkpoint import MANIFEST
-from deepscaler.training.run.deepspeed_states import State, adopt, refuse_others, states_in
+from deepscaler.training.run.deepspeed_states import MARKER, State, adopt, refuse_others, states_in
 from deepscaler.training.watch import measured
 
 
@@ -54,6 +55,10 @@ class RunFolder:
     @property
     def weights(self) -> Path:
         return self.path / "weights.json"
+
+    @property
+    def stop(self) -> Path:
+        return self.path / "stop"
 
     @property
     def rollouts(self) -> Path:
@@ -104,6 +109,14 @@ def identify(
         "prompts": sha256(prompts),
     }
     return RunFolder(runs / f"{segment.id}-{digest_of(inputs)[:12]}"), inputs
+
+
+def saved_step(folder: RunFolder, segment: Segment) -> int:
+    """The newest step of a segment whose state, or whose final weights, are saved; where it begins if there is none."""
+    if folder.hf.exists() or folder.export.exists():
+        return segment.last
+    steps = [state.step for state in states_in(folder.states) if (state.folder / MARKER).exists()]
+    return max(steps, default=segment.first)
 
 
 DIFFERENCES = {"settings": "other settings", "parent_files": "another parent", "prompts": "other prompts"}
