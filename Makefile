@@ -174,6 +174,9 @@ setup-controller: .venv-controller/installed ## .venv-controller: Snakemake alon
 .PHONY: setup-standards
 setup-standards: .venv-standards/installed ## .venv-standards: the validators that `make test-standards` calls
 
+.PHONY: setup-tracking
+setup-tracking: .venv-tracking/installed ## .venv-tracking: TensorBoard, trackio and wandb, for `deepscaler track`
+
 .PHONY: locks
 locks: ## resolve all environments anew (needs a network)
 	@envs/lock.sh
@@ -191,6 +194,9 @@ $(VENV)/installed: $(wildcard envs/cpu[-.]*txt) $(INSTALLERS)
 
 .venv-standards/installed: $(wildcard envs/standards[-.]*txt) $(INSTALLERS)
 	@envs/setup.sh standards .venv-standards
+
+.venv-tracking/installed: $(wildcard envs/tracking[-.]*txt) $(INSTALLERS)
+	@envs/setup.sh tracking .venv-tracking
 
 ##@ Tidy
 .PHONY: clean

@@ -26,10 +26,12 @@ onerror:
     for line in failed:
         print(line, file=sys.stderr)
     rehearsals.judge_unfinished(workflow)
+    tracking.ended()
     notices.ended(failed)
 
 
 onsuccess:
+    tracking.ended()
     notices.ended()
 
 
@@ -43,6 +45,7 @@ onstart:
     elif workflow.executor_plugin.name == "local":
         orphans.await_earlier_jobs(workflow)
     notices.begin(workflow)
+    tracking.begin(workflow)
     console.begin(workflow)
 
 

@@ -24,6 +24,7 @@ from deepscaler.controller import (
     rehearsals,
     shell_environment,
     stale_locks,
+    tracking,
 )
 from deepscaler.controller.console import handler as console
 from deepscaler.controller.targets import check_settings, check_targets, exit_on_error, remarks
