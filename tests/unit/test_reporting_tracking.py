@@ -1,86 +1,28 @@
 """A run in the trackers: one, by one name, each step once with the value that stands, scores on the same axis.
 
-What needs trackio and wandb runs where `make setup-tracking` has been called.
+trackio and wandb are for tests/trackers/.
 """
 
 import json
 import multiprocessing
 import os
-import random
 import shutil
-import signal
 import stat
-import subprocess
 import sys
-import time
-from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import own_settings
 import pytest
-import yaml
 from deepscaler import dag, settings
 from deepscaler.controller import tracking as follower
 from deepscaler.errors import UserError
-from deepscaler.files import read_jsonl, write_json, write_jsonl
+from deepscaler.files import read_jsonl, write_json
 from deepscaler.reporting.tracking import names, tensorboard_file
-from deepscaler.reporting.tracking.history import History, history_of, identity
+from deepscaler.reporting.tracking.history import identity
 from deepscaler.training.watch import metrics
+from tracked_run import BEFORE, LAST, history, name_trackers, steps_of, track, unfinish
 from tracker_readers import of_tensorboard
-
-ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-tracking"
-needs_trackers = pytest.mark.skipif(
-    not (ENVIRONMENT / "installed").exists(), reason="trackio and wandb are not installed (make setup-tracking)"
-)
-LAST = dag.segments("mini")[-1]
-BEFORE = LAST.total_last - LAST.last + LAST.first
-"""Steps before the last segment."""
-
-
-def history(run: Path) -> History:
-    return history_of("mini", run / "work/mini", run / "results/mini", run / "work/tracking")
-
-
-def unfinish(run: Path, *rows: tuple[int, float]) -> None:
-    """The last segment is at work: its steps so far as (step of the segment, reward), repeated ones too."""
-    shutil.rmtree(run / f"work/mini/checkpoints/{LAST.id}", ignore_errors=True)
-    place = run / f"work/mini/runs/{LAST.id}-0123456789ab/metrics.jsonl"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    made = (
-        metrics.make_row(step, BEFORE - LAST.first + step, LAST.stage, LAST.id, {metrics.REWARD: reward})
-        for step, reward in rows
-    )
-    write_jsonl(place, made)
-
-
-def steps_of(values: list[list[Any]], name: str = "critic/rewards/mean") -> dict[int, float]:
-    found = [(step, value) for step, tag, value in values if tag == name]
-    assert max(Counter(step for step, _ in found).values()) == 1, "a step stands twice"
-    return dict(found)
-
-
-def track(run: Path, *more: str, python: Path = ENVIRONMENT / "bin/python") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command(python, *more), cwd=run, capture_output=True, text=True, timeout=200, check=False)
-
-
-def command(python: Path, *more: str) -> list[str]:
-    return [str(python), "-c", "from deepscaler.cli import main; main()", "track", "--scale", "mini", *more]
-
-
-def name_trackers(run: Path, *trackers: str, **more: str) -> None:
-    (run / "config/site.local.yaml").write_text(yaml.safe_dump({"tracking": {"trackers": list(trackers), **more}}))
-
-
-def read_back(run: Path) -> dict[str, Any]:
-    reader = [str(ENVIRONMENT / "bin/python"), str(Path(__file__).with_name("tracker_readers.py"))]
-    told = subprocess.run(
-        [*reader, str(run / "work/tracking")], capture_output=True, text=True, check=True, timeout=100
-    )
-    found: dict[str, Any] = json.loads(told.stdout)
-    return found
-
 
 # what is written
 
@@ -221,7 +163,7 @@ def test_what_is_the_same_is_not_written_again_and_what_a_kill_left_is_taken_awa
 
 def test_a_missing_package_is_one_line_with_the_command(run: Path) -> None:
     name_trackers(run, "tensorboard", "trackio", "wandb")
-    told = track(run, python=Path(sys.executable))
+    told = track(run, sys.executable)
     if "trackio" in told.stdout:
         pytest.skip("this environment has the trackers")
     assert told.returncode == 1
@@ -235,7 +177,7 @@ def test_what_can_not_be_tracked_is_one_line(run: Path) -> None:
         (("tensorboard",), ("--sync",), "--sync is of wandb"),
     ):
         name_trackers(run, *trackers)
-        told = track(run, *more, python=Path(sys.executable))
+        told = track(run, sys.executable, *more)
         assert told.returncode == 2
         assert words in told.stderr
         assert told.stderr.count("\n") == 1
@@ -304,116 +246,3 @@ def test_without_trackers_nothing_is_looked_at(run: Path, monkeypatch: pytest.Mo
     follower.look(follower.LOOK)
     follower.ended()
     assert not (run / "work/tracking").exists()
-
-
-# trackio and wandb
-
-
-@needs_trackers
-def test_all_three_say_the_same_and_again_after_a_step_was_made_again(run: Path) -> None:
-    name_trackers(run, "tensorboard", "trackio", "wandb")
-    first = LAST.first
-    unfinish(run, (first + 1, 0.1), (first + 2, 0.2), (first + 3, 0.3))
-    assert track(run).returncode == 0
-    unfinish(run, (first + 1, 0.1), (first + 2, 0.7))  # a state before: one step is not there again yet
-    told = track(run)
-    assert told.returncode == 0, told.stderr
-    found = read_back(run)
-    check(found, {1: 0.1, 2: 0.7}, settled=BEFORE)
-    (name,) = found["trackio"]
-    assert found["trackio"][name]["config"]["seed"] == 42
-    (wandb,) = found["wandb"].values()
-    assert (wandb["id"], wandb["project"]) == (name, "deepscaler")
-    assert wandb["config"]["settings"]["scale"]["name"] == "mini"
-    assert "commit" in wandb["config"]
-    assert ["*", "training/global_step"] in wandb["axes"]
-
-
-def check(found: dict[str, Any], rewards: dict[int, float], settled: int) -> None:
-    """All trackers hold one run, each step once; `rewards` of the last segment's steps; wandb what is settled."""
-    ((_, board),) = found["tensorboard"].items()
-    ((_, trackio),) = found["trackio"].items()
-    ((_, wandb),) = found["wandb"].items()
-    steps = sorted({step for step, _, _ in board})
-    assert steps == list(range(BEFORE + max(rewards, default=0) + 1))
-    logged = [row["step"] for row in trackio["logs"]]
-    assert sorted(logged) == steps
-    values = {row["step"]: row for row in trackio["logs"]}
-    shown = steps_of(board)
-    for step, reward in rewards.items():
-        assert values[BEFORE + step]["critic/rewards/mean"] == reward
-        assert shown[BEFORE + step] == pytest.approx(reward)
-    assert [step for step, _ in wandb["history"]] == list(range(settled + 1))
-    for step, items in wandb["history"]:
-        own = {key: value for key, value in values[step].items() if key not in ("step", "timestamp", "log_id", "id")}
-        assert {key: items[key] for key in own} == own, step
-    assert any(name.startswith("val-core/") for _, items in wandb["history"] for name in items)
-
-
-@needs_trackers
-def test_killed_in_the_middle_and_run_again_nothing_is_there_twice(run: Path) -> None:
-    name_trackers(run, "tensorboard", "trackio", "wandb")
-    chance, first = random.Random(7), LAST.first
-    for attempt in range(6):
-        unfinish(run, (first + 1, 0.1), (first + 2, 0.2 + attempt / 10))
-        process = subprocess.Popen(
-            command(ENVIRONMENT / "bin/python"), cwd=run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
-        time.sleep(chance.uniform(0.3, 4))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    told = track(run)
-    assert told.returncode == 0, told.stderr
-    check(read_back(run), {1: 0.1, 2: 0.7}, settled=BEFORE)
-    assert not list((run / "work/tracking").rglob("*.part"))
-
-
-@needs_trackers
-def test_two_at_one_time_write_one_run(run: Path) -> None:
-    name_trackers(run, "tensorboard", "trackio", "wandb")
-    unfinish(run, (LAST.first + 1, 0.1))
-    processes = [
-        subprocess.Popen(command(ENVIRONMENT / "bin/python"), cwd=run, stdout=subprocess.DEVNULL) for _ in "ab"
-    ]
-    assert [process.wait(150) for process in processes] == [0, 0]
-    check(read_back(run), {1: 0.1}, settled=BEFORE)
-
-
-@needs_trackers
-def test_wandbs_file_names_no_person_and_no_secret_and_no_shells_variable_changes_it(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name_trackers(run, "wandb", project="mine")
-    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")
-    monkeypatch.setenv("WANDB_RUN_ID", "of-another")
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    monkeypatch.setenv("WANDB_PROJECT", "of-another")
-    assert track(run).returncode == 0
-    (wandb,) = read_back(run)["wandb"].values()
-    assert wandb["project"] == "mine"
-    assert wandb["id"].startswith("mini-")
-    kept = b"".join(path.read_bytes() for path in (run / "work/tracking").rglob("*") if path.is_file())
-    assert b"0123456789abcdef0123456789abcdef" not in kept
-    assert wandb["host"] == ""
-    assert str(run).encode() not in kept
-
-
-@needs_trackers
-def test_the_upload_needs_a_key_and_says_so_in_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name_trackers(run, "wandb")
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("HOME", str(run))
-    told = track(run, "--sync")
-    assert told.returncode == 1
-    assert told.stderr.count("\n") == 1
-    assert "wandb sync failed" in told.stderr
-
-
-@needs_trackers
-def test_another_environment_hands_over(root: Path, run: Path) -> None:
-    name_trackers(run, "tensorboard", "trackio")
-    (run / ".venv-tracking").symlink_to(ENVIRONMENT)
-    told = track(run, python=Path(sys.executable))
-    assert told.returncode == 0, told.stderr
-    assert "trackio: " in told.stdout

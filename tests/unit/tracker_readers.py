@@ -43,7 +43,18 @@ def of_trackio(folder: Path, project: str) -> dict[str, Any]:
     return found
 
 
+def of_all_wandb(folder: Path) -> dict[str, Any]:
+    """Run → what its files hold, one after the other."""
+    found: dict[str, Any] = {}
+    for path in sorted(folder.glob("*/offline-run-*/run-*.wandb")):
+        file = of_wandb(path)
+        before = found.get(file["id"], {"history": []})
+        found[file["id"]] = file | {"history": before["history"] + file["history"]}
+    return found
+
+
 def of_wandb(path: Path) -> dict[str, Any]:
+    """What one file holds; its history as [number, values]."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     run: dict[str, Any] = {"history": [], "summary": {}, "axes": []}
@@ -86,7 +97,7 @@ def main(folder: Path) -> dict[str, Any]:
     return {
         "tensorboard": of_tensorboard(folder / "tensorboard"),
         "trackio": of_trackio(folder / "trackio", "deepscaler"),
-        "wandb": {path.parent.name: of_wandb(path) for path in sorted(folder.glob("wandb/*/run-*.wandb"))},
+        "wandb": of_all_wandb(folder / "wandb"),
     }
 
 

@@ -27,6 +27,8 @@ PEERS = {
 """Of a row of metrics → a tracker's; docs/tracking.md has the list. The KL is before its coefficient."""
 OTHERS = "openrlhf/"
 """Before the name of whatever else OpenRLHF logs."""
+SCORE = "val-"
+"""How the names of scores begin."""
 GLOBAL_STEP, STAGE_STEP = "training/global_step", "training/stage_step"
 
 
@@ -36,8 +38,8 @@ def peer(key: str) -> str:
 
 def accuracy(benchmark: str, samples: int) -> str:
     """Pass@1, from 0 to 1, as the mean of so many samples a problem."""
-    return f"val-core/{benchmark}/acc/mean@{samples}"
+    return f"{SCORE}core/{benchmark}/acc/mean@{samples}"
 
 
 def accuracy_error(benchmark: str) -> str:
-    return f"val-aux/{benchmark}/acc/standard_error"
+    return f"{SCORE}aux/{benchmark}/acc/standard_error"

@@ -82,7 +82,7 @@ def written(tracker: Tracker, history: History, place: Path, tracking: Tracking,
     elif tracker == "trackio":
         yield str(trackio_database.write(history, place, tracking.project))
     else:
-        made = wandb_file.write(history, place, tracking)
-        yield str(made or "nothing yet: it gets the steps of finished segments")
-        if made and (sync or (tracking.wandb == "online" and not wandb_file.mark_of(made, history).exists())):
-            yield wandb_file.sync(made, history, tracking)
+        files = wandb_file.write(history, place, tracking)
+        yield str(files[-1].parent if files else "nothing yet: it gets the steps of finished segments")
+        if sync or tracking.wandb == "online":
+            yield wandb_file.sync(files)

@@ -1,17 +1,20 @@
-"""wandb's file of a run, as `wandb.init(mode="offline")` leaves it, and its upload by `wandb sync`.
+"""wandb's files of a run, as `wandb.init(mode="offline")` leaves them, and their upload by `wandb sync`.
 
-It has the steps of finished segments alone: what was uploaded stays, and those steps change no more. It is written
-whole, aside, and put in place.
+What was uploaded stays, and what is uploaded to the same run later is added to it. So each file holds rows that no
+other one has: steps of finished segments, which change no more, and scores, which come when their step is long there.
+wandb's own count of rows means nothing then: its charts are over `training/global_step`.
 """
 
 import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 from deepscaler.errors import JobError
-from deepscaler.files import digest_of, read_text, remove, replace, write_text
+from deepscaler.files import digest_of, read_json, remove, replace, write_json
 from deepscaler.reporting.tracking import names
 from deepscaler.reporting.tracking.history import History
 from deepscaler.settings.tracking import Tracking
@@ -19,23 +22,61 @@ from deepscaler.text import printable
 
 KEPT = ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_CREDENTIALS_FILE", "WANDB_CONFIG_DIR")
 """Variables that say who and where; others would change what a run is called, or what it holds."""
-CONTENT = "content.sha256"
-"""Beside wandb's file: the digest of what it holds, since wandb writes equal runs to other bytes."""
+KEYS = "rows.json"
+"""Beside wandb's file: the keys of its rows."""
 SYNC_SECONDS = 1800
 """After which an upload is given up."""
 
 
-def write(history: History, folder: Path, tracking: Tracking) -> Path | None:
-    """Write {folder}/offline-run-{begin}-{id}/; None where no segment is finished yet."""
-    points = history.settled_points()
-    if not points or history.settled == 0:
-        return None
-    begin = datetime.fromtimestamp(points[0].time, UTC).strftime("%Y%m%d_%H%M%S")
-    place = folder / f"offline-run-{begin}-{history.id}"
-    content = digest_of(repr((points, history.config, tracking.project, tracking.wandb_entity)))
-    if (place / CONTENT).exists() and read_text(place / CONTENT).strip() == content:
-        return place
-    aside = folder / f".{history.id}.part"
+class Row(NamedTuple):
+    """What is logged at one time: a step, or the scores of a checkpoint."""
+
+    key: str
+    """Of its content."""
+    time: float
+    """Seconds since 1970."""
+    values: dict[str, float]
+
+
+def write(history: History, folder: Path, tracking: Tracking) -> list[Path]:
+    """All files of the run, {folder}/{project}/offline-run-{time}-{id}/, the oldest first; one more for new rows.
+
+    Where a step that a file holds was trained again to other values, which wandb could not take back, the run begins
+    anew, as one more of this run: its id gets a number.
+    """
+    place = folder / tracking.project
+    steps, scores = rows_of(history)
+    stands = {row.key for row in (*steps, *scores)}
+    for number in count(1):
+        run_id = history.id if number == 1 else f"{history.id}-{number}"
+        files = sorted(place.glob(f"offline-run-*-{run_id}"))
+        kept = [key for path in files for key in read_json(path / KEYS)]
+        if all(key in stands or key.startswith(names.SCORE) for key in kept):
+            break
+    new = [row for row in (*steps, *scores) if row.key not in set(kept)]
+    if new:
+        files.append(add_file(history, run_id, new, len(kept), place, tracking))
+    return files
+
+
+def rows_of(history: History) -> tuple[list[Row], list[Row]]:
+    """The rows of steps that change no more, and those of scores."""
+    steps, scores = [], []
+    for point in history.settled_points():
+        scored = {name: value for name, value in point.values.items() if name.startswith(names.SCORE)}
+        logged = {name: value for name, value in point.values.items() if name not in scored}
+        # by repr, in which a value that is no number equals itself
+        if names.STAGE_STEP in logged:
+            steps.append(Row(f"{point.step}:{digest_of(repr(sorted(logged.items())))[:16]}", point.time, logged))
+        if scored:
+            key = f"{names.SCORE}{point.step}:{digest_of(repr(sorted(scored.items())))[:16]}"
+            scores.append(Row(key, point.time, {names.GLOBAL_STEP: point.step, **scored}))
+    return steps, scores
+
+
+def add_file(history: History, run_id: str, rows: list[Row], first: int, place: Path, tracking: Tracking) -> Path:
+    """Write rows to a file of their own, whole or not at all; `first` counts the rows in the files before."""
+    aside = place / f".{run_id}.part"
     remove(aside)
     aside.mkdir(parents=True)
     only_own_variables()
@@ -44,7 +85,7 @@ def write(history: History, folder: Path, tracking: Tracking) -> Path | None:
     run = wandb.init(
         dir=str(aside),
         mode="offline",
-        id=history.id,
+        id=run_id,
         name=history.name,
         project=tracking.project,
         entity=tracking.wandb_entity,
@@ -55,19 +96,19 @@ def write(history: History, folder: Path, tracking: Tracking) -> Path | None:
         ),
     )  # fmt: skip
     run.define_metric("*", step_metric=names.GLOBAL_STEP)
-    for point in points:
-        run.log({**point.values, "_timestamp": point.time}, step=point.step)
+    for number, row in enumerate(rows, first):
+        run.log({**row.values, "_timestamp": row.time}, step=number)
+    for point in history.settled_points():  # the newest of each metric, not of this file's alone
+        run.summary.update(point.values)
     run.finish()
     (made,) = (aside / "wandb").glob("offline-run-*")
     for extra in ("logs", "tmp"):  # of this process: paths and versions of this computer
         remove(made / extra)
-    write_text(made / CONTENT, content + "\n")
-    replace(made, place)
+    write_json(made / KEYS, [row.key for row in rows])
+    target = place / f"offline-run-{datetime.now(UTC).strftime('%Y%m%d_%H%M%S')}-{first:05}-{run_id}"
+    replace(made, target)
     remove(aside)
-    for other in folder.glob(f"offline-run-*-{history.id}"):
-        if other != place:
-            remove(other)
-    return place
+    return target
 
 
 def only_own_variables() -> None:
@@ -76,27 +117,33 @@ def only_own_variables() -> None:
     os.environ["WANDB_ERROR_REPORTING"] = "false"
 
 
-def mark_of(place: Path, history: History) -> Path:
-    """What `wandb sync` leaves once it has uploaded a file; a file that is written anew has none."""
-    return place / f"run-{history.id}.wandb.synced"
+def not_uploaded(files: list[Path]) -> list[Path]:
+    """Those without the mark that `wandb sync` leaves."""
+    return [path for path in files if not list(path.glob("*.wandb.synced"))]
 
 
-def sync(place: Path, history: History, tracking: Tracking) -> str:
-    """Upload it, to the same run each time; the last line that wandb said. JobError where it fails."""
+def sync(files: list[Path]) -> str:
+    """Upload files that were not, one after the other as they follow each other; the last line that wandb said.
+
+    Raises JobError where that fails.
+    """
     only_own_variables()
-    mark_of(place, history).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "wandb", "sync", "--id", history.id]
-    command += ["--project", tracking.project]
-    command += ["--entity", tracking.wandb_entity] if tracking.wandb_entity else []
-    try:
-        run = subprocess.run(
-            [*command, str(place)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SYNC_SECONDS,
-            check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise JobError(f"wandb sync did not end in {SYNC_SECONDS} s", place, "type it again") from None
-    said = [line for line in (run.stdout + run.stderr).splitlines() if line.strip()]
-    last = printable(said[-1] if said else "nothing was said")
-    if run.returncode != 0 or not mark_of(place, history).exists():  # without a key it says so, and ends well
-        raise JobError(f"wandb sync failed: {last}", place, "`wandb login`, or set WANDB_API_KEY; then type it again")
+    last = "everything was uploaded before"
+    for place in not_uploaded(files):
+        try:
+            run = subprocess.run(
+                [sys.executable, "-m", "wandb", "sync", str(place)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=SYNC_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise JobError(f"wandb sync did not end in {SYNC_SECONDS} s", place, "type it again") from None
+        said = [line for line in (run.stdout + run.stderr).splitlines() if line.strip()]
+        last = printable(said[-1] if said else "nothing was said")
+        if run.returncode != 0 or not_uploaded([place]):  # without a key it says so, and ends well
+            hint = "`wandb login`, or set WANDB_API_KEY; then type it again"
+            raise JobError(f"wandb sync failed: {last}", place, hint)
     return last
