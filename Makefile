@@ -80,7 +80,7 @@ test: $(VENV)/installed .venv-standards/installed ## unit tests, attacks, dry ru
 	@$(PYTEST) tests/mini/test_end_to_end.py
 
 .PHONY: test-all
-test-all: test test-engines test-slurm ## these and the slow ones: the real engines under faults, SLURM
+test-all: test test-trackers test-engines test-slurm ## these and the slow ones: trackers, the real engines under faults, SLURM
 
 .PHONY: test-engines
 test-engines: $(VENV)/installed ## the real engines when killed, on full disks, with second writers, with weights withheld
@@ -101,6 +101,10 @@ test-security: $(VENV)/installed ## the attacks of SECURITY.md: forged results, 
 .PHONY: test-standards
 test-standards: $(VENV)/installed .venv-standards/installed ## what is written in standards' formats, by the standards' own validators
 	@$(PYTEST) tests/standards
+
+.PHONY: test-trackers
+test-trackers: $(VENV)/installed .venv-tracking/installed ## what TensorBoard, trackio and wandb are given, by their own readers
+	@$(PYTEST) tests/trackers
 
 .PHONY: test-workflow
 test-workflow: $(VENV)/installed ## the jobs and files of every scale, by dry runs
@@ -180,6 +184,9 @@ setup-controller: .venv-controller/installed ## .venv-controller: Snakemake alon
 .PHONY: setup-standards
 setup-standards: .venv-standards/installed ## .venv-standards: the validators that `make test-standards` calls
 
+.PHONY: setup-tracking
+setup-tracking: .venv-tracking/installed ## .venv-tracking: TensorBoard, trackio and wandb, for `deepscaler track`
+
 .PHONY: locks
 locks: ## resolve all environments anew (needs a network)
 	@envs/lock.sh
@@ -197,6 +204,9 @@ $(VENV)/installed: $(wildcard envs/cpu[-.]*txt) $(INSTALLERS)
 
 .venv-standards/installed: $(wildcard envs/standards[-.]*txt) $(INSTALLERS)
 	@envs/setup.sh standards .venv-standards
+
+.venv-tracking/installed: $(wildcard envs/tracking[-.]*txt) $(INSTALLERS)
+	@envs/setup.sh tracking .venv-tracking
 
 ##@ Tidy
 .PHONY: clean

@@ -26,10 +26,12 @@ onerror:
     for line in failed:
         print(line, file=sys.stderr)
     rehearsals.judge_unfinished(workflow)
+    tracking.ended()
     notices.ended(failed)
 
 
 onsuccess:
+    tracking.ended()
     notices.ended()
 
 
@@ -44,6 +46,7 @@ onstart:
         orphans.await_earlier_jobs(workflow)
         told_to_end.pass_on_sigterm()
     notices.begin(workflow)
+    tracking.begin(workflow)
     console.begin(workflow)
 
 

@@ -1,7 +1,8 @@
-"""usage: python -I install.py cpu|gpu|controller|standards|checkout    inside an empty Python (3.11, 3.12) environment
+"""usage: python -I install.py cpu|gpu|controller|standards|tracking|checkout
 
-Installs exactly what the locks beside it name, each file checked by its hash, and this package, editable (`checkout`:
-that alone). uv installs, which takes a fraction of pip's time; pip brings it, and takes over where it cannot serve.
+Installs into an empty Python environment (3.11, 3.12) exactly what the locks beside it name, each file checked by its
+hash, and this package, editable (`checkout`: that alone). uv installs, which takes a fraction of pip's time; pip brings
+it, and takes over where it cannot serve.
 Started again after a cut connection it goes on: what was downloaded whole is kept.
 
 WHEELHOUSE=dir     installs from that folder only, for nodes without a network
@@ -25,6 +26,7 @@ import architectures  # noqa: E402
 import cuda_toolkit  # noqa: E402
 from package_source import Source, Stop, from_pip, reachable, refused  # noqa: E402
 
+KINDS = ("cpu", "gpu", "controller", "standards", "tracking")
 PREFIX = Path(sys.prefix)
 LOG = PREFIX / "install.log"
 PYTORCH = "https://download.pytorch.org/whl/cpu"
@@ -106,7 +108,7 @@ def main(kind: str) -> None:
         installer.torch_cpu()
         installer.install("cpu.lock.txt")
         installer.install("cpu-deepspeed.txt")
-    elif kind in ("controller", "standards"):
+    elif kind in ("controller", "standards", "tracking"):
         installer.install(f"{kind}.lock.txt")
     else:
         built = architectures.wanted()
@@ -321,8 +323,8 @@ def stopped(name: str, output: str) -> Stop:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("cpu", "gpu", "controller", "standards", "checkout"):
-        sys.exit("install: which environment? known: cpu, gpu, controller, standards (or checkout: this package alone)")
+    if len(sys.argv) != 2 or sys.argv[1] not in (*KINDS, "checkout"):
+        sys.exit(f"install: which environment? known: {', '.join(KINDS)} (or checkout: this package alone)")
     try:
         main(sys.argv[1])
     except Stop as stop:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: lock.sh [cpu|gpu|controller|standards]...    resolves the environments anew and writes their locks (default: all)
+# usage: lock.sh [cpu|gpu|controller|standards|tracking]...    resolves environments anew and writes their locks (default: all)
 # Needs a network, and uv, which it installs in a venv of its own.
 # FIND_LINKS=dir    a folder that holds torch's CPU wheel, where PyTorch's index cannot be asked
 set -euo pipefail
@@ -19,7 +19,7 @@ resolve() { # resolve KIND INPUT... [uv's options]
     python3 split_lock.py "$kind" "$scratch/$kind.txt"
 }
 
-for kind in "${@:-cpu gpu controller standards}"; do
+for kind in "${@:-cpu gpu controller standards tracking}"; do
     for one in $kind; do
         case $one in
         cpu)
@@ -31,7 +31,7 @@ for kind in "${@:-cpu gpu controller standards}"; do
         gpu)
             resolve gpu gpu.in workflow.in --constraints gpu-constraints.txt --overrides overrides.txt \
                 --no-binary deepspeed --no-binary flash-attn --no-binary transformers-stream-generator ;;
-        controller) resolve controller controller.in ;;
+        controller | tracking) resolve "$one" "$one.in" ;;
         standards) resolve standards standards.in --overrides overrides.txt \
                 --no-binary jsonpath-rw --no-binary docopt ;;
         *) echo "lock: unknown environment $one" >&2; exit 2 ;;

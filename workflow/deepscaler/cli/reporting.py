@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
         record_provenance,
         write_report,
         report,
+        track,
         judge_rehearsal,
         require_go,
         trace,
@@ -140,6 +141,19 @@ def report(
     from deepscaler.reporting.report import so_far as module
 
     print(f"report so far: {module.report(scale=scale, so_far=so_far, output=output)}")
+
+
+def track(
+    scale: ScaleName,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Upload wandb's file as well: the one part that needs a network.")
+    ] = False,
+) -> None:
+    """Write the files of the site's trackers (TensorBoard, trackio, wandb) from what training has recorded."""
+    from deepscaler.reporting.tracking import track as module
+
+    for line in module.track(scale=scale, sync=sync):
+        print(line, flush=True)
 
 
 def judge_rehearsal(

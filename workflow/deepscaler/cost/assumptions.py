@@ -49,10 +49,10 @@ class Stack:
     """The same again where there are several nodes."""
     max_sequences: int
     """Sequences that an engine decodes at once."""
-    sleeps: bool = False
-    """Whether sampler and trainer leave the GPU to each other, and their weights and states move out and in."""
     kill_hours: float
     """Node-hours between two hard kills: of a node, of a process, of a job without the time to save."""
+    sleeps: bool = False
+    """Whether sampler and trainer leave the GPU to each other, and their weights and states move out and in."""
     evaluates: bool = False
     """Whether it samples a test set inside the training job."""
     cache_scale: float = 1.0

@@ -2,5 +2,5 @@
 
 Modules may import only what stands above them in this list:
 file_names, claims, verdicts, compute, figures, provenance, report, rehearsal, equality, compare, kept_run, check,
-archive, publication, publish_table.
+archive, publication, publish_table, tracking.
 """

@@ -135,7 +135,7 @@ def site() -> Site:
     if local.exists():
         values = merge(values, read_yaml(local))
     files = validate(Site, values, local if local.exists() else path)
-    given = from_environment([key for key in Site.model_fields if key not in ("language_models", "alerts")])
+    given = from_environment([key for key in Site.model_fields if key not in ("language_models", "alerts", "tracking")])
     names = ", ".join(f"${PREFIX}{key.upper()}" for key in given)
     return validate(Site, {**values, **given}, names) if given else files
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from deepscaler.settings.base import SLURM_PATTERN, Strict
+from deepscaler.settings.tracking import Tracking
 
 FEATURES = r"^[A-Za-z0-9_.(\[][A-Za-z0-9_.,:&|*()\[\]@=+-]*$"
 """sbatch's --constraint may join features by & and |, count them by * and group them."""
@@ -102,6 +103,8 @@ class Site(Strict):
                 raise ValueError(f"address {number} is not of the form scheme://…, env:NAME or file:/path")
         return value
 
+    tracking: Tracking | None = None
+    """Where the numbers of a training run are shown as well; None: nowhere."""
     image: str | None = None
     """An Apptainer image in which jobs run under `--sdm apptainer`: a file built from envs/gpu.def, or one of a
     registry, by its digest."""

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from deepscaler.controller import failed_jobs, notices
+from deepscaler.controller import failed_jobs, notices, tracking
 from deepscaler.controller.console import capture, failure
 from deepscaler.controller.console.job_watch import Run
 from deepscaler.controller.console.jobs import Job
@@ -85,6 +85,7 @@ class Display:
                     self.run.look(now)
                     looked = now
                     notices.look(now)
+                    tracking.look(now)
                 if self.live:
                     self.redraw()
                 elif now - said >= every:
