@@ -1,6 +1,6 @@
-"""What the trackers call a metric: the names of verl, by which DeepScaleR itself and most GRPO runs were reported.
+"""What the trackers call a metric: the names of verl, with which DeepScaleR itself was trained, where it has one.
 
-They are those of its verl/trainer/ppo/metric_utils.py, verl/workers/actor and verl/trainer/ppo/core_algos.py (0.7).
+They are those of its verl/trainer/ppo/metric_utils.py, verl/trainer/ppo/core_algos.py and verl/workers/actor.
 """
 
 from deepscaler.training.watch import metrics
