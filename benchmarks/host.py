@@ -29,6 +29,7 @@ from deepscaler.training.openrlhf import measured_share, returns
 from deepscaler.training.openrlhf.flags import SegmentPaths, segment_flags
 from deepscaler.training.openrlhf.parser import parse_as_openrlhf
 from deepscaler.training.openrlhf.rollouts import columns_of
+from deepscaler.training.openrlhf.whole_answers import as_arrays
 from deepscaler.training.run import kept_rollouts
 from host_actor import executed, made_tokenizer, seconds_a_token
 
@@ -99,7 +100,8 @@ def of_trainer(stage: str, share: int, patched: bool) -> dict[str, float]:
     samples = []
     for place, lengths in enumerate(lengths_of(stage, recipe.rollout.prompts_per_step // share)):
         measured = measured_share.is_measured(place, every)
-        sent = ray.put(answers_to(lengths, arguments.rollout.max_new_tokens, measured))
+        answers = answers_to(lengths, arguments.rollout.max_new_tokens, measured)
+        sent = ray.put([as_arrays(answer) for answer in answers] if patched else answers)
         with clock.part("answers out of Ray's store"):
             answers = ray.get(sent)
         with clock.part("answers to tensors"):
@@ -165,7 +167,7 @@ def put_by_rank(batches: list[Any], ranks: int) -> None:
         ray.put(batches[start : start + size])
 
 
-def of_actor(stage: str, tokenizer: Any, every: int) -> dict[str, float]:
+def of_actor(stage: str, tokenizer: Any, every: int, patched: bool) -> dict[str, float]:
     """Seconds of one engine's actor in a step, whose samples are a rank's share."""
     import ray
 
@@ -174,6 +176,8 @@ def of_actor(stage: str, tokenizer: Any, every: int) -> dict[str, float]:
     most, samples = arguments.rollout.max_new_tokens, lengths.shape[1]
     seconds, answers = executed(tokenizer, lengths.ravel().tolist(), most, samples, every)
     begun = time.process_time()
+    if patched:
+        answers = [as_arrays(answer) for answer in answers]
     for start in range(0, len(answers), samples):
         ray.put(answers[start : start + samples])
     return {
@@ -208,7 +212,8 @@ def main() -> None:
         table(stage, *(of_trainer(stage, options.share, patched) for patched in (False, True)))
     print(heading.format("an engine's actor"))
     for stage in options.stages or stages:
-        table(stage, *(of_actor(stage, tokenizer, every) for every in (1, recipe.rollout.log_probs_every)))
+        ways = ((1, False), (recipe.rollout.log_probs_every, True))
+        table(stage, *(of_actor(stage, tokenizer, *way) for way in ways))
     print("\n| log-probabilities of | a token in an engine's actor |\n|---|---|")
     for name, every in (("none", None), ("every 8th prompt", 8), ("all", 1)):
         print(f"| {name} | {1e6 * seconds_a_token(tokenizer, every):.1f} µs |", flush=True)
