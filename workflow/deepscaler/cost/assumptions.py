@@ -88,9 +88,10 @@ ASSUMPTIONS = [
         "step at 8K, 8.4 at 16K, 8.8 at 24K)",
     ),
     Assumption(
-        "sync_seconds", 1.5, "s/step", "assumed",
-        "339 tensors in about eight buckets (training/openrlhf/weight_buckets.py): between what others measured of "
-        "buckets for 0.5B, 0.15 s, and 14B, 1.6 s (TRL #5249, SkyRL #161); one at a time it would be 3–8",
+        "sync_seconds", 0.6, "s/step", "measured",
+        "339 tensors in buckets: 0.22 s of calls (benchmarks/weight_sync.py; one at a time 22, of which 7 processor "
+        "seconds), and 3.6 GB at link_bandwidth; others measured 0.15 s for 0.5B and 1.6 s for 14B (TRL #5249, "
+        "SkyRL #161)",
     ),
     Assumption(
         "rest_seconds", 4, "s/step", "assumed",
