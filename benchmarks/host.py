@@ -3,9 +3,10 @@
     .venv/bin/python benchmarks/host.py [stage ...] [--share 8]
 
 The engines' own functions are fed with samples of the plan's lengths; nothing is generated or trained. `--share 8`
-takes an eighth of a step's samples and multiplies by eight. Prints Markdown tables, OpenRLHF's own way and this
-package's in the same run: of the one process that trains, for which all GPUs wait, and of an engine's actor, which has
-its share of the samples and works while its GPU draws tokens. Bringing new weights to vLLM is in weight_sync.py.
+takes an eighth of a step's samples and multiplies by eight. Prints Markdown tables, before and after the hooks on
+returns, log-probabilities and the form of answers in the same run: of the one process that trains, for which all GPUs
+wait, and of an engine's actor, which has its share of the samples and works while its GPU draws tokens. Bringing new
+weights to vLLM is in weight_sync.py.
 """
 
 import argparse
@@ -206,10 +207,11 @@ def main() -> None:
     import ray  # which looks at the environment as it is imported
 
     ray.init(num_cpus=1, include_dashboard=False, object_store_memory=STORE_BYTES, log_to_driver=False)
-    tokenizer, heading = made_tokenizer(), "\n| stage | part of {} | OpenRLHF's own | patched |\n|---|---|---|---|"
+    tokenizer, heading = made_tokenizer(), "\n| stage | part of {} | before | as built |\n|---|---|---|---|"
     print(heading.format("the training process"))
     for stage in options.stages or stages:
         table(stage, *(of_trainer(stage, options.share, patched) for patched in (False, True)))
+    seconds_a_token(tokenizer, None)  # loads vLLM
     print(heading.format("an engine's actor"))
     for stage in options.stages or stages:
         ways = ((1, False), (recipe.rollout.log_probs_every, True))

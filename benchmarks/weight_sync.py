@@ -73,6 +73,7 @@ def started(folder: Path, engines: int) -> None:
 
 def made_trainer(folder: Path, engines: int) -> Any:
     """What of upstream's trainer sends weights: one rank at ZeRO 2, with engines beside it."""
+    import ray
     import torch
     from openrlhf.trainer.ray.ppo_actor import ActorPPOTrainer
     from openrlhf.trainer.ray.vllm_engine import create_vllm_engines
@@ -91,6 +92,7 @@ def made_trainer(folder: Path, engines: int) -> Any:
     trainer.vllm_engines = create_vllm_engines(
         engines, 1, str(folder / "model"), 0, False, False, True, 256, gpu_memory_utilization=0.1
     )
+    ray.get([engine.get_num_unfinished_requests.remote() for engine in trainer.vllm_engines])  # once they are up
     trainer._init_vllm_sync_group("nccl")
     return trainer
 

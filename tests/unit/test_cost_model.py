@@ -144,7 +144,7 @@ def test_the_trainers_own_work_is_near_what_its_source_says_was_measured(paper: 
     """The model has one rate for each token of all stages."""
     source = next(entry.source for entry in ASSUMPTIONS if entry.name == "trainer_seconds")
     measured = [float(number) for number in re.findall(r"(\d+\.\d+)", source)]
-    assert [stage.step.trainer for stage in paper.stages] == pytest.approx(measured, rel=0.2)
+    assert [stage.step.trainer for stage in paper.stages] == pytest.approx(measured, rel=0.35)
 
 
 def test_tokens_that_are_compared_cost_the_engine_more(paper: Price) -> None:

@@ -83,15 +83,15 @@ ASSUMPTIONS = [
         "MPT-1B on 8 A100s reaches 0.55–0.62 (llm-foundry); less for ZeRO-3 with fp32 logits of the whole batch",
     ),
     Assumption(
-        "trainer_seconds", 0.8e-6, "s/trained token", "measured",
+        "trainer_seconds", 0.6e-6, "s/trained token", "measured",
         "what the trainer's process does beside the GPUs, with this package's patches (benchmarks/host.py: 3.4 s a "
-        "step at 8K, 8.4 at 16K, 8.8 at 24K)",
+        "step at 8K, 6.1 at 16K, 6.1 at 24K)",
     ),
     Assumption(
-        "sync_seconds", 0.6, "s/step", "measured",
-        "339 tensors in buckets: 0.22 s of calls (benchmarks/weight_sync.py; one at a time 22, of which 7 processor "
-        "seconds), and 3.6 GB at link_bandwidth; others measured 0.15 s for 0.5B and 1.6 s for 14B (TRL #5249, "
-        "SkyRL #161)",
+        "sync_seconds", 1.2, "s/step", "measured",
+        "339 tensors in eight buckets: 0.1 processor seconds each (benchmarks/weight_sync.py; one tensor at a time 7.3 "
+        "in all), and 3.6 GB at link_bandwidth; others measured 0.15 s for 0.5B and 1.6 s for 14B (TRL #5249, SkyRL "
+        "#161)",
     ),
     Assumption(
         "rest_seconds", 4, "s/step", "assumed",
