@@ -1,5 +1,8 @@
 """On the real engines: log-probabilities of a third of the prompts make the same weights as all, to the byte."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +72,17 @@ def test_what_is_logged_differs_in_the_divergence_alone(checkpoints: dict[str, P
         assert differing <= {VLLM_KL, "is_filter_ratio"}
         assert VLLM_KL in differing
         assert abs(shared[VLLM_KL]) < 5e-3
+
+
+def test_every_step_follows_from_its_rollouts(chain: Chain, checkpoints: dict[str, Path]) -> None:  # noqa: F811
+    """By code that shares nothing with OpenRLHF: weights to the bit, and the divergence of those that were measured."""
+    work = chain.root / "work" / "third"
+    work.mkdir()
+    for name, folder in {"models": "models", "prompts": "prompts", "checkpoints": "third-out"}.items():
+        (work / name).symlink_to(chain.work / folder)
+    own = {"DEEPSCALER_ROOT": str(chain.root), "DEEPSCALER_WORK": str(chain.root / "work")}
+    command = [str(Path(sys.executable).with_name("deepscaler")), "replay", "--scale", "third", "--segment", "8k-1"]
+    done = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("numbers as logged") == 2
+    assert "weights follow, bit for bit" in done.stdout
