@@ -72,10 +72,12 @@ def test_the_cheap_layout(text: str, root: Path, tmp_path: Path, monkeypatch: py
         days = f"{plan['wall_hours']['expected'] / 24:.1f}"
         prices[name] = (f"{plan['gpu_hours']['expected']:,.0f}", days)
     assert {stage["gpus"] for stage in plan["training"]["stages"]} == {4, 8}
-    [found] = re.findall(r"([\d,]+) GPU-hours in\sall instead of ([\d,]+), ([\d.]+) days instead of ([\d.]+)", text)
+    [found] = re.findall(
+        r"([\d,]+) GPU-hours\sin\sall\sinstead\sof\s([\d,]+),\s(\d+\.\d)\sdays\sinstead\sof\s(\d+\.\d)\.\s", text
+    )
     (cheap, days), (usual, usual_days) = prices["cheap"], prices["paper"]
     assert found == (cheap, usual, days, usual_days)
-    [found] = re.findall(r"then ([\d,]+) GPU-hours and ([\d.]+) days", text)
+    [found] = re.findall(r"then\s([\d,]+)\sGPU-hours\sand\s(\d+\.\d)\sdays", text)
     assert found == prices["cheaper"]
 
 

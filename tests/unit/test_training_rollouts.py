@@ -251,7 +251,7 @@ def test_answers_are_asked_for_at_once_and_without_text(patched: Progress) -> No
     class OfUpstream:
         async def execute(self, sampling_params: Any, hf_tokenizer: Any) -> dict[str, Any]:
             got.append(sampling_params)
-            return {}
+            return {"observation_tokens": [7, 8, 150_000], "rollout_log_probs": [0.0, 0.0, -0.1]}
 
         reward_func = None
 
@@ -265,6 +265,26 @@ def test_answers_are_asked_for_at_once_and_without_text(patched: Progress) -> No
         (Kinds.FINAL_ONLY, False, 5),
         (Kinds.FINAL_ONLY, False, 6),
     ]
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_answers_are_the_trainers_numbers_as_arrays(measured: bool) -> None:
+    """To the bit what upstream makes of the lists."""
+    import numpy
+    import torch
+
+    chances = [0.0, 0.0, *(-numpy.random.default_rng(0).random(100)).tolist()] if measured else None
+    given = {"observation_tokens": [7, 8, *range(150_000, 150_100)], "rollout_log_probs": chances, "reward": 1.0}
+    found = whole_answers.as_arrays(given)
+    tokens = found["observation_tokens"].copy()
+    assert torch.equal(torch.tensor(tokens, dtype=torch.long), torch.tensor(given["observation_tokens"]))
+    assert found["reward"] == 1.0
+    if chances is None:
+        assert found["rollout_log_probs"] is None
+    else:
+        kept = torch.tensor(found["rollout_log_probs"][1:50])
+        assert kept.dtype == torch.float32
+        assert torch.equal(kept, torch.tensor(chances[1:50]))
 
 
 def test_every_sample_of_a_step_is_kept_and_says_why(kept: Path) -> None:

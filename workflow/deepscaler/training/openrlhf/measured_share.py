@@ -1,7 +1,7 @@
 """The sampler's log-probabilities on a share of a step's prompts, patched into OpenRLHF's modules as `hooks` does.
 
 Where a recipe corrects nothing they are only compared with the trainer's, and logged as `vllm_kl`. But each takes the
-engine's one thread five times the host time of its token (docs/performance/training.md), so a recipe says of how many
+engine's one thread five times the host time of its token (docs/performance/host.md), so a recipe says of how many
 prompts one is measured (`rollout.log_probs_every`). The update has the same bits as with all of them:
 
 1. **Asking.** The prompts that are measured follow from their place in the step. `rollouts` asks for those alone, and

@@ -117,7 +117,7 @@ class StepOfRollouts:
 
 def columns_of(experience: Any) -> dict[str, Any]:
     """What upstream's experience of one sample holds; its masks and log-probabilities begin at the second token."""
-    tokens, mask = experience.sequences[0], experience.action_mask[0]
+    tokens, mask = experience.sequences[0].int(), experience.action_mask[0]  # int32: Arrow takes its own types at once
     start = int(mask.argmax()) + 1 if mask.any() else len(tokens)
     sampled = experience.rollout_log_probs
     return {
