@@ -35,7 +35,8 @@ SEGMENTS = ("8k-1", "8k-2")
 STEPS = 6
 TARGET = f"results/{SCALE}/training.csv"
 VERB = "deepscaler\0train_segment"
-DISK_MB = 800
+DISK_MB = 4000
+"""More than preflight asks for; it takes as much memory as is written to it."""
 DONE = ("runs", "checkpoints", "preflight", "alerts")
 """What a run leaves in its work folder that the next one must not find; the base and the prompts stay."""
 LONGEST = 3600
@@ -114,17 +115,16 @@ def node_lost(chaos: Chaos, job: dict[str, str]) -> bool:
 
 
 def disk_full(chaos: Chaos, job: dict[str, str]) -> bool:
-    ballast = chaos.checkout.folder / "ballast"
-    with ballast.open("wb") as handle:
-        try:
-            while True:
-                handle.write(bytes(1 << 20))
-                handle.flush()
-        except OSError:
-            pass
+    """It shrinks to what is on it."""
+    disk = chaos.checkout.folder.parent
+    resize(disk, f"{shutil.disk_usage(disk).used // 1024}k")
     time.sleep(chaos.dice.uniform(1, 30))
-    ballast.unlink()
+    resize(disk, f"{DISK_MB}m")
     return True
+
+
+def resize(disk: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
 
 
 def controller_restarted(chaos: Chaos, job: dict[str, str]) -> bool:
@@ -167,7 +167,7 @@ FAULTS: dict[str, Callable[[Chaos, dict[str, str]], bool]] = {
 
 
 def start(checkout: Checkout, partition: str = "gpu") -> Running:
-    return checkout.start(TARGET, "--jobs", "1", seconds=LONGEST, DEEPSCALER_GPU_PARTITION=partition)
+    return checkout.start(TARGET, "--jobs", "4", seconds=LONGEST, DEEPSCALER_GPU_PARTITION=partition)
 
 
 @contextmanager
