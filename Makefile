@@ -174,6 +174,10 @@ setup-controller: .venv-controller/installed ## .venv-controller: Snakemake alon
 .PHONY: setup-standards
 setup-standards: .venv-standards/installed ## .venv-standards: the validators that `make test-standards` calls
 
+HARNESSES := inspect-ai lighteval lm-eval verl
+.PHONY: setup-harnesses
+setup-harnesses: $(HARNESSES:%=.venv-harnesses/%/installed) ## .venv-harnesses/: an environment for each harness that `deepscaler opinions` asks
+
 .PHONY: locks
 locks: ## resolve all environments anew (needs a network)
 	@envs/lock.sh
@@ -191,6 +195,10 @@ $(VENV)/installed: $(wildcard envs/cpu[-.]*txt) $(INSTALLERS)
 
 .venv-standards/installed: $(wildcard envs/standards[-.]*txt) $(INSTALLERS)
 	@envs/setup.sh standards .venv-standards
+
+.SECONDEXPANSION:
+.venv-harnesses/%/installed: $$(wildcard envs/$$*[-.]*txt) $(INSTALLERS)
+	@envs/setup.sh $* .venv-harnesses/$*
 
 ##@ Tidy
 .PHONY: clean

@@ -1,7 +1,7 @@
-"""usage: python -I install.py cpu|gpu|controller|standards|checkout    inside an empty Python (3.11, 3.12) environment
+"""usage: python -I install.py KIND|checkout    inside an empty Python (3.11, 3.12) environment
 
-Installs exactly what the locks beside it name, each file checked by its hash, and this package, editable (`checkout`:
-that alone). uv installs, which takes a fraction of pip's time; pip brings it, and takes over where it cannot serve.
+Installs exactly what the locks of a kind (cpu, gpu, controller, standards, or a harness) name, each file checked by its
+hash, and, but for standards and harnesses, this package, editable (`checkout`: that alone). uv installs, which takes a fraction of pip's time; pip brings it, and takes over where it cannot serve.
 Started again after a cut connection it goes on: what was downloaded whole is kept.
 
 WHEELHOUSE=dir     installs from that folder only, for nodes without a network
@@ -27,6 +27,8 @@ from package_source import Source, Stop, from_pip, reachable, refused  # noqa: E
 
 PREFIX = Path(sys.prefix)
 LOG = PREFIX / "install.log"
+HARNESSES = ("inspect-ai", "lighteval", "lm-eval", "verl")
+KINDS = ("cpu", "gpu", "controller", "standards", *HARNESSES)
 PYTORCH = "https://download.pytorch.org/whl/cpu"
 NOT_OURS = (
     *("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONSTARTUP", "PYTHONOPTIMIZE", "PYTHONINSPECT"),
@@ -103,10 +105,12 @@ def main(kind: str) -> None:
         return
     installer.bootstrap(f"{kind}-bootstrap.txt")
     if kind == "cpu":
-        installer.torch_cpu()
+        installer.torch_cpu("cpu-torch.txt")
         installer.install("cpu.lock.txt")
         installer.install("cpu-deepspeed.txt")
-    elif kind in ("controller", "standards"):
+    elif kind in ("controller", "standards", *HARNESSES):
+        if kind == "lighteval":
+            installer.torch_cpu("lighteval-torch.txt")
         installer.install(f"{kind}.lock.txt")
     else:
         built = architectures.wanted()
@@ -125,8 +129,8 @@ def main(kind: str) -> None:
             UV_COMPILE_BYTECODE="1",
         )
         (PREFIX / "architectures").write_text(";".join(built) + "\n")  # preflight holds the cards against it
-    # gpu.def's image has no checkout, and brings a wrapper of its own; validators need none of ours
-    if kind != "standards" and (HERE.parent / "pyproject.toml").is_file():
+    # gpu.def's image has no checkout, and brings a wrapper of its own; validators and harnesses need none of ours
+    if kind not in ("standards", *HARNESSES) and (HERE.parent / "pyproject.toml").is_file():
         installer.checkout()
     installer.forget()
 
@@ -169,9 +173,9 @@ class Installer:
         self.install(lock, UV_CACHE_DIR=str(fresh), PIP_NO_CACHE_DIR="1", **environment)
         shutil.rmtree(fresh, ignore_errors=True)
 
-    def torch_cpu(self) -> None:
+    def torch_cpu(self, lock: str) -> None:
         """Its wheel is not where others are: where pip is set to look (find-links, a mirror), else PyTorch's index."""
-        lock, what = "cpu-torch.txt", locked("cpu-torch.txt")
+        what = locked(lock)
         if sys.version_info[:2] != (
             3,
             11,
@@ -321,8 +325,8 @@ def stopped(name: str, output: str) -> Stop:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("cpu", "gpu", "controller", "standards", "checkout"):
-        sys.exit("install: which environment? known: cpu, gpu, controller, standards (or checkout: this package alone)")
+    if len(sys.argv) != 2 or sys.argv[1] not in (*KINDS, "checkout"):
+        sys.exit(f"install: which environment? known: {', '.join(KINDS)} (or checkout: this package alone)")
     try:
         main(sys.argv[1])
     except Stop as stop:
