@@ -100,6 +100,10 @@ test-security: $(VENV)/installed ## the attacks of SECURITY.md: forged results, 
 test-standards: $(VENV)/installed .venv-standards/installed ## what is written in standards' formats, by the standards' own validators
 	@$(PYTEST) tests/standards
 
+.PHONY: test-harnesses
+test-harnesses: $(VENV)/installed setup-harnesses ## the harnesses that `deepscaler opinions` asks, each in its own environment, and the logs written for them
+	@$(PYTEST) tests/harnesses
+
 .PHONY: test-workflow
 test-workflow: $(VENV)/installed ## the jobs and files of every scale, by dry runs
 	@$(PYTEST) tests/workflow
@@ -176,7 +180,7 @@ setup-standards: .venv-standards/installed ## .venv-standards: the validators th
 
 HARNESSES := inspect-ai lighteval lm-eval verl
 .PHONY: setup-harnesses
-setup-harnesses: $(HARNESSES:%=.venv-harnesses/%/installed) ## .venv-harnesses/: an environment for each harness that `deepscaler opinions` asks
+setup-harnesses: $(HARNESSES:%=.venv-harnesses/%/installed) ## .venv-harnesses/: an environment for each harness that `deepscaler opinions` asks (2 GB)
 
 .PHONY: locks
 locks: ## resolve all environments anew (needs a network)

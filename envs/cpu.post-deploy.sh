@@ -7,7 +7,7 @@ here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
 8bbacbe0ed42c08ad3b65f85b9e435ec727896ed6ece74c6fac7295e930b8393  architectures.py
 6d94394b6c959d15a996792aaf981bfb69caa91712499a5cfdd454fd5b50555b  cuda_toolkit.py
-e5515fcf5f1d2121065c27e8807509edca2211675962f542480cdf26e8926158  install.py
+0e89bdbf8fb38077a1e2b518b111c3722c122c04b0eaeaa8c0837adbca97804e  install.py
 d52e99d681a822763288e67d87901dfd202a67aa6fa02b93d58947abdaa2679a  package_source.py
 651b25a65826b91f547a8d0efb1f657a3e7312bb3d889f70197eb33edd15be4c  uv.lock.txt
 28cd8e039f50a4ffe75e5a3df530f8bde9741d91e7a3b43ef3abe7c0f7e94283  cpu-bootstrap.txt

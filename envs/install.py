@@ -1,7 +1,8 @@
 """usage: python -I install.py KIND|checkout    inside an empty Python (3.11, 3.12) environment
 
 Installs exactly what the locks of a kind (cpu, gpu, controller, standards, or a harness) name, each file checked by its
-hash, and, but for standards and harnesses, this package, editable (`checkout`: that alone). uv installs, which takes a fraction of pip's time; pip brings it, and takes over where it cannot serve.
+hash, and, but for standards and harnesses, this package, editable (`checkout`: that alone). uv installs, which takes a
+fraction of pip's time; pip brings it, and takes over where it cannot serve.
 Started again after a cut connection it goes on: what was downloaded whole is kept.
 
 WHEELHOUSE=dir     installs from that folder only, for nodes without a network

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.reward.verdicts import MODES
-from deepscaler.settings.yaml_files import project_root
 
-ENVIRONMENTS = ".venv-harnesses"
+ENVIRONMENTS = Path(__file__).resolve().parents[4] / ".venv-harnesses"
+"""Beside the package, whichever checkout's settings it reads."""
 SCRIPTS = Path(__file__).parent / "scripts"
 
 
@@ -30,7 +30,7 @@ class Harness:
     def python(self) -> Path:
         if self.environment is None:
             return Path(sys.executable)
-        return project_root() / ENVIRONMENTS / self.environment / "bin" / "python"
+        return ENVIRONMENTS / self.environment / "bin" / "python"
 
     @property
     def ready(self) -> bool:
