@@ -18,8 +18,11 @@ from deepscaler.progress import progress
 from deepscaler.reporting.opinions.completions import Completion
 from deepscaler.reporting.opinions.harnesses import SCRIPTS, Harness
 from deepscaler.reward.pool import GradingPool
-from deepscaler.reward.verdicts import Verdict
+from deepscaler.reward.verdicts import Mode, ThinkRule, Verdict
 
+PAPER: Mode = "paper"
+WHOLE: ThinkRule = "none"
+"""What is given to a harness is looked at whole."""
 WITHHELD = "withheld: what the paper's whitelist refuses is not given to a function that would run it"
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 """Of the environment's variables; keys and tokens stay here."""
@@ -91,7 +94,7 @@ def verdicts(
 def withheld(questions: dict[str, dict[str, str]], limits: Limits) -> set[str]:
     """The questions whose boxed answer the paper's grader, which has the same steps, refuses to parse."""
     with GradingPool(1, limits.seconds, limits.memory_mb) as pool:
-        asked = ((question["gold"], question["completion"], "paper", "none") for question in questions.values())
+        asked = ((question["gold"], question["completion"], PAPER, WHOLE) for question in questions.values())
         found = pool.grade_responses(asked)
         return {
             key for key, verdict in zip(questions, found, strict=True) if verdict.reason.startswith(("refused", "stop"))
@@ -110,7 +113,8 @@ def answers(
         asked.write(b"".join(json.dumps(question).encode() + b"\n" for question in questions))
         asked.seek(0)
         log = folder / f"{harness.name}.log"
-        command = [harness.python, "-I", SCRIPTS / "grade.py", harness.name, str(limits.seconds), str(limits.memory_mb)]
+        script, bounds = str(SCRIPTS / "grade.py"), (str(limits.seconds), str(limits.memory_mb))
+        command = [str(harness.python), "-I", script, harness.name, *bounds]
         with (
             log.open("wb") as said,
             subprocess.Popen(

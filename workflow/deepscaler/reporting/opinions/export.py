@@ -42,7 +42,7 @@ def written(scale: str, opinions: Opinions, name: str, script: str, folder: Path
         for line in cells(scale, opinions):
             lines.write(json.dumps(line).encode() + b"\n")
         lines.seek(0)
-        command = [harness.python, "-I", SCRIPTS / script, aside]
+        command = [str(harness.python), "-I", str(SCRIPTS / script), str(aside)]
         done = subprocess.run(command, stdin=lines, capture_output=True, text=True, env=environment(home), check=False)
         if done.returncode:
             raise JobError(f"{script} failed: {(done.stderr.strip() or 'it said nothing').splitlines()[-1]}", folder)

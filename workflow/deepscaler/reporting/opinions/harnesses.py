@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepscaler.errors import UserError, refuse_unknown
-from deepscaler.reward.verdicts import MODES
 
 ENVIRONMENTS = Path(__file__).resolve().parents[4] / ".venv-harnesses"
 """Beside the package, whichever checkout's settings it reads."""
@@ -46,8 +45,9 @@ HARNESSES = (
     Harness("verl", "verl", "verl, MATH-500", "verl"),
     Harness("openrlhf", "openrlhf", "OpenRLHF, math_utils", None, evaluates=True),
 )
-TITLES = {
-    **{mode: f"this project, {mode}" for mode in MODES},
+TITLES: dict[str, str] = {
+    "paper": "this project, paper",
+    "strict": "this project, strict",
     **{harness.name: harness.title for harness in HARNESSES},
 }
 """Of every opinion, in the order of tables and figures."""

@@ -27,7 +27,7 @@ def opinions(
     if all(harness.environment is None for harness in harnesses) and not names:
         raise UserError("no harness has an environment here", None, "make setup-harnesses, or name one: --harness")
     asked = completions(scale, work, samples)
-    found = {mode: [Verdict(row.own[mode], "") for row in asked] for mode in MODES}
+    found: dict[str, list[Verdict]] = {mode: [Verdict(row.own[mode], "") for row in asked] for mode in MODES}
     for harness in harnesses:
         found[harness.name] = opinion_of(harness, asked, work / "opinions", limits)
     every = Opinions(asked, found)

@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def graded(function: Function, questions: list[dict[str, str]], seconds: float, 
     """A verdict for each question; a child that is killed, or dies, has its question counted as wrong."""
     done = 0
     while done < len(questions):
-        child = Child(lambda rest=questions[done:]: answer(function, rest, megabytes))
+        child = Child(partial(answer, function, questions[done:], megabytes))
         for line in child.lines(seconds):
             yield json.loads(line)
             done += 1
