@@ -105,6 +105,9 @@ test-standards: $(VENV)/installed .venv-standards/installed ## what is written i
 .PHONY: test-trackers
 test-trackers: $(VENV)/installed .venv-tracking/installed ## what TensorBoard, trackio and wandb are given, by their own readers
 	@$(PYTEST) tests/trackers
+.PHONY: test-harnesses
+test-harnesses: $(VENV)/installed setup-harnesses ## the harnesses that `deepscaler opinions` asks, each in its own environment, and the logs written for them
+	@$(PYTEST) tests/harnesses
 
 .PHONY: test-workflow
 test-workflow: $(VENV)/installed ## the jobs and files of every scale, by dry runs
@@ -186,6 +189,9 @@ setup-standards: .venv-standards/installed ## .venv-standards: the validators th
 
 .PHONY: setup-tracking
 setup-tracking: .venv-tracking/installed ## .venv-tracking: TensorBoard, trackio and wandb, for `deepscaler track`
+HARNESSES := inspect-ai lighteval lm-eval verl
+.PHONY: setup-harnesses
+setup-harnesses: $(HARNESSES:%=.venv-harnesses/%/installed) ## .venv-harnesses/: an environment for each harness that `deepscaler opinions` asks (2 GB)
 
 .PHONY: locks
 locks: ## resolve all environments anew (needs a network)
@@ -207,6 +213,9 @@ $(VENV)/installed: $(wildcard envs/cpu[-.]*txt) $(INSTALLERS)
 
 .venv-tracking/installed: $(wildcard envs/tracking[-.]*txt) $(INSTALLERS)
 	@envs/setup.sh tracking .venv-tracking
+.SECONDEXPANSION:
+.venv-harnesses/%/installed: $$(wildcard envs/$$*[-.]*txt) $(INSTALLERS)
+	@envs/setup.sh $* .venv-harnesses/$*
 
 ##@ Tidy
 .PHONY: clean

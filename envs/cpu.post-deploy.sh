@@ -7,7 +7,7 @@ here=${ENVS_DIR:-envs}
 (cd "$here" && sha256sum --check --strict --quiet) <<'SUMS'
 8bbacbe0ed42c08ad3b65f85b9e435ec727896ed6ece74c6fac7295e930b8393  architectures.py
 6d94394b6c959d15a996792aaf981bfb69caa91712499a5cfdd454fd5b50555b  cuda_toolkit.py
-73e30b7bba8c3e798b7d344738ce9c9b3d182d1cd23f66e397cfe319b15acd97  install.py
+00a19641f29063c77a0e05d7b1989492e69ceb9fe35a9b5483c3bbc0a9b614c8  install.py
 d52e99d681a822763288e67d87901dfd202a67aa6fa02b93d58947abdaa2679a  package_source.py
 651b25a65826b91f547a8d0efb1f657a3e7312bb3d889f70197eb33edd15be4c  uv.lock.txt
 28cd8e039f50a4ffe75e5a3df530f8bde9741d91e7a3b43ef3abe7c0f7e94283  cpu-bootstrap.txt

@@ -1,8 +1,8 @@
-"""usage: python -I install.py cpu|gpu|controller|standards|tracking|checkout
+"""usage: python -I install.py KIND|checkout    inside an empty Python (3.11, 3.12) environment
 
-Installs into an empty Python environment (3.11, 3.12) exactly what the locks beside it name, each file checked by its
-hash, and this package, editable (`checkout`: that alone). uv installs, which takes a fraction of pip's time; pip brings
-it, and takes over where it cannot serve.
+Installs exactly what the locks of a kind (cpu, gpu, controller, standards, tracking, or a harness) name, each file
+checked by its hash, and, but for standards and harnesses, this package, editable (`checkout`: that alone). uv installs,
+which takes a fraction of pip's time; pip brings it, and takes over where it cannot serve.
 Started again after a cut connection it goes on: what was downloaded whole is kept.
 
 WHEELHOUSE=dir     installs from that folder only, for nodes without a network
@@ -26,9 +26,10 @@ import architectures  # noqa: E402
 import cuda_toolkit  # noqa: E402
 from package_source import Source, Stop, from_pip, reachable, refused  # noqa: E402
 
-KINDS = ("cpu", "gpu", "controller", "standards", "tracking")
 PREFIX = Path(sys.prefix)
 LOG = PREFIX / "install.log"
+HARNESSES = ("inspect-ai", "lighteval", "lm-eval", "verl")
+KINDS = ("cpu", "gpu", "controller", "standards", "tracking", *HARNESSES)
 PYTORCH = "https://download.pytorch.org/whl/cpu"
 NOT_OURS = (
     *("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONSTARTUP", "PYTHONOPTIMIZE", "PYTHONINSPECT"),
@@ -105,10 +106,12 @@ def main(kind: str) -> None:
         return
     installer.bootstrap(f"{kind}-bootstrap.txt")
     if kind == "cpu":
-        installer.torch_cpu()
+        installer.torch_cpu("cpu-torch.txt")
         installer.install("cpu.lock.txt")
         installer.install("cpu-deepspeed.txt")
-    elif kind in ("controller", "standards", "tracking"):
+    elif kind in ("controller", "standards", "tracking", *HARNESSES):
+        if kind == "lighteval":
+            installer.torch_cpu("lighteval-torch.txt")
         installer.install(f"{kind}.lock.txt")
     else:
         built = architectures.wanted()
@@ -127,8 +130,8 @@ def main(kind: str) -> None:
             UV_COMPILE_BYTECODE="1",
         )
         (PREFIX / "architectures").write_text(";".join(built) + "\n")  # preflight holds the cards against it
-    # gpu.def's image has no checkout, and brings a wrapper of its own; validators need none of ours
-    if kind != "standards" and (HERE.parent / "pyproject.toml").is_file():
+    # gpu.def's image has no checkout, and brings a wrapper of its own; validators and harnesses need none of ours
+    if kind not in ("standards", *HARNESSES) and (HERE.parent / "pyproject.toml").is_file():
         installer.checkout()
     installer.forget()
 
@@ -171,9 +174,9 @@ class Installer:
         self.install(lock, UV_CACHE_DIR=str(fresh), PIP_NO_CACHE_DIR="1", **environment)
         shutil.rmtree(fresh, ignore_errors=True)
 
-    def torch_cpu(self) -> None:
+    def torch_cpu(self, lock: str) -> None:
         """Its wheel is not where others are: where pip is set to look (find-links, a mirror), else PyTorch's index."""
-        lock, what = "cpu-torch.txt", locked("cpu-torch.txt")
+        what = locked(lock)
         if sys.version_info[:2] != (
             3,
             11,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: lock.sh [cpu|gpu|controller|standards|tracking]...    resolves environments anew and writes their locks (default: all)
+# usage: lock.sh [cpu|gpu|controller|standards|tracking|HARNESS]...    resolves the environments anew and writes their locks (default: all)
 # Needs a network, and uv, which it installs in a venv of its own.
 # FIND_LINKS=dir    a folder that holds torch's CPU wheel, where PyTorch's index cannot be asked
 set -euo pipefail
@@ -19,13 +19,13 @@ resolve() { # resolve KIND INPUT... [uv's options]
     python3 split_lock.py "$kind" "$scratch/$kind.txt"
 }
 
-for kind in "${@:-cpu gpu controller standards tracking}"; do
+if [ -n "${FIND_LINKS:-}" ]; then torch=(--find-links "$FIND_LINKS"); else
+    torch=(--index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match)
+fi
+for kind in "${@:-cpu gpu controller standards tracking inspect-ai lighteval lm-eval verl}"; do
     for one in $kind; do
         case $one in
         cpu)
-            if [ -n "${FIND_LINKS:-}" ]; then torch=(--find-links "$FIND_LINKS"); else
-                torch=(--index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match)
-            fi
             resolve cpu cpu.in workflow.in "${torch[@]}" --excludes cpu-excludes.txt --overrides overrides.txt \
                 --no-binary deepspeed ;;
         gpu)
@@ -34,6 +34,10 @@ for kind in "${@:-cpu gpu controller standards tracking}"; do
         controller | tracking) resolve "$one" "$one.in" ;;
         standards) resolve standards standards.in --overrides overrides.txt \
                 --no-binary jsonpath-rw --no-binary docopt ;;
+        inspect-ai) resolve inspect-ai inspect-ai.in ;;
+        lighteval) resolve lighteval lighteval.in "${torch[@]}" --no-binary rouge-score ;;
+        lm-eval) resolve lm-eval lm-eval.in --no-binary rouge-score --no-binary sqlitedict --no-binary word2number ;;
+        verl) resolve verl verl.in --no-deps --no-binary pylatexenc ;;
         *) echo "lock: unknown environment $one" >&2; exit 2 ;;
         esac
     done

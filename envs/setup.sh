@@ -1,19 +1,25 @@
 #!/usr/bin/env bash
-# usage: setup.sh cpu|gpu|controller|standards|tracking VENV    makes a virtual environment, or completes one that was cut off
+# usage: setup.sh cpu|gpu|controller|standards|tracking|HARNESS VENV    makes a virtual environment, or completes one that was cut off
 # Nothing to do when VENV/installed holds the digest of the locks; other locks than those mean a new environment.
 # A folder without the mark of this script is left as it is.
 # PYTHON=/path/to/python3.11    the interpreter, where it is not found by name
 # TORCH_CUDA_ARCH_LIST=8.0;9.0  gpu: what it is built for; else for this node's GPUs, or for all (architectures.py)
 set -euo pipefail
 unset CDPATH PYTHONPATH PYTHONHOME PYTHONUSERBASE PYTHONOPTIMIZE PYTHONINSPECT PYTHONWARNINGS
-kind=${1:?cpu, gpu, controller, standards or tracking} venv=${2:?the folder of the virtual environment}
+kind=${1:?cpu, gpu, controller, standards, tracking or a harness} venv=${2:?the folder of the virtual environment}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv=$(realpath -m "$venv") # pip builds in folders of its own and writes this path into the commands' first lines
 digest=$(cat "$here"/uv.lock.txt "$here"/"$kind"[-.]*txt | sha256sum | cut -c1-64)
 stamp=$venv/installed mark=$venv/made-by-setup
 gigabytes=8
 [ "$kind" = gpu ] && gigabytes=25
-[[ $kind =~ ^(standards|tracking)$ ]] && gigabytes=1
+ours_inside=yes compiler=yes
+case $kind in # what holds nothing of this project: validators and harnesses
+standards | inspect-ai | lm-eval | verl) gigabytes=1 ours_inside= compiler= ;;
+lighteval) gigabytes=3 ours_inside= compiler= ;;
+tracking) gigabytes=1 compiler= ;;
+controller) compiler= ;;
+esac
 
 stop() { # stop REASON NEXT [LOG]: why it ends, where to read more, what to do
     printf 'setup: %s\nsetup: log: %s\nsetup: next: %s\n' "$1" "${3:-none; nothing was changed}" "$2" >&2
@@ -47,7 +53,7 @@ missing() { # a line for each thing that the system lacks
         "$python" -c 'import os, sysconfig; open(os.path.join(sysconfig.get_paths()["include"], "Python.h"))' 2>/dev/null ||
             echo "Python's headers (DeepSpeed compiles)   apt-get install python3-dev"
     fi
-    [[ $kind =~ ^(controller|standards|tracking)$ ]] || command -v "${CXX:-g++}" >/dev/null || echo "a C++ compiler (DeepSpeed compiles)     apt-get install g++"
+    [ -z "$compiler" ] || command -v "${CXX:-g++}" >/dev/null || echo "a C++ compiler (DeepSpeed compiles)     apt-get install g++"
     free=$(df -Pk "$(dirname "$venv")" | awk 'NR == 2 { print int($4 / 1048576) }')
     [ -e "$venv" ] || [ "$free" -ge "$gigabytes" ] || echo "$gigabytes GB of free disk for the environment (here: $free GB)"
 }
@@ -86,7 +92,7 @@ if [ "$kind" = gpu ] && [ -n "$(find_python)" ]; then
     [ "$code" != 3 ] || without_code=$said
 fi
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ] && [ -z "$without_code" ]; then
-    if [ "$kind" != standards ] && [ "$here/../pyproject.toml" -nt "$stamp" ]; then # new commands or a new version of the package itself
+    if [ -n "$ours_inside" ] && [ "$here/../pyproject.toml" -nt "$stamp" ]; then # new commands or a new version of the package itself
         PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv "$venv/bin/python" -I "$here/install.py" checkout
     fi
     touch "$stamp"

@@ -11,11 +11,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 BACK_ENDS = "build back ends: first"
 AFTER_TORCH = "built against the torch just installed: last"
+CPU_TORCH = "the CPU wheel: from where pip finds it, else from PyTorch's CPU index"
 # environment → package → (file, why it stands apart)
 APART = {
     "cpu": {
         "setuptools": ("cpu-bootstrap.txt", BACK_ENDS),
-        "torch": ("cpu-torch.txt", "the CPU wheel: from where pip finds it, else from PyTorch's CPU index"),
+        "torch": ("cpu-torch.txt", CPU_TORCH),
         "deepspeed": ("cpu-deepspeed.txt", AFTER_TORCH),
     },
     "gpu": {
@@ -26,6 +27,14 @@ APART = {
     "controller": {"setuptools": ("controller-bootstrap.txt", BACK_ENDS)},
     "standards": {"setuptools": ("standards-bootstrap.txt", BACK_ENDS)},
     "tracking": {"setuptools": ("tracking-bootstrap.txt", BACK_ENDS)},
+    # the harnesses that give a second opinion, an environment each
+    "inspect-ai": {"setuptools": ("inspect-ai-bootstrap.txt", BACK_ENDS)},
+    "lighteval": {
+        "setuptools": ("lighteval-bootstrap.txt", BACK_ENDS),
+        "torch": ("lighteval-torch.txt", CPU_TORCH),
+    },
+    "lm-eval": {"setuptools": ("lm-eval-bootstrap.txt", BACK_ENDS)},
+    "verl": {"setuptools": ("verl-bootstrap.txt", BACK_ENDS)},
 }
 
 EXACTLY = {"gpu": ("torch", "torchaudio", "torchvision")}

@@ -87,10 +87,16 @@ def declared(root: Path) -> dict[str, set[str]]:
     return {group: {normal(package) for package in packages} for group, packages in groups.items()}
 
 
+OF_OTHER_ENVIRONMENTS = PACKAGE / "reporting/opinions/scripts"
+"""Run by harnesses' own Pythons; what they import is in envs/inspect-ai.in, lighteval.in, lm-eval.in and verl.in."""
+
+
 def imported_packages() -> dict[str, set[str]]:
     """Top-level name of other people's code → the files of the package that import it, at the top or in a function."""
     found: dict[str, set[str]] = {}
     for path in PACKAGE.rglob("*.py"):
+        if path.parent == OF_OTHER_ENVIRONMENTS:
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:

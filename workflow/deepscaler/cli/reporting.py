@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
         trace,
         check,
         compare,
+        opinions,
         archive,
         reverify,
         publish,
@@ -223,6 +224,34 @@ def compare(
     print("\n".join(lines))
     if not lines[0].startswith("EQUAL"):
         raise typer.Exit(3)
+
+
+def opinions(
+    scale: ScaleName,
+    harness: Annotated[
+        list[str] | None, typer.Option(help="Ask only these, such as math-verify; else all that are set up.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Of each problem the first so many; else all.")] = None,
+    results: Annotated[Path | None, typer.Option(help="The run's results; results/SCALE if not given.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Its data, weights and samples; SCALE in the work root.")] = None,
+    exports: Annotated[bool, typer.Option("--exports", help="Also logs for Inspect's viewer and lm-eval's.")] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="Of a verdict; the harnesses' own limits are shorter.")] = 60,
+    memory_mb: Annotated[int, typer.Option(min=256, help="MiB that a verdict may take.")] = 2048,
+) -> None:
+    """Grade the kept samples by math-verify, lm-eval, lighteval, Inspect, verl and OpenRLHF, too; tell who differs."""
+    from deepscaler import settings
+    from deepscaler.reporting.opinions import opinions as module
+    from deepscaler.reporting.opinions.ask import Limits
+
+    module.opinions(
+        scale=scale,
+        results=results or settings.run_root() / "results" / scale,
+        work=work or settings.run_root() / settings.site().work / scale,
+        names=harness or [],
+        samples=samples,
+        limits=Limits(seconds, memory_mb),
+        exports=exports,
+    )
 
 
 def archive(
