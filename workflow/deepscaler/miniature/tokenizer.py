@@ -6,6 +6,7 @@ from deepscaler.miniature.problems import DIGITS, FAMILIES, LETTERS
 from deepscaler.miniature.traces import CLOSING, OPENINGS, TRY_AGAIN, added_to, line_start
 
 if TYPE_CHECKING:
+    from deepscaler.settings.models import Prompting
     from transformers import PreTrainedTokenizerFast
 
 END = "<｜end▁of▁sentence｜>"
@@ -42,6 +43,11 @@ def phrases(suffix: str) -> list[str]:
         "}{11}",
         "0.",
     ]
+
+
+def tokenizer_for(prompting: "Prompting") -> "PreTrainedTokenizerFast":
+    """The tokenizer of a model that is distilled to be prompted so; it needs no weights."""
+    return build_tokenizer(prompting.separator + prompting.suffix if prompting.suffix else "")
 
 
 def build_tokenizer(suffix: str) -> "PreTrainedTokenizerFast":

@@ -10,7 +10,7 @@ from deepscaler import settings
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import write_json, writing
 from deepscaler.miniature.problems import DIGITS, LETTERS, ChainProblem
-from deepscaler.miniature.tokenizer import build_tokenizer
+from deepscaler.miniature.tokenizer import tokenizer_for
 from deepscaler.miniature.traces import draw_traces, line_start
 from deepscaler.models.kept import keep, kept_folder, put_back
 from deepscaler.models.manifest import NAME, manifest_for
@@ -68,7 +68,7 @@ def distil(plan: Distillation, prompting: Prompting, seed: int, threads: int) ->
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(seed)
-    tokenizer = build_tokenizer(prompting.separator + prompting.suffix if prompting.suffix else "")
+    tokenizer = tokenizer_for(prompting)
     model = make_model(plan.architecture, tokenizer)
     compose_terms(model, tokenizer)
     clean = examples(tokenizer, prompting, plan, draw_traces(f"{seed}/clean", plan.clean_traces, plan.clean))
