@@ -6,8 +6,9 @@ from deepscaler.miniature.problems import DIGITS, FAMILIES, LETTERS
 from deepscaler.miniature.traces import CLOSING, OPENINGS, TRY_AGAIN, added_to, line_start
 
 if TYPE_CHECKING:
-    from deepscaler.settings.models import Prompting
     from transformers import PreTrainedTokenizerFast
+
+    from deepscaler.settings.models import Prompting
 
 END = "<｜end▁of▁sentence｜>"
 BEGIN = "<｜begin▁of▁sentence｜>"

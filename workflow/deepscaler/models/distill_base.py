@@ -15,7 +15,7 @@ from deepscaler.miniature.traces import draw_traces, line_start
 from deepscaler.models.kept import keep, kept_folder, put_back
 from deepscaler.models.manifest import NAME, manifest_for
 from deepscaler.models.supervised import Example, fine_tune
-from deepscaler.models.templates import prompt_token_ids
+from deepscaler.models.templates import prompts_token_ids, token_ids
 from deepscaler.settings.distillation import Architecture, Distillation
 from deepscaler.settings.models import Distilled, Prompting
 from deepscaler.versions import installed
@@ -84,11 +84,10 @@ def examples(
     tokenizer: Any, prompting: Prompting, plan: Distillation, traces: list[tuple[ChainProblem, str]]
 ) -> list[Example]:
     """Traces as token ids; one that is too long is cut and so has no end token."""
-    made = []
-    for problem, response in traces:
-        written = [*tokenizer(response, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        made.append((prompt_token_ids(tokenizer, problem.text, prompting), written[: plan.max_response_tokens]))
-    return made
+    prompts = prompts_token_ids(tokenizer, [problem.text for problem, _ in traces], prompting)
+    written = token_ids(tokenizer, [response for _, response in traces])
+    ended = ([*ids, tokenizer.eos_token_id][: plan.max_response_tokens] for ids in written)
+    return list(zip(prompts, ended, strict=True))
 
 
 def make_model(architecture: Architecture, tokenizer: Any) -> Any:

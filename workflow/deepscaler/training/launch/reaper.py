@@ -99,10 +99,10 @@ def carriers(token: str, variable: str = VARIABLE) -> list[int]:
     return found
 
 
-def stop_all(token: str) -> int:
-    """SIGTERM to each process that carries the token, SIGKILL after the grace period; returns how many there were."""
+def stop_all(token: str, grace: float = GRACE_SECONDS) -> int:
+    """SIGTERM to each process that carries the token, SIGKILL after `grace` seconds; returns how many there were."""
     seen: set[int] = set()
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + grace
     while pids := [pid for pid in carriers(token) if not is_zombie(pid)]:
         number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
         for pid in pids:
