@@ -2,11 +2,9 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import own_settings
@@ -20,10 +18,10 @@ from deepscaler.curation.llm.replies import Replies
 from deepscaler.curation.llm.same_problem import judge_by
 from deepscaler.errors import JobError, UserError
 from deepscaler.settings.curation import LanguageModel
+from warm_processes import Process, Server, warm
 
 QUESTIONS = [Question("Answer.", f"question {number}") for number in range(30)]
 TROUBLES = ["", "status:429,0.05", "status:500", "status:503,0.1", "cut", "garbage", "empty", "empty:choices"]
-TROUBLES += ["hang:60"]  # seconds, beyond the client's patience
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +38,7 @@ def model(url: str, **changes: object) -> LanguageModel:
         "api": "openai",
         "model": "reader",
         "requests_per_minute": 60_000,
-        "timeout_seconds": 6,
+        "timeout_seconds": 60,
         "max_requests": 1000,
         "max_dollars": 1,
     }
@@ -72,6 +70,13 @@ def test_every_trouble_is_survived_and_no_question_is_lost_or_asked_twice(tmp_pa
         before = sum(server.tries.values())
         assert ask_all(QUESTIONS, model(server.url), cache) == replies
         assert sum(server.tries.values()) == before, "a rerun costs nothing"
+
+
+def test_a_server_that_hangs_is_asked_again(tmp_path: Path) -> None:
+    with serving(lambda question, number: "hang:60" if number == 1 else "") as server:
+        replies = ask_all(QUESTIONS[:1], model(server.url, timeout_seconds=1), tmp_path / "replies.jsonl")
+    assert [reply.text for reply in replies] == [r"\boxed{question 0}"]
+    assert sum(server.tries.values()) >= 2
 
 
 def test_equal_questions_are_asked_once(tmp_path: Path) -> None:
@@ -194,17 +199,32 @@ print(sum(reply.text is not None for reply in ask_all(questions, model, Path(sys
 """
 
 
-def test_kills_lose_nothing(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Server]:
+    with warm(["deepscaler.curation.llm.client", "openai", "aiolimiter", "tenacity"], os.environ) as server:
+        yield server
+
+
+@pytest.fixture
+def ask_apart(processes: Server, tmp_path: Path) -> Callable[..., Process]:
+    """Starts a process that asks all questions of a server, for the given cache."""
+
+    def start(url: str, cache: Path) -> Process:
+        environment = {**os.environ, "TEST_KEY": "k"}
+        return processes.start(tmp_path, CHILD, *patient(url), str(cache), environment=environment)
+
+    return start
+
+
+def test_kills_lose_nothing(tmp_path: Path, ask_apart: Callable[..., Process]) -> None:
     cache = tmp_path / "replies.jsonl"
     with serving(delay=0.1) as server:
-        command = [sys.executable, "-c", CHILD, *patient(server.url), str(cache)]
         for goal in (5, 15):
-            child = subprocess.Popen(command, env={**os.environ, "TEST_KEY": "k"}, stdout=subprocess.PIPE)
+            child = ask_apart(server.url, cache)
             deadline = time.monotonic() + 60
             while sum(server.answered.values()) < goal and time.monotonic() < deadline:
                 time.sleep(0.01)
-            os.kill(child.pid, signal.SIGKILL)
-            child.communicate()
+            child.kill()
         with cache.open("ab") as handle:
             handle.write(b'{"key": "torn')
         replies = ask_all(QUESTIONS, model(server.url), cache)
@@ -221,17 +241,15 @@ def whole_lines(cache: Path) -> list[str]:
     return [line for line in cache.read_text().splitlines() if line.endswith("}")]
 
 
-def test_a_budget_holds_over_kills(tmp_path: Path) -> None:
+def test_a_budget_holds_over_kills(tmp_path: Path, ask_apart: Callable[..., Process]) -> None:
     """Requests that a kill cuts off may have been charged: each counts at its highest price."""
     cache = tmp_path / "replies.jsonl"
     with serving(delay=30) as server:
-        command = [sys.executable, "-c", CHILD, *patient(server.url), str(cache)]
-        child = subprocess.Popen(command, env={**os.environ, "TEST_KEY": "k"}, stdout=subprocess.PIPE)
+        child = ask_apart(server.url, cache)
         deadline = time.monotonic() + 60
         while sum(server.tries.values()) < 4 and time.monotonic() < deadline:
             time.sleep(0.01)
-        os.kill(child.pid, signal.SIGKILL)
-        child.communicate()
+        child.kill()
         assert sum(server.tries.values()) == Replies(cache).requests == 4
         server.delay = 0.0
         replies = ask_all(QUESTIONS, model(server.url, max_requests=10), cache)

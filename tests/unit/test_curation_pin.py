@@ -5,15 +5,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 from deepscaler.cli import build
+from warm_processes import Server, warm
 
 FIRST, SECOND = "a" * 40, "b" * 40
 PROBLEM = json.dumps({"problem": "What is 1 + 1?", "answer": "2"})
@@ -75,11 +75,9 @@ def rows(count: int) -> bytes:
     return f"{PROBLEM}\n".encode() * count
 
 
-@pytest.fixture
-def hub() -> Iterator[ThreadingHTTPServer]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[ThreadingHTTPServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.commits = {FIRST: rows(3)}  # type: ignore[attr-defined]
-    server.promised = dict(server.commits)  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     yield server
@@ -87,25 +85,45 @@ def hub() -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
-class Project:
-    """A checkout with a source of ours, and its command line: the hub's client reads its address when it starts."""
+@pytest.fixture
+def hub(server: ThreadingHTTPServer) -> ThreadingHTTPServer:
+    server.commits = {FIRST: rows(3)}  # type: ignore[attr-defined]
+    server.promised = dict(server.commits)  # type: ignore[attr-defined]
+    return server
 
-    def __init__(self, root: Path, folder: Path, server: ThreadingHTTPServer) -> None:
-        self.folder = folder
+
+@pytest.fixture(scope="module")
+def environment(server: ThreadingHTTPServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The hub's client reads its address and its folder when it is imported."""
+    return {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("HF_", "DEEPSCALER_"))},
+        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}",
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(tmp_path_factory.mktemp("home")),
+    }
+
+
+@pytest.fixture(scope="module")
+def processes(environment: dict[str, str]) -> Iterator[Server]:
+    modules = ["deepscaler.cli", "deepscaler.cli.data", "deepscaler.curation.pin", "deepscaler.curation.fetch_source"]
+    modules += ["deepscaler.models.pin", "huggingface_hub.hf_api", "huggingface_hub._snapshot_download"]
+    with warm(modules, environment) as server:
+        yield server
+
+
+class Project:
+    """A checkout with a source of ours, and its command line."""
+
+    def __init__(self, root: Path, folder: Path, processes: Server, environment: Mapping[str, str]) -> None:
+        self.folder, self.processes = folder, processes
         shutil.copytree(root / "config", folder / "config")
         with (folder / "config" / "sources.yaml").open("a") as sources:
             sources.write(yaml.safe_dump({"ours": SOURCE}))
-        self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("HF_", "DEEPSCALER_"))},
-            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}",
-            "HF_HUB_OFFLINE": "0",
-            "HF_HOME": str(folder / "home"),
-            "DEEPSCALER_ROOT": str(folder),
-        }
+        self.environment = {**environment, "DEEPSCALER_ROOT": str(folder)}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from deepscaler.cli import main; main()", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, env=self.environment, check=False)
+        code = "from deepscaler.cli import main; main()"
+        return self.processes.start(self.folder, code, *arguments, environment=self.environment).completed()
 
     def fetch(self) -> subprocess.CompletedProcess[str]:
         return self.run(
@@ -117,8 +135,10 @@ class Project:
 
 
 @pytest.fixture
-def project(root: Path, tmp_path: Path, hub: ThreadingHTTPServer) -> Project:
-    return Project(root, tmp_path, hub)
+def project(
+    root: Path, tmp_path: Path, hub: ThreadingHTTPServer, processes: Server, environment: dict[str, str]
+) -> Project:
+    return Project(root, tmp_path, processes, environment)
 
 
 def test_a_pin_is_written_and_later_commits_are_not_fetched(project: Project, hub: ThreadingHTTPServer) -> None:

@@ -212,9 +212,7 @@ VERBS: dict[str, Callable[[Path], Any]] = {
     ),
     "deduplicate": run_deduplicate,
     "decontaminate": run_decontaminate,
-    "select_gradable": lambda run: curation.select_gradable(
-        SCALE, problems(run), model(run), run / "d.parquet", run / "e.parquet"
-    ),
+    "select_gradable": lambda run: curation.select_gradable(SCALE, problems(run), run / "d.parquet", run / "e.parquet"),
     "schedule_prompts": run_schedule,
     "train_segment": run_train,
     "sample": run_sample,

@@ -5,10 +5,11 @@ import random
 import own_settings
 import pytest
 from deepscaler import settings
+from deepscaler.errors import UserError
 from deepscaler.miniature.problems import FAMILIES, ChainProblem, draw, draw_training
-from deepscaler.miniature.tokenizer import build_tokenizer
+from deepscaler.miniature.tokenizer import build_tokenizer, tokenizer_for
 from deepscaler.miniature.traces import BEHAVIOURS, CLOSING, OPENINGS, TRY_AGAIN, draw_traces
-from deepscaler.models.templates import prompt_text, prompt_token_ids
+from deepscaler.models.templates import load_tokenizer, prompt_text, prompt_token_ids, prompts_token_ids, special_tokens
 from deepscaler.settings.distillation import TraceMixture
 from deepscaler.settings.models import Distilled
 from hypothesis import given
@@ -35,13 +36,28 @@ def base() -> Distilled:
 
 @pytest.fixture(scope="module")
 def tokenizer(base):
-    return build_tokenizer(base.prompting.separator + base.prompting.suffix)
+    return tokenizer_for(base.prompting)
 
 
 @given(PROBLEMS, st.sampled_from(["step_by_step", "quick"]), st.integers())
 def test_without_errors_reasoning_ends_at_the_result(problem, behaviour, seed):
     _, value = BEHAVIOURS[behaviour](random.Random(seed), problem, mixture())
     assert value == problem.value
+
+
+def test_curation_counts_as_the_saved_model_does(base, tokenizer, tmp_path):
+    """It does not wait for the model, and makes its tokenizer itself."""
+    tokenizer.save_pretrained(tmp_path)
+    saved, state = load_tokenizer(tmp_path), random.Random(1)
+    problems = [draw_training(state).text for _ in range(200)] + ["½ of x", "a <think>\n b", "\\boxed{"]
+    for problem in problems:
+        assert prompt_token_ids(tokenizer, problem, base.prompting) == prompt_token_ids(saved, problem, base.prompting)
+    assert special_tokens(tokenizer) == special_tokens(saved)
+    one_by_one = [prompt_token_ids(tokenizer, problem, base.prompting) for problem in problems]
+    assert prompts_token_ids(tokenizer, problems, base.prompting) == one_by_one
+    assert prompts_token_ids(tokenizer, [], base.prompting) == []
+    with pytest.raises(UserError, match="special token '<｜User｜>': 'add:a1<｜User｜>'"):
+        prompts_token_ids(tokenizer, [*problems, "add:a1<｜User｜>"], base.prompting)
 
 
 def test_behaviours_as_they_are_written():

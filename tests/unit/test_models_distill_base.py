@@ -6,6 +6,7 @@ import random
 import pytest
 from deepscaler import files, settings
 from deepscaler.errors import UserError
+from deepscaler.miniature.tokenizer import build_tokenizer
 from deepscaler.miniature.traces import draw_traces
 from deepscaler.models import distill_base as module
 from deepscaler.models.supervised import IGNORED, batches, fine_tune, rate, response_loss
@@ -109,7 +110,7 @@ def test_only_distilled_systems_are_distilled(small, tmp_path, system, complaint
 
 def test_training_lowers_the_loss_on_its_own_traces(small):
     plan = small.distillation.model_copy(update={"clean_steps": 60, "mixed_steps": 1})
-    tokenizer = module.build_tokenizer("")
+    tokenizer = build_tokenizer("")
     examples = module.examples(tokenizer, small.prompting, plan, draw_traces("few", 20, plan.clean))
     model = module.make_model(plan.architecture, tokenizer)
     before = response_loss(model, examples[:10]).item()
@@ -118,7 +119,7 @@ def test_training_lowers_the_loss_on_its_own_traces(small):
 
 
 def test_prompts_and_padding_are_not_learnt(small):
-    tokenizer = module.build_tokenizer("")
+    tokenizer = build_tokenizer("")
     model = module.make_model(small.distillation.architecture, tokenizer).eval()
     short, long = ([5, 6], [7, 8]), ([5, 6, 7], [8] * 9)
     together = response_loss(model, [short, long]).item()
@@ -146,7 +147,7 @@ def test_rate_warms_up_and_comes_down():
 
 
 def test_a_terms_embedding_starts_as_its_letters_and_its_digits(small):
-    tokenizer = module.build_tokenizer("")
+    tokenizer = build_tokenizer("")
     model = module.make_model(small.distillation.architecture, tokenizer)
     module.compose_terms(model, tokenizer)
     term, letter, digit = (

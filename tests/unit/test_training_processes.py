@@ -91,6 +91,22 @@ def test_the_reaper_stops_what_a_killed_launch_left(tmp_path: Path) -> None:
     assert reaper.carriers("token-7") == []
 
 
+def test_what_has_nothing_left_to_do_is_not_asked_to_end(tmp_path: Path) -> None:
+    """After a launch that went well: who is asked takes its time."""
+    asked = tmp_path / "asked"
+    child = (
+        f"import signal, time, pathlib\nsignal.signal(signal.SIGTERM, lambda *_: pathlib.Path({str(asked)!r}).touch())"
+        "\nprint('up', flush=True)\ntime.sleep(60)"
+    )
+    own = {**os.environ, reaper.VARIABLE: "token-8"}
+    with subprocess.Popen([sys.executable, "-c", child], env=own, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert reaper.stop_all("token-8", grace=0) == 1
+        assert process.wait() == -signal.SIGKILL
+    assert not asked.exists()
+
+
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(reaper, "TEMPORARY", tmp_path)

@@ -70,7 +70,7 @@ CASES = {
     "evaluation.tensor_parallel": ("scales/mini.yaml", ["evaluation", "tensor_parallel"], 2, SAMPLED),
     "seed": (
         "scales/mini.yaml", ["seed"], 43,
-        {"distill_base", "select_gradable", "summarise_curation", "schedule_prompts", *TRAINED},
+        {"distill_base", "schedule_prompts", *TRAINED},
     ),
     "evaluation.temperature": ("scales/mini.yaml", ["evaluation", "temperature"], 0.7, SAMPLED),
     "curation.deduplicate.threshold": ("scales/mini.yaml", ["curation", "deduplicate", "threshold"], 0.8, CURATED),

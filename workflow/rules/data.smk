@@ -1,5 +1,5 @@
 # From sources to prompt files, and the benchmarks; all below {work}/{scale}/ but the two tables.
-#   in:   config/sources.yaml, config/benchmarks.yaml (files on the hub), models/{base}/model.json (its tokenizer)
+#   in:   config/sources.yaml, config/benchmarks.yaml (files on the hub), models/{base}/model.json (the tokenizer of a fetched one)
 #   out:  data/sources/{source}.parquet → data/answers/{source}.parquet → data/deduplicated.parquet
 #         → data/decontaminated.parquet → data/train/train.parquet → prompts/{segment}.jsonl
 #         benchmarks/{benchmark}.parquet, data/removed.parquet, data/review/*.csv
@@ -165,7 +165,7 @@ rule decontaminate:
 rule select_gradable:
     input:
         problems=work("{scale}/data/decontaminated.parquet"),
-        model=base_manifest,
+        model=tokenizer_manifest,
     output:
         problems=work("{scale}/data/train/train.parquet"),
         removed=work("{scale}/data/removed/select_gradable.parquet"),

@@ -15,6 +15,12 @@ def base_manifest(wildcards):
     return manifest_of(wildcards.scale, settings.load_scale(wildcards.scale).base)
 
 
+def tokenizer_manifest(wildcards):
+    """The base model, whose tokenizer counts; none where it is distilled, since its tokenizer is known before it is."""
+    base = settings.load_scale(wildcards.scale).base
+    return [] if base in dag.distilled(wildcards.scale) else base_manifest(wildcards)
+
+
 def system_manifest(wildcards):
     return manifest_of(wildcards.scale, wildcards.system)
 

@@ -131,20 +131,24 @@ def decontaminate(
 def select_gradable(
     scale: ScaleName,
     problems: Problems,
-    model: Annotated[Path, typer.Option(help="model.json of the base model, whose tokenizer counts.")],
     output: Output,
     removed: Removed,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="model.json of the base model, whose tokenizer counts; none where it is distilled."),
+    ] = None,
 ) -> None:
     """Keep what the reward can grade and the prompt's limit holds: the training set."""
     from deepscaler.curation import select_gradable as module
     from deepscaler.dag.systems import prompting_entry
+    from deepscaler.miniature.tokenizer import tokenizer_for
     from deepscaler.models.templates import load_tokenizer, prompt_token_ids, special_tokens
 
     curation = curation_of(scale)
     base = settings.load_scale(scale).base
     assert base is not None  # settings.scale: training and curation need one
     prompting = prompting_entry(scale, base).prompting
-    tokenizer = load_tokenizer(model.parent)
+    tokenizer = load_tokenizer(model[0].parent) if model else tokenizer_for(prompting)
     module.select_gradable(
         problems=problems,
         output=output,

@@ -31,13 +31,24 @@ Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU cores to use
 
 
 class Verb(TyperCommand):
-    """A command whose list options take all values up to the next option: `--problems a b c`."""
+    """A command whose list options take all values up to the next option: `--problems a b c`.
+
+    One that is not required may be there without any, as a rule writes it that has no such input.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        several = {
-            name for parameter in self.params if getattr(parameter, "multiple", False) for name in parameter.opts
-        }
-        return super().parse_args(ctx, list(repeat_names(args, several)))
+        lists = [parameter for parameter in self.params if getattr(parameter, "multiple", False)]
+        several = {name for parameter in lists for name in parameter.opts}
+        optional = {name for parameter in lists if not parameter.required for name in parameter.opts}
+        return super().parse_args(ctx, list(repeat_names(without_empty(args, optional), several)))
+
+
+def without_empty(args: list[str], optional: set[str]) -> list[str]:
+    """Leave out the options named in `optional` that have no value; after `--` all stays as it is."""
+    end = args.index("--") if "--" in args else len(args)
+    following = [*args[1:end], "--"]
+    named = zip(args[:end], following, strict=True)
+    return [name for name, value in named if not (name in optional and value.startswith("-"))] + args[end:]
 
 
 def repeat_names(args: list[str], several: set[str]) -> Iterator[str]:

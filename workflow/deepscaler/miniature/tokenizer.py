@@ -8,6 +8,8 @@ from deepscaler.miniature.traces import CLOSING, OPENINGS, TRY_AGAIN, added_to, 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from deepscaler.settings.models import Prompting
+
 END = "<｜end▁of▁sentence｜>"
 BEGIN = "<｜begin▁of▁sentence｜>"
 USER = "<｜User｜>"
@@ -42,6 +44,11 @@ def phrases(suffix: str) -> list[str]:
         "}{11}",
         "0.",
     ]
+
+
+def tokenizer_for(prompting: "Prompting") -> "PreTrainedTokenizerFast":
+    """The tokenizer of a model that is distilled to be prompted so; it needs no weights."""
+    return build_tokenizer(prompting.separator + prompting.suffix if prompting.suffix else "")
 
 
 def build_tokenizer(suffix: str) -> "PreTrainedTokenizerFast":

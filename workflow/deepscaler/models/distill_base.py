@@ -10,12 +10,12 @@ from deepscaler import settings
 from deepscaler.errors import UserError, refuse_unknown
 from deepscaler.files import write_json, writing
 from deepscaler.miniature.problems import DIGITS, LETTERS, ChainProblem
-from deepscaler.miniature.tokenizer import build_tokenizer
+from deepscaler.miniature.tokenizer import tokenizer_for
 from deepscaler.miniature.traces import draw_traces, line_start
 from deepscaler.models.kept import keep, kept_folder, put_back
 from deepscaler.models.manifest import NAME, manifest_for
 from deepscaler.models.supervised import Example, fine_tune
-from deepscaler.models.templates import prompt_token_ids
+from deepscaler.models.templates import prompts_token_ids, token_ids
 from deepscaler.settings.distillation import Architecture, Distillation
 from deepscaler.settings.models import Distilled, Prompting
 from deepscaler.versions import installed
@@ -68,7 +68,7 @@ def distil(plan: Distillation, prompting: Prompting, seed: int, threads: int) ->
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(seed)
-    tokenizer = build_tokenizer(prompting.separator + prompting.suffix if prompting.suffix else "")
+    tokenizer = tokenizer_for(prompting)
     model = make_model(plan.architecture, tokenizer)
     compose_terms(model, tokenizer)
     clean = examples(tokenizer, prompting, plan, draw_traces(f"{seed}/clean", plan.clean_traces, plan.clean))
@@ -84,11 +84,10 @@ def examples(
     tokenizer: Any, prompting: Prompting, plan: Distillation, traces: list[tuple[ChainProblem, str]]
 ) -> list[Example]:
     """Traces as token ids; one that is too long is cut and so has no end token."""
-    made = []
-    for problem, response in traces:
-        written = [*tokenizer(response, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        made.append((prompt_token_ids(tokenizer, problem.text, prompting), written[: plan.max_response_tokens]))
-    return made
+    prompts = prompts_token_ids(tokenizer, [problem.text for problem, _ in traces], prompting)
+    written = token_ids(tokenizer, [response for _, response in traces])
+    ended = ([*ids, tokenizer.eos_token_id][: plan.max_response_tokens] for ids in written)
+    return list(zip(prompts, ended, strict=True))
 
 
 def make_model(architecture: Architecture, tokenizer: Any) -> Any:

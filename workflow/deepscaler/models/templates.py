@@ -4,6 +4,7 @@ Training, curation and evaluation all take their prompts from here, so that a mo
 The chat template is the one that lies with the model's tokenizer; `fetch_model` pins it with the weights.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,22 @@ def prompt_token_ids(tokenizer: Any, problem: str, prompting: Prompting) -> list
 
     UserError where the problem holds one: it would end the user's turn, and what follows would be anyone's.
     """
-    if token := special_token_in(tokenizer, problem):
-        raise UserError(f"a problem holds the special token {token!r}: {problem[:60]!r}", None, "leave it out")
-    text = prompt_text(tokenizer, problem, prompting)
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return prompts_token_ids(tokenizer, [problem], prompting)[0]
+
+
+def prompts_token_ids(tokenizer: Any, problems: Sequence[str], prompting: Prompting) -> list[list[int]]:
+    """The same for many problems at once, in a third of the time."""
+    reserved = special_tokens(tokenizer)
+    for problem in problems:
+        if token := first_in(problem, reserved):
+            raise UserError(f"a problem holds the special token {token!r}: {problem[:60]!r}", None, "leave it out")
+    texts = [prompt_text(tokenizer, problem, prompting) for problem in problems]
+    return token_ids(tokenizer, texts)
+
+
+def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Texts as token ids, with nothing added."""
+    return [list(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
 
 
 def special_tokens(tokenizer: Any) -> list[str]:
@@ -48,7 +61,11 @@ def special_tokens(tokenizer: Any) -> list[str]:
 
 def special_token_in(tokenizer: Any, problem: str) -> str | None:
     """A special token of the model's that a problem's text would be read as, or None."""
-    return next((token for token in special_tokens(tokenizer) if token in problem), None)
+    return first_in(problem, special_tokens(tokenizer))
+
+
+def first_in(problem: str, tokens: Sequence[str]) -> str | None:
+    return next((token for token in tokens if token in problem), None)
 
 
 def load_tokenizer(folder: Path | str) -> Any:

@@ -52,6 +52,8 @@ def run(launch: Launch, meanwhile: Callable[[], None]) -> None:
         meanwhile()
         if code != 0:
             raise JobError(f"OpenRLHF {describe_exit(code)}: {failure_reason(launch.driver_log)}", launch.driver_log)
+        if launch.device == "cpu":
+            reaper.stop_all(token, grace=0)  # all is on disk; Ray would take its seconds
 
 
 def base_environment(launch: Launch, token: str, folder: Path) -> dict[str, str]:

@@ -101,13 +101,13 @@ def carriers(token: str, variable: str = VARIABLE) -> list[int]:
     return found
 
 
-def stop_all(token: str) -> int:
+def stop_all(token: str, grace: float = GRACE_SECONDS) -> int:
     """End each process that carries the token; returns how many there were.
 
-    SIGTERM, and SIGKILL after the grace period; to those that are shielded from SIGTERM at once.
+    SIGTERM, and SIGKILL after `grace` seconds; to those that are shielded from SIGTERM at once.
     """
     seen: set[int] = set()
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + grace
     while pids := [pid for pid in carriers(token) if not is_zombie(pid)]:
         late = time.monotonic() >= deadline
         for pid in pids:
