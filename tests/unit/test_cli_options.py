@@ -58,6 +58,8 @@ def test_an_option_that_is_not_required_may_have_no_value(app: typer.Typer, more
 def test_what_follows_two_dashes_is_no_option() -> None:
     assert without_empty(["--x", "--y", "--", "--x"], {"--x"}) == ["--y", "--", "--x"]
     assert without_empty(["--x", "--", "1"], {"--x"}) == ["--", "1"]
+    assert without_empty([], {"--x"}) == []
+    assert without_empty(["--", "1"], {"--x"}) == ["--", "1"]
 
 
 def test_repeated_names_and_what_follows_two_dashes() -> None:

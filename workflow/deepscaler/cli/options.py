@@ -46,7 +46,7 @@ class Verb(TyperCommand):
 def without_empty(args: list[str], optional: set[str]) -> list[str]:
     """Leave out the options named in `optional` that have no value; after `--` all stays as it is."""
     end = args.index("--") if "--" in args else len(args)
-    following = [*args[1:end], "--"]
+    following = [*args[:end], "--"][1:]
     named = zip(args[:end], following, strict=True)
     return [name for name, value in named if not (name in optional and value.startswith("-"))] + args[end:]
 
