@@ -60,10 +60,20 @@ def executor_of(settings: Any = None) -> Any:
     return executor
 
 
+class Groups:
+    """Job → its group, of the jobs that are to run alone, as Snakemake has it."""
+
+    def __init__(self, jobs: list[Any], groups: list[Any]) -> None:
+        self.of = {id(job): group for job, group in zip(jobs, groups, strict=True) if group}
+
+    def __getitem__(self, job: Any) -> Any:
+        return self.of[id(job)]
+
+
 def workflow_of(jobs: list[Any], lock: Path, groups: list[Any] | None = None) -> Any:
     persistence = SimpleNamespace(_lockfile={"output": str(lock)})
-    alone = [job for job in jobs if not job.group]
-    dag = SimpleNamespace(needrun_jobs=lambda: jobs, get_jobs_or_groups=lambda: alone + (groups or []))
+    of = [next(whole for whole in groups or [] if whole.groupid == job.group) if job.group else None for job in jobs]
+    dag = SimpleNamespace(needrun_jobs=lambda: jobs, _group=Groups(jobs, of))
     scheduler = SimpleNamespace(_executor=executor_of())
     return SimpleNamespace(dag=dag, persistence=persistence, scheduler=scheduler, tear_down=lambda: None)
 

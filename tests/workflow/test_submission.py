@@ -129,3 +129,14 @@ def test_why_a_job_and_a_group_were_refused_stands_in_the_last_lines(slurm: Site
     last = done.stderr.splitlines()[-12:]
     for name in ("no_gpu", "group pair", "whole_node"):
         assert any(f"{name} failed: sbatch refused it: This cluster does not know" in line for line in last), last
+
+
+def test_the_rest_of_a_group_is_put_to_slurm_where_a_job_of_it_is_done(slurm: Site) -> None:
+    """As when the same command is given again."""
+    made = slurm.folder / "pair/mini/first.txt"
+    made.parent.mkdir(parents=True)
+    made.write_text("done")
+    done = slurm.snakemake()
+    assert "KeyError" not in done.stderr
+    assert slurm.asked("tested") == slurm.asked("submitted"), done.stderr
+    assert slurm.asked("tested")

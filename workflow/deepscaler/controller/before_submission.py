@@ -39,8 +39,7 @@ def check_cluster(workflow: Any) -> None:
         slurm_requests.check_folder(Path.cwd())
         slurm_requests.check_work()
         adapt_plugin(executor)
-        submitted = (job for job in workflow.dag.get_jobs_or_groups() if not job.is_local)
-        for _ in slurm_requests.check(submissions(executor, submitted)):
+        for _ in slurm_requests.check(submissions(executor, jobs_or_groups(workflow.dag, jobs))):
             pass
         comments = {slurm_requests.comment_of(job.rule.name, job.wildcards) for job in jobs}
         groups = {str(job.group) for job in jobs if job.group}
@@ -49,6 +48,19 @@ def check_cluster(workflow: Any) -> None:
             restart(workflow)
     except UserError as error:
         raise WorkflowError(str(error)) from None
+
+
+def jobs_or_groups(dag: Any, jobs: Iterable[Any]) -> Iterator[Any]:
+    """What is submitted for jobs that are to run: themselves, or their group, once.
+
+    Snakemake's own `get_jobs_or_groups` ends with a KeyError where a job that belongs to a group is up to date.
+    """
+    seen: set[int] = set()
+    for job in jobs:
+        whole = job if job.group is None else dag._group[job]
+        if id(whole) not in seen:
+            seen.add(id(whole))
+            yield whole
 
 
 def submissions(executor: Any, jobs: Iterable[Any]) -> Iterator[Submission]:
