@@ -91,6 +91,7 @@ def cpu_environment(cores: int, environment: dict[str, str]) -> dict[str, str]:
         "OMP_NUM_THREADS": str(cores),
         "GOMP_SPINCOUNT": "0",  # trainer and sampler take turns on the same cores: a waiting one must not spin
         "TORCHDYNAMO_DISABLE": "1",  # compiling one small function would cost more than it saves
+        "RAY_prestart_worker_first_driver": "0",  # two that are started anew, and none uses: workers are forked
     }
 
 
