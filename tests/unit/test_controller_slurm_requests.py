@@ -91,7 +91,7 @@ def test_training_is_told_before_its_wall_time_is_over(site: pytest.MonkeyPatch)
     """As long before as its longest step takes by the plan: about 394 s for the paper's first, on its older stack."""
     asked = slurm_requests.request("paper", "train_segment", "8k-1")
     assert asked["slurm_extra"] == "--signal=TERM@480"
-    assert slurm_requests.request("paper", "train_segment", "16k-1")["slurm_extra"] == "--exclusive --signal=TERM@660"
+    assert slurm_requests.request("paper", "train_segment", "16k-1")["slurm_extra"] == "--exclusive --signal=TERM@720"
     assert slurm_requests.request("paper", "sample") == resources.request("paper", "sample")
     kinds = {rule: asked for rule, _, asked in slurm_requests.requests_of("paper") if rule == "train_segment"}
     assert "--signal=TERM@" in kinds["train_segment"]["slurm_extra"], "SLURM is asked whether it would accept that"

@@ -76,6 +76,7 @@ def test_a_scale_of_ones_own_verifies_the_claims_that_it_names(root, tmp_path, m
     [claim] = [claim for claim in claims(root / "config/claims.yaml").claims if claim.id == "aime-gain"]
     shutil.copytree(root / "config", tmp_path / "config")
     monkeypatch.setenv("DEEPSCALER_ROOT", str(tmp_path))
+    forget()  # other tests may have scales of these names
     for name, named in (("mine", "[aime-gain]"), ("bare", "[]")):
         (tmp_path / f"config/scales/{name}.yaml").write_text(f"extends: headline\ndescription: d\nclaims: {named}\n")
     assert quantity_of(claim, "mine").systems == quantity_of(claim, "headline").systems

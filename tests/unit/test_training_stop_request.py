@@ -16,7 +16,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    before = [signal.getsignal(number) for number in SIGNALS]
+    """Those of a job: tests in the background may have been started deaf to Ctrl-C."""
+    before = [signal.signal(number, signal.SIG_DFL) for number in SIGNALS]
     yield
     for number, handler in zip(SIGNALS, before, strict=True):
         signal.signal(number, handler)
