@@ -213,10 +213,11 @@ def test_a_work_root_of_any_name_is_one_word_of_every_command(root: Path, tmp_pa
         return run.stdout + run.stderr
 
     shown = snakemake("--dry-run", "--printshellcmds", "mini")
-    commands = [line.strip() for line in shown.splitlines() if re.match(r"\s*(Shell command: )?deepscaler \w+ ", line)]
+    shells = r"\s*(?:Shell command: )?(?:trap '' TERM; )?(deepscaler \w+ .*)"
+    commands = [match[1].strip() for line in shown.splitlines() if (match := re.match(shells, line))]
     verbs = set()
     for line in commands:
-        words = shlex.split(line.removeprefix("Shell command: "), comments=False)
+        words = [word for word in shlex.split(line, comments=False) if word != "-i"]
         verbs.add(words[1])
         below = [word for word in words if WORK.split(";")[0] in word]
         assert all(word.startswith(WORK) for word in below), line

@@ -54,7 +54,8 @@ rule train_segment:
         runs=work("{scale}/runs"),
     message:
         "Training segment {wildcards.segment} with OpenRLHF"
-    shell:  # shell and tee outlive the signals by which the verb is told to end
+    # the shell and tee outlive the signals by which the verb is told to end
+    shell:
         "trap '' TERM; deepscaler train_segment"
         " --scale {wildcards.scale:q}"
         " --segment {wildcards.segment:q}"
