@@ -25,13 +25,14 @@ onerror:
     failed = failed_jobs.describe(*log)
     for line in failed:
         print(line, file=sys.stderr)
-    rehearsals.judge_unfinished(workflow)
-    tracking.ended()
+    for line in [*rehearsals.judge_unfinished(workflow), *tracking.ended()]:
+        console.say(line)
     notices.ended(failed)
 
 
 onsuccess:
-    tracking.ended()
+    for line in tracking.ended():
+        console.say(line)
     notices.ended()
 
 

@@ -18,6 +18,9 @@ from deepscaler.controller.console import handler as console
 onstart:
     console.begin(workflow)
 
+onerror:
+    console.say("verdict: NO GO\\n  steps: 1, bound 2")
+
 rule all:
     input:
         "good.txt", "bad.txt", "killed.txt",
@@ -106,6 +109,13 @@ def test_a_pipe_gets_few_plain_lines(folder: Path) -> None:
     again = piped(folder, "good.txt")
     assert [line for line in again.stderr.splitlines() if "Nothing to be done" in line]
     assert len(again.stderr.splitlines()) == 1
+
+
+def test_what_a_run_says_at_its_end_is_on_the_console_and_in_the_log(folder: Path) -> None:
+    """Its stderr is the log's by then."""
+    said = piped(folder, "bad.txt").stderr
+    assert re.search(r"verdict: NO GO\n.* steps: 1, bound 2\n", said)
+    assert "verdict: NO GO" in log_of(folder)
 
 
 def test_failures_say_why_and_what_next(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """A rehearsal whose jobs failed is judged too: what was not reached is its no go, and the report says so."""
 
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ from deepscaler.settings import load_scale, site
 RULE = "judge_rehearsal"
 
 
-def judge_unfinished(workflow: Any) -> None:
-    """At the end of a Snakemake run that failed: judge each of its rehearsals whose own judgement was not reached."""
+def judge_unfinished(workflow: Any) -> Iterator[str]:
+    """At the end of a Snakemake run that failed: the verdict on each of its rehearsals that did not reach its own."""
     dag: Any = getattr(workflow, "dag", None)
     if dag is None:
         return
@@ -22,9 +22,9 @@ def judge_unfinished(workflow: Any) -> None:
             results = Path("results") / scale
             try:
                 if load_scale(scale).rehearsal:
-                    print(f"rehearsal {scale}: {judge(scale, results)}", file=sys.stderr)
+                    yield f"rehearsal {scale}: {judge(scale, results)}"
             except DeepscalerError as error:
-                print(f"deepscaler: {error}", file=sys.stderr)
+                yield f"deepscaler: {error}"
 
 
 def judge(scale: str, results: Path) -> str:

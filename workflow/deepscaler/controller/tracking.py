@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def look(now: float) -> None:
                 start(scale)
 
 
-def ended() -> None:
+def ended() -> Iterator[str]:
     """The run is at its end: write what is newer, and say where that failed."""
     until = time.monotonic() + LAST
     for scale in scales:
@@ -54,7 +55,7 @@ def ended() -> None:
             start(scale)
             wait(scale, until)
         if scale in writing and writing[scale].poll():
-            print(f"deepscaler: the trackers of {scale} are behind: {last_line(scale)}", file=sys.stderr)
+            yield f"deepscaler: the trackers of {scale} are behind: {last_line(scale)}"
 
 
 def start(scale: str) -> None:

@@ -1,6 +1,7 @@
 """From Snakemake's log records to the display."""
 
 import logging
+import sys
 from typing import Any
 
 from deepscaler.controller.console.display import Display, title_of
@@ -109,3 +110,10 @@ def begin(workflow: Any) -> None:
     """What the Snakefile calls before the first job starts; nothing where Snakemake prints by itself."""
     if active:
         active.begin(workflow)
+
+
+def say(text: str) -> None:
+    """At the end of a run: into the log, and for people, on the console that has kept what others print from them."""
+    print(text, file=sys.stderr)
+    if active:
+        active.display.note(text)
