@@ -7,14 +7,19 @@ import time
 from collections.abc import Mapping
 
 
-def start(command: list[str], environment: Mapping[str, str], folder: str | os.PathLike[str] = ".") -> tuple[int, int]:
-    """Process id and terminal of a program that Ctrl-C ends, also where the tests run in the background.
+def hear_ctrl_c() -> None:
+    """In a program that is about to start.
 
     A shell that is not interactive starts `command &` deaf to Ctrl-C, and so is all that descends from it.
     """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def start(command: list[str], environment: Mapping[str, str], folder: str | os.PathLike[str] = ".") -> tuple[int, int]:
+    """Process id and terminal of a program that Ctrl-C ends, also where the tests run in the background."""
     pid, terminal = pty.fork()
     if pid == 0:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        hear_ctrl_c()
         os.chdir(folder)
         os.execve(command[0], command, environment)
     return pid, terminal

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from cluster import Cluster
+from terminal import hear_ctrl_c
 
 HERE = Path(__file__).parent
 FAST = ("--latency-wait", "5", "--max-jobs-per-timespan", "100/1s")
@@ -69,6 +70,7 @@ class Checkout:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=hear_ctrl_c,
             )
         return Running(process, self.folder / "snakemake.out")
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from terminal import hear_ctrl_c
 
 PROFILES = {
     "none": ["--cores", "2"],
@@ -40,7 +41,7 @@ class Checkout:
         with (self.folder / f"run-{len(self.runs)}.txt").open("wb") as stream:
             run = subprocess.Popen(
                 [*command, f"slow/{name}.txt"], cwd=self.folder, env=environment,
-                stdout=stream, stderr=stream, start_new_session=True,
+                stdout=stream, stderr=stream, start_new_session=True, preexec_fn=hear_ctrl_c,
             )  # fmt: skip
         self.runs.append(run)
         return run
