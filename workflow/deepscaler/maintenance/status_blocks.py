@@ -20,7 +20,7 @@ TRIED = {
     "eight-gpus": "its jobs, by dry runs; a step by each recipe, with a tiny model: `tests/mini/test_other_recipes.py`",
     "laptop": "its jobs, by dry runs; its model, fetched and evaluated on a few problems: "
     "`tests/mini/test_small_model.py`",
-    "rehearsal": "its jobs, by dry runs; all of it at a toy's size on two nodes, go and each no go: "
+    "rehearsal": "its jobs, by dry runs; all of it at a toy's size on two nodes, go, and no go by each check: "
     "`tests/slurm/test_rehearsal.py`",
     "released": "its jobs, by dry runs; its path on CPUs, with a tiny model in the place of the weights: "
     "`tests/mini/test_released_path.py`",
